@@ -1,0 +1,91 @@
+"""graphflow: agents, teams and workflows as directed graphs whose state is checkpointed per session id.
+
+The names below are resolved when they are first used (PEP 562), so that ``import graphflow`` loads nothing else
+and every order of importing its modules works.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphflow.agent import Agent, HistoryPolicy
+    from graphflow.builder import StateGraph
+    from graphflow.core.control import END, START, Command, Context, Interrupt, Overwrite, Send, interrupt
+    from graphflow.core.policies import CachePolicy, RetryPolicy
+    from graphflow.core.reducers import add_messages, append, merge
+    from graphflow.core.state import logged, per_run, untracked
+    from graphflow.errors import GraphflowError
+    from graphflow.graph import Graph
+    from graphflow.messages import Message, RemoveMessage, ToolCall
+    from graphflow.run import RunOutput, RunStatus
+    from graphflow.tools import tool
+
+__version__ = "0.1.0"
+"""The version of the installed library."""
+
+_NAMES_OF = {
+    "graphflow.builder": ["StateGraph"],
+    "graphflow.graph": ["Graph"],
+    "graphflow.core.control": ["START", "END", "Send", "Command", "Overwrite", "Context", "interrupt", "Interrupt"],
+    "graphflow.core.reducers": ["append", "merge", "add_messages"],
+    "graphflow.core.state": ["per_run", "untracked", "logged"],
+    "graphflow.core.policies": ["RetryPolicy", "CachePolicy"],
+    "graphflow.messages": ["Message", "RemoveMessage", "ToolCall"],
+    "graphflow.agent": ["Agent", "HistoryPolicy"],
+    "graphflow.tools": ["tool"],
+    "graphflow.run": ["RunOutput", "RunStatus"],
+    "graphflow.errors": ["GraphflowError"],
+}
+_HOME = {name: module for module, names in _NAMES_OF.items() for name in names}
+
+__all__ = [
+    # graphs
+    "StateGraph",
+    "Graph",
+    "START",
+    "END",
+    "Send",
+    "Command",
+    "Overwrite",
+    "Context",
+    # questions to a human
+    "interrupt",
+    "Interrupt",
+    # channels: reducers and lifetimes
+    "append",
+    "merge",
+    "add_messages",
+    "per_run",
+    "untracked",
+    "logged",
+    # policies of nodes
+    "RetryPolicy",
+    "CachePolicy",
+    # messages
+    "Message",
+    "RemoveMessage",
+    "ToolCall",
+    # agents
+    "Agent",
+    "HistoryPolicy",
+    "tool",
+    "RunOutput",
+    "RunStatus",
+    # errors
+    "GraphflowError",
+    "__version__",
+]
+
+if not TYPE_CHECKING:  # a type checker sees only the names above, so that it reports a misspelt one
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_HOME})

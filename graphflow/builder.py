@@ -1,0 +1,167 @@
+"""StateGraph: what users declare. ``compile`` turns it into an immutable Graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from graphflow.core.checks import check
+from graphflow.core.control import END, START
+from graphflow.core.plan import Branch, Join, NodePlan, Plan, literal_targets, lower_function, speaks_of_command
+from graphflow.core.state import state_schema
+from graphflow.drive.world import Emitter
+from graphflow.errors import GraphError
+from graphflow.graph import Graph
+
+RESERVED = frozenset({START, END, "__input__", "update_state", "*"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    action: Any
+    defer: bool
+    rerunnable: bool
+    destinations: tuple[str, ...] | None
+
+
+class StateGraph:
+    """A graph of nodes that share a state.
+
+    ``state`` is a TypedDict, a dataclass or a pydantic model; each field is a channel (see ``graphflow.core.state``).
+    Declare nodes and edges in any order, then ``compile()``. Raises GraphError for what can be known at once, the rest at
+    compile.
+    """
+
+    def __init__(self, state: type[Any], *, name: str | None = None) -> None:
+        self.schema = state_schema(state)
+        self.name = name
+        self._nodes: dict[str, _Node] = {}
+        self._edges: dict[str, list[str]] = {}
+        self._branches: dict[str, list[Branch]] = {}
+        self._joins: list[Join] = []
+
+    def add_node(
+        self,
+        node: str | Callable[..., Any],
+        action: Callable[..., Any] | None = None,
+        *,
+        defer: bool = False,
+        rerunnable: bool = False,
+        destinations: Sequence[str] | None = None,
+    ) -> StateGraph:
+        """Add a node: ``add_node("name", function)``, or ``add_node(function)`` to take the function's own name.
+
+        The function takes the state and, if it has a second parameter, a Context; it is def or async def and returns a dict
+        of the fields it changes, a Command, or None. ``defer``: runs when nothing else is left. ``rerunnable``: only reads,
+        so its result need not be stored on its own and it may run again after a crash. ``destinations``: the nodes its
+        Commands may go to.
+        """
+        if not isinstance(node, str):
+            action, node = node, getattr(node, "__name__", type(node).__name__)
+        if node in RESERVED or not node or node.startswith("__"):
+            raise GraphError(f"node name {node!r} is reserved; choose another")
+        if node in self._nodes:
+            raise GraphError(f"there is a node {node!r} already; give this one another name")
+        if action is None:
+            raise GraphError(f"node {node!r} has no function; write add_node({node!r}, function)")
+        names = tuple(destinations) if destinations is not None else literal_targets(action)
+        self._nodes[node] = _Node(action, defer, rerunnable, names)
+        return self
+
+    def add_edge(self, source: str | Sequence[str], target: str) -> StateGraph:
+        """After ``source`` comes ``target``. A list of sources is a join: the target runs once all of them have run."""
+        if source == END:
+            raise GraphError(f"an edge cannot leave END; let {target!r} follow the node before it")
+        if isinstance(source, str):
+            targets = self._edges.setdefault(source, [])
+            if target not in targets:
+                targets.append(target)
+            return self
+        sources = tuple(dict.fromkeys(source))
+        if len(sources) < 2:
+            return self.add_edge(sources[0], target) if sources else self._empty_join(target)
+        self._joins.append(Join(sources, target))
+        return self
+
+    def _empty_join(self, target: str) -> StateGraph:
+        raise GraphError(f"the join into {target!r} has no sources; name the nodes it waits for")
+
+    def add_sequence(self, nodes: Sequence[Callable[..., Any] | tuple[str, Callable[..., Any]]]) -> StateGraph:
+        """Add nodes (functions, or (name, function) pairs) and an edge from each to the next."""
+        names: list[str] = []
+        for item in nodes:
+            name, action = item if isinstance(item, tuple) else (getattr(item, "__name__", type(item).__name__), item)
+            self.add_node(name, action)
+            names.append(name)
+        for left, right in pairwise(names):
+            self.add_edge(left, right)
+        return self
+
+    def add_conditional_edges(
+        self, source: str, router: Callable[..., Any], targets: Mapping[Any, str] | Sequence[str] | None = None
+    ) -> StateGraph:
+        """After ``source``, ask ``router(state)`` where to go: a node name, END, a Send, or a list of these (``[]``
+        ends the branch).
+
+        ``targets`` lists the names it may return, or maps its results to names; a ``-> Literal[...]`` annotation does the same.
+        Without either it may go to any node. A router should be quick and pure: it is called once per superstep, with the state
+        after it.
+        """
+        label = getattr(router, "__name__", type(router).__name__)
+        if targets is None:
+            targets = literal_targets(router)
+        table = dict(targets) if isinstance(targets, Mapping) else None if targets is None else {name: name for name in targets}
+        function = lower_function(router, f"the router {label!r} of node {source!r}")
+        self._branches.setdefault(source, []).append(Branch(function, table, label))
+        return self
+
+    def compile(
+        self,
+        db: Any = None,
+        name: str | None = None,
+        *,
+        on_event: Emitter | None = None,
+        aliases: Mapping[str, str] | None = None,
+    ) -> Graph:
+        """Check the graph and make it runnable. Raises GraphError naming the node and the repair.
+
+        ``db`` keeps the sessions (SqliteDb, InMemoryDb, …); without it a run lives as long as its call. ``on_event`` is
+        called with every Event of every run (tracing). ``aliases`` maps old node names to new ones for runs stored under
+        the old.
+        """
+        plan = self.plan(name)
+        plan = replace(plan, aliases=dict(aliases or {}))
+        check(plan)
+        return Graph(plan, db=db, on_event=on_event)
+
+    def plan(self, name: str | None = None, **kinds: Any) -> Plan:
+        """The lowered form, unchecked. ``kinds`` are further fields of Plan."""
+        for source in (*self._edges, *self._branches):
+            if source != START and source not in self._nodes:
+                raise GraphError(f"an edge leaves {source!r}, which is not a node; add_node({source!r}, …) or mend the name")
+        nodes = {label: self._lower(label, node, at) for at, (label, node) in enumerate(self._nodes.items())}
+        entry = NodePlan(START, lower_function(_nothing, START), -1, *self._ways(START))
+        defers = any(node.defer for node in self._nodes.values())
+        return Plan(name or self.name or "graph", self.schema, nodes, entry, tuple(self._joins), defers, **kinds)
+
+    def _lower(self, label: str, node: _Node, index: int) -> NodePlan:
+        return NodePlan(
+            label,
+            lower_function(node.action, f"node {label!r}"),
+            index,
+            *self._ways(label),
+            defer=node.defer,
+            rerunnable=node.rerunnable,
+            destinations=node.destinations,
+            free=node.destinations is None and speaks_of_command(node.action),
+        )
+
+    def _ways(self, label: str) -> tuple[tuple[str, ...], tuple[Branch, ...], tuple[Join, ...]]:
+        joins = tuple(join for join in self._joins if label in join.sources) if self._joins else ()
+        return tuple(self._edges.get(label, ())), tuple(self._branches.get(label, ())), joins
+
+
+def _nothing(state: Any) -> None:
+    return None

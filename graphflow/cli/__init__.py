@@ -1,0 +1,1 @@
+"""The command ``graphflow``: talk to an agent, look after stored sessions, draw graphs."""

@@ -1,0 +1,54 @@
+"""The entry point: ``graphflow chat``, ``graphflow sessions``, ``graphflow draw``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from graphflow import __version__
+from graphflow.cli.chat import chat
+from graphflow.cli.failure import Readable
+from graphflow.cli.reference import load_graph
+from graphflow.cli.sessions import sessions
+
+app = typer.Typer(
+    cls=Readable,
+    name="graphflow",
+    help="Agents and graphs whose sessions are stored.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(chat)
+app.add_typer(sessions, name="sessions")
+
+
+class Format(StrEnum):
+    """What ``graphflow draw`` can write."""
+
+    MERMAID = "mermaid"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"graphflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Agents and graphs whose sessions are stored."""
+
+
+@app.command()
+def draw(
+    graph: Annotated[str, typer.Argument(metavar="MODULE:GRAPH", help="A Graph, a StateGraph or an Agent.")],
+    format: Annotated[Format, typer.Option(help="The language of the picture.")] = Format.MERMAID,
+) -> None:
+    """Write a graph as a picture: text that Markdown pages and mermaid.live draw."""
+    typer.echo(load_graph(graph).draw_mermaid(), nl=False)

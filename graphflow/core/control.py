@@ -1,0 +1,218 @@
+"""What a node may say besides its update: where to go, whom to fan out to, and that it must wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from copy import deepcopy
+from dataclasses import dataclass
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+if TYPE_CHECKING:
+    from graphflow.core.effects import Task
+
+START: Final = "__start__"
+"""The source of the edges that a run enters by."""
+END: Final = "__end__"
+"""The target that ends a branch of a run."""
+
+
+class _Missing:
+    """The one value that stands for "nothing was given" where None is a value."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+MISSING: Final = _Missing()
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Run ``node`` once in the next superstep with ``arg`` as its input instead of the state.
+
+    Returned (alone or in lists) by a router or as ``Command(goto=…)``; each Send is a task of its own.
+    ``arg`` is stored with the checkpoint, so it may be any value the codec can keep.
+    """
+
+    node: str
+    arg: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Overwrite:
+    """Written to a channel with a reducer, replaces the value instead of being merged into it."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An update together with where to go next.
+
+    ``goto`` (a node, a Send, or a sequence of them) adds to the node's static edges. ``resume`` turns
+    ``invoke(Command(resume=x))`` into ``resume(x)``. ``graph=Command.PARENT`` addresses the graph around a nested one.
+    """
+
+    PARENT: ClassVar[str] = "__parent__"
+    __class_getitem__: ClassVar[Any] = classmethod(GenericAlias)
+
+    update: Mapping[str, Any] | Any = None
+    goto: str | Send | Sequence[str | Send] = ()
+    resume: Any = MISSING
+    graph: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """A question that a run waits for. ``resume(session_id, answers={interrupt.id: …})`` answers it."""
+
+    id: str
+    value: Any
+    node: str
+
+
+class Suspended(BaseException):
+    """Ends the current execution of a node at a question without an answer. Not an Exception, so nodes cannot swallow it."""
+
+    def __init__(self, interrupt: Interrupt) -> None:
+        super().__init__(interrupt)
+        self.interrupt = interrupt
+
+
+class Cancelled(BaseException):
+    """Ends a run that was cancelled or whose stream was left; the committed work is kept."""
+
+
+current_task: ContextVar[Task | None] = ContextVar("graphflow_task", default=None)
+"""The task whose node is executing in this context."""
+
+
+def interrupt(payload: Any) -> Any:
+    """Ask the world a question from inside a node; returns the answer that ``resume`` gives.
+
+    Without an answer the node ends here (the run's status becomes ``paused``) and, when it is resumed, runs again from its
+    first line; the n-th call in a task gets the n-th answer. ``payload`` is any value the codec can keep. Needs a session
+    to be answered.
+    """
+    task = current_task.get()
+    if task is None:
+        raise RuntimeError("interrupt() was called outside of a node; call it inside a node of a running graph")
+    return task.ask(payload)
+
+
+class Context:
+    """What a node may know and do besides its state; the optional second parameter of a node, or a parameter of a tool.
+
+    ``task_key`` is the same each time the same task runs again (after a crash, a retry, an interrupt): use it as the
+    idempotency key of side effects. ``context`` is what the caller gave as ``context=``; it is never stored.
+    """
+
+    __slots__ = ("_emit", "_session_state", "_task")
+
+    def __init__(self, task: Task, emit: Any = None) -> None:
+        self._task = task
+        self._emit = emit
+        self._session_state: dict[str, Any] | None = None
+
+    @property
+    def session_id(self) -> str | None:
+        """The session, or None when the run is not stored."""
+        return self._task.run.session_id
+
+    @property
+    def user_id(self) -> str | None:
+        """The user this run is for."""
+        return self._task.run.user_id
+
+    @property
+    def run_id(self) -> str:
+        """The run this task belongs to."""
+        return self._task.run.run_id
+
+    @property
+    def node(self) -> str:
+        """The name of the node."""
+        return self._task.node.name
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first execution, 2 for the first retry."""
+        return self._task.attempt
+
+    @property
+    def task_key(self) -> str:
+        """The same each time the same task runs again, different for every other task anywhere."""
+        return self._task.id
+
+    @property
+    def context(self) -> Any:
+        """What the caller gave as ``context=``."""
+        return self._task.run.context
+
+    @property
+    def db(self) -> Any:
+        """The database of the graph, or None."""
+        return self._task.run.db
+
+    @property
+    def ns(self) -> str:
+        """The namespace of the graph this task belongs to; empty for the outermost one."""
+        return self._task.run.ns
+
+    @property
+    def stored(self) -> bool:
+        """Whether this run belongs to a session in a database."""
+        return self._task.run.db is not None and self._task.run.session_id is not None
+
+    @property
+    def first_message(self) -> int:
+        """The seq, in the session's message log, of this run's first message: history is what comes before it."""
+        return self._task.run.first_message
+
+    @property
+    def listening(self) -> bool:
+        """Whether anybody consumes events of this run."""
+        return self._emit is not None
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Settings of this call, for ready-made nodes."""
+        return self._task.run.options
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """The whole state as of the start of the superstep; for a node that was given something else by a Send."""
+        return self._task.run.values
+
+    @property
+    def session_state(self) -> dict[str, Any]:
+        """The session's dict: a copy of its own for this task; keys changed in it become part of the task's update."""
+        if self._session_state is None:
+            self._session_state = deepcopy(self._task.run.values.get("session_state") or {})
+        return self._session_state
+
+    def session_changes(self) -> dict[str, Any]:
+        """The keys of session_state that this task changed; ``MISSING`` for those it deleted."""
+        if self._session_state is None:
+            return {}
+        old = self._task.run.values.get("session_state") or {}
+        new = self._session_state
+        changes = {
+            key: value for key, value in new.items() if key not in old or old[key] != value or type(old[key]) is not type(value)
+        }
+        changes.update({key: MISSING for key in old if key not in new})
+        return changes
+
+    def ask(self, payload: Any) -> Any:
+        """``interrupt(payload)``."""
+        return self._task.ask(payload)
+
+    def write(self, data: Any) -> None:
+        """Send ``data`` to whoever streams this run (stream mode ``custom``); when nobody does, nothing happens."""
+        if self._emit is not None:
+            self._emit("custom", self._task.node.name, {"data": data})

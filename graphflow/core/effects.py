@@ -1,0 +1,379 @@
+"""What a flow may ask of the world, and the records it hands over.
+
+A *flow* is a generator: it yields effects and is sent their outcomes (the idea of h11 and of httpx' auth flows: one
+description, any number of drivers). The machine, ready-made nodes, and every operation on sessions are flows, so each
+exists once and runs under plain calls and under asyncio alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from graphflow.core.control import Context, Interrupt, Send, Suspended
+from graphflow.core.reducers import Delta
+from graphflow.core.state import StateSchema, Values
+from graphflow.core.updates import Write
+from graphflow.messages import Message, RemoveMessage
+
+if TYPE_CHECKING:
+    from graphflow.core.plan import NodePlan
+
+T = TypeVar("T")
+Flow = Generator[Any, Any, T]
+LogEntry = Message | RemoveMessage
+Range = tuple[int, int]
+"""First and last seq, both included, of rows of a session's message log."""
+
+
+# --- what is stored ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Frontier:
+    """What runs next, as it stands in a checkpoint."""
+
+    origin: int
+    """The seq the tasks' ids derive from: that of the superstep that made this frontier."""
+    next: list[str | Send] = field(default_factory=list)
+    """The tasks, in task-path order: a node name, or a Send."""
+    joins: dict[str, list[str]] = field(default_factory=dict)
+    """For each join that is waiting (by its key): the sources that have arrived."""
+    deferred: list[str] = field(default_factory=list)
+    """Nodes that run when nothing else is left."""
+    refresh: list[str] = field(default_factory=list)
+    """Rerunnable nodes whose untracked output a resumed run has to make again."""
+
+
+@dataclass(slots=True)
+class TaskResult:
+    """What a finished task leaves behind: its checked writes and where it wants to go."""
+
+    writes: list[Write]
+    goto: tuple[str | Send, ...] = ()
+
+
+@dataclass(slots=True)
+class TaskRow:
+    """A finished task, a recorded step, a question or an answer inside an unfinished superstep.
+
+    ``kind`` is "result" (value: TaskResult), "step" (the step's value), "interrupt" (list of Interrupt) or "answer".
+    ``name`` and ``nth`` tell the steps and answers of one task apart.
+    """
+
+    task_id: str
+    node: str
+    kind: str
+    value: Any
+    name: str = ""
+    nth: int = 0
+
+
+@dataclass(slots=True)
+class Weight:
+    """How heavy the stored deltas are beside the last snapshot; the store keeps it up and writes a snapshot when they
+    outweigh it.
+    """
+
+    snapshot_seq: int = -1
+    snapshot_bytes: int = 0
+    delta_bytes: int = 0
+    foreign: dict[str, Any] = field(default_factory=dict)
+    """Stored channels that the code no longer knows, in stored form: kept for the next snapshot."""
+
+
+@dataclass(slots=True)
+class NewCheckpoint:
+    """The result of one superstep, to be inserted as row ``seq``."""
+
+    seq: int
+    delta: Delta
+    frontier: Frontier
+    log_head: int
+    """The last row of the message log that belongs to this checkpoint (after ``Commit.messages``); 0 when there is none."""
+    schema: StateSchema
+    values: Values
+    """The whole state after the superstep, for a snapshot. Logged channels are described by ``ranges``."""
+    ranges: dict[str, list[Range]]
+    weight: Weight
+
+
+@dataclass(slots=True)
+class OpenRun:
+    """A run that begins with this commit."""
+
+    run_id: str
+    component_id: str | None
+    fingerprint: str
+    first_message: int
+    """The seq that the first message of this run has or will have."""
+    parent_run_id: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(slots=True)
+class CloseRun:
+    """A run that stops with this commit: completed, paused, error, cancelled or abandoned."""
+
+    run_id: str
+    status: str
+    last_message: int
+    error: str | None = None
+    metrics: Mapping[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Commit:
+    """Everything one transaction writes: all of it or nothing.
+
+    The session row must stand at ``head`` and ``epoch`` (compare-and-set), else LeaseLost and nothing is written.
+    With ``epoch == 0`` the session must not exist yet and is made.
+    """
+
+    session_id: str
+    head: int
+    epoch: int
+    run_id: str
+    ns: str = ""
+    checkpoint: NewCheckpoint | None = None
+    messages: Sequence[LogEntry] = ()
+    """Appended to the log of ``ns``; the first gets seq ``checkpoint.log_head - len(messages) + 1``."""
+    tasks: Sequence[TaskRow] = ()
+    """Stored for the frontier with origin ``origin``; an equal (task, kind, name, nth) is replaced."""
+    schema: StateSchema | None = None
+    """What the writes of ``tasks`` are typed by; needed when one of them is a "result"."""
+    origin: int = -1
+    drop_tasks: bool = False
+    """Whether task rows of this namespace are deleted: their superstep is being committed."""
+    take_over: bool = False
+    """Whether the epoch goes up by one, fencing every earlier writer off."""
+    user_id: str | None = None
+    """Set on a new session, and on one that has no owner yet (only with ``take_over``)."""
+    session_type: str = "graph"
+    component_id: str | None = None
+    opened: OpenRun | None = None
+    reopened: str | None = None
+    """A run_id whose status goes back to running (resume)."""
+    closed: Sequence[CloseRun] = ()
+    status: str | None = None
+    """The session's status after this commit; None leaves it."""
+
+
+@dataclass(slots=True)
+class Run:
+    """The stored run that a session's head belongs to."""
+
+    run_id: str
+    status: str
+    first_message: int
+    fingerprint: str
+    component_id: str | None = None
+
+
+@dataclass(slots=True)
+class Stored:
+    """A session as loaded at one of its checkpoints."""
+
+    session_id: str
+    session_type: str
+    user_id: str | None
+    status: str
+    head: int
+    epoch: int
+    seq: int
+    """The checkpoint the rest was read at (the head, unless another was asked for)."""
+    frontier: Frontier
+    values: Values
+    ranges: dict[str, list[Range]]
+    """For each logged channel: the log rows its value is made of; the value itself is filled in by ``Load(with_log=True)``."""
+    log_head: int
+    weight: Weight
+    run: Run | None
+    tasks: list[TaskRow]
+    created_at: float
+    """When the checkpoint was written, seconds since 1970."""
+
+
+# --- effects on sessions (performed by the store) --------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Load:
+    """Read a session. Outcome: Stored, or None when there is none.
+
+    Raises NotOwner when the session has an owner and ``user_id`` is not theirs, CorruptCheckpoint when rows do not verify,
+    SessionNotFound when ``at`` names no checkpoint.
+    """
+
+    session_id: str
+    user_id: str | None
+    schema: StateSchema
+    ns: str = ""
+    at: int | None = None
+    with_log: bool = False
+
+
+@dataclass(slots=True)
+class LoadMany:
+    """Read the checkpoints of a session, newest first. Outcome: list of Stored (with messages)."""
+
+    session_id: str
+    user_id: str | None
+    schema: StateSchema
+    limit: int | None = None
+
+
+@dataclass(slots=True)
+class ReadHistory:
+    """Earlier messages of a session, oldest first, tool messages kept with the call they answer. Outcome: list of Message.
+
+    ``before`` is the first seq that no longer counts (the current run's first message). ``last_runs`` takes the messages of
+    so many completed or abandoned runs, ``last_messages`` so many messages, ``after`` those with a greater seq.
+    """
+
+    session_id: str
+    before: int
+    ns: str = ""
+    last_runs: int | None = None
+    last_messages: int | None = None
+    after: int | None = None
+
+
+# --- effects on the rest of the world (performed by the driver) ------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class RunInfo:
+    """What every task of a run shares."""
+
+    run_id: str
+    session_id: str | None = None
+    user_id: str | None = None
+    ns: str = ""
+    context: Any = None
+    db: Any = None
+    listening: bool = False
+    """Whether anybody consumes events; when nobody does, none are made."""
+    max_concurrency: int | None = None
+    first_message: int = 1
+    """The seq in the session's log that this run's first message has."""
+    values: Values = field(default_factory=dict)
+    """The state as of the start of the current superstep."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of this call that a ready-made node looks up, e.g. ``num_history_runs``."""
+
+
+def task_id(session: str, ns: str, origin: int, node: str, position: int) -> str:
+    """What a task is called, the same whenever it runs again: a hash of where it stands."""
+    place = f"{session}\n{ns}\n{origin}\n{node}\n{position}"
+    return blake2b(place.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+class Task:
+    """One execution of one node in one superstep.
+
+    ``input`` is the state as the node sees it, or the argument of a Send. ``id`` is the same whenever the task runs again.
+    """
+
+    __slots__ = ("_id", "answers", "asked", "attempt", "context", "input", "node", "origin", "position", "run")
+
+    def __init__(self, node: NodePlan, input: Any, position: int, origin: int, run: RunInfo) -> None:
+        self.node = node
+        self.input = input
+        self.position = position
+        self.origin = origin
+        self.run = run
+        self.attempt = 1
+        self.asked = 0
+        self.answers: Mapping[int, Any] = {}
+        self.context: Context | None = None
+        self._id: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Hash of where the task stands: session, namespace, committed seq, node and position."""
+        if self._id is None:
+            run = self.run
+            self._id = task_id(run.session_id or run.run_id, run.ns, self.origin, self.node.name, self.position)
+        return self._id
+
+    def ask(self, payload: Any) -> Any:
+        """The answer to the task's next question; ends the execution when there is none yet."""
+        nth = self.asked
+        self.asked += 1
+        if nth in self.answers:
+            return self.answers[nth]
+        raise Suspended(Interrupt(f"{self.id}-{nth}", payload, self.node.name))
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a task ended: with a value, an error, or a question."""
+
+    task: Task
+    value: Any = None
+    error: Exception | None = None
+    interrupt: Interrupt | None = None
+    seconds: float = 0.0
+    usage: Any = None
+    """Tokens of the models the task asked (models.base.Usage), or None."""
+    result: TaskResult | None = None
+    """What the value means, once it was checked."""
+
+
+@dataclass(slots=True)
+class RunTasks:
+    """Execute tasks, in parallel when there are several. Outcome: list of Outcome in the order of the tasks.
+
+    ``record`` (when the session is stored and there is more than one task) turns finished outcomes into the effect that keeps
+    them; the driver performs it while siblings are still running, for those that finished together at once.
+    """
+
+    tasks: list[Task]
+    record: Callable[[list[Outcome]], Any] | None = None
+
+
+@dataclass(slots=True)
+class Ask:
+    """Ask a model. Outcome: its Reply. Tokens go to whoever listens to the run."""
+
+    model: Any
+    request: Any
+
+
+@dataclass(slots=True)
+class Call:
+    """Call a user's function, def or async def. Outcome: what it returns; what it raises is raised."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    is_async: bool
+
+
+@dataclass(slots=True)
+class Sleep:
+    """Wait."""
+
+    seconds: float
+
+
+@dataclass(slots=True)
+class Emit:
+    """Tell whoever listens to the run. ``data`` are the event's own fields."""
+
+    type: str
+    node: str
+    data: Mapping[str, Any]
+    ns: str = ""
+
+
+@dataclass(slots=True)
+class Acquire:
+    """Wait for this process's turn on a session, first come first served. The driver gives
+    the turn back when the flow ends."""
+
+    session_id: str
+    on_busy: str = "wait"

@@ -1,0 +1,21 @@
+"""Ids: how new ones are made, and which of the users' are taken."""
+
+from __future__ import annotations
+
+import base64
+import os
+
+from graphflow.errors import InvalidId
+
+
+def new_id() -> str:
+    """A new id of 16 letters, digits, ``-`` and ``_`` (96 random bits): short, because it is in every row."""
+    return base64.urlsafe_b64encode(os.urandom(12)).decode()
+
+
+def check_id(value: object, what: str) -> str:
+    """The id itself. Raises InvalidId when it is not 1-255 printable characters."""
+    if isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable():
+        return value
+    shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "…"
+    raise InvalidId(f"{what} {shown} cannot be used: give 1-255 printable characters")

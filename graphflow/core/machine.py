@@ -1,0 +1,249 @@
+"""Supersteps, as a flow: the tasks of the frontier run, their writes are merged, edges say what is next, the result is
+committed.
+
+The machine never calls a node, a database or a clock: it yields effects and is sent their outcomes (see ``core.effects``),
+so the sync and the async driver run the very same steps and raise the very same errors. The superstep is Pregel's (Malewicz
+et al., 2010): tasks see the state as of the start of the step, and their writes take effect together at its end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphflow.core.control import Cancelled, Command, Interrupt
+from graphflow.core.effects import Commit, Emit, Flow, LogEntry, Outcome, RunInfo, RunTasks, Task, TaskResult
+from graphflow.core.ledger import Ledger, question_rows, result_rows
+from graphflow.core.plan import Plan
+from graphflow.core.reducers import Delta
+from graphflow.core.routing import route, targets_of
+from graphflow.core.updates import checked, update_of
+from graphflow.errors import GraphflowError, InvalidUpdate, LeaseLost, RecursionLimit
+
+
+class Machine:
+    """One run of one plan."""
+
+    def __init__(self, plan: Plan, info: RunInfo, *, recursion_limit: int) -> None:
+        self.plan = plan
+        self.info = info
+        self.schema = plan.schema
+        self.ledger = Ledger(plan.schema, info)
+        self.recursion_limit = recursion_limit
+        self.steps = 0
+        self.interrupts: tuple[Interrupt, ...] = ()
+        self.metrics: dict[str, Any] = {"input_tokens": 0, "output_tokens": 0, "seconds": 0.0, "nodes": {}}
+        self._closed = False
+
+    def run(self) -> Flow[str]:
+        """Superstep after superstep until nothing is left, a task asks a question, or something fails.
+
+        Returns the run's status ("completed" or "paused"). A node's exception comes out as itself, with a note saying
+        where; what was committed stays, finished siblings are kept, and the stored run can be resumed.
+        """
+        ledger = self.ledger
+        try:
+            while True:
+                tasks = self._next_tasks()
+                if not tasks:
+                    return "completed"
+                outcomes = yield from self._execute(tasks)
+                if self.interrupts:
+                    yield from self._stop("paused", outcomes)
+                    return "paused"
+                delta, entries = ledger.merge([(o.task.node.name, o.result) for o in outcomes if o.result is not None])
+                ran = [(o.task.node, o.result) for o in outcomes if o.result is not None]
+                yield from route(self.plan, ledger.values, ledger.frontier, ran)
+                yield from self._finish_superstep(outcomes, delta, entries)
+        except LeaseLost:
+            raise
+        except Exception as error:
+            self._note(error)
+            yield from self._close("error", error)
+            raise
+        except Cancelled:
+            yield from self._close("cancelled")
+            raise
+
+    # --- tasks -----------------------------------------------------------------------------------------------------------
+
+    def task(self, name: str, position: int = 0) -> Task:
+        """A task of one node on the state as it is."""
+        ledger = self.ledger
+        return Task(self.plan.nodes[name], self.schema.view(ledger.values), position, ledger.frontier.origin, self.info)
+
+    def _next_tasks(self) -> list[Task]:
+        frontier = self.ledger.frontier
+        nodes = self.plan.nodes
+        if not frontier.next:
+            if not frontier.deferred:
+                return []
+            frontier.next = [*sorted(frontier.deferred, key=lambda name: nodes[name].index)]
+            frontier.deferred = []
+        if self.steps >= self.recursion_limit:
+            raise RecursionLimit(
+                f"{self.plan.name!r} made {self.steps} supersteps, its recursion_limit, and would run "
+                f"{', '.join(map(repr, dict.fromkeys(self.ledger.upcoming())))} next; "
+                "give the loop a way out, or a higher recursion_limit="
+            )
+        self.steps += 1
+        tasks = []
+        for position, arrival in enumerate(frontier.next):
+            if isinstance(arrival, str):
+                tasks.append(self.task(arrival, position))
+            else:
+                tasks.append(Task(nodes[arrival.node], arrival.arg, position, frontier.origin, self.info))
+        return tasks
+
+    def _execute(self, tasks: list[Task]) -> Flow[list[Outcome]]:
+        """Outcomes of all tasks, in order; those stored before a crash are taken from their rows. Raises the first error."""
+        ledger = self.ledger
+        known, waiting = ledger.results, ledger.waiting
+        todo = [task for task in tasks if task.id not in known and task.id not in waiting] if known or waiting else tasks
+        for task in todo if ledger.answers else ():
+            task.answers = ledger.answers.get(task.id, {})
+        several = ledger.stored and len(tasks) > 1
+        if several and ledger.rides:
+            yield from self._flush()
+        if self.info.listening:
+            for task in todo:
+                yield Emit("node_started", task.node.name, {"task_id": task.id, "input": task.input})
+        outcomes: list[Outcome] = (yield RunTasks(todo, self._record if several else None)) if todo else []
+        for outcome in outcomes:
+            self.settle(outcome)
+        error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
+        if error is not None:
+            yield from self._stop("error", outcomes, error)
+            raise error
+        asked = [outcome.interrupt for outcome in outcomes if outcome.interrupt is not None]
+        self.interrupts = (*waiting.values(), *asked) if waiting or asked else ()
+        if known:
+            done = {outcome.task.id: outcome for outcome in outcomes}
+            return [done.get(task.id) or Outcome(task, result=known[task.id]) for task in tasks if task.id not in waiting]
+        return outcomes
+
+    def settle(self, outcome: Outcome) -> None:
+        """Turn what a node returned into checked writes, once; what is wrong with it becomes the task's error."""
+        if outcome.result is not None or outcome.error is not None or outcome.interrupt is not None:
+            return
+        task = outcome.task
+        try:
+            outcome.result = self._result(task, outcome.value)
+            if task.context is not None:
+                changes = task.context.session_changes()
+                if changes:
+                    outcome.result.writes.append(("session_state", changes))
+        except GraphflowError as error:
+            outcome.error = self._located(error)
+
+    def _result(self, task: Task, value: Any) -> TaskResult:
+        name, schema = task.node.name, self.schema
+        if type(value) is dict:
+            return TaskResult(checked(schema, value, name))
+        if isinstance(value, Command):
+            return TaskResult(
+                checked(schema, update_of(schema, value.update, task.input, name), name), targets_of(value, self.plan, name)
+            )
+        if isinstance(value, list | tuple):
+            parts = [self._result(task, part) for part in value]
+            return TaskResult(
+                [write for part in parts for write in part.writes], tuple(to for part in parts for to in part.goto)
+            )
+        return TaskResult(checked(schema, update_of(schema, value, task.input, name), name))
+
+    def take_untracked(self, outcome: Outcome) -> None:
+        """Take only what a node wrote to channels that are not stored."""
+        self.settle(outcome)
+        if outcome.error is not None:
+            raise outcome.error
+        if outcome.result is not None:
+            lost = [write for write in outcome.result.writes if not self.schema.channels[write[0]].stored]
+            self.ledger.merge([(outcome.task.node.name, TaskResult(lost))])
+
+    # --- the end of a superstep --------------------------------------------------------------------------------------------
+
+    def _finish_superstep(self, outcomes: list[Outcome], delta: Delta, entries: list[LogEntry]) -> Flow[None]:
+        ledger = self.ledger
+        self._measure(outcomes)
+        self._remember_refresh(outcomes)
+        if not ledger.stored:
+            ledger.head += 1
+            ledger.frontier.origin = ledger.head
+        elif len(outcomes) == 1 and outcomes[0].task.node.rerunnable and not entries and ledger.frontier.next:
+            ledger.ride(delta)
+        else:
+            yield ledger.superstep(delta, entries, self.metrics)
+            ledger.advanced()
+        if self.info.listening:
+            yield from self._tell(outcomes)
+
+    def _remember_refresh(self, outcomes: list[Outcome]) -> None:
+        channels, refresh = self.schema.channels, self.ledger.frontier.refresh
+        for outcome in outcomes:
+            node = outcome.task.node
+            writes = outcome.result.writes if outcome.result is not None else ()
+            if node.rerunnable and node.name not in refresh and any(not channels[name].stored for name, _ in writes):
+                refresh.append(node.name)
+
+    def _flush(self) -> Flow[None]:
+        yield self.ledger.flush()
+        self.ledger.head += 1
+
+    def _record(self, outcomes: list[Outcome]) -> Commit | None:
+        """The effect that keeps finished tasks while their siblings still run; None when there is nothing to keep."""
+        for outcome in outcomes:
+            self.settle(outcome)
+        rows = result_rows(outcomes)
+        return self.ledger.keep(rows) if rows else None
+
+    def _stop(self, status: str, outcomes: list[Outcome], error: Exception | None = None) -> Flow[None]:
+        """Keep what finished and what is asked, and end the run for now, in one transaction."""
+        self._measure(outcomes)
+        ledger = self.ledger
+        rows = result_rows(o for o in outcomes if o.task.id not in ledger.results) + question_rows(outcomes)
+        if not ledger.stored or (error is not None and not rows):
+            return
+        if ledger.rides:
+            yield from self._flush()
+        yield ledger.keep(rows, closed=(ledger.closing(status, self.metrics, error),), status=status)
+        self._closed = True
+
+    def _close(self, status: str, error: Exception | None = None) -> Flow[None]:
+        """End the run for now. Results that could not be merged are dropped with it, so that a mended graph makes them anew."""
+        ledger = self.ledger
+        if ledger.stored and not self._closed:
+            drop = ledger.recorded and isinstance(error, GraphflowError)
+            yield ledger.commit(drop_tasks=drop, closed=(ledger.closing(status, self.metrics, error),), status=status)
+
+    # --- telling ---------------------------------------------------------------------------------------------------------
+
+    def _tell(self, outcomes: list[Outcome]) -> Flow[None]:
+        for outcome in outcomes:
+            update = dict(outcome.result.writes) if outcome.result is not None else {}
+            data = {"task_id": outcome.task.id, "update": update, "seconds": outcome.seconds}
+            yield Emit("node_completed", outcome.task.node.name, data)
+        ledger = self.ledger
+        yield Emit("checkpoint", "", {"seq": ledger.head, "values": self.schema.view(ledger.values), "next": ledger.upcoming()})
+
+    def _measure(self, outcomes: list[Outcome]) -> None:
+        metrics = self.metrics
+        nodes = metrics["nodes"]
+        metrics["seconds"] += max((outcome.seconds for outcome in outcomes), default=0.0)
+        for outcome in outcomes:
+            name = outcome.task.node.name
+            nodes[name] = nodes.get(name, 0.0) + outcome.seconds
+            if outcome.usage is not None:
+                metrics["input_tokens"] += outcome.usage.input_tokens
+                metrics["output_tokens"] += outcome.usage.output_tokens
+
+    def _note(self, error: Exception) -> None:
+        if self.ledger.stored:
+            session, after = self.info.session_id, self.ledger.head
+            error.add_note(
+                f"in graph {self.plan.name!r}, session {session!r}, after checkpoint {after} (next: "
+                f"{', '.join(self.ledger.upcoming()) or 'nothing'}); the committed work is kept: resume({session!r}) goes on"
+            )
+
+    def _located(self, error: GraphflowError) -> GraphflowError:
+        if isinstance(error, InvalidUpdate) and self.info.session_id is not None:
+            error.args = (f"{error.args[0]} (session {self.info.session_id!r})", *error.args[1:])
+        return error

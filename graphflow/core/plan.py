@@ -1,0 +1,213 @@
+"""The lowered, immutable form of a graph: what the machine runs.
+
+A user's functions are looked at once, here: whether they are def, async def or a flow, and whether they take a Context.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_origin
+
+from graphflow.core.control import END, START, Command
+from graphflow.core.state import StateSchema
+from graphflow.errors import GraphError
+
+NodeKind = Literal["sync", "async", "flow", "graph"]
+F = typing.TypeVar("F", bound=Callable[..., Any])
+
+
+def flow(fn: F) -> F:
+    """Mark a generator function as a flow node: it yields effects (``Ask``, ``Call``, ``ReadHistory`` …) and returns
+    its update.
+
+    This is how ready-made nodes are written, so that each exists once for sync and async.
+    """
+    fn.__graphflow_flow__ = True  # type: ignore[attr-defined]
+    return fn
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Function:
+    """A user's function as the machine calls it."""
+
+    call: Callable[..., Any]
+    kind: NodeKind
+    wants_context: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Branch:
+    """A conditional edge: a router, and the names its results stand for (None: any node)."""
+
+    router: Function
+    targets: Mapping[Any, str] | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Join:
+    """``add_edge([a, b], c)``: c runs when all sources have run."""
+
+    sources: tuple[str, ...]
+    target: str
+
+    @property
+    def key(self) -> str:
+        """What a checkpoint calls this join."""
+        return f"{'+'.join(sorted(self.sources))}>{self.target}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NodePlan:
+    """A node as the machine runs it."""
+
+    name: str
+    function: Function
+    index: int
+    """Place in the order of declaration, which is the order of parallel tasks."""
+    edges: tuple[str, ...] = ()
+    branches: tuple[Branch, ...] = ()
+    joins: tuple[Join, ...] = ()
+    """The joins this node is a source of."""
+    defer: bool = False
+    rerunnable: bool = False
+    destinations: tuple[str, ...] | None = None
+    """The nodes a Command of this node may go to, when declared."""
+    free: bool = False
+    """Whether its Commands may go anywhere (it speaks of Command and declares no destinations)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """A compiled graph. Nothing in it changes after it was made, so any number of threads may run it."""
+
+    name: str
+    schema: StateSchema
+    nodes: Mapping[str, NodePlan]
+    entry: NodePlan
+    """START as a node that does nothing: its edges and branches are how a run begins."""
+    joins: tuple[Join, ...] = ()
+    defers: bool = False
+    """Whether any node is deferred."""
+    session_type: str = "graph"
+    on_unfinished: Literal["raise", "abandon"] = "raise"
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Old node names and what they are called now, for runs stored under the old ones."""
+
+    def next_of(self, node: str) -> tuple[str, ...]:
+        """Static and declared conditional targets of a node, for checks and pictures."""
+        plan = self.entry if node == START else self.nodes[node]
+        targets = list(plan.edges)
+        for branch in plan.branches:
+            targets += branch.targets.values() if branch.targets is not None else [*self.nodes, END]
+        targets += plan.destinations or ()
+        targets += [join.target for join in self.joins if node in join.sources]
+        return tuple(dict.fromkeys(targets))
+
+
+# --- user functions ------------------------------------------------------------------------------------------------------
+
+
+def lower_function(fn: Any, what: str) -> Function:
+    """Tell a user's callable apart, once. Raises GraphError for generators and for what cannot be called."""
+    code = getattr(fn, "__code__", None)
+    if getattr(fn, "__graphflow_flow__", False):
+        return Function(fn, "flow", _takes_context(fn))
+    if type(fn) is types.FunctionType and code is not None:
+        flags = code.co_flags
+        if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR):
+            raise _generator(what)
+        return Function(fn, "async" if flags & inspect.CO_COROUTINE else "sync", code.co_argcount > 1 and _takes_context(fn))
+    if not callable(fn):
+        raise GraphError(f"{what} is {fn!r}, which cannot be called; give a function (def or async def) or a Graph")
+    inner = fn.func if isinstance(fn, functools.partial) else fn
+    target = inner if inspect.isroutine(inner) or isinstance(inner, type) else type(inner).__call__
+    if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
+        raise _generator(what)
+    return Function(fn, "async" if inspect.iscoroutinefunction(target) else "sync", _takes_context(fn))
+
+
+def _generator(what: str) -> GraphError:
+    return GraphError(
+        f"{what} is a generator function; return the update instead, and use ctx.write(...) to stream data on the way"
+    )
+
+
+def _takes_context(fn: Any) -> bool:
+    """Whether the second positional parameter is there to be given (it has no default, or is called ctx)."""
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional) > 1 and (positional[1].default is inspect.Parameter.empty or positional[1].name == "ctx")
+
+
+def literal_targets(router: Any) -> tuple[str, ...] | None:
+    """The names a router's ``-> Literal[...]`` (or ``Command[Literal[...]]``) annotation declares, or None."""
+    try:
+        hint = typing.get_type_hints(router if inspect.isroutine(router) else type(router).__call__).get("return")
+    except (TypeError, NameError, AttributeError):
+        return None
+    names: list[str] = []
+    if not _collect_literals(hint, names):
+        return None
+    return tuple(names) or None
+
+
+def _collect_literals(hint: Any, names: list[str]) -> bool:
+    """Collect the texts of a Literal, also inside unions and lists; False when the hint allows anything else."""
+    if get_origin(hint) is Literal:
+        names += [item for item in get_args(hint) if isinstance(item, str)]
+        return True
+    if get_origin(hint) in (typing.Union, types.UnionType, list, tuple, Sequence, Command):
+        return all(_collect_literals(item, names) for item in get_args(hint) if item is not Ellipsis)
+    return False
+
+
+def speaks_of_command(fn: Any) -> bool:
+    """Whether a function's own code names Command, so that it may go where no edge leads."""
+    inner = fn.func if isinstance(fn, functools.partial) else fn
+    function = inner if inspect.isroutine(inner) else type(inner).__call__
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    pending = [code] if code is not None else []
+    while pending:
+        code = pending.pop()
+        if "Command" in code.co_names or "Command" in code.co_freevars:
+            return True
+        pending += [const for const in code.co_consts if isinstance(const, types.CodeType)]
+    return False
+
+
+# --- fingerprint ---------------------------------------------------------------------------------------------------------
+
+
+def fingerprint(plan: Plan) -> str:
+    """What a stored run needs to fit: nodes, edges, channel types and reducers, as 16 hex digits."""
+    return hashlib.blake2b("\n".join(description(plan)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def description(plan: Plan) -> list[str]:
+    """The facts behind the fingerprint, a line each, sorted: comparing two lists names what changed."""
+    lines = [f"node {name}" for name in plan.nodes]
+    for source in (START, *plan.nodes):
+        node = plan.entry if source == START else plan.nodes[source]
+        lines += [f"edge {source} -> {target}" for target in node.edges]
+        for branch in node.branches:
+            targets = "*" if branch.targets is None else ", ".join(sorted(set(branch.targets.values())))
+            lines.append(f"branch {source} -> {targets}")
+    lines += [f"join {', '.join(sorted(join.sources))} -> {join.target}" for join in plan.joins]
+    for channel in plan.schema.channels.values():
+        reducer = getattr(channel.reducer, "__qualname__", type(channel.reducer).__name__) if channel.reducer else "-"
+        lines.append(f"channel {channel.name}: {_type_name(channel.type)} {reducer} {channel.lifetime}")
+    return sorted(lines)
+
+
+def _type_name(hint: Any) -> str:
+    return hint.__qualname__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")

@@ -1,0 +1,97 @@
+"""Where a run goes next: static edges, joins, conditional edges, Commands, Sends, deferred nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphflow.core.checks import unknown
+from graphflow.core.control import END, Command, Send
+from graphflow.core.effects import Call, Flow, Frontier, TaskResult
+from graphflow.core.plan import Branch, NodePlan, Plan
+from graphflow.core.state import Values
+from graphflow.errors import UnknownTarget
+
+
+def route(plan: Plan, values: Values, frontier: Frontier, results: Sequence[tuple[NodePlan, TaskResult]]) -> Flow[None]:
+    """Write the next tasks into the frontier. Named nodes run once however many edges lead there, each Send is a task
+    of its own.
+
+    Routers see the state after the superstep and are asked once for each node that ran. Deferred nodes wait until nothing else
+    is left.
+    """
+    names: dict[str, None] = {}
+    sends: list[Send] = []
+    asked: set[str] = set()
+    for node, result in results:
+        for target in node.edges:
+            names[target] = None
+        _add(result.goto, names, sends)
+        if node.name in asked:
+            continue
+        asked.add(node.name)
+        for branch in node.branches:
+            _add((yield from _choose(plan, values, branch, node.name)), names, sends)
+        for join in node.joins:
+            arrived = frontier.joins.setdefault(join.key, [])
+            if node.name not in arrived:
+                arrived.append(node.name)
+            if len(arrived) == len(join.sources):
+                del frontier.joins[join.key]
+                names[join.target] = None
+    names.pop(END, None)
+    nodes = plan.nodes
+    if len(names) > 1:
+        names = dict.fromkeys(sorted(names, key=lambda name: nodes[name].index))
+    if plan.defers:
+        frontier.deferred = list(dict.fromkeys([*frontier.deferred, *(name for name in names if nodes[name].defer)]))
+        frontier.next = [name for name in names if not nodes[name].defer]
+    else:
+        frontier.next = list(names)
+    frontier.next += sends
+
+
+def _add(targets: Sequence[str | Send], names: dict[str, None], sends: list[Send]) -> None:
+    for target in targets:
+        if isinstance(target, Send):
+            sends.append(target)
+        else:
+            names[target] = None
+
+
+def targets_of(command: Command, plan: Plan, node: str) -> tuple[str | Send, ...]:
+    """Where a Command goes, checked."""
+    goto = command.goto
+    targets = (goto,) if isinstance(goto, str | Send) else tuple(goto)
+    for target in targets:
+        _check(plan, target, f"a Command of node {node!r}")
+    return targets
+
+
+def _choose(plan: Plan, values: Values, branch: Branch, node: str) -> Flow[list[str | Send]]:
+    router = branch.router
+    view = plan.schema.view(values)
+    try:
+        chosen = (yield Call(router.call, (view,), {}, True)) if router.kind == "async" else router.call(view)
+    except Exception as error:
+        error.add_note(f"raised by the router {branch.name!r} of node {node!r}")
+        raise
+    where = f"the router {branch.name!r} of node {node!r}"
+    targets: list[str | Send] = []
+    for result in chosen if isinstance(chosen, list | tuple) else (chosen,):
+        target = result
+        if branch.targets is not None and not isinstance(result, Send):
+            if result is not None and result not in branch.targets:
+                raise unknown(result, [str(key) for key in branch.targets], where)
+            target = branch.targets.get(result)
+        _check(plan, target, where)
+        targets.append(target)
+    return targets
+
+
+def _check(plan: Plan, target: object, where: str) -> None:
+    name = target.node if isinstance(target, Send) else target
+    if isinstance(name, str) and (name in plan.nodes or (name == END and name is target)):
+        return
+    if target is None:
+        raise UnknownTarget(f"{where} gave None; name a node, or END (or an empty list) to end the branch")
+    raise unknown(name, plan.nodes, where)

@@ -1,0 +1,297 @@
+"""The state of a graph: its channels, read from the class a user declares.
+
+A state schema is a TypedDict, a dataclass or a pydantic model. Each field is a *channel*; ``Annotated[T, …]`` may add a reducer
+(``append``, ``merge``, ``add_messages``, ``operator.add``, any ``(old, new) -> value``) and a lifetime:
+
+* *(none)*: as long as the session
+* ``per_run``: starts empty in each run
+* ``untracked``: never stored (secrets, connections, what can be had again)
+* ``logged``: for ``list[Message]``: per run in the state, while every message is appended to the session's message log
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import operator
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NotRequired, Required, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
+
+from graphflow.core.reducers import Reducer, add_messages, append, merge, merge_keys
+from graphflow.errors import GraphError, InvalidUpdate
+from graphflow.messages import Message, as_messages
+
+
+class _Lifetime:
+    """Marker in ``Annotated[...]`` of how long a channel lives."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+per_run = _Lifetime("per_run")
+untracked = _Lifetime("untracked")
+logged = _Lifetime("logged")
+
+Values = dict[str, Any]
+Kind = Literal["plain", "append", "merge", "keys", "messages", "fold"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Channel:
+    """One field of the state."""
+
+    name: str
+    type: Any
+    """The declared type without reducer and lifetime markers."""
+    kind: Kind = "plain"
+    reducer: Reducer | None = None
+    lifetime: str = "session"
+    default: Callable[[], Any] | None = None
+    """Makes the value a channel has before anything was written; None when it has none."""
+    update_type: Any = Any
+    """The type of what nodes write: the declared type, or that of a custom reducer's second parameter."""
+    validate_update: Callable[[Any], Any] | None = None
+    """Checks what a node writes; None when anything goes or when the reduced result is checked instead."""
+    validate_value: Callable[[Any], Any] | None = None
+    """Checks a whole value of the declared type."""
+    checks_result: bool = False
+    """Whether the reducer says nothing of its second parameter, so that what it returns is checked."""
+
+    @property
+    def stored(self) -> bool:
+        """Whether the channel's value belongs into checkpoints."""
+        return self.lifetime != "untracked"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StateSchema:
+    """The lowered form of a user's state class."""
+
+    cls: type[Any]
+    form: Literal["dict", "dataclass", "model"]
+    channels: dict[str, Channel]
+    defaults: tuple[tuple[str, Callable[[], Any]], ...]
+    fresh: tuple[str, ...]
+    """Channels that start empty in each run."""
+    logged: tuple[str, ...]
+
+    def initial(self) -> Values:
+        """The values before anything was written."""
+        return {name: make() for name, make in self.defaults}
+
+    def view(self, values: Values) -> Any:
+        """The state as a node sees it: a copy of the top level in the form the user declared."""
+        if self.form == "dict":
+            return values.copy()
+        try:
+            if self.form == "dataclass":
+                return self.cls(**values)
+            return _model_view(self.cls, values)
+        except TypeError as error:
+            missing = [name for name in self.channels if name not in values]
+            raise InvalidUpdate(
+                f"{self.cls.__name__} cannot be made: no value for {', '.join(map(repr, missing)) or error}; "
+                "give it in the input or give the field a default",
+                field=missing[0] if missing else None,
+            ) from error
+
+
+def _model_view(cls: type[Any], values: Values) -> Any:
+    missing = [name for name, field in cls.model_fields.items() if field.is_required() and name not in values]
+    if missing:
+        raise TypeError(f"missing {missing}")
+    view: Any = object.__new__(cls)
+    object.__setattr__(view, "__dict__", values.copy())
+    object.__setattr__(view, "__pydantic_fields_set__", set(values))
+    object.__setattr__(view, "__pydantic_extra__", None)
+    object.__setattr__(view, "__pydantic_private__", None)
+    return view
+
+
+# --- from a class to channels ------------------------------------------------------------------------------------------
+
+
+def state_schema(cls: type[Any]) -> StateSchema:
+    """Read a state class. Raises GraphError for anything that is not a TypedDict, dataclass or pydantic model with fields."""
+    if not isinstance(cls, type):
+        raise GraphError(f"{cls!r} is not a state class: declare a TypedDict, a dataclass or a pydantic model")
+    hints = _hints(cls)
+    if issubclass(cls, BaseModel):
+        form: Literal["dict", "dataclass", "model"] = "model"
+        hints = {name: _with_metadata(hints[name], field.metadata) for name, field in cls.model_fields.items()}
+        defaults = {name: _model_default(field) for name, field in cls.model_fields.items()}
+    elif dataclasses.is_dataclass(cls):
+        form = "dataclass"
+        hints = {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
+        defaults = {field.name: _dataclass_default(field) for field in dataclasses.fields(cls)}
+    elif typing.is_typeddict(cls) or hasattr(cls, "__total__"):
+        form, defaults = "dict", {}
+    else:
+        raise GraphError(f"{cls.__name__} is not a state class: make it a TypedDict, a dataclass or a pydantic model")
+    if not hints:
+        raise GraphError(f"{cls.__name__} has no fields: a state needs at least one")
+    channels = {name: _channel(cls, name, hint, defaults.get(name)) for name, hint in hints.items()}
+    return StateSchema(
+        cls=cls,
+        form=form,
+        channels=channels,
+        defaults=tuple((name, channel.default) for name, channel in channels.items() if channel.default is not None),
+        fresh=tuple(name for name, channel in channels.items() if channel.lifetime in ("per_run", "logged", "untracked")),
+        logged=tuple(name for name, channel in channels.items() if channel.lifetime == "logged"),
+    )
+
+
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls, include_extras=True)
+    except NameError as error:
+        raise GraphError(f"a type in {cls.__name__} cannot be found: {error}; define it where the module can see it") from error
+
+
+def _with_metadata(hint: Any, metadata: Sequence[Any]) -> Any:
+    """The hint of a pydantic field: pydantic moves what ``Field(...)`` said into metadata of its own."""
+    own = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    for item in metadata:
+        if not any(item is known for known in own):
+            hint = Annotated[hint, item]
+    return hint
+
+
+def _model_default(field: Any) -> Callable[[], Any] | None:
+    if field.is_required():
+        return None
+    return lambda: field.get_default(call_default_factory=True)
+
+
+def _dataclass_default(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory
+    if field.default is not dataclasses.MISSING:
+        return lambda: field.default
+    return None
+
+
+def _channel(cls: type[Any], name: str, hint: Any, default: Callable[[], Any] | None) -> Channel:
+    if name.startswith("__"):
+        raise GraphError(f"{cls.__name__}.{name}: names beginning with two underscores are reserved")
+    while get_origin(hint) in (Required, NotRequired) or str(get_origin(hint)).endswith("ReadOnly"):
+        hint = get_args(hint)[0]
+    base, lifetime, reducer = hint, "session", None
+    if get_origin(hint) is Annotated:
+        base, *extras = get_args(hint)
+        while get_origin(base) in (Required, NotRequired):
+            base = get_args(base)[0]
+        for extra in extras:
+            if isinstance(extra, _Lifetime):
+                lifetime = extra.name
+            elif _is_reducer(extra):
+                reducer = extra
+            else:
+                base = Annotated[base, extra]
+    origin = get_origin(base) or base
+    kind = _kind(reducer, origin)
+    if lifetime == "logged" and kind != "messages":
+        raise GraphError(f"{cls.__name__}.{name}: logged is for messages; write Annotated[list[Message], add_messages, logged]")
+    if default is None and reducer is not None and origin in (list, dict, set, int, float, str, tuple, frozenset, bool):
+        default = origin
+    channel = _with_validators(Channel(name, base, kind, reducer, lifetime, default))
+    if issubclass(cls, BaseModel) and channel.validate_value is not None and _has_validators(cls, name):
+        return _with_own_validators(cls, channel)
+    return channel
+
+
+def _has_validators(cls: type[BaseModel], name: str) -> bool:
+    decorators = cls.__pydantic_decorators__.field_validators.values()
+    return any(name in decorator.info.fields or "*" in decorator.info.fields for decorator in decorators)
+
+
+def _with_own_validators(cls: type[BaseModel], channel: Channel) -> Channel:
+    """The channel of a model field that has ``@field_validator``s: what is written goes through them."""
+
+    def validate(value: Any) -> Any:
+        return getattr(cls.__pydantic_validator__.validate_assignment(cls.model_construct(), channel.name, value), channel.name)
+
+    update = validate if channel.validate_update is channel.validate_value else channel.validate_update
+    return dataclasses.replace(channel, validate_update=update, validate_value=validate)
+
+
+def _is_reducer(item: Any) -> bool:
+    if isinstance(item, type) or not callable(item):
+        return False
+    try:
+        parameters = inspect.signature(item).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional) >= 2 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+
+
+def _kind(reducer: Any, origin: Any) -> Kind:
+    if reducer is None:
+        return "plain"
+    if reducer is append or (reducer in (operator.add, operator.iadd, operator.concat) and origin is list):
+        return "append"
+    if reducer is merge or (reducer in (operator.or_, operator.ior) and origin is dict):
+        return "merge"
+    if reducer is merge_keys:
+        return "keys"
+    if reducer is add_messages:
+        return "messages"
+    return "fold"
+
+
+def _with_validators(channel: Channel) -> Channel:
+    if channel.kind == "messages":
+        return dataclasses.replace(channel, update_type=list[Message], validate_update=as_messages, validate_value=as_messages)
+    whole = _validator(channel.type)
+    if channel.kind == "keys":
+        return dataclasses.replace(channel, update_type=dict[str, Any], validate_update=_check_keys, validate_value=whole)
+    if channel.kind != "fold" or channel.reducer in (operator.add, operator.or_):
+        return dataclasses.replace(channel, update_type=channel.type, validate_update=whole, validate_value=whole)
+    hint = _second_parameter(channel.reducer)
+    if hint is None:
+        return dataclasses.replace(channel, validate_value=whole, checks_result=True)
+    return dataclasses.replace(channel, update_type=hint, validate_update=_validator(hint), validate_value=whole)
+
+
+def _check_keys(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise ValueError(f"{value!r} is not a dict with text keys")
+    return value
+
+
+def _second_parameter(reducer: Any) -> Any:
+    """The annotation of a custom reducer's second parameter, or None when there is none to be had."""
+    try:
+        name = list(inspect.signature(reducer).parameters)[1]
+        return typing.get_type_hints(reducer, include_extras=True).get(name)
+    except (TypeError, ValueError, NameError, IndexError, AttributeError):
+        return None
+
+
+def _validator(hint: Any) -> Callable[[Any], Any] | None:
+    """A function that returns the value as the type wants it or raises; None when anything goes.
+
+    Plain types are strict (``"3"`` is not an int), models and dataclasses follow their own configuration.
+    """
+    if hint is Any or hint is object:
+        return None
+    strict = ConfigDict(strict=True, arbitrary_types_allowed=True)
+    try:
+        try:
+            adapter = TypeAdapter(hint, config=strict)
+        except PydanticUserError as error:
+            if error.code != "type-adapter-config-unused":
+                raise
+            adapter = TypeAdapter(hint)
+    except PydanticSchemaGenerationError as error:
+        raise GraphError(f"the type {hint!r} cannot be checked: {error}") from error
+    return adapter.validator.validate_python

@@ -1,0 +1,223 @@
+"""Updates: what nodes write, checked against the channels and merged into the state."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from graphflow.core.control import MISSING, START, Overwrite
+from graphflow.core.reducers import Delta, Op, merge_keys, message_delta, upsert
+from graphflow.core.state import Channel, Kind, StateSchema, Values
+from graphflow.errors import InvalidUpdate
+from graphflow.messages import Message, RemoveMessage
+
+Write = tuple[str, Any]
+"""Before merging (channel, value) of one node; while merging a channel (node, value)."""
+
+
+def unknown_field(schema: StateSchema, key: Any, node: str, where: str) -> InvalidUpdate:
+    """The error for a key that is no channel, with the nearest name."""
+    near = difflib.get_close_matches(str(key), schema.channels, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"its fields are {', '.join(schema.channels)}"
+    return InvalidUpdate(f"{where} wrote {key!r}, which is not a field of {schema.cls.__name__}; {hint}", nodes=(node,))
+
+
+def _who(node: str) -> str:
+    return "the input" if node == START else f"node {node!r}"
+
+
+def checked(schema: StateSchema, update: Mapping[str, Any], node: str) -> list[Write]:
+    """The update's entries with validated values as (channel, value). Raises InvalidUpdate naming field and node."""
+    channels = schema.channels
+    writes: list[Write] = []
+    for key, value in update.items():
+        channel = channels.get(key)
+        if channel is None:
+            raise unknown_field(schema, key, node, _who(node))
+        overwrite = isinstance(value, Overwrite)
+        validate = channel.validate_value if overwrite else channel.validate_update
+        if validate is not None:
+            try:
+                value = Overwrite(validate(value.value)) if overwrite else validate(value)
+            except (ValidationError, ValueError, TypeError) as error:
+                raise _wrong_type(channel, node, value, error) from error
+        writes.append((key, value))
+    return writes
+
+
+def _wrong_type(channel: Channel, node: str, value: Any, error: Exception) -> InvalidUpdate:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        path = "".join(f"[{part!r}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+        detail = f"{first['msg']} at state.{channel.name}{path}, got {type(first['input']).__name__}"
+    else:
+        detail = str(error)
+    text = repr(value)
+    shown = text if len(text) <= 80 else text[:77] + "…"
+    declared = getattr(channel.type, "__name__", None) if not get_args(channel.type) else None
+    return InvalidUpdate(
+        f"{_who(node)} wrote {shown} to {channel.name!r}, declared as {declared or channel.type}: {detail}",
+        field=channel.name,
+        nodes=(node,),
+    )
+
+
+def update_of(schema: StateSchema, value: Any, view: Any, node: str) -> Mapping[str, Any]:
+    """The mapping a node's return value stands for: a dict, None, or an instance of the state (its changed fields)."""
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return value
+    if schema.form != "dict" and isinstance(value, schema.cls):
+        return _changed_fields(schema, value, view)
+    if node == START:
+        raise InvalidUpdate(
+            f"the input is {type(value).__name__}: give a dict of fields of {schema.cls.__name__}; "
+            "to go on with an unfinished run call resume()"
+        )
+    raise InvalidUpdate(
+        f"node {node!r} returned {type(value).__name__}; a node returns a dict of the fields it changes, "
+        f"a Command, {'' if schema.form == 'dict' else 'a ' + schema.cls.__name__ + ', '}or None",
+        nodes=(node,),
+    )
+
+
+def _changed_fields(schema: StateSchema, value: Any, view: Any) -> Values:
+    changed: Values = {}
+    declared = value.model_fields_set if schema.form == "model" else schema.channels
+    for name, channel in schema.channels.items():
+        if name not in declared:
+            continue
+        now = getattr(value, name)
+        if isinstance(view, schema.cls) and now is getattr(view, name, MISSING):
+            continue
+        if schema.form == "dataclass" and channel.default is not None and now == channel.default():
+            continue
+        changed[name] = now
+    return changed
+
+
+# --- merging the writes of a superstep -----------------------------------------------------------------------------------
+
+
+def reduce_writes(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:
+    """The channel's new value and its delta, from the writes of one superstep in task-path order.
+
+    ``writes`` are (node, validated value); ``old`` is MISSING when the channel holds nothing.
+    Returns (new, None) when nothing changed that has to be stored.
+    """
+    if len(writes) > 1:
+        overwriting = [node for node, value in writes if isinstance(value, Overwrite)]
+        if channel.kind == "plain" or overwriting:
+            raise _conflict(channel, writes, bool(overwriting))
+    value = writes[0][1]
+    if isinstance(value, Overwrite):
+        new = upsert([], value.value) if channel.kind == "messages" else value.value
+        return new, {"set": new}
+    return _REDUCE[channel.kind](channel, old, writes)
+
+
+def _conflict(channel: Channel, writes: list[Write], overwriting: bool) -> InvalidUpdate:
+    nodes = tuple(node for node, _ in writes)
+    who = f"nodes {', '.join(map(repr, nodes))} wrote {channel.name!r} in one superstep"
+    if overwriting:
+        return InvalidUpdate(
+            f"{who}, one of them with Overwrite: an Overwrite has to be the only write", field=channel.name, nodes=nodes
+        )
+    return InvalidUpdate(
+        f"{who}, but the field takes one write; give it a reducer, e.g. Annotated[list[...], append], or write it in one node",
+        field=channel.name,
+        nodes=nodes,
+    )
+
+
+def _reduce_plain(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:
+    value = writes[0][1]
+    return value, {"set": value}
+
+
+def _reduce_append(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:
+    items = writes[0][1] if len(writes) == 1 else [item for _, value in writes for item in value]
+    if not items:
+        return ([] if old is MISSING else old), None
+    return (items if old is MISSING or not old else old + items), {"append": items}
+
+
+def _reduce_merge(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:
+    entries = writes[0][1] if len(writes) == 1 else {key: entry for _, value in writes for key, entry in value.items()}
+    base = {} if old is MISSING else old
+    return {**base, **entries}, ({"merge": entries} if entries else None)
+
+
+def _reduce_keys(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:
+    entries: dict[str, Any] = {}
+    authors: dict[str, str] = {}
+    for node, value in writes:
+        for key, entry in value.items():
+            if key in entries and entries[key] != entry:
+                raise InvalidUpdate(
+                    f"nodes {authors[key]!r} and {node!r} wrote different values to {channel.name}[{key!r}] in one superstep; "
+                    "write it in one of them, or keep it in a field with a reducer",
+                    field=channel.name,
+                    nodes=(authors[key], node),
+                )
+            entries[key], authors[key] = entry, node
+    base = {} if old is MISSING else old
+    op: Op = {"merge": {key: value for key, value in entries.items() if value is not MISSING}}
+    drop = [key for key, value in entries.items() if value is MISSING and key in base]
+    if drop:
+        op["drop"] = drop
+    return merge_keys(base, entries), (op if op["merge"] or drop else None)
+
+
+def _reduce_messages(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:
+    base: list[Message] = [] if old is MISSING else old
+    changes: Iterable[Message | RemoveMessage] = (change for _, value in writes for change in value)
+    try:
+        new = upsert(base, changes)
+    except ValueError as error:
+        nodes = tuple(node for node, _ in writes)
+        raise InvalidUpdate(
+            f"{', '.join(map(repr, nodes))} wrote {channel.name!r}: {error}", field=channel.name, nodes=nodes
+        ) from None
+    op = message_delta(base, new)
+    return new, (op if op["upsert"] or "remove" in op else None)
+
+
+def _reduce_fold(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:
+    assert channel.reducer is not None
+    new = old
+    for node, value in writes:
+        new = value if new is MISSING else channel.reducer(new, value)
+        if channel.checks_result and channel.validate_value is not None:
+            try:
+                new = channel.validate_value(new)
+            except ValidationError as error:
+                raise _wrong_type(channel, node, new, error) from error
+    return new, (None if new is old else {"set": new})
+
+
+_REDUCE: dict[Kind, Callable[[Channel, Any, list[Write]], tuple[Any, Op | None]]] = {
+    "plain": _reduce_plain,
+    "append": _reduce_append,
+    "merge": _reduce_merge,
+    "keys": _reduce_keys,
+    "messages": _reduce_messages,
+    "fold": _reduce_fold,
+}
+
+
+def reset(schema: StateSchema, values: Values) -> Delta:
+    """Empty the channels that start fresh in each run (changes ``values``); the delta that says so."""
+    delta: Delta = {}
+    for name in schema.fresh:
+        channel = schema.channels[name]
+        old = values.pop(name, MISSING)
+        if channel.default is not None:
+            values[name] = channel.default()
+        if channel.stored and old is not MISSING and old != values.get(name, MISSING):
+            delta[name] = {"unset": None}
+    return delta

@@ -1,0 +1,32 @@
+"""The small protocol that drivers need of a store."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from graphflow.core.effects import Commit, Load, LoadMany, ReadHistory, Stored
+from graphflow.messages import Message
+
+
+class Store(Protocol):
+    """Where sessions are kept. Every method is one transaction and may be called from any thread.
+
+    ``blocking`` says whether calls may wait for a disk or a network: if so, asyncio runs them in threads.
+    ``identity`` is equal for stores that keep the same sessions, so that runs in one process queue up across them.
+    """
+
+    blocking: bool
+    identity: str
+    busy_timeout: float
+
+    def load(self, effect: Load) -> Stored | None: ...
+
+    def load_many(self, effect: LoadMany) -> list[Stored]: ...
+
+    def commit(self, effect: Commit) -> None: ...
+
+    def read_history(self, effect: ReadHistory) -> list[Message]: ...
+
+
+PERFORMED: dict[type[Any], str] = {Load: "load", LoadMany: "load_many", Commit: "commit", ReadHistory: "read_history"}
+"""The store's method for each effect."""

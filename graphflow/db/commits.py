@@ -1,0 +1,248 @@
+"""Committing: everything one transaction writes is made ready first, so that what cannot be stored raises before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from graphflow.core.effects import CloseRun, Commit, NewCheckpoint
+from graphflow.db.codec import encode_delta, encode_snapshot, write_value
+from graphflow.db.rows import digest, encode_entry, encode_frontier, encode_task, plain_text, run_digest
+from graphflow.db.tags import Media
+from graphflow.errors import LeaseLost, SerializationError, SessionBusy
+
+if TYPE_CHECKING:
+    from graphflow.db.transactions import Transaction
+
+ROW_WEIGHT: Final = 64
+"""What reading one more row costs beside the bytes of its delta."""
+LIGHTEST_SNAPSHOT: Final = 2048
+"""Chains of deltas lighter than this are not worth a snapshot, however small the state is."""
+
+Params = dict[str, Any]
+
+
+class ReadyCommit:
+    """The parameters of one commit's statements. ``write`` may be called again when a transaction has to be repeated."""
+
+    __slots__ = ("checkpoint", "closed", "effect", "media", "messages", "now", "snapshot", "tasks")
+
+    def __init__(self, effect: Commit, now: int) -> None:
+        """Encode everything. Raises SerializationError."""
+        self.effect = effect
+        self.now = now
+        self.media: Media = {}
+        self.snapshot: str | None = None
+        checkpoint = effect.checkpoint
+        self.checkpoint = None if checkpoint is None else self._checkpoint_row(checkpoint)
+        self.messages = [self._message_row(*numbered) for numbered in self._numbered()] if effect.messages else None
+        self.tasks = [self._task_row(row) for row in effect.tasks] if effect.tasks else None
+        self.closed = [self._closed_row(closed) for closed in effect.closed] if effect.closed else None
+
+    # --- making rows ready -----------------------------------------------------------------------------------------------
+
+    def _checkpoint_row(self, new: NewCheckpoint) -> Params:
+        effect, weight, now = self.effect, new.weight, self.now
+        seq, log_head = new.seq, new.log_head
+        epoch = effect.epoch + (effect.take_over or effect.epoch == 0)
+        delta = encode_delta(new.schema, new.delta, self.media, new.values) if new.delta else None
+        frontier = encode_frontier(new.frontier, seq, new.schema, self.media)
+        base, snapshot = weight.snapshot_seq, None
+        if base < 0:
+            base = seq
+            if seq > 0:
+                snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
+        elif weight.delta_bytes + _weight(delta) >= max(weight.snapshot_bytes, LIGHTEST_SNAPSHOT):
+            base = seq
+            snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
+        self.snapshot = snapshot
+        body = (
+            f"checkpoint\x1f{effect.session_id}\x1f{effect.ns}\x1f{seq}\x1f{base}\x1f{log_head}\x1f{epoch}\x1f{now}"
+            f"\x1f{frontier or ''}\x1f{delta or ''}\x1f{snapshot or ''}"
+        )
+        return {
+            "session": None,
+            "ns": effect.ns,
+            "seq": seq,
+            "run_id": effect.run_id,
+            "base": base,
+            "log_head": log_head,
+            "epoch": epoch,
+            "frontier": frontier,
+            "delta": delta,
+            "snapshot": snapshot,
+            "sha256": sha256(_encoded(body)).digest(),
+            "created_at": now,
+        }
+
+    def _numbered(self) -> list[tuple[int, Any]]:
+        effect = self.effect
+        if effect.checkpoint is None:
+            raise ValueError("messages are committed with the checkpoint that knows their log_head")
+        first = effect.checkpoint.log_head - len(effect.messages) + 1
+        return list(enumerate(effect.messages, first))
+
+    def _message_row(self, seq: int, entry: Any) -> Params:
+        effect = self.effect
+        role, body = encode_entry(entry, seq, effect.run_id, self.media)
+        checksum = digest("message", effect.session_id, effect.ns, seq, effect.run_id, role, body)
+        return {"session": None, "ns": effect.ns, "seq": seq, "run_id": effect.run_id, "role": role, "body": body, "sha256": checksum}
+
+    def _task_row(self, row: Any) -> Params:
+        effect = self.effect
+        value = encode_task(row, effect.schema, self.media)
+        keys = {"ns": effect.ns, "task_id": row.task_id, "kind": row.kind, "name": row.name, "nth": row.nth, "origin": effect.origin}
+        try:
+            checksum = digest("task", effect.session_id, *keys.values(), row.node, value)
+        except UnicodeEncodeError as error:
+            raise SerializationError(f"{row.kind} {row.name!r} of node {row.node!r} has a name that is not text: {error}") from None
+        return {"session": None, **keys, "node": row.node, "value": value, "sha256": checksum}
+
+    def _closed_row(self, closed: CloseRun) -> Params:
+        effect = self.effect
+        error = plain_text(closed.error)
+        metrics = _metrics(closed.metrics)
+        return {
+            "session": None,
+            "run_id": closed.run_id,
+            "new_status": closed.status,
+            "new_last_message": closed.last_message,
+            "new_last_seq": effect.head if effect.checkpoint is None else effect.checkpoint.seq,
+            "new_ended_at": self.now,
+            "new_error": error,
+            "new_metrics": metrics,
+            "new_sha256": run_digest(closed.run_id, closed.status, closed.last_message, error, metrics),
+        }
+
+    # --- writing ---------------------------------------------------------------------------------------------------------
+
+    def write(self, tx: Transaction) -> None:
+        """Do it, in the transaction. Raises LeaseLost when the session does not stand where the effect says."""
+        execute, sql, effect = tx.execute, tx.sql, self.effect
+        session = self._claim(tx)
+        if effect.opened is not None:
+            self._open_run(tx, session)
+        if effect.reopened is not None:
+            execute(sql.reopen_run, {"run_id": effect.reopened, "session": session})
+        if effect.drop_tasks:
+            execute(sql.drop_tasks, {"session": session, "ns": effect.ns})
+        if self.checkpoint is not None:
+            self.checkpoint["session"] = session
+            execute(sql.insert_checkpoint, self.checkpoint)
+        for statement, rows in ((sql.insert_message, self.messages), (sql.put_task, self.tasks), (sql.close_run, self.closed)):
+            for row in rows or ():
+                row["session"] = session
+                execute(statement, row)
+        for checksum, (media_type, data) in self.media.items():
+            execute(sql.insert_media, {"sha256": checksum, "media_type": media_type, "data": data})
+            execute(sql.insert_media_use, {"sha256": checksum, "session": session})
+
+    def _claim(self, tx: Transaction) -> int:
+        """The session's ordinal, after its row was compared and set."""
+        effect, sql = self.effect, tx.sql
+        if effect.epoch == 0:
+            row = tx.execute(sql.insert_session, self._new_session()).fetchone()
+        else:
+            params: Params = {"session_id": effect.session_id, "expected_epoch": effect.epoch}
+            if effect.ns:
+                # A nested graph writes under its root's fencing number; where the session stands is the root's to say.
+                row = tx.execute(sql.fenced, params).fetchone()
+            else:
+                params["expected_head"] = effect.head
+                params["new_head"] = effect.head if self.checkpoint is None else self.checkpoint["seq"]
+                if effect.take_over or effect.status is not None:
+                    params["new_epoch"] = effect.epoch + effect.take_over
+                    params["new_status"] = effect.status
+                    params["owner"] = effect.user_id if effect.take_over else None
+                    params["now"] = self.now
+                    row = tx.execute(sql.move, params).fetchone()
+                else:
+                    row = tx.execute(sql.advance, params).fetchone()
+        if row is None:
+            raise self._lost(tx)
+        ordinal: int = row[0]
+        return ordinal
+
+    def _new_session(self) -> Params:
+        effect = self.effect
+        return {
+            "session_id": effect.session_id,
+            "session_type": effect.session_type,
+            "user_id": effect.user_id,
+            "component_id": effect.component_id,
+            "status": effect.status or "running",
+            "head": -1 if self.checkpoint is None or effect.ns else self.checkpoint["seq"],
+            "epoch": 1,
+            "created_at": self.now,
+            "updated_at": self.now,
+        }
+
+    def _lost(self, tx: Transaction) -> LeaseLost:
+        effect = self.effect
+        found = tx.execute(tx.sql.standing, {"session_id": effect.session_id}).fetchone()
+        expected = "that it did not exist" if effect.epoch == 0 else f"head {effect.head}, epoch {effect.epoch}"
+        stands = "it is gone" if found is None else f"found head {found[1]}, epoch {found[2]}"
+        return LeaseLost(
+            f"session {effect.session_id!r} was taken over by another run: expected {expected}, {stands}. "
+            "Nothing of this step was written; load the session again"
+        )
+
+    def _open_run(self, tx: Transaction, session: int) -> None:
+        effect, opened = self.effect, self.effect.opened
+        assert opened is not None
+        params: Params = {
+            "run_id": opened.run_id,
+            "session": session,
+            "ns": effect.ns,
+            "status": "running",
+            "parent_run_id": opened.parent_run_id,
+            "component_id": opened.component_id,
+            "user_id": effect.user_id,
+            "first_message": opened.first_message,
+            "first_seq": None if self.checkpoint is None else self.checkpoint["seq"],
+            "fingerprint": opened.fingerprint,
+            "idempotency_key": opened.idempotency_key,
+            "created_at": self.now,
+        }
+        if tx.execute(tx.sql.insert_run, params).fetchone() is None:
+            raise self._taken(tx, params)
+
+    def _taken(self, tx: Transaction, params: Params) -> Exception:
+        key = params["idempotency_key"]
+        other = None if key is None else tx.execute(tx.sql.run_of_key, params).fetchone()
+        if other is not None:
+            return SessionBusy(f"run {other[0]!r} has begun with the idempotency key {key!r}; wait for its result")
+        return ValueError(f"there is a run {params['run_id']!r} already; give each run its own id")
+
+    def settle(self) -> None:
+        """What holds once the transaction is committed: how heavy the chain of deltas has become."""
+        new, row = self.effect.checkpoint, self.checkpoint
+        if new is None or row is None:
+            return
+        weight = new.weight
+        if row["base"] == row["seq"]:
+            weight.snapshot_seq = row["seq"]
+            weight.snapshot_bytes = len(self.snapshot or row["delta"] or "")
+            weight.delta_bytes = 0
+        else:
+            weight.delta_bytes += _weight(row["delta"])
+
+
+def _weight(delta: str | None) -> int:
+    return len(delta or "") + ROW_WEIGHT
+
+
+def _encoded(body: str) -> bytes:
+    try:
+        return body.encode()
+    except UnicodeEncodeError as error:
+        raise SerializationError(f"the name of a node or of a field is not text: {error}") from None
+
+
+def _metrics(metrics: Mapping[str, Any] | None) -> str | None:
+    """What was measured, without what is nothing, times to the microsecond."""
+    if not metrics:
+        return None
+    kept = {key: round(value, 6) if isinstance(value, float) else value for key, value in metrics.items() if value}
+    return write_value(kept, "metrics") if kept else None

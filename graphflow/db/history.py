@@ -1,0 +1,95 @@
+"""Earlier messages of a session: the window that is needed, by primary key, however long the log has grown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from graphflow.core.effects import ReadHistory
+from graphflow.db.media import media_of
+from graphflow.db.messagelog import LogRow, folded, read_log
+from graphflow.messages import Message, RemoveMessage
+
+if TYPE_CHECKING:
+    from graphflow.db.transactions import Transaction
+
+MARGIN: Final = 8
+"""Rows read beyond the number of messages asked for, because some rows replace or remove others."""
+
+
+def read_history(tx: Transaction, effect: ReadHistory) -> list[Message]:
+    """The messages that ``effects.ReadHistory`` describes."""
+    low = 1 if effect.after is None else effect.after + 1
+    if effect.last_runs is not None:
+        messages = _of_last_runs(tx, effect, low)
+    elif effect.last_messages is not None:
+        return _last_messages(tx, effect, low, effect.last_messages)
+    else:
+        messages = folded(row.entry for row in _window(tx, effect, low))
+    messages = keep_pairs(messages)
+    if effect.last_messages is not None:
+        messages = keep_pairs(messages[max(0, len(messages) - effect.last_messages) :])
+    return messages
+
+
+def _window(tx: Transaction, effect: ReadHistory, low: int) -> list[LogRow]:
+    """The rows from ``low`` on, without those that replace what came earlier."""
+    if low >= effect.before:
+        return []
+    rows = read_log(tx, effect.session_id, effect.ns, low, effect.before - 1, media_of(tx))
+    return [row for row in rows if not _replaces_earlier(row, low)]
+
+
+def _replaces_earlier(row: LogRow, low: int) -> bool:
+    """Whether the row is a new version of a message before ``low``: the ids that rows get by themselves end with their seq."""
+    if isinstance(row.entry, RemoveMessage) or row.entry.id is None:
+        return False
+    _, dash, seq = row.entry.id.rpartition("-")
+    return bool(dash) and seq.isdecimal() and int(seq) < low
+
+
+def _of_last_runs(tx: Transaction, effect: ReadHistory, low: int) -> list[Message]:
+    params = {"session_id": effect.session_id, "ns": effect.ns, "before": effect.before, "count": effect.last_runs}
+    runs = tx.all(tx.sql.last_runs, params)
+    if not runs:
+        return []
+    counted = {ordinal for ordinal, _, _ in runs}
+    rows = _window(tx, effect, max(low, min(first for _, first, _ in runs)))
+    ids = {row.entry.id for row in rows if row.run in counted}
+    # Rows of other runs count only where they replace or remove a message of these.
+    return folded(row.entry for row in rows if row.run in counted or row.entry.id in ids)
+
+
+def _last_messages(tx: Transaction, effect: ReadHistory, low: int, count: int) -> list[Message]:
+    span = count + MARGIN
+    while True:
+        start = max(low, effect.before - span)
+        messages = keep_pairs(folded(row.entry for row in _window(tx, effect, start)))
+        if len(messages) >= count or start <= low:
+            return keep_pairs(messages[max(0, len(messages) - count) :])
+        span *= 2
+
+
+def keep_pairs(messages: Sequence[Message]) -> list[Message]:
+    """The messages without tool messages whose call is missing and without calls that nobody answered.
+
+    Models refuse both. A message that holds nothing but unanswered calls is left out whole.
+    """
+    if not any(message.tool_calls or message.role == "tool" for message in messages):
+        return list(messages)
+    answered = {message.tool_call_id for message in messages if message.role == "tool"}
+    kept: list[Message] = []
+    called: set[str | None] = set()
+    for message in messages:
+        if message.role == "tool":
+            if message.tool_call_id not in called:
+                continue
+        elif message.tool_calls:
+            calls = tuple(call for call in message.tool_calls if call.id in answered)
+            called.update(call.id for call in calls)
+            if len(calls) < len(message.tool_calls):
+                if not calls and not message.content:
+                    continue
+                message = message.model_copy(update={"tool_calls": calls})
+        kept.append(message)
+    return kept

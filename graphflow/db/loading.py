@@ -1,0 +1,283 @@
+"""Loading: the session row, then one range of checkpoints whose deltas are folded into the state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from graphflow.core.control import MISSING
+from graphflow.core.effects import Frontier, Load, LoadMany, Range, Run, Stored, TaskRow, Weight
+from graphflow.core.reducers import Delta, Op, apply_op
+from graphflow.core.state import StateSchema, Values
+from graphflow.db.codec import channel_codecs
+from graphflow.db.commits import ROW_WEIGHT
+from graphflow.db.media import media_of
+from graphflow.db.messagelog import fill_logged
+from graphflow.db.rows import decode_frontier, decode_task, digest
+from graphflow.db.tags import Fetch, loads
+from graphflow.errors import CorruptCheckpoint, NotOwner, SessionNotFound
+
+if TYPE_CHECKING:
+    from graphflow.db.transactions import Row, Transaction
+
+
+def load(tx: Transaction, effect: Load) -> Stored | None:
+    """A session at its head, or at checkpoint ``at``; None when there is none. See ``effects.Load`` for what it raises."""
+    sql = tx.sql
+    statement = sql.load_at if effect.at is not None else sql.load_nested if effect.ns else sql.load_head
+    params = {"session_id": effect.session_id, "ns": effect.ns, "user_id": effect.user_id, "at": effect.at}
+    row = tx.one(statement, params)
+    if row is None:
+        check_not_foreign(tx, effect.session_id)
+        return None
+    found = _Found(*row)
+    if found.seq is None:
+        if effect.at is not None:
+            raise no_checkpoint(effect.session_id, effect.at, found.head)
+        if effect.ns:
+            return None
+        if found.head >= 0:
+            raise CorruptCheckpoint(f"checkpoint {found.head} of session {effect.session_id!r}, its head, is missing")
+    fetch = media_of(tx)
+    state = Folded.initial(effect.schema)
+    rows = [] if found.seq is None else read_chain(tx, effect.session_id, found.ordinal, effect.ns, found.base, found.seq)
+    for chained in rows:
+        state.add(chained, fetch)
+    stored = _stored(effect.session_id, found, state, rows[-1] if rows else None, fetch)
+    if effect.with_log:
+        fill_logged(tx, effect.session_id, effect.ns, effect.schema, [stored], fetch)
+    if found.status != "completed" and (effect.at is None or effect.at == found.head):
+        stored.tasks = read_tasks(tx, effect, found.ordinal, stored.frontier.origin, fetch)
+    return stored
+
+
+def load_many(tx: Transaction, effect: LoadMany) -> list[Stored]:
+    """The session at each of its newest ``limit`` checkpoints, newest first, with messages."""
+    params = {"session_id": effect.session_id, "ns": "", "user_id": effect.user_id}
+    row = tx.one(tx.sql.load_head, params)
+    if row is None:
+        check_not_foreign(tx, effect.session_id)
+        raise SessionNotFound(f"there is no session {effect.session_id!r} in this database")
+    found = _Found(*row)
+    if found.seq is None or effect.limit == 0:
+        return []
+    low = 0 if effect.limit is None else max(0, found.head - effect.limit + 1)
+    base = found.base if low >= found.base else base_of(tx, effect.session_id, found.ordinal, low)
+    fetch = media_of(tx)
+    state = Folded.initial(effect.schema)
+    history: list[Stored] = []
+    for chained in read_chain(tx, effect.session_id, found.ordinal, "", base, found.seq):
+        state.add(chained, fetch)
+        if chained.seq >= low:
+            history.append(_stored(effect.session_id, found, state.copy(), chained, fetch))
+    fill_logged(tx, effect.session_id, "", effect.schema, history, fetch)
+    return history[::-1]
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the first statement of a load tells."""
+
+    ordinal: int
+    session_type: str
+    user_id: str | None
+    status: str
+    head: int
+    epoch: int
+    seq: int | None
+    base: int
+    run_id: str | None
+    run_status: str
+    first_message: int
+    fingerprint: str
+    component_id: str | None
+
+
+def check_not_foreign(tx: Transaction, session_id: str) -> None:
+    """Raise NotOwner when the session that was not found for this user is there for another."""
+    if tx.one(tx.sql.standing, {"session_id": session_id}) is not None:
+        raise NotOwner(f"session {session_id!r} belongs to another user; give its owner's user_id, or use another session_id")
+
+
+def no_checkpoint(session_id: str, at: int, head: int) -> SessionNotFound:
+    """The error for a checkpoint that is not there."""
+    return SessionNotFound(f"session {session_id!r} has no checkpoint {at}; its checkpoints are 0 to {head}")
+
+
+def _stored(session_id: str, found: _Found, state: Folded, row: ChainRow | None, fetch: Fetch) -> Stored:
+    run = None
+    if found.run_id is not None:
+        run = Run(found.run_id, found.run_status, found.first_message, found.fingerprint, found.component_id)
+    return Stored(
+        session_id=session_id,
+        session_type=found.session_type,
+        user_id=found.user_id,
+        status=found.status,
+        head=found.head,
+        epoch=found.epoch,
+        seq=-1 if row is None else row.seq,
+        frontier=Frontier(-1) if row is None else decode_frontier(row.frontier, row.seq, fetch),
+        values=state.values,
+        ranges=state.ranges,
+        log_head=0 if row is None else row.log_head,
+        weight=state.weight,
+        run=run,
+        tasks=[],
+        created_at=0.0 if row is None else row.created_at / 1e6,
+    )
+
+
+# --- checkpoints -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class ChainRow:
+    """A verified row of the checkpoints table."""
+
+    seq: int
+    base: int
+    log_head: int
+    epoch: int
+    frontier: str | None
+    delta: str | None
+    snapshot: str | None
+    created_at: int
+    sha256: bytes
+    run: int | None
+
+
+def checkpoint_digest(session_id: str, ns: str, row: ChainRow) -> bytes:
+    """The checksum that belongs to the row."""
+    keys = (session_id, ns, row.seq, row.base, row.log_head, row.epoch, row.created_at)
+    return digest("checkpoint", *keys, row.frontier, row.delta, row.snapshot)
+
+
+def read_chain(tx: Transaction, session_id: str, session: int, ns: str, low: int, high: int) -> list[ChainRow]:
+    """The checkpoints from ``low`` to ``high``, verified and without gaps."""
+    found = tx.all(tx.sql.chain, {"session": session, "ns": ns, "low": low, "high": high})
+    rows = [ChainRow(*row) for row in found]
+    where = f"session {session_id!r}" + (f" (namespace {ns!r})" if ns else "")
+    for expected, row in enumerate(rows, low):
+        if row.seq != expected:
+            raise CorruptCheckpoint(f"checkpoint {expected} of {where} is missing")
+        if not _verifies(session_id, ns, row):
+            raise CorruptCheckpoint(
+                f"checkpoint {row.seq} of {where} does not match its checksum; bring the row back from a backup, "
+                f"or fork the session before it (at={row.seq - 1})"
+            )
+    if len(rows) != high - low + 1:
+        raise CorruptCheckpoint(f"checkpoint {low + len(rows)} of {where} is missing")
+    return rows
+
+
+def _verifies(session_id: str, ns: str, row: ChainRow) -> bool:
+    try:
+        return checkpoint_digest(session_id, ns, row) == row.sha256
+    except UnicodeEncodeError:
+        return False
+
+
+def base_of(tx: Transaction, session_id: str, session: int, seq: int) -> int:
+    """The seq of the snapshot that the chain of checkpoint ``seq`` starts at."""
+    row = tx.one(tx.sql.base_of, {"session": session, "ns": "", "seq": seq})
+    if row is None:
+        raise CorruptCheckpoint(f"checkpoint {seq} of session {session_id!r} is missing")
+    base: int = row[0]
+    return base
+
+
+@dataclass(slots=True)
+class Folded:
+    """The state while deltas are applied to it."""
+
+    schema: StateSchema
+    values: Values
+    ranges: dict[str, list[Range]] = field(default_factory=dict)
+    weight: Weight = field(default_factory=Weight)
+    empty: bool = True
+
+    @classmethod
+    def initial(cls, schema: StateSchema) -> Folded:
+        """The state before anything was stored."""
+        return cls(schema, schema.initial())
+
+    def copy(self) -> Folded:
+        """A copy that later deltas leave alone; they change lists and dicts of channels in place."""
+        values = {name: value.copy() if type(value) in (list, dict) else value for name, value in self.values.items()}
+        return Folded(self.schema, values, {name: list(ranges) for name, ranges in self.ranges.items()}, Weight(), False)
+
+    def add(self, row: ChainRow, fetch: Fetch) -> None:
+        """Go on to the state of ``row``."""
+        weight = self.weight
+        if self.empty or row.snapshot is not None:
+            text = row.snapshot or row.delta
+            if row.snapshot is not None and not self.empty:
+                self.values, self.ranges, weight.foreign = self.schema.initial(), {}, {}
+            weight.snapshot_seq, weight.snapshot_bytes, weight.delta_bytes = row.seq, len(text or ""), 0
+            self.empty = False
+        else:
+            text = row.delta
+            weight.delta_bytes += len(text or "") + ROW_WEIGHT
+        if text is not None:
+            self._apply(loads(text, fetch))
+
+    def _apply(self, delta: Delta) -> None:
+        channels, codecs = self.schema.channels, channel_codecs(self.schema)
+        for name, op in delta.items():
+            channel = channels.get(name)
+            if channel is None:
+                self._keep_foreign(name, op)
+            elif not channel.stored:
+                continue
+            elif channel.lifetime == "logged":
+                self._apply_log(name, op)
+            else:
+                codec = codecs[name]
+                value = self.values.get(name, MISSING)
+                for part in op.get("ops", (op,)):
+                    if not codec.exact:
+                        part = {verb: codec.unpack(item, f"state.{name}") if verb != "unset" else item for verb, item in part.items()}
+                    if "unset" in part:
+                        value = MISSING if channel.default is None else channel.default()
+                        part = {verb: item for verb, item in part.items() if verb != "unset"}
+                    if part:
+                        value = apply_op(value, part)
+                if value is MISSING:
+                    self.values.pop(name, None)
+                else:
+                    self.values[name] = value
+
+    def _keep_foreign(self, name: str, op: Op) -> None:
+        """A channel that the code no longer knows: its ops are kept as they were stored, from where they begin anew."""
+        ops = op.get("ops", [op])
+        kept = self.weight.foreign
+        if "set" in ops[0] or "unset" in ops[0]:
+            kept[name] = []
+        kept[name] = [*kept.get(name, ()), *ops]
+
+    def _apply_log(self, name: str, op: Op) -> None:
+        for part in op.get("ops", (op,)):
+            ranges = [] if "unset" in part or "set" in part else self.ranges.get(name, [])
+            for first, last in part.get("log", ()):
+                if ranges and ranges[-1][1] + 1 == first:
+                    ranges = [*ranges[:-1], (ranges[-1][0], last)]
+                else:
+                    ranges = [*ranges, (first, last)]
+            if ranges:
+                self.ranges[name] = ranges
+            else:
+                self.ranges.pop(name, None)
+
+
+# --- tasks -----------------------------------------------------------------------------------------------------------------
+
+
+def read_tasks(tx: Transaction, effect: Load, session: int, origin: int, fetch: Fetch) -> list[TaskRow]:
+    """The rows of the unfinished superstep."""
+    found: list[Row] = tx.all(tx.sql.load_tasks, {"session": session, "ns": effect.ns, "origin": origin})
+    tasks = []
+    for task_id, node, kind, name, nth, at, text, checksum in found:
+        if digest("task", effect.session_id, effect.ns, task_id, kind, name, nth, at, node, text) != checksum:
+            raise CorruptCheckpoint(f"the {kind} of node {node!r} in session {effect.session_id!r} does not match its checksum")
+        tasks.append(TaskRow(task_id, node, kind, decode_task(kind, text, effect.schema, fetch), name, nth))
+    return tasks

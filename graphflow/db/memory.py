@@ -1,0 +1,63 @@
+"""InMemoryDb: sessions that live as long as the object, for tests and throw-away runs. The same code as on a file."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+from graphflow.db import migrations
+from graphflow.db.sql import SqlDb, system_clock
+from graphflow.db.transactions import Transaction
+
+T = TypeVar("T")
+
+_numbers = itertools.count(1)
+
+
+class InMemoryDb(SqlDb):
+    """Sessions in memory: one connection, one lock."""
+
+    blocking = False
+    dialect: Literal["sqlite"] = "sqlite"
+
+    def __init__(self, *, lease_ttl: float = 30.0, busy_timeout: float = 60.0, clock: Callable[[], float] = system_clock) -> None:
+        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, clock=clock)
+        self.identity = f"memory:{next(_numbers)}"
+        self._lock = threading.Lock()
+        self._tx: Transaction | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    def _write(self, work: Callable[[Transaction], T]) -> T:
+        with self._lock:
+            tx = self._tx or self._open()
+            tx.execute("BEGIN")
+            try:
+                result = work(tx)
+            except BaseException:
+                tx.execute("ROLLBACK")
+                raise
+            tx.execute("COMMIT")
+            return result
+
+    _read = _write
+
+    def _open(self) -> Transaction:
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        tx = Transaction(connection.cursor().execute, self._statements())
+        migrations.migrate(tx, self._stamp())
+        self._connection, self._tx = connection, tx
+        return tx
+
+    def _forget(self) -> None:
+        """A forked child goes on with its own copy of the memory."""
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Drop everything."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = self._tx = None

@@ -1,0 +1,82 @@
+"""The message log of a session: rows that are appended and never written again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphflow.core.effects import LogEntry, Range, Stored
+from graphflow.core.state import StateSchema
+from graphflow.db.rows import decode_entry, digest
+from graphflow.db.tags import Fetch
+from graphflow.errors import CorruptCheckpoint
+from graphflow.messages import Message, RemoveMessage
+
+if TYPE_CHECKING:
+    from graphflow.db.transactions import Transaction
+
+
+@dataclass(slots=True)
+class LogRow:
+    """A verified row of the message log."""
+
+    seq: int
+    entry: LogEntry
+    run: int | None
+    run_id: str | None
+
+
+def read_log(tx: Transaction, session_id: str, ns: str, low: int, high: int, fetch: Fetch) -> list[LogRow]:
+    """The rows of the log from ``low`` (at least 1) to ``high``, both included, as far as there are any."""
+    rows: list[LogRow] = []
+    found = tx.all(tx.sql.log_range, {"session_id": session_id, "ns": ns, "low": low, "high": high})
+    for expected, (seq, role, body, checksum, run_id, run) in enumerate(found, low):
+        if seq != expected:
+            raise CorruptCheckpoint(f"message {expected} of session {session_id!r} is missing")
+        if digest("message", session_id, ns, seq, run_id, role, body) != checksum:
+            raise CorruptCheckpoint(f"message {seq} of session {session_id!r} does not match its checksum")
+        rows.append(LogRow(seq, decode_entry(role, body, seq, run_id, fetch), run, run_id))
+    return rows
+
+
+def folded(entries: Iterable[LogEntry], onto: Sequence[Message] = ()) -> list[Message]:
+    """The messages that rows of the log amount to. Removing one that is not among them does nothing: it may be older."""
+    messages: dict[object, Message] = {message.id or object(): message for message in onto}
+    for entry in entries:
+        if isinstance(entry, RemoveMessage):
+            messages.pop(entry.id, None)
+        else:
+            messages[entry.id or object()] = entry
+    return list(messages.values())
+
+
+def fill_logged(tx: Transaction, session_id: str, ns: str, schema: StateSchema, history: list[Stored], fetch: Fetch) -> None:
+    """Give the logged channels of each of ``history`` their messages."""
+    wanted = sorted({pair for stored in history for ranges in stored.ranges.values() for pair in ranges})
+    entries: dict[int, LogEntry] = {}
+    for low, high in _joined(wanted):
+        for row in read_log(tx, session_id, ns, low, high, fetch):
+            entries[row.seq] = row.entry
+    for stored in history:
+        for name in schema.logged:
+            ranges = stored.ranges.get(name)
+            if ranges:
+                stored.values[name] = folded(_entry(entries, session_id, seq) for first, last in ranges for seq in range(first, last + 1))
+
+
+def _joined(ranges: list[Range]) -> list[Range]:
+    joined: list[Range] = []
+    for first, last in ranges:
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    return joined
+
+
+def _entry(entries: dict[int, LogEntry], session_id: str, seq: int) -> LogEntry:
+    entry = entries.get(seq)
+    if entry is None:
+        raise CorruptCheckpoint(f"message {seq} of session {session_id!r} is missing")
+    return entry

@@ -1,0 +1,118 @@
+"""What users are given when they ask a database about sessions and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from functools import cached_property
+from typing import Any, Protocol
+
+from graphflow.messages import Message
+
+
+class SessionType(str, Enum):
+    """What made a session."""
+
+    AGENT = "agent"
+    TEAM = "team"
+    WORKFLOW = "workflow"
+    GRAPH = "graph"
+
+
+class Reader(Protocol):
+    """Where the parts of a session or run that are read when asked for come from."""
+
+    def get_messages(self, session_id: str, *, last_runs: int | None = None, limit: int | None = None) -> list[Message]: ...
+
+    def get_runs(self, session_id: str, *, include_members: bool = False, limit: int | None = None) -> list[RunRecord]: ...
+
+    def get_run_messages(self, run_id: str) -> list[Message]: ...
+
+    def get_session_state(self, session_id: str) -> dict[str, Any]: ...
+
+    def get_session_summary(self, session_id: str) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Session:
+    """A stored session.
+
+    ``messages``, ``runs``, ``session_state`` and ``summary`` are read when they are first asked for, as they are then.
+    Times are aware, in UTC; ``updated_at`` is when a run last began, paused or ended, or the session was changed by hand.
+    """
+
+    session_id: str
+    session_type: SessionType
+    user_id: str | None
+    component_id: str | None
+    name: str | None
+    metadata: Mapping[str, Any] | None
+    status: str
+    created_at: datetime
+    updated_at: datetime
+    _db: Reader = field(repr=False, compare=False)
+
+    @cached_property
+    def messages(self) -> list[Message]:
+        """The conversation, oldest first, without the messages among members of a team."""
+        return self._db.get_messages(self.session_id)
+
+    @cached_property
+    def runs(self) -> list[RunRecord]:
+        """The runs, oldest first, without those of members."""
+        return self._db.get_runs(self.session_id)
+
+    @cached_property
+    def session_state(self) -> dict[str, Any]:
+        """The session's dict; empty when it has none."""
+        return self._db.get_session_state(self.session_id)
+
+    @cached_property
+    def summary(self) -> str | None:
+        """The latest summary of the conversation."""
+        return self._db.get_session_summary(self.session_id)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A stored run. ``messages`` and ``content`` are read when they are first asked for."""
+
+    run_id: str
+    session_id: str
+    ns: str
+    number: int
+    """1, 2, 3… among the runs of its namespace in the session."""
+    status: str
+    parent_run_id: str | None
+    user_id: str | None
+    component_id: str | None
+    error: str | None
+    metrics: Mapping[str, Any]
+    created_at: datetime
+    ended_at: datetime | None
+    _db: Reader = field(repr=False, compare=False)
+
+    @cached_property
+    def messages(self) -> list[Message]:
+        """What was said in this run, oldest first."""
+        return self._db.get_run_messages(self.run_id)
+
+    @cached_property
+    def content(self) -> str | None:
+        """The text of the last thing an assistant said in this run."""
+        return next((message.text for message in reversed(self.messages) if message.role == "assistant"), None)
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What ``db.check()`` found: how many rows it verified, and in words what is wrong with which."""
+
+    checked: int
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems

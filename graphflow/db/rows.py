@@ -1,0 +1,165 @@
+"""What stands in the columns of a row besides the state: frontiers, tasks, messages of the log, checksums."""
+
+from __future__ import annotations
+
+import warnings
+from hashlib import sha256
+from typing import Any, Final
+
+from graphflow.core.control import Overwrite, Send
+from graphflow.core.effects import Frontier, LogEntry, TaskResult, TaskRow
+from graphflow.core.state import StateSchema
+from graphflow.db.codec import ChannelCodec, channel_codecs, write, write_value
+from graphflow.db.tags import Fetch, Media, Packer, Refused, dumps, loads, pack_message, unpack_message
+from graphflow.errors import GraphChangedWarning, SerializationError
+from graphflow.messages import Message, RemoveMessage
+
+REMOVED: Final = "removed"
+"""The role of a log row that removes a message."""
+
+
+def digest(*parts: object) -> bytes:
+    """The checksum of a row: sha256 over its table, its keys and its body."""
+    return sha256("\x1f".join(["" if part is None else str(part) for part in parts]).encode()).digest()
+
+
+def run_digest(run_id: str, status: str, last_message: int | None, error: str | None, metrics: str | None) -> bytes | None:
+    """The checksum of what a run ended with; none when that is nothing."""
+    return digest("run", run_id, status, last_message, error, metrics) if error or metrics else None
+
+
+def summary_digest(session_id: str, ns: str, upto_seq: int, body: str) -> bytes:
+    """The checksum of a summary's row."""
+    return digest("summary", session_id, ns, upto_seq, body)
+
+
+def plain_text(text: str | None) -> str | None:
+    """Text that every database takes: NUL and lone surrogates are written out as escapes."""
+    if text is None:
+        return None
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+# --- frontiers -----------------------------------------------------------------------------------------------------------
+
+
+def encode_frontier(frontier: Frontier, seq: int, schema: StateSchema, media: Media | None = None) -> str | None:
+    """The JSON text of what is next, without its empty parts; None when nothing is and the origin is ``seq`` itself."""
+    parts: dict[str, Any] = {}
+    if frontier.origin != seq:
+        parts["origin"] = frontier.origin
+    if frontier.next:
+        parts["next"] = frontier.next
+    if frontier.joins:
+        parts["joins"] = frontier.joins
+    if frontier.deferred:
+        parts["deferred"] = frontier.deferred
+    if frontier.refresh:
+        parts["refresh"] = frontier.refresh
+    if not parts:
+        return None
+    if any(type(target) is not str for target in frontier.next):
+        parts["next"] = [_without_untracked(target, schema) for target in frontier.next]
+        return write(lambda packer: packer.pack(parts), "frontier", media)
+    return dumps(parts)
+
+
+def _without_untracked(target: str | Send, schema: StateSchema) -> str | Send:
+    """A Send whose argument is a part of the state may hold what must never be stored."""
+    if isinstance(target, str) or type(target.arg) is not dict:
+        return target
+    kept = {key: value for key, value in target.arg.items() if key not in schema.channels or schema.channels[key].stored}
+    return Send(target.node, kept) if len(kept) < len(target.arg) else target
+
+
+def decode_frontier(text: str | None, seq: int, fetch: Fetch | None = None) -> Frontier:
+    """What ``encode_frontier`` wrote."""
+    return Frontier(seq) if text is None else Frontier(**{"origin": seq, **loads(text, fetch)})
+
+
+# --- tasks -----------------------------------------------------------------------------------------------------------------
+
+_TYPED_AS_UPDATE, _OVERWRITE, _TYPED_AS_VALUE = 0, 1, 2
+
+
+def encode_task(row: TaskRow, schema: StateSchema | None, media: Media | None = None) -> str:
+    """The JSON text of a task row's value; a result's writes are typed by the channels of ``schema``."""
+    if row.kind != "result":
+        return write_value(row.value, f"{row.kind} {row.name or row.nth!r} of node {row.node!r}", media)
+    codecs = {} if schema is None else channel_codecs(schema)
+    result: TaskResult = row.value
+
+    def pack(packer: Packer) -> dict[str, Any]:
+        packed: dict[str, Any] = {}
+        writes = [_packed_write(codecs.get(name), name, value, packer) for name, value in result.writes if schema is None or name in codecs]
+        if writes:
+            packed["writes"] = writes
+        if result.goto:
+            packed["goto"] = packer.items(result.goto, 2)
+        return packed
+
+    return write(pack, "state", media)
+
+
+def _packed_write(codec: ChannelCodec | None, name: str, value: Any, packer: Packer) -> list[Any]:
+    try:
+        if isinstance(value, Overwrite):
+            return [name, packer.pack(value.value) if codec is None else codec.pack(value.value, packer), _OVERWRITE]
+        if codec is None:
+            return [name, packer.pack(value)]
+        packed, as_value = codec.pack_write(value, packer)
+        return [name, packed, _TYPED_AS_VALUE] if as_value else [name, packed]
+    except Refused as refused:
+        refused.parts.append(name)
+        raise
+
+
+def decode_task(kind: str, text: str, schema: StateSchema, fetch: Fetch | None = None) -> Any:
+    """What ``encode_task`` wrote."""
+    value = loads(text, fetch)
+    if kind != "result":
+        return value
+    codecs = channel_codecs(schema)
+    writes: list[tuple[str, Any]] = []
+    for name, packed, *how in value.get("writes", ()):
+        codec = codecs.get(name)
+        if codec is None:
+            warnings.warn(f"a stored task wrote {name!r}, which the state no longer has; the write is left out", GraphChangedWarning, stacklevel=2)
+        elif how == [_OVERWRITE]:
+            writes.append((name, Overwrite(codec.unpack(packed, f"state.{name}"))))
+        else:
+            writes.append((name, codec.unpack_write(packed, how == [_TYPED_AS_VALUE], f"state.{name}")))
+    return TaskResult(writes, tuple(value.get("goto", ())))
+
+
+# --- messages of the log -----------------------------------------------------------------------------------------------------
+
+
+def encode_entry(entry: LogEntry, seq: int, run_id: str, media: Media) -> tuple[str, str]:
+    """Role and body of a log row. An id made of run and seq is left out, contents of images and files go to ``media``."""
+    if isinstance(entry, RemoveMessage):
+        return REMOVED, dumps(entry.id)
+    if type(entry) is not Message:
+        raise SerializationError(f"message {seq} is a {type(entry).__qualname__}; write a Message", path=f"messages[{seq}]")
+    own_id = entry.id == f"{run_id}-{seq}"
+    if own_id and type(entry.content) is str and not entry.tool_calls and entry.name is None and entry.tool_call_id is None:
+        return entry.role, dumps(entry.content)
+
+    def pack(packer: Packer) -> Any:
+        fields = pack_message(packer, entry)
+        if not own_id:
+            fields["id"] = entry.id
+        return fields
+
+    return entry.role, write(pack, f"messages[{seq}]", media)
+
+
+def decode_entry(role: str, body: str, seq: int, run_id: str | None, fetch: Fetch | None = None) -> LogEntry:
+    """What ``encode_entry`` wrote."""
+    fields = loads(body, fetch)
+    if role == REMOVED:
+        return RemoveMessage(id=fields)
+    if type(fields) is str:
+        return Message(role, fields, id=f"{run_id}-{seq}")
+    id = fields["id"] if "id" in fields else f"{run_id}-{seq}"
+    return unpack_message(role, id, fields) if fetch is None else unpack_message(role, id, fields, fetch)

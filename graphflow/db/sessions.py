@@ -1,0 +1,246 @@
+"""Looking up, listing, renaming and deleting sessions and runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from graphflow.core.control import MISSING
+from graphflow.core.reducers import apply_op
+from graphflow.db.loading import read_chain
+from graphflow.db.media import media_of
+from graphflow.db.messagelog import folded, read_log
+from graphflow.db.records import Reader, RunRecord, Session, SessionType
+from graphflow.db.rows import run_digest, summary_digest
+from graphflow.db.tags import loads
+from graphflow.errors import CorruptCheckpoint, NotOwner, SessionNotFound
+from graphflow.messages import Message
+
+if TYPE_CHECKING:
+    from graphflow.db.transactions import Row, Transaction
+
+SORTABLE: Final = ("created_at", "updated_at", "name")
+
+
+def as_time(stamp: int) -> datetime:
+    """An aware UTC time from microseconds since 1970."""
+    return datetime.fromtimestamp(stamp // 1_000_000, UTC).replace(microsecond=stamp % 1_000_000)
+
+
+# --- sessions ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which sessions, in which order."""
+
+    session_type: str | None = None
+    user_id: str | None = None
+    component_id: str | None = None
+    name: str | None = None
+
+    def filters(self) -> dict[str, str]:
+        """The columns to compare and their values."""
+        return {name: value for name, value in self.__dict__.items() if value is not None}
+
+
+def get_session(tx: Transaction, db: Reader, session_id: str, user_id: str | None) -> Session | None:
+    """One session; None when there is none, or none of this user's."""
+    filters = {"session_id": session_id} | ({} if user_id is None else {"user_id": user_id})
+    row = tx.one(tx.sql.select_sessions(tuple(filters), "created_at", True), {**filters, "count": 1, "skip": 0})
+    return None if row is None else _session(row, db)
+
+
+def list_sessions(tx: Transaction, db: Reader, listing: Listing, limit: int, page: int, sort_by: str, descending: bool) -> list[Session]:
+    """One page of sessions."""
+    filters = listing.filters()
+    statement = tx.sql.select_sessions(tuple(filters), sort_by, descending)
+    return [_session(row, db) for row in tx.all(statement, {**filters, "count": limit, "skip": (page - 1) * limit})]
+
+
+def count_sessions(tx: Transaction, listing: Listing) -> int:
+    """How many sessions there are."""
+    filters = listing.filters()
+    row = tx.one(tx.sql.count_sessions(tuple(filters)), filters)
+    return 0 if row is None else int(row[0])
+
+
+def _session(row: Row, db: Reader) -> Session:
+    session_id, session_type, user_id, component_id, name, metadata, status, created_at, updated_at = row
+    return Session(
+        session_id=session_id,
+        session_type=SessionType(session_type),
+        user_id=user_id,
+        component_id=component_id,
+        name=name,
+        metadata=None if metadata is None else loads(metadata),
+        status=status,
+        created_at=as_time(created_at),
+        updated_at=as_time(updated_at),
+        _db=db,
+    )
+
+
+def owned(tx: Transaction, session_id: str, user_id: str | None) -> tuple[int, int] | None:
+    """Ordinal and head of a session that this user may change (no user: anybody's); None when there is none."""
+    row = tx.one(tx.sql.standing, {"session_id": session_id})
+    if row is None:
+        return None
+    ordinal, head, _, owner = row
+    if user_id is not None and owner != user_id:
+        raise NotOwner(f"session {session_id!r} does not belong to user {user_id!r}; nothing was changed")
+    return ordinal, head
+
+
+def existing(tx: Transaction, session_id: str, user_id: str | None) -> tuple[int, int]:
+    """As ``owned``, but raises SessionNotFound."""
+    found = owned(tx, session_id, user_id)
+    if found is None:
+        raise SessionNotFound(f"there is no session {session_id!r} in this database")
+    return found
+
+
+def rename(tx: Transaction, session_id: str, name: str | None, user_id: str | None, now: int) -> None:
+    """Give a session a name."""
+    ordinal, _ = existing(tx, session_id, user_id)
+    tx.execute(tx.sql.rename, {"of": ordinal, "new_name": name, "now": now})
+
+
+def delete(tx: Transaction, session_id: str, user_id: str | None) -> bool:
+    """Delete a session and everything in it; whether there was one."""
+    found = owned(tx, session_id, user_id)
+    if found is not None:
+        _delete(tx, found[0])
+    return found is not None
+
+
+def delete_user(tx: Transaction, user_id: str) -> int:
+    """Delete everything that belongs to a user; how many sessions that was."""
+    ordinals = [row[0] for row in tx.all(tx.sql.ordinals_of_user, {"user_id": user_id})]
+    for ordinal in ordinals:
+        _delete(tx, ordinal)
+    tx.execute(tx.sql.delete_memories, {"user_id": user_id})
+    return len(ordinals)
+
+
+def _delete(tx: Transaction, ordinal: int) -> None:
+    for statement in tx.sql.delete_session:
+        tx.execute(statement, {"session": ordinal})
+
+
+# --- parts of a session ----------------------------------------------------------------------------------------------------
+
+
+def session_state(tx: Transaction, session_id: str) -> dict[str, Any]:
+    """The value of the channel ``session_state`` at the head, read without knowing the state's schema."""
+    row = tx.one(tx.sql.load_head_as_admin, {"session_id": session_id, "ns": ""})
+    if row is None or row[2] is None:
+        return {}
+    ordinal, seq, base = row
+    value: Any = MISSING
+    fetch = media_of(tx)
+    for chained in read_chain(tx, session_id, ordinal, "", base, seq):
+        text = chained.snapshot or chained.delta
+        op = {} if text is None else loads(text, fetch).get("session_state", {})
+        for part in op.get("ops", (op,)) if op else ():
+            value = apply_op(value, part)
+    return value if isinstance(value, dict) else {}
+
+
+def summary(tx: Transaction, session_id: str) -> str | None:
+    """The text of the latest summary of a session."""
+    row = tx.one(tx.sql.latest_summary, {"session_id": session_id, "ns": ""})
+    if row is None:
+        return None
+    upto_seq, body, checksum = row
+    if summary_digest(session_id, "", upto_seq, body) != checksum:
+        raise CorruptCheckpoint(f"the summary of session {session_id!r} up to message {upto_seq} does not match its checksum")
+    value = loads(body)
+    return value if isinstance(value, str) else str(value)
+
+
+def messages(tx: Transaction, session_id: str, last_runs: int | None, limit: int | None, include_members: bool) -> list[Message]:
+    """Messages of a session, oldest first."""
+    found = owned(tx, session_id, None)
+    if found is None:
+        return []
+    spaces = [row[0] for row in tx.all(tx.sql.log_spaces, {"session": found[0]})] if include_members else [""]
+    placed: list[tuple[int, str, int, Message]] = []
+    for ns in spaces:
+        placed += _messages_of(tx, session_id, found[0], ns, last_runs, limit if spaces == [""] else None)
+    if len(spaces) > 1:
+        placed.sort(key=lambda place: place[:3])
+    wanted = [message for *_, message in placed]
+    return wanted if limit is None else wanted[max(0, len(wanted) - limit) :]
+
+
+def _messages_of(
+    tx: Transaction, session_id: str, session: int, ns: str, last_runs: int | None, limit: int | None
+) -> list[tuple[int, str, int, Message]]:
+    """Messages of one namespace with what they are sorted by: the run, the namespace, the seq."""
+    last = tx.one(tx.sql.log_head, {"session": session, "ns": ns})
+    head: int = 0 if last is None or last[0] is None else last[0]
+    low = 1
+    if last_runs is not None:
+        first = tx.one(tx.sql.first_of_last_runs, {"session": session, "ns": ns, "count": last_runs})
+        low = head + 1 if first is None or first[0] is None else first[0]
+    span = head if limit is None else 2 * limit + 8
+    while True:
+        start = max(low, head - span + 1)
+        rows = read_log(tx, session_id, ns, start, head, media_of(tx))
+        kept = folded(row.entry for row in rows)
+        if start <= low or (limit is not None and len(kept) >= limit):
+            places = {row.entry.id: (row.run or 0, ns, row.seq) for row in reversed(rows)}
+            return [(*places[message.id], message) for message in kept]
+        span *= 2
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------------
+
+
+def get_runs(tx: Transaction, db: Reader, session_id: str, include_members: bool, limit: int | None) -> list[RunRecord]:
+    """The runs of a session, oldest first; the newest ``limit`` of them."""
+    statement = tx.sql.runs_with_members if include_members else tx.sql.root_runs
+    rows = tx.all(statement, {"session_id": session_id, "count": -1 if limit is None else limit})
+    return [_run(row, db) for row in reversed(rows)]
+
+
+def get_run(tx: Transaction, db: Reader, run_id: str) -> RunRecord | None:
+    """One run, or None."""
+    row = tx.one(tx.sql.run_by_id, {"run_id": run_id})
+    return None if row is None else _run(row, db)
+
+
+def run_messages(tx: Transaction, run_id: str) -> list[Message]:
+    """What was said in a run, as it stands now."""
+    row = tx.one(tx.sql.run_range, {"run_id": run_id})
+    if row is None:
+        return []
+    session_id, ns, first, last, session, ordinal = row
+    if last is None:
+        head = tx.one(tx.sql.log_head, {"session": session, "ns": ns})
+        last = 0 if head is None else head[0] or 0
+    rows = read_log(tx, session_id, ns, first, last, media_of(tx))
+    return folded(row.entry for row in rows if row.run == ordinal)
+
+
+def _run(row: Row, db: Reader) -> RunRecord:
+    run_id, session_id, ns, number, status, parent, user_id, component_id, last_message, error, metrics, checksum, created_at, ended_at = row
+    if checksum is not None and run_digest(run_id, status, last_message, error, metrics) != checksum:
+        raise CorruptCheckpoint(f"run {run_id!r} of session {session_id!r} does not match its checksum")
+    return RunRecord(
+        run_id=run_id,
+        session_id=session_id,
+        ns=ns,
+        number=number,
+        status=status,
+        parent_run_id=parent,
+        user_id=user_id,
+        component_id=component_id,
+        error=error,
+        metrics={} if metrics is None else loads(metrics),
+        created_at=as_time(created_at),
+        ended_at=None if ended_at is None else as_time(ended_at),
+        _db=db,
+    )

@@ -1,0 +1,183 @@
+"""SqliteDb: sessions in a SQLite file. Readers never wait for a writer's fsync (write-ahead log)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from graphflow.db import migrations
+from graphflow.db.sql import SqlDb, system_clock
+from graphflow.db.transactions import Transaction
+from graphflow.errors import CorruptCheckpoint
+
+T = TypeVar("T")
+
+_abandoned: list[Any] = []
+"""Connections of a parent process: closing them in the child could take the parent's locks away."""
+
+
+class SqliteDb(SqlDb):
+    """Sessions in the file ``db_file``, shared safely by threads and processes of one machine.
+
+    ``synchronous="full"`` makes every commit survive a power cut; ``"normal"`` survives crashes of the process, and after a power
+    cut the last commits may be missing (never half there). ``busy_timeout`` is how long a call waits for other writers, in seconds.
+    Built on the documentation of SQLite's write-ahead log (https://sqlite.org/wal.html).
+    """
+
+    dialect: Literal["sqlite"] = "sqlite"
+
+    def __init__(
+        self,
+        db_file: str | os.PathLike[str] = "graphflow.db",
+        *,
+        synchronous: Literal["full", "normal"] = "full",
+        lease_ttl: float = 30.0,
+        busy_timeout: float = 60.0,
+        clock: Callable[[], float] = system_clock,
+    ) -> None:
+        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, clock=clock)
+        path = os.fspath(db_file)
+        if path in ("", ":memory:") or path.startswith("file:"):
+            raise ValueError(f"db_file={path!r} is not a file; for a database in memory use InMemoryDb()")
+        if synchronous not in ("full", "normal"):
+            raise ValueError(f"synchronous={synchronous!r}: give 'full' or 'normal'")
+        self.db_file = path
+        self.synchronous = synchronous
+        self.identity = f"sqlite:{Path(path).resolve()}"
+        self._path = str(Path(path).absolute())
+        self._open = _Connections()
+        self._closing = weakref.finalize(self, _Connections.close, self._open)
+
+    # --- transactions ------------------------------------------------------------------------------------------------------
+
+    def _write(self, work: Callable[[Transaction], T]) -> T:
+        with self._open.write_lock:
+            tx = self._open.writer or self._open_writer()
+            execute = tx.execute
+            execute("BEGIN IMMEDIATE")
+            try:
+                result = work(tx)
+                execute("COMMIT")
+            except BaseException as error:
+                _roll_back(execute)
+                _translate(error)
+                raise
+            return result
+
+    def _read(self, work: Callable[[Transaction], T]) -> T:
+        opened = self._open
+        try:
+            tx = opened.readers.pop()
+        except IndexError:
+            tx = self._open_reader()
+        execute = tx.execute
+        try:
+            execute("BEGIN")
+            result = work(tx)
+            execute("COMMIT")
+        except BaseException as error:
+            _roll_back(execute)
+            _translate(error)
+            raise
+        finally:
+            opened.readers.append(tx)
+        return result
+
+    # --- connections ---------------------------------------------------------------------------------------------------------
+
+    def _connect(self) -> Transaction:
+        try:
+            connection = sqlite3.connect(self._path, timeout=self.busy_timeout, isolation_level=None, check_same_thread=False)
+        except sqlite3.OperationalError as error:
+            error.add_note(f"while opening db_file={self.db_file!r}; its folder has to exist")
+            raise
+        cursor = connection.cursor()
+        self._open.all.append(connection)
+        cursor.execute(f"PRAGMA synchronous = {self.synchronous}")
+        return Transaction(cursor.execute, self._statements())
+
+    def _open_writer(self) -> Transaction:
+        """The one connection that writes, to a database that has its tables. Called with the write lock held."""
+        tx = self._connect()
+        if tx.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            _patiently(lambda: tx.execute("PRAGMA journal_mode = WAL").fetchone(), self.busy_timeout)
+        tx.execute("BEGIN IMMEDIATE")
+        try:
+            migrations.migrate(tx, self._stamp())
+            tx.execute("COMMIT")
+        except BaseException:
+            _roll_back(tx.execute)
+            raise
+        self._open.writer = tx
+        return tx
+
+    def _open_reader(self) -> Transaction:
+        if self._open.writer is None:
+            with self._open.write_lock:
+                if self._open.writer is None:
+                    self._open_writer()
+        return self._connect()
+
+    def _forget(self) -> None:
+        self._closing.detach()
+        _abandoned.append(self._open)
+        self._open = _Connections()
+        self._closing = weakref.finalize(self, _Connections.close, self._open)
+
+    def close(self) -> None:
+        """Close all connections, moving the write-ahead log into the file. Using the object again opens new ones."""
+        self._open.close()
+
+
+class _Connections:
+    """The connections of one process."""
+
+    def __init__(self) -> None:
+        self.write_lock = threading.Lock()
+        self.writer: Transaction | None = None
+        self.readers: list[Transaction] = []
+        self.all: list[sqlite3.Connection] = []
+
+    def close(self) -> None:
+        with self.write_lock:
+            self.writer = None
+            self.readers.clear()
+            while self.all:
+                self.all.pop().close()
+
+
+def _roll_back(execute: Callable[..., Any]) -> None:
+    try:
+        execute("ROLLBACK")
+    except sqlite3.Error:
+        # SQLite ends a transaction by itself on some errors (a full disk); then there is nothing to roll back.
+        return
+
+
+def _translate(error: BaseException) -> None:
+    """Raise damage that the driver finds as the error that says so."""
+    text = str(error)
+    if isinstance(error, sqlite3.OperationalError) and "decode to UTF-8" in text:
+        raise CorruptCheckpoint(f"a stored text is damaged: {text}") from error
+    if isinstance(error, sqlite3.IntegrityError):
+        raise CorruptCheckpoint(f"a row stands where none should be ({text}); check() tells more") from error
+    if isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
+        raise CorruptCheckpoint(f"the database file is damaged: {text}; bring it back from a backup") from error
+
+
+def _patiently(call: Callable[[], T], timeout: float) -> T:
+    """Call until no other process is in the way: SQLite does not wait by itself when the journal mode is changed."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return call()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

@@ -1,0 +1,31 @@
+"""A transaction under way: the driver's cursor, and the SQL it understands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphflow.db.statements import Statements
+
+Row = tuple[Any, ...]
+
+
+class Transaction:
+    """What the functions that read and write are given. ``execute(text, parameters)`` returns the cursor."""
+
+    __slots__ = ("execute", "sql")
+
+    def __init__(self, execute: Callable[..., Any], sql: Statements) -> None:
+        self.execute = execute
+        self.sql = sql
+
+    def one(self, statement: str, parameters: Mapping[str, Any]) -> Row | None:
+        """The first row, or None."""
+        row: Row | None = self.execute(statement, parameters).fetchone()
+        return row
+
+    def all(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """All rows."""
+        rows: list[Row] = self.execute(statement, parameters).fetchall()
+        return rows

@@ -1,0 +1,389 @@
+"""The driver of asyncio: async nodes as coroutines, sync nodes and database calls in threads with the caller's
+context variables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import os
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from time import perf_counter
+from typing import Any
+
+from graphflow.core.control import Cancelled, Suspended, current_task
+from graphflow.core.effects import Acquire, Ask, Call, Commit, Emit, Flow, Outcome, RunTasks, Sleep, T, Task
+from graphflow.db.base import PERFORMED
+from graphflow.db.leases import session_queue
+from graphflow.drive.stream import Event
+from graphflow.drive.sync import STREAM_SIZE, in_thread, note_usage, tell_piece
+from graphflow.drive.world import Emitter, World, failed, suspended, unwrap_group
+from graphflow.models.base import AsyncModel, Reply
+
+
+async def run(flow: Flow[T], world: World) -> T:
+    """Drive a flow to its end and give back the turns it holds. Cancelling the caller stops at the next effect, committed."""
+    try:
+        return await _drive(flow, world)
+    finally:
+        for ticket in world.tickets:
+            session_queue().leave(ticket)
+
+
+async def _drive(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
+    outcome: Any = None
+    step: Callable[[Any], Any] = flow.send
+    while True:
+        try:
+            effect = step(outcome)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        try:
+            outcome = await _HANDLERS[type(effect)](effect, world, usage)
+            step = flow.send
+        except Exception as error:
+            outcome, step = error, flow.throw
+        except BaseException as stop:
+            await _cancel(flow, world)
+            raise stop
+
+
+async def _cancel(flow: Flow[Any], world: World) -> None:
+    """Let a flow that is being stopped write its last commit."""
+    try:
+        effect = flow.throw(Cancelled())
+        while True:
+            effect = flow.send(await _HANDLERS[type(effect)](effect, world, None))
+    except (StopIteration, Cancelled):
+        return
+
+
+async def execute(task: Task, world: World) -> Outcome:
+    """Run one task to its outcome."""
+    function = task.node.function
+    token = current_task.set(task)
+    usage: list[Any] = []
+    started = perf_counter()
+    try:
+        arguments = (task.input, world.context(task)) if function.wants_context else (task.input,)
+        if function.kind == "async":
+            value = await function.call(*arguments)
+        elif function.kind == "flow":
+            value = await _drive(function.call(*arguments), world, usage)
+        else:
+            value = await _threaded(functools.partial(function.call, *arguments))
+        return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
+    except Suspended as pause:
+        return suspended(task, pause, started)
+    except BaseExceptionGroup as group:
+        pause_inside = unwrap_group(group)
+        if pause_inside is not None:
+            return suspended(task, pause_inside, started)
+        if isinstance(group, Exception):
+            return failed(task, group, started)
+        raise
+    except Exception as error:
+        return failed(task, error, started)
+    finally:
+        current_task.reset(token)
+
+
+async def _threaded(work: Callable[[], T]) -> T:
+    """Run blocking work in a helper thread. StopIteration cannot pass through a future, so it is wrapped."""
+
+    def guarded() -> T:
+        try:
+            return work()
+        except StopIteration as stop:
+            raise RuntimeError("StopIteration was raised") from stop
+
+    return await asyncio.wrap_future(in_thread(guarded))
+
+
+# --- effects -----------------------------------------------------------------------------------------------------------
+
+
+async def _run_tasks(effect: RunTasks, world: World, usage: Any) -> list[Outcome]:
+    tasks = effect.tasks
+    if len(tasks) == 1:
+        return [await execute(tasks[0], world)]
+    return await _Crew(effect, world).run()
+
+
+async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
+    call = functools.partial(getattr(world.store, method), effect)
+    if world.store is None or not world.store.blocking:
+        return call()
+    if type(effect) is not Commit:
+        return await asyncio.wrap_future(in_thread(call))
+    return await _shielded(asyncio.wrap_future(in_thread(call)))
+
+
+async def _shielded(work: Awaitable[T]) -> T:
+    """A commit that has begun is finished before a cancellation is let through, so nobody is left in doubt about it."""
+    inner = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(inner)
+    except asyncio.CancelledError:
+        await asyncio.wait([inner])
+        raise
+
+
+async def _call(effect: Call, world: World, usage: Any) -> Any:
+    if effect.is_async:
+        return await effect.fn(*effect.args, **effect.kwargs)
+    return await _threaded(functools.partial(effect.fn, *effect.args, **effect.kwargs))
+
+
+async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
+    model, request = effect.model, effect.request
+    reply: Reply
+    if world.emitter is None:
+        reply = (
+            await model.arespond(request) if isinstance(model, AsyncModel) else await _threaded(lambda: model.respond(request))
+        )
+    else:
+        task = current_task.get()
+        if isinstance(model, AsyncModel):
+            async for piece in model.astream(request):
+                tell_piece(piece, task, world)
+                if world.pressure is not None:
+                    await world.pressure()
+        else:
+            piece = await _threaded(functools.partial(_stream_in_thread, model, request, task, world))
+        assert isinstance(piece, Reply)
+        reply = piece
+    note_usage(usage, reply)
+    return reply
+
+
+def _stream_in_thread(model: Any, request: Any, task: Task | None, world: World) -> Any:
+    for piece in model.stream(request):
+        tell_piece(piece, task, world)
+    return piece
+
+
+async def _emit(effect: Emit, world: World, usage: Any) -> None:
+    world.emit(effect.type, effect.node, effect.data, effect.ns)
+    if world.pressure is not None:
+        await world.pressure()
+
+
+async def _acquire(effect: Acquire, world: World, usage: Any) -> None:
+    assert world.store is not None
+    ticket = session_queue().join(world.store.identity, effect.session_id)
+    world.tickets.append(ticket)
+    world.session_id = effect.session_id
+    if ticket.future.done():
+        return
+    try:
+        await asyncio.wait_for(asyncio.wrap_future(ticket.future), world.store.busy_timeout)
+    except TimeoutError:
+        raise world.busy(effect.session_id, world.store.busy_timeout) from None
+
+
+async def _sleep(effect: Sleep, world: World, usage: Any) -> None:
+    await asyncio.sleep(effect.seconds)
+
+
+_HANDLERS: dict[type[Any], Callable[[Any, World, Any], Coroutine[Any, Any, Any]]] = {
+    RunTasks: _run_tasks,
+    Call: _call,
+    Ask: _ask,
+    Emit: _emit,
+    Acquire: _acquire,
+    Sleep: _sleep,
+    **{effect: functools.partial(_store, method) for effect, method in PERFORMED.items()},
+}
+
+
+# --- several tasks at once ---------------------------------------------------------------------------------------------
+
+
+class _Crew:
+    """The tasks of one superstep as asyncio tasks; finished ones are recorded while siblings still run."""
+
+    def __init__(self, effect: RunTasks, world: World) -> None:
+        self.effect = effect
+        self.world = world
+        self.unrecorded: list[Outcome] = []
+        self.recorder: asyncio.Task[None] | None = None
+        self.running = len(effect.tasks)
+        limit = effect.tasks[0].run.max_concurrency
+        self.places = asyncio.Semaphore(limit) if limit is not None else None
+
+    async def run(self) -> list[Outcome]:
+        """All outcomes, in the order of the tasks. When the caller is cancelled, so are the tasks."""
+        futures = [asyncio.ensure_future(self._one(task)) for task in self.effect.tasks]
+        try:
+            outcomes = await asyncio.gather(*futures)
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            await asyncio.wait(futures)
+            if self.recorder is not None:
+                await asyncio.wait([self.recorder])
+            raise
+        if self.recorder is not None:
+            await self.recorder
+        return outcomes
+
+    async def _one(self, task: Task) -> Outcome:
+        if self.places is None:
+            outcome = await execute(task, self.world)
+        else:
+            async with self.places:
+                outcome = await execute(task, self.world)
+        self.running -= 1
+        if self.effect.record is not None and self.running:
+            self.unrecorded.append(outcome)
+            if self.recorder is None:
+                self.recorder = asyncio.ensure_future(self._record())
+        return outcome
+
+    async def _record(self) -> None:
+        assert self.effect.record is not None
+        while self.unrecorded and self.running:
+            batch, self.unrecorded = self.unrecorded, []
+            commit = self.effect.record(batch)
+            if commit is not None:
+                await _HANDLERS[type(commit)](commit, self.world, None)
+        self.recorder = None
+
+
+# --- streaming ---------------------------------------------------------------------------------------------------------
+
+
+class _Channel:
+    """Parts on their way from a run to an async reader. Nodes put them from any thread; the run waits when the reader
+    is behind.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.loop = asyncio.get_running_loop()
+        self.parts: deque[Any] = deque()
+        self.filled = asyncio.Event()
+        self.drained = asyncio.Event()
+        self.ended = False
+
+    def put(self, part: Any) -> None:
+        """Add a part."""
+        self.parts.append(part)
+        self.loop.call_soon_threadsafe(self.filled.set)
+
+    def end(self) -> None:
+        """There will be no more parts."""
+        self.ended = True
+        self.filled.set()
+
+    async def pressure(self) -> None:
+        """Wait until the reader has caught up."""
+        while len(self.parts) >= self.size:
+            self.drained.clear()
+            await self.drained.wait()
+
+    async def read(self) -> AsyncIterator[Any]:
+        """The parts, until the end."""
+        while True:
+            while self.parts:
+                part = self.parts.popleft()
+                self.drained.set()
+                yield part
+            if self.ended:
+                return
+            self.filled.clear()
+            if not self.parts and not self.ended:
+                await self.filled.wait()
+
+
+async def stream(
+    flow: Flow[Any], world: World, parts: Callable[[Event], list[Any]], listener: Emitter | None
+) -> AsyncGenerator[Any, None]:
+    """Drive a flow in an asyncio task and give its parts as they come; what it raises is raised at the end.
+
+    Leaving the iterator early (or cancelling its reader) cancels the run; the committed work is kept and can be resumed.
+    """
+    channel = _Channel(STREAM_SIZE)
+
+    def emit(event: Event) -> None:
+        if listener is not None:
+            listener(event)
+        for part in parts(event):
+            channel.put(part)
+
+    async def work() -> None:
+        try:
+            await run(flow, world)
+        finally:
+            channel.end()
+
+    world.emitter = emit
+    world.pressure = channel.pressure
+    task = asyncio.ensure_future(work())
+    try:
+        async for part in channel.read():
+            yield part
+    except BaseException:
+        task.cancel()
+        await asyncio.wait([task])
+        raise
+    await task
+
+
+# --- the loop behind sync calls ----------------------------------------------------------------------------------------
+
+
+class _Background:
+    """One event loop in a thread of its own, for async nodes of sync runs; made anew in a forked child."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.pid = 0
+
+    def get(self) -> asyncio.AbstractEventLoop:
+        """The running loop."""
+        if self.loop is None or self.pid != os.getpid():
+            with self.lock:
+                if self.loop is None or self.pid != os.getpid():
+                    self.loop = asyncio.new_event_loop()
+                    self.pid = os.getpid()
+                    threading.Thread(target=self.loop.run_forever, name="graphflow-loop", daemon=True).start()
+        return self.loop
+
+
+_background = _Background()
+
+
+def start(work: Coroutine[Any, Any, T]) -> Future[T]:
+    """Start a coroutine on the background loop, with the caller's context variables."""
+    loop = _background.get()
+    future: Future[T] = Future()
+    context = contextvars.copy_context()
+
+    def begin() -> None:
+        task = loop.create_task(work, context=context)
+        task.add_done_callback(lambda done: _hand_over(done, future))
+
+    loop.call_soon_threadsafe(begin)
+    return future
+
+
+def _hand_over(done: asyncio.Task[T], future: Future[T]) -> None:
+    if done.cancelled():
+        future.set_exception(asyncio.CancelledError())
+    elif done.exception() is not None:
+        future.set_exception(done.exception())
+    else:
+        future.set_result(done.result())
+
+
+def background(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the background loop and wait for it; how sync runs execute async nodes, also inside a running loop."""
+    return start(work).result()

@@ -1,0 +1,87 @@
+"""Events, and the views of them that ``stream`` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+StreamMode = Literal["values", "updates", "messages", "custom", "tasks", "checkpoints", "events"]
+
+
+class Event:
+    """Something that happened in a run.
+
+    ``type`` says what (run_started, node_started, node_completed, token, tool_started, tool_completed, tool_failed, custom,
+    checkpoint, interrupted, run_completed, run_failed, run_cancelled, …), ``node`` and ``ns`` where. An event's own fields are
+    attributes too: ``event.text`` of a token, ``event.update`` of a completed node, ``event.output`` of the last event.
+    """
+
+    __slots__ = ("data", "node", "ns", "run_id", "session_id", "type")
+
+    def __init__(self, type: str, node: str, ns: str, run_id: str, session_id: str | None, data: Mapping[str, Any]) -> None:
+        self.type = type
+        self.node = node
+        self.ns = ns
+        self.run_id = run_id
+        self.session_id = session_id
+        self.data = data
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "data" and name in self.data:
+            return self.data[name]
+        raise AttributeError(f"a {self.type} event has no field {name!r}; it has {', '.join(self.data) or 'none of its own'}")
+
+    def __repr__(self) -> str:
+        own = "".join(f", {key}={value!r}" for key, value in self.data.items())
+        return f"Event({self.type!r}, node={self.node!r}{own})"
+
+
+def _values(event: Event) -> Any:
+    return event.data["values"]
+
+
+def _updates(event: Event) -> Any:
+    return {event.node: event.data["update"]}
+
+
+def _messages(event: Event) -> Any:
+    what = event.data["text"] if event.type == "token" else event.data["message"]
+    return what, {"node": event.node, "ns": event.ns, "run_id": event.run_id}
+
+
+def _custom(event: Event) -> Any:
+    return event.data["data"]
+
+
+def _itself(event: Event) -> Any:
+    return event
+
+
+_VIEWS: dict[str, tuple[frozenset[str] | None, Callable[[Event], Any]]] = {
+    "values": (frozenset({"run_started", "checkpoint"}), _values),
+    "updates": (frozenset({"node_completed"}), _updates),
+    "messages": (frozenset({"token", "message"}), _messages),
+    "custom": (frozenset({"custom"}), _custom),
+    "tasks": (frozenset({"node_started", "node_completed"}), _itself),
+    "checkpoints": (frozenset({"checkpoint"}), _itself),
+    "events": (None, _itself),
+}
+
+
+def view(modes: str | Sequence[str]) -> Callable[[Event], list[Any]]:
+    """A function from an event to the parts that these stream modes make of it; several modes give (mode, data) pairs."""
+    several = not isinstance(modes, str)
+    names = list(modes) if several else [str(modes)]
+    for name in names:
+        if name not in _VIEWS:
+            raise ValueError(f"stream_mode {name!r} is not one of {', '.join(_VIEWS)}")
+
+    def parts(event: Event) -> list[Any]:
+        found = []
+        for name in names:
+            types, make = _VIEWS[name]
+            if types is None or event.type in types:
+                found.append((name, make(event)) if several else make(event))
+        return found
+
+    return parts

@@ -1,0 +1,406 @@
+"""The driver of plain calls.
+
+A single ready task runs in the caller's own thread. Several run in the caller's thread and in helpers of one process-wide
+pool that take tasks from the same queue, so nested graphs can never starve each other. An ``async def`` node runs on one
+process-wide loop.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter, sleep
+from typing import Any
+
+from graphflow import drive
+from graphflow.core.control import Cancelled, Suspended, current_task
+from graphflow.core.effects import Acquire, Ask, Call, Emit, Flow, Outcome, RunTasks, Sleep, T, Task
+from graphflow.db.base import PERFORMED
+from graphflow.db.leases import session_queue
+from graphflow.drive.stream import Event
+from graphflow.drive.world import Emitter, World, failed, suspended, unwrap_group
+from graphflow.models.base import Reply, Restart, Token
+
+WORKERS = 32
+"""Helpers of the process that run tasks beside the callers' own threads."""
+
+
+class _PerProcess:
+    """Things with threads, made anew in a forked child."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.lock = threading.Lock()
+        self.pool: ThreadPoolExecutor | None = None
+
+    def workers(self) -> ThreadPoolExecutor:
+        """The pool of helpers."""
+        if self.pid != os.getpid():
+            with self.lock:
+                if self.pid != os.getpid():
+                    self.pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="graphflow")
+                    self.pid = os.getpid()
+        assert self.pool is not None
+        return self.pool
+
+
+_process = _PerProcess()
+
+
+def run(flow: Flow[T], world: World) -> T:
+    """Drive a flow to its end and give back the turns it holds."""
+    try:
+        return _drive(flow, world)
+    finally:
+        for ticket in world.tickets:
+            session_queue().leave(ticket)
+
+
+def _drive(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
+    outcome: Any = None
+    step: Callable[[Any], Any] = flow.send
+    while True:
+        try:
+            effect = step(outcome)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        try:
+            outcome = _HANDLERS[type(effect)](effect, world, usage)
+            step = flow.send
+        except Exception as error:
+            outcome, step = error, flow.throw
+        except BaseException as stop:
+            _cancel(flow, world)
+            raise stop
+
+
+def _cancel(flow: Flow[Any], world: World) -> None:
+    """Let a flow that is being stopped write its last commit."""
+    try:
+        effect = flow.throw(Cancelled())
+        while True:
+            effect = flow.send(_HANDLERS[type(effect)](effect, world, None))
+    except (StopIteration, Cancelled):
+        return
+
+
+def execute(task: Task, world: World) -> Outcome:
+    """Run one task to its outcome."""
+    function = task.node.function
+    token = current_task.set(task)
+    usage: list[Any] = []
+    started = perf_counter()
+    try:
+        call = function.call
+        value = call(task.input, world.context(task)) if function.wants_context else call(task.input)
+        if function.kind == "flow":
+            value = _drive(value, world, usage)
+        elif function.kind == "async":
+            value = drive.aio.background(value)
+        return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
+    except Suspended as pause:
+        return suspended(task, pause, started)
+    except BaseExceptionGroup as group:
+        pause_inside = unwrap_group(group)
+        if pause_inside is not None:
+            return suspended(task, pause_inside, started)
+        if isinstance(group, Exception):
+            return failed(task, group, started)
+        raise
+    except Exception as error:
+        return failed(task, error, started)
+    finally:
+        current_task.reset(token)
+
+
+# --- effects -----------------------------------------------------------------------------------------------------------
+
+
+def _run_tasks(effect: RunTasks, world: World, usage: Any) -> list[Outcome]:
+    if len(effect.tasks) == 1:
+        return [execute(effect.tasks[0], world)]
+    return _Crew(effect, world).run()
+
+
+def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
+    return getattr(world.store, method)(effect)
+
+
+def _call(effect: Call, world: World, usage: Any) -> Any:
+    value = effect.fn(*effect.args, **effect.kwargs)
+    return drive.aio.background(value) if effect.is_async else value
+
+
+def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
+    if world.emitter is None:
+        reply: Reply = effect.model.respond(effect.request)
+    else:
+        task = current_task.get()
+        for piece in effect.model.stream(effect.request):
+            tell_piece(piece, task, world)
+        reply = piece
+    note_usage(usage, reply)
+    return reply
+
+
+def tell_piece(piece: Any, task: Task | None, world: World) -> None:
+    """Pass a piece of a streamed answer on to the listeners."""
+    node, attempt = (task.node.name, task.attempt) if task is not None else ("", 1)
+    if isinstance(piece, Token):
+        world.emit("reasoning" if piece.reasoning else "token", node, {"text": piece.text, "attempt": attempt})
+    elif isinstance(piece, Restart):
+        world.emit("attempt_restarted", node, {"reason": piece.reason, "attempt": attempt})
+
+
+def note_usage(usage: list[Any] | None, reply: Reply) -> None:
+    """Add a reply's tokens to what the task has used."""
+    if usage is None:
+        return
+    if usage:
+        old = usage[0]
+        usage[0] = type(old)(old.input_tokens + reply.usage.input_tokens, old.output_tokens + reply.usage.output_tokens)
+    else:
+        usage.append(reply.usage)
+
+
+def _emit(effect: Emit, world: World, usage: Any) -> None:
+    world.emit(effect.type, effect.node, effect.data, effect.ns)
+
+
+def _acquire(effect: Acquire, world: World, usage: Any) -> None:
+    assert world.store is not None
+    ticket = session_queue().join(world.store.identity, effect.session_id)
+    world.tickets.append(ticket)
+    world.session_id = effect.session_id
+    try:
+        ticket.future.result(world.store.busy_timeout)
+    except TimeoutError:
+        raise world.busy(effect.session_id, world.store.busy_timeout) from None
+
+
+def _sleep(effect: Sleep, world: World, usage: Any) -> None:
+    sleep(effect.seconds)
+
+
+_HANDLERS: dict[type[Any], Callable[[Any, World, Any], Any]] = {
+    RunTasks: _run_tasks,
+    Call: _call,
+    Ask: _ask,
+    Emit: _emit,
+    Acquire: _acquire,
+    Sleep: _sleep,
+    **{effect: functools.partial(_store, method) for effect, method in PERFORMED.items()},
+}
+
+
+# --- several tasks at once ---------------------------------------------------------------------------------------------
+
+
+class _Crew:
+    """The caller's thread and helpers, taking the tasks of one superstep from one queue; finished ones are recorded meanwhile.
+
+    At most one helper is on its way at a time, and each one calls the next: tasks that take microseconds are done by the caller
+    before anybody wakes up, tasks that wait are soon all running. Nobody ever waits for a helper that has not begun, so crews
+    inside crews cannot starve.
+    """
+
+    def __init__(self, effect: RunTasks, world: World) -> None:
+        self.tasks = effect.tasks
+        self.record = effect.record
+        self.world = world
+        self.outcomes: dict[int, Outcome] = {}
+        self.changed = threading.Condition()
+        self.unrecorded: list[Outcome] = []
+        self.recorder: Future[None] | None = None
+        self.failure: BaseException | None = None
+        self.running = 0
+        self.limit = effect.tasks[0].run.max_concurrency or WORKERS
+        self.waiting = deque(effect.tasks)
+        self.summoned = False
+
+    def run(self) -> list[Outcome]:
+        """All outcomes, in the order of the tasks. A failure of the recording is raised when the running tasks have ended."""
+        if self.tasks[0].run.max_concurrency is None:
+            self._start_async()
+        self._work()
+        with self.changed:
+            while self.running:
+                self.changed.wait()
+            recorder = self.recorder
+        if recorder is not None and not recorder.cancel():
+            recorder.result()
+        if self.failure is not None:
+            raise self.failure
+        return [self.outcomes[id(task)] for task in self.tasks]
+
+    def _start_async(self) -> None:
+        """Put all async nodes on the background loop at once; they need no threads."""
+        awaited = [task for task in self.tasks if task.node.function.kind == "async"]
+        if not awaited:
+            return
+        self.waiting = deque(task for task in self.tasks if task.node.function.kind != "async")
+        self.running = len(awaited)
+        for task in awaited:
+            future = drive.aio.start(drive.aio.execute(task, self.world))
+            future.add_done_callback(functools.partial(self._ended, task))
+
+    def _ended(self, task: Task, future: Future[Outcome]) -> None:
+        error = future.exception()
+        if error is not None:
+            self.failure = error
+        self._finished(task, None if error is not None else future.result())
+
+    def _work(self) -> None:
+        while self.failure is None:
+            with self.changed:
+                if not self.waiting or self.running >= self.limit:
+                    return
+                task = self.waiting.popleft()
+                self.running += 1
+                summon = bool(self.waiting) and not self.summoned and self.running < self.limit
+                self.summoned = self.summoned or summon
+            if summon:
+                _process.workers().submit(contextvars.copy_context().run, self._help)
+            outcome: Outcome | None = None
+            try:
+                outcome = execute(task, self.world)
+            except BaseException as stop:
+                self.failure = stop
+            self._finished(task, outcome)
+
+    def _help(self) -> None:
+        self.summoned = False
+        self._work()
+
+    def _finished(self, task: Task, outcome: Outcome | None) -> None:
+        with self.changed:
+            self.running -= 1
+            if outcome is not None:
+                self.outcomes[id(task)] = outcome
+                self.unrecorded.append(outcome)
+            if not self.running:
+                self.changed.notify_all()
+            elif self.record is not None and self.recorder is None and self.failure is None:
+                self.recorder = _process.workers().submit(self._record)
+
+    def _record(self) -> None:
+        """Keep finished tasks, as long as there are new ones and siblings still run."""
+        assert self.record is not None
+        while True:
+            with self.changed:
+                batch, self.unrecorded = self.unrecorded, []
+                if not batch or self.failure is not None or not (self.running or self.waiting):
+                    self.recorder = None
+                    return
+            try:
+                commit = self.record(batch)
+                if commit is not None:
+                    _HANDLERS[type(commit)](commit, self.world, None)
+            except BaseException as error:
+                self.failure = error
+
+
+def in_thread(work: Callable[[], T]) -> Future[T]:
+    """Run work in a helper thread, with the caller's context variables."""
+    return _process.workers().submit(contextvars.copy_context().run, work)
+
+
+# --- streaming ---------------------------------------------------------------------------------------------------------
+
+
+class _Channel:
+    """A bounded queue between a run and whoever reads it; closing it cancels the run at its next word."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.parts: deque[Any] = deque()
+        self.changed = threading.Condition()
+        self.abandoned = False
+        self.ended = False
+
+    def put(self, part: Any) -> None:
+        """Add a part, waiting while the reader is behind. Raises Cancelled when nobody reads any more."""
+        with self.changed:
+            while len(self.parts) >= self.size and not self.abandoned:
+                self.changed.wait()
+            if self.abandoned:
+                raise Cancelled
+            self.parts.append(part)
+            self.changed.notify_all()
+
+    def end(self) -> None:
+        """There will be no more parts."""
+        with self.changed:
+            self.ended = True
+            self.changed.notify_all()
+
+    def abandon(self) -> None:
+        """Nobody reads any more."""
+        with self.changed:
+            self.abandoned = True
+            self.changed.notify_all()
+
+    def read(self) -> Iterator[Any]:
+        """The parts, until the end."""
+        while True:
+            with self.changed:
+                while not self.parts and not self.ended:
+                    self.changed.wait()
+                if not self.parts:
+                    return
+                part = self.parts.popleft()
+                self.changed.notify_all()
+            yield part
+
+
+STREAM_SIZE = 256
+"""Parts a run may be ahead of its reader."""
+
+
+def stream(flow: Flow[Any], world: World, parts: Callable[[Event], list[Any]], listener: Emitter | None) -> Iterator[Any]:
+    """Drive a flow in a helper thread and give its parts as they come; what it raises is raised at the end.
+
+    Leaving the iterator early cancels the run at its next event; the committed work is kept and can be resumed.
+    """
+    channel = _Channel(STREAM_SIZE)
+
+    def emit(event: Event) -> None:
+        if listener is not None:
+            listener(event)
+        for part in parts(event):
+            channel.put(part)
+
+    def work() -> None:
+        try:
+            run(flow, world)
+        finally:
+            channel.end()
+
+    world.emitter = emit
+    done: Future[None] = Future()
+    thread = threading.Thread(
+        target=contextvars.copy_context().run, args=(_settle, done, work), name="graphflow-stream", daemon=True
+    )
+    thread.start()
+    try:
+        yield from channel.read()
+    except GeneratorExit:
+        channel.abandon()
+        thread.join()
+        raise
+    thread.join()
+    done.result()
+
+
+def _settle(future: Future[None], work: Callable[[], None]) -> None:
+    try:
+        work()
+        future.set_result(None)
+    except BaseException as error:
+        future.set_exception(error)

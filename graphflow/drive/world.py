@@ -1,0 +1,69 @@
+"""What both drivers share: whom events go to, which turns are held, and how a node's end becomes an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+from graphflow.core.control import Context, Suspended
+from graphflow.core.effects import Outcome, Task
+from graphflow.db.base import Store
+from graphflow.drive.stream import Event
+from graphflow.errors import SessionBusy
+
+Emitter = Callable[[Event], None]
+
+
+class World:
+    """The surroundings of one driven flow: its store, its listeners and the turns it holds."""
+
+    def __init__(self, store: Store | None = None, emitter: Emitter | None = None, session_id: str | None = None) -> None:
+        self.store = store
+        self.emitter = emitter
+        self.session_id = session_id
+        self.run_id = ""
+        self.tickets: list[Any] = []
+        self.pressure: Callable[[], Awaitable[None]] | None = None
+        """Under asyncio: waits until whoever reads the stream has caught up."""
+
+    def emit(self, type: str, node: str, data: Mapping[str, Any], ns: str = "") -> None:
+        """Hand an event to the listeners, if there are any."""
+        if self.emitter is not None:
+            self.emitter(Event(type, node, ns, self.run_id, self.session_id, data))
+
+    def context(self, task: Task) -> Context:
+        """The Context of a task, kept with it because changes made through it are part of its update."""
+        context = task.context = Context(task, self.emit if self.emitter is not None else None)
+        return context
+
+    def busy(self, session_id: str, seconds: float) -> SessionBusy:
+        """The error for a session whose turn did not come."""
+        return SessionBusy(
+            f"session {session_id!r} was held by other runs of this process for {seconds:g} seconds; try again later, or "
+            "raise the database's busy_timeout=. (A node that runs its own session again would wait for itself.)"
+        )
+
+
+def failed(task: Task, error: Exception, started: float) -> Outcome:
+    """The outcome of a task that raised. StopIteration cannot pass through generators, so it is wrapped."""
+    if isinstance(error, StopIteration):
+        wrapped = RuntimeError(f"node {task.node.name!r} raised StopIteration")
+        wrapped.__cause__ = error
+        error = wrapped
+    if not hasattr(error, "__notes__"):
+        error.add_note(f"raised in node {task.node.name!r}")
+    return Outcome(task, error=error, seconds=perf_counter() - started)
+
+
+def suspended(task: Task, pause: Suspended, started: float) -> Outcome:
+    """The outcome of a task that asks a question."""
+    return Outcome(task, interrupt=pause.interrupt, seconds=perf_counter() - started)
+
+
+def unwrap_group(group: BaseExceptionGroup[Any]) -> Suspended | None:
+    """The question inside an exception group, as a node's own TaskGroup would deliver it."""
+    match: BaseException | None = group.subgroup(Suspended)
+    while isinstance(match, BaseExceptionGroup):
+        match = match.exceptions[0]
+    return match if isinstance(match, Suspended) else None

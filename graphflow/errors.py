@@ -1,0 +1,131 @@
+"""Every error graphflow raises on purpose, in one tree.
+
+GraphflowError
+├── GraphError                a graph, agent, team or workflow is declared wrongly (at compile)
+│   └── UnknownTarget         an edge, router, Command or Send names a node that does not exist
+├── InvalidUpdate             a node, an input or update_state wrote something the state does not take
+├── InvalidAnswer             resume() was given an answer that fits no pending question
+├── RecursionLimit            a run made more supersteps than allowed
+├── NodeTimeout               a node ran longer than its timeout
+├── SerializationError        a value cannot be stored so that it comes back equal
+├── ModelError                a model could not be had, refused, or answered something unusable
+└── SessionError              everything about stored sessions
+    ├── NoDatabase            the call needs a database and the graph has none
+    ├── InvalidId             a session or user id is not 1-255 printable characters
+    ├── SessionNotFound       no such session (or checkpoint of it)
+    ├── NotOwner              the session belongs to another user
+    ├── SessionBusy           another run holds the session
+    ├── LeaseLost             another run took the session over; nothing of ours was written
+    ├── UnfinishedRun         new input met a run that has to be resumed first
+    ├── GraphChanged          the stored run no longer fits the graph
+    ├── CorruptCheckpoint     stored rows do not match their checksums, or some are missing
+    └── SchemaTooNew          the database was written by a newer graphflow
+
+Control flow that must pass through users' ``except Exception`` (a pausing interrupt, a cancelled run) is not in this tree:
+it derives from BaseException and lives in ``graphflow.core.control``.
+"""
+
+from __future__ import annotations
+
+
+class GraphflowError(Exception):
+    """Root of every error graphflow raises on purpose. The message names what, where and the repair."""
+
+
+class GraphError(GraphflowError):
+    """A graph is declared wrongly; raised at compile, before anything runs."""
+
+
+class UnknownTarget(GraphError):
+    """An edge, a router, a Command or a Send names a node that does not exist."""
+
+
+class InvalidUpdate(GraphflowError):
+    """Something was written that the state does not take; nothing of that superstep was stored.
+
+    ``field`` is the state field (None when the whole update is wrong), ``nodes`` who wrote it.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None, nodes: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.field = field
+        self.nodes = nodes
+
+
+class InvalidAnswer(GraphflowError):
+    """An answer given to resume() fits no pending question of the session."""
+
+
+class RecursionLimit(GraphflowError):
+    """A run made more supersteps than its recursion_limit; the committed work is kept and can be resumed."""
+
+
+class NodeTimeout(GraphflowError):
+    """A node ran longer than its timeout."""
+
+
+class SerializationError(GraphflowError):
+    """A value cannot be stored so that it comes back equal in value and type; raised before anything is written.
+
+    ``path`` is where the value is, e.g. ``state.items[3].when``.
+    """
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class ModelError(GraphflowError):
+    """A model could not be had, refused the request, or answered something unusable."""
+
+
+class SessionError(GraphflowError):
+    """Root of the errors about stored sessions."""
+
+
+class NoDatabase(SessionError):
+    """The call needs a stored session and the graph was compiled without ``db=``."""
+
+
+class InvalidId(SessionError, ValueError):
+    """A session or user id is not 1-255 printable characters."""
+
+
+class SessionNotFound(SessionError):
+    """There is no such session, or no such checkpoint of it."""
+
+
+class NotOwner(SessionError):
+    """The session belongs to another user. Nothing was read, run or stored."""
+
+
+class SessionBusy(SessionError):
+    """Another run holds the session and did not free it in time."""
+
+
+class LeaseLost(SessionError):
+    """Another run took the session over. Nothing of this run's last step was written."""
+
+
+class UnfinishedRun(SessionError):
+    """New input met a crashed or paused run that has to be resumed (or abandoned on purpose) first."""
+
+
+class GraphChanged(SessionError):
+    """The stored, unfinished run does not fit the graph it should go on in; the message lists the differences."""
+
+
+class CorruptCheckpoint(SessionError):
+    """Stored rows do not match their checksums, or rows are missing."""
+
+
+class SchemaTooNew(SessionError):
+    """The database was written by a newer graphflow than this one."""
+
+
+class GraphChangedWarning(UserWarning):
+    """The graph changed since the run was stored, but everything that is pending still fits."""
+
+
+class MemoryWithoutUserWarning(UserWarning):
+    """Memories are switched on but the run has no user_id, so none are read or kept."""

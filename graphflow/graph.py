@@ -1,0 +1,329 @@
+"""Graph: the face of the machine. Every operation is one flow; the sync method and its ``a…`` twin only differ in the
+driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Literal, TypedDict, Unpack
+
+from graphflow import draw, drive
+from graphflow.core import runs
+from graphflow.core.control import MISSING, Command, Interrupt
+from graphflow.core.effects import Emit, Flow, Stored, T
+from graphflow.core.ids import new_id
+from graphflow.core.plan import Plan, fingerprint
+from graphflow.core.runs import CallOptions, Ended
+from graphflow.core.state import Values
+from graphflow.db.base import Store
+from graphflow.drive.stream import view
+from graphflow.drive.world import Emitter, World
+from graphflow.errors import NoDatabase
+
+
+class RunOptions(TypedDict, total=False):
+    """What a call may say besides input and session; see ``Graph.invoke``."""
+
+    user_id: str | None
+    context: Any
+    recursion_limit: int
+    max_concurrency: int | None
+    on_unfinished: Literal["raise", "abandon"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class GraphResult:
+    """What a run left. ``result["field"]`` reads the state; ``value`` is the whole state in the form it was declared."""
+
+    values: Values
+    value: Any
+    status: str
+    """completed, paused (see ``interrupts``), or that of a stored run that had already ended."""
+    interrupts: tuple[Interrupt, ...]
+    session_id: str | None
+    run_id: str
+    seq: int
+    """The number of the last checkpoint."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.values
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The field's value, or ``default`` when it holds nothing."""
+        return self.values.get(key, default)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingTask:
+    """A task of the next superstep. ``state`` is "pending", "done" (kept while a sibling is not) or "waiting" (at
+    ``interrupt``).
+    """
+
+    id: str
+    node: str
+    state: str
+    interrupt: Interrupt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A session at one of its checkpoints."""
+
+    values: Any
+    next: tuple[str, ...]
+    """The nodes that run next."""
+    seq: int
+    run_id: str | None
+    created_at: datetime
+    interrupts: tuple[Interrupt, ...]
+    tasks: tuple[PendingTask, ...]
+    status: str
+
+
+class Graph:
+    """A compiled graph: immutable, and safe to share between threads and event loops. Made by ``StateGraph.compile``.
+
+    Every method that takes a session accepts ``user_id=``; a session that has an owner needs its owner's (else NotOwner).
+    """
+
+    def __init__(self, plan: Plan, *, db: Any = None, on_event: Emitter | None = None) -> None:
+        self.plan = plan
+        self.db = db
+        self.on_event = on_event
+
+    @property
+    def name(self) -> str:
+        """The graph's name."""
+        return self.plan.name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits over nodes, edges, channel types and reducers; stored with each run and compared at resume."""
+        return fingerprint(self.plan)
+
+    # --- running -------------------------------------------------------------------------------------------------------
+
+    def invoke(self, input: Any, *, session_id: str | None = None, **options: Unpack[RunOptions]) -> GraphResult:
+        """Run the graph on ``input`` (a dict of fields, or an instance of the state) to its end or its first question.
+
+        With a ``db``: the run continues the session ``session_id`` (None: a new one, returned in the result), and each
+        superstep is committed before the next begins. Options: ``user_id``, ``context`` (given to nodes, never stored),
+        ``recursion_limit`` (supersteps, 1,000), ``max_concurrency`` (tasks at once), ``on_unfinished`` ("raise": a crashed
+        or paused run is an UnfinishedRun; "abandon" leaves it behind). ``Command(resume=x)`` as input is
+        ``resume(session_id, x)``. A node's exception comes out as itself with a note; the run is stored with status
+        ``error`` and can be resumed. Killed at any moment, the session stands at the last commit and ``resume`` goes on
+        from there.
+        """
+        return drive.sync.run(*self._invoke(input, session_id, options))
+
+    async def ainvoke(self, input: Any, *, session_id: str | None = None, **options: Unpack[RunOptions]) -> GraphResult:
+        """``invoke`` for asyncio. Cancelling it keeps the committed work; the run can be resumed."""
+        return await drive.aio.run(*self._invoke(input, session_id, options))
+
+    def stream(
+        self,
+        input: Any,
+        *,
+        session_id: str | None = None,
+        stream_mode: str | Sequence[str] = "updates",
+        **options: Unpack[RunOptions],
+    ) -> Iterator[Any]:
+        """Run the graph and give parts as they come: ``updates`` ({node: update}), ``values`` (states), ``messages`` (tokens),
+        ``custom`` (ctx.write), ``tasks``, ``checkpoints``, ``events``. A list of modes gives (mode, part) pairs.
+
+        Leaving the iterator early stops the run; the committed work is kept and ``resume`` goes on.
+        """
+        parts = view(stream_mode)
+        return drive.sync.stream(*self._invoke(input, session_id, options, listening=True), parts, self.on_event)
+
+    def astream(
+        self,
+        input: Any,
+        *,
+        session_id: str | None = None,
+        stream_mode: str | Sequence[str] = "updates",
+        **options: Unpack[RunOptions],
+    ) -> AsyncIterator[Any]:
+        """``stream`` for asyncio."""
+        parts = view(stream_mode)
+        return drive.aio.stream(*self._invoke(input, session_id, options, listening=True), parts, self.on_event)
+
+    def resume(
+        self, session_id: str, answer: Any = MISSING, *, answers: Mapping[str, Any] | None = None, **options: Unpack[RunOptions]
+    ) -> GraphResult:
+        """Go on with the unfinished run of a session: after a crash, an error, a fork or an edit, or with answers to questions.
+
+        ``answer`` is for exactly one pending question (None is an answer); ``answers={interrupt.id: …}`` for some or all of
+        several. Finished work is not run again. A session with nothing unfinished gives the state it has. Raises
+        SessionNotFound, InvalidAnswer, GraphChanged.
+        """
+        return drive.sync.run(*self._resume(session_id, answer, answers, options))
+
+    async def aresume(
+        self, session_id: str, answer: Any = MISSING, *, answers: Mapping[str, Any] | None = None, **options: Unpack[RunOptions]
+    ) -> GraphResult:
+        """``resume`` for asyncio."""
+        return await drive.aio.run(*self._resume(session_id, answer, answers, options))
+
+    # --- looking and editing ---------------------------------------------------------------------------------------------
+
+    def get_state(self, session_id: str, at: int | None = None, *, user_id: str | None = None) -> Snapshot:
+        """The session as it stands, or as it stood at checkpoint ``at``."""
+        return drive.sync.run(*self._look(runs.get_state(self.plan, session_id, user_id, at)))
+
+    async def aget_state(self, session_id: str, at: int | None = None, *, user_id: str | None = None) -> Snapshot:
+        """``get_state`` for asyncio."""
+        return await drive.aio.run(*self._look(runs.get_state(self.plan, session_id, user_id, at)))
+
+    def get_state_history(self, session_id: str, limit: int | None = None, *, user_id: str | None = None) -> list[Snapshot]:
+        """The session at each of its checkpoints, newest first."""
+        return drive.sync.run(*self._look_back(session_id, user_id, limit))
+
+    async def aget_state_history(
+        self, session_id: str, limit: int | None = None, *, user_id: str | None = None
+    ) -> list[Snapshot]:
+        """``get_state_history`` for asyncio."""
+        return await drive.aio.run(*self._look_back(session_id, user_id, limit))
+
+    def update_state(self, session_id: str, update: Any, as_node: str | None = None, *, user_id: str | None = None) -> int:
+        """Write to the state by hand, through the reducers; returns the new checkpoint's seq.
+
+        ``as_node``: as if that node had written it, so its edges say what ``resume`` runs next (START: as if it were an input).
+        """
+        return drive.sync.run(*self._with_db(runs.update_state(self.plan, session_id, user_id, update, as_node, self.db)))
+
+    async def aupdate_state(
+        self, session_id: str, update: Any, as_node: str | None = None, *, user_id: str | None = None
+    ) -> int:
+        """``update_state`` for asyncio."""
+        return await drive.aio.run(*self._with_db(runs.update_state(self.plan, session_id, user_id, update, as_node, self.db)))
+
+    def fork(self, source: str, /, at: int | None = None, session_id: str | None = None, *, user_id: str | None = None) -> str:
+        """A new session with the past of session ``source`` up to checkpoint ``at`` (None: all of it); returns its id.
+
+        ``session_id`` is the new session's id (None: one is made). The source is untouched.
+        """
+        return drive.sync.run(*self._with_db(runs.fork(self.plan, source, user_id, at, session_id, self.db)))
+
+    async def afork(
+        self, source: str, /, at: int | None = None, session_id: str | None = None, *, user_id: str | None = None
+    ) -> str:
+        """``fork`` for asyncio."""
+        return await drive.aio.run(*self._with_db(runs.fork(self.plan, source, user_id, at, session_id, self.db)))
+
+    def draw_mermaid(self) -> str:
+        """The graph as a Mermaid flowchart: chosen ways are dashed, a circle "all" is a join. Paste it into Markdown, or mermaid.live."""
+        return draw.draw_mermaid(self.plan)
+
+    # --- the flows behind them ---------------------------------------------------------------------------------------------
+
+    def _invoke(
+        self, input: Any, session_id: str | None, options: Mapping[str, Any], listening: bool = False
+    ) -> tuple[Flow[GraphResult], World]:
+        if isinstance(input, Command) and input.resume is not MISSING:
+            if session_id is None:
+                raise NoDatabase("Command(resume=…) answers a stored session: give its session_id=")
+            return self._resume(session_id, input.resume, None, options, listening)
+        call = self.call(session_id=session_id, listening=listening, **options)
+        return self.finishing(runs.invoke(self.plan, input, call), call), self.world(call)
+
+    def _resume(
+        self,
+        session_id: str,
+        answer: Any,
+        answers: Mapping[str, Any] | None,
+        options: Mapping[str, Any],
+        listening: bool = False,
+    ) -> tuple[Flow[GraphResult], World]:
+        self._need_db()
+        call = self.call(session_id=session_id, listening=listening, **options)
+        return self.finishing(runs.resume(self.plan, call, answer, answers), call), self.world(call)
+
+    def call(self, *, session_id: str | None = None, listening: bool = False, **options: Any) -> CallOptions:
+        """The options of one call, checked. Raises TypeError for an unknown one."""
+        call = CallOptions(
+            session_id=session_id, db=self.db, listening=listening or self.on_event is not None, run_id=new_id(), **options
+        )
+        if call.recursion_limit < 1 or (call.max_concurrency is not None and call.max_concurrency < 1):
+            raise ValueError("recursion_limit= and max_concurrency= take whole numbers from 1")
+        if call.on_unfinished not in (None, "raise", "abandon"):
+            raise ValueError(f"on_unfinished={call.on_unfinished!r}: give 'raise' or 'abandon'")
+        if call.component_id is None:
+            call.component_id = self.plan.name
+        return call
+
+    def world(self, call: CallOptions) -> World:
+        """The surroundings of one run."""
+        world = World(self.db, self.on_event, call.session_id)
+        world.run_id = call.run_id or ""
+        return world
+
+    def finishing(self, flow: Flow[Ended], call: CallOptions, output: Callable[[Ended], Any] | None = None) -> Flow[Any]:
+        """The flow with its result made presentable and told to the listeners as the last event."""
+        ended = yield from flow
+        result = (output or self.result)(ended)
+        if call.listening:
+            kind = "interrupted" if ended.status == "paused" else "run_completed"
+            yield Emit(kind, "", {"output": result, "interrupts": ended.interrupts})
+        return result
+
+    def result(self, ended: Ended) -> GraphResult:
+        """How a run ended, for users."""
+        values = ended.values
+        shown = self.plan.schema.view(values)
+        return GraphResult(
+            values, shown, ended.status, ended.interrupts, ended.session_id, ended.run_id, ended.seq, ended.metrics
+        )
+
+    def _need_db(self) -> Store:
+        if self.db is None:
+            raise NoDatabase(f"graph {self.plan.name!r} has no database, so nothing was stored; compile it with db=SqliteDb(…)")
+        store: Store = self.db
+        return store
+
+    def _with_db(self, flow: Flow[T]) -> tuple[Flow[T], World]:
+        return flow, World(self._need_db())
+
+    def _look(self, flow: Flow[Stored]) -> tuple[Flow[Snapshot], World]:
+        return self._shown(flow), World(self._need_db())
+
+    def _look_back(self, session_id: str, user_id: str | None, limit: int | None) -> tuple[Flow[list[Snapshot]], World]:
+        flow = runs.get_state_history(self.plan, session_id, user_id, limit)
+        return self._all_shown(flow), World(self._need_db())
+
+    def _shown(self, flow: Flow[Stored]) -> Flow[Snapshot]:
+        stored = yield from flow
+        return snapshot(self.plan, stored)
+
+    def _all_shown(self, flow: Flow[list[Stored]]) -> Flow[list[Snapshot]]:
+        history = yield from flow
+        return [snapshot(self.plan, stored) for stored in history]
+
+
+def snapshot(plan: Plan, stored: Stored) -> Snapshot:
+    """What users see of a stored checkpoint."""
+    tasks = runs.pending_tasks(stored)
+    return Snapshot(
+        values=plan.schema.view(stored.values) if plan.schema.form == "dict" else _lenient_view(plan, stored.values),
+        next=tuple(task.node for task in tasks),
+        seq=stored.seq,
+        run_id=stored.run.run_id if stored.run is not None else None,
+        created_at=datetime.fromtimestamp(stored.created_at, UTC),
+        interrupts=tuple(task.interrupt for task in tasks if task.interrupt is not None),
+        tasks=tuple(PendingTask(task.id, task.node, task.state, task.interrupt) for task in tasks),
+        status=stored.status,
+    )
+
+
+def _lenient_view(plan: Plan, values: Values) -> Any:
+    """The state in its declared form; a plain dict when a field that has to be there is not yet."""
+    if all(name in values or not channel.stored for name, channel in plan.schema.channels.items()):
+        return plan.schema.view(values)
+    return dict(values)

@@ -1,0 +1,119 @@
+"""Messages: what users, models and tools say to each other, in one provider-neutral form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+class TextPart(BaseModel):
+    """A piece of text inside a message of several parts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ImagePart(BaseModel):
+    """An image, by ``url`` or as ``data`` (bytes). Data are stored once, by content, however many messages hold them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
+    type: Literal["image"] = "image"
+    url: str | None = None
+    data: bytes | None = None
+    media_type: str = "image/png"
+
+
+class FilePart(BaseModel):
+    """A file (PDF, CSV, …) as ``data`` (bytes) or by ``url``. Data are stored once, by content."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
+    type: Literal["file"] = "file"
+    url: str | None = None
+    data: bytes | None = None
+    media_type: str = "application/octet-stream"
+    name: str | None = None
+
+
+Part = Annotated[TextPart | ImagePart | FilePart, Discriminator("type")]
+
+
+class ToolCall(BaseModel):
+    """A model's wish to call a tool. ``arguments`` are the parsed JSON object."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: str
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+    def __init__(self, id: str, name: str, arguments: dict[str, Any] | None = None) -> None:
+        super().__init__(id=id, name=name, arguments={} if arguments is None else arguments)
+
+
+class Message(BaseModel):
+    """One message. Immutable; ``Message("user", "hello")`` and keywords both work.
+
+    ``content`` is text or a list of parts (text, image, file). ``id`` is given when the message enters a state channel with
+    the ``add_messages`` reducer; a later message with the same id replaces it. ``tool_calls`` are an assistant's wishes,
+    ``tool_call_id`` says which of them a tool message answers. ``name`` is the tool's, or the member's who speaks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    role: Role
+    content: str | list[Part] = ""
+    id: str | None = None
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    def __init__(self, role: str, content: str | list[Any] = "", **fields: Any) -> None:
+        super().__init__(role=role, content=content, **fields)
+
+    @property
+    def text(self) -> str:
+        """The text of the message; the texts of its parts joined by newlines."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
+
+    def with_id(self, id: str) -> Message:
+        """The same message under this id. A message is checked when it is made, so the copy is not checked again."""
+        copy = Message.__new__(Message)
+        object.__setattr__(copy, "__dict__", {**self.__dict__, "id": id})
+        object.__setattr__(copy, "__pydantic_fields_set__", {*self.__pydantic_fields_set__, "id"})
+        object.__setattr__(copy, "__pydantic_extra__", None)
+        object.__setattr__(copy, "__pydantic_private__", None)
+        return copy
+
+
+class RemoveMessage(BaseModel):
+    """Written to an ``add_messages`` channel, removes the message with this id. An unknown id is an InvalidUpdate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: str
+
+
+def as_message(value: Any) -> Message | RemoveMessage:
+    """A message from what users write: a Message, a ``(role, text)`` pair or a dict. Raises ValueError for anything else."""
+    if isinstance(value, Message | RemoveMessage):
+        return value
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
+        return Message(value[0], value[1])
+    if isinstance(value, dict) and "role" in value:
+        return Message(**value)
+    raise ValueError(f"{value!r} is not a message: give a Message, a (role, text) pair or a dict with a role")
+
+
+def as_messages(value: Any) -> list[Message | RemoveMessage]:
+    """A list of messages from one message or an iterable of them (see ``as_message``)."""
+    if isinstance(value, Message | RemoveMessage | dict):
+        return [as_message(value)]
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
+        return [as_message(value)]
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError(f"{value!r} is not a list of messages")
+    return [as_message(item) for item in value]

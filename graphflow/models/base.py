@@ -1,0 +1,98 @@
+"""What graphflow asks of a language model: one request in, one reply out, perhaps in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphflow.messages import Message, ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request, as the provider counts them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model answered: text, wishes to call tools, or both."""
+
+    content: str = ""
+    tool_calls: Sequence[ToolCall] = ()
+    usage: Usage = Usage()
+    reasoning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as a model sees it. ``parameters`` is a JSON schema of type object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a model is asked. ``output_schema`` is a pydantic model class when the answer has to be JSON of that shape."""
+
+    messages: Sequence[Message]
+    tools: Sequence[ToolSpec] = ()
+    output_schema: type[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of a streamed answer. ``reasoning`` pieces are not part of the content."""
+
+    text: str
+    reasoning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """A streamed attempt broke after some tokens and starts over: the pieces so far do not count."""
+
+    reason: str = field(default="")
+
+
+Piece = Token | Restart | Reply
+
+
+class Model:
+    """Base of all models. A model of your own has to write ``respond``; ``stream`` has a default made from it.
+
+    ``stream`` yields Tokens (and a Restart when it has to begin again) and, last, the whole Reply.
+    A model raises ModelError when it gives up; it does its own retries, so nothing outside multiplies them.
+    Under asyncio a plain Model runs in a thread.
+    """
+
+    id: str = "model"
+
+    def respond(self, request: Request) -> Reply:
+        """The whole answer to one request."""
+        raise NotImplementedError(f"{type(self).__name__} has to define respond(request)")
+
+    def stream(self, request: Request) -> Iterator[Piece]:
+        """The answer in pieces, the Reply last."""
+        reply = self.respond(request)
+        if reply.content:
+            yield Token(reply.content)
+        yield reply
+
+
+class AsyncModel(Model):
+    """A Model that can also be awaited; under asyncio these twins are used instead of a thread."""
+
+    async def arespond(self, request: Request) -> Reply:
+        """``respond`` for asyncio. The default suits models that answer at once and never block."""
+        return self.respond(request)
+
+    async def astream(self, request: Request) -> AsyncIterator[Piece]:
+        """``stream`` for asyncio. The default suits models that answer at once and never block."""
+        for piece in self.stream(request):
+            yield piece

@@ -1,0 +1,265 @@
+"""The chat-completions format: a Request as request fields, an answer (whole or in chunks) as a Reply. Nothing here does I/O.
+
+Format: https://platform.openai.com/docs/api-reference/chat; what strict schemas may contain:
+https://platform.openai.com/docs/guides/structured-outputs#supported-schemas.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from graphflow.errors import ModelError
+from graphflow.messages import FilePart, ImagePart, Message, Part, TextPart, ToolCall
+from graphflow.models.base import Reply, Request, Token, ToolSpec, Usage
+
+
+class Transient(ModelError):
+    """A failure that may pass when the request is sent again, after ``retry_after`` seconds where the server named a time."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+# --- the request
+
+
+def request_fields(request: Request) -> dict[str, Any]:
+    """The fields of the request body that come from a Request: messages, tools and the format of the answer."""
+    fields: dict[str, Any] = {"messages": [_message(message) for message in request.messages]}
+    if request.tools:
+        fields["tools"] = [_tool(tool) for tool in request.tools]
+    if request.output_schema is not None:
+        fields["response_format"] = response_format(request.output_schema)
+    return fields
+
+
+def _message(message: Message) -> dict[str, Any]:
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.tool_call_id or "", "content": _text_only(message)}
+    content = _parts(message) if message.role == "user" else _text_only(message)
+    fields: dict[str, Any] = {"role": message.role, "content": content}
+    if message.name and message.role in ("user", "assistant"):
+        fields["name"] = _identifier(message.name)
+    if message.tool_calls:
+        fields["content"] = fields["content"] or None
+        fields["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": json.dumps(call.arguments)}}
+            for call in message.tool_calls
+        ]
+    return fields
+
+
+def _text_only(message: Message) -> str:
+    if isinstance(message.content, list) and not all(isinstance(part, TextPart) for part in message.content):
+        raise ModelError(
+            f"a {message.role} message holds an image or a file, which chat completions take from the user only: "
+            "put the part into a message with the role user"
+        )
+    return message.text
+
+
+def _parts(message: Message) -> str | list[dict[str, Any]]:
+    return message.content if isinstance(message.content, str) else [_part(part) for part in message.content]
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, ImagePart):
+        return {"type": "image_url", "image_url": {"url": _location(part)}}
+    # OpenAI takes files as data only; servers that also take a URL expect it in the same field.
+    return {"type": "file", "file": {"filename": part.name or "file", "file_data": _location(part)}}
+
+
+def _location(part: ImagePart | FilePart) -> str:
+    if part.data is not None:
+        return f"data:{part.media_type};base64,{base64.b64encode(part.data).decode('ascii')}"
+    if part.url is None:
+        raise ModelError(f"the {part.type} part of a message is empty: give it data= or url=")
+    return part.url
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return {"type": "function", "function": function}
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]
+
+
+# --- the schema of a structured answer
+
+
+class _NotStrict(Exception):
+    """The schema says something that strict structured output cannot."""
+
+
+_IGNORED = {"title", "default", "examples", "deprecated", "discriminator", "minLength", "maxLength", "uniqueItems"}
+_REFUSED = {"prefixItems", "patternProperties", "propertyNames", "allOf", "not"}
+_FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
+
+
+def response_format(output_schema: type[Any]) -> dict[str, Any]:
+    """The ``response_format`` for a pydantic class: strict where its schema allows, else a guide the model may stray from.
+
+    Strict schemas know no free-form objects (``dict[str, X]``, ``extra="allow"``), no ``Any`` and no tuples.
+    What a strict schema merely leaves out (defaults, lengths) pydantic still checks when the answer is read.
+    """
+    schema = TypeAdapter(output_schema).json_schema()
+    try:
+        strict, schema = True, _strict(schema)
+    except _NotStrict:
+        strict = False
+    name = _identifier(getattr(output_schema, "__name__", "answer"))
+    return {"type": "json_schema", "json_schema": {"name": name, "strict": strict, "schema": schema}}
+
+
+def _strict(schema: Any) -> dict[str, Any]:
+    if not isinstance(schema, dict) or _REFUSED & schema.keys():
+        raise _NotStrict
+    node = {key: value for key, value in schema.items() if key not in _IGNORED}
+    if "oneOf" in node:
+        node["anyOf"] = node.pop("oneOf")
+    if "$ref" in node and len(node) > 1:  # a strict $ref stands alone, but its description is worth keeping
+        node = {"anyOf": [{"$ref": node.pop("$ref")}], **node}
+    if not node.keys() & {"type", "anyOf", "enum", "const", "$ref"}:
+        raise _NotStrict
+    if node.get("type") == "object":
+        if node.get("additionalProperties") or "properties" not in node:
+            raise _NotStrict
+        node["properties"] = {name: _strict(field) for name, field in node["properties"].items()}
+        node |= {"required": list(node["properties"]), "additionalProperties": False}
+    if node.get("type") == "array":
+        node["items"] = _strict(node.get("items"))
+    if node.get("format") not in _FORMATS:
+        node.pop("format", None)
+    if "(?" in node.get("pattern", ""):  # look-around is not supported
+        del node["pattern"]
+    if "anyOf" in node:
+        node["anyOf"] = [_strict(choice) for choice in node["anyOf"]]
+    if "$defs" in node:
+        node["$defs"] = {name: _strict(definition) for name, definition in node["$defs"].items()}
+    return node
+
+
+# --- the answer
+
+
+@dataclass(slots=True)
+class _Call:
+    """A tool call while its pieces arrive."""
+
+    id: str
+    name: str
+    arguments: str = ""
+
+
+class Answer:
+    """Gathers one answer: ``feed`` takes each chunk of a stream, or a whole completion as if it were the only chunk.
+
+    Fields that a server left out or got wrong are read as absent, since the client does not validate what it hands over.
+    Pieces of a tool call belong together by ``index``. Servers that send whole calls without an index, or all under one
+    index, are understood too: a name with another id begins a new call.
+    """
+
+    def __init__(self, request: Request, *, streamed: bool) -> None:
+        self._structured = request.output_schema is not None
+        self._streamed = streamed
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: list[_Call] = []
+        self._open: dict[int | None, _Call] = {}
+        self._usage = Usage()
+        self._answered = self._refused = False
+        self._ending = self._complaint = ""
+
+    @property
+    def started(self) -> bool:
+        """Whether ``feed`` has given out tokens."""
+        return bool(self._content or self._reasoning)
+
+    def feed(self, chunk: Any) -> list[Token]:
+        """Take a chunk; the tokens in it."""
+        if usage := _get(chunk, "usage"):
+            self._usage = Usage(_get(usage, "prompt_tokens") or 0, _get(usage, "completion_tokens") or 0)
+        if complaint := _get(chunk, "error"):
+            self._complaint = str(complaint.get("message", complaint) if isinstance(complaint, dict) else complaint)
+        tokens: list[Token] = []
+        for choice in _get(chunk, "choices") or ():
+            if not _get(choice, "index"):  # of several choices (n > 1) the first one counts
+                tokens += self._take(choice)
+        return tokens
+
+    def _take(self, choice: Any) -> list[Token]:
+        self._answered = True
+        self._ending = _get(choice, "finish_reason") or self._ending
+        said = _get(choice, "delta") or _get(choice, "message")
+        reasoning = _text(_get(said, "reasoning_content") or _get(said, "reasoning"))
+        refusal = _text(_get(said, "refusal"))
+        content = _text(_get(said, "content")) or refusal
+        self._refused = self._refused or bool(refusal)
+        for delta in _get(said, "tool_calls") or ():
+            self._take_call(delta)
+        tokens = []
+        for text, texts in ((reasoning, self._reasoning), (content, self._content)):
+            if text:
+                texts.append(text)
+                tokens.append(Token(text, reasoning=texts is self._reasoning))
+        return tokens
+
+    def _take_call(self, delta: Any) -> None:
+        index, id = _get(delta, "index"), _get(delta, "id") or ""
+        function = _get(delta, "function")
+        name = _get(function, "name") or ""
+        call = self._open.get(index)
+        if call is None or (name and (index is None or (id and id != call.id))):
+            call = self._open[index] = _Call(id, name)
+            self._calls.append(call)
+        call.id, call.name = call.id or id, call.name or name
+        call.arguments += _get(function, "arguments") or ""
+
+    def finish(self) -> Reply:
+        """The Reply, or an error: Transient for what another attempt may mend, ModelError for what it cannot."""
+        content = "".join(self._content)
+        if not self._answered:
+            raise Transient(f"the answer holds no choices{': ' + self._complaint if self._complaint else ''}")
+        if self._streamed and not self._ending:
+            raise Transient("the stream ended before the answer did")
+        if self._ending == "content_filter":
+            raise ModelError("the provider's content filter stopped the answer: change the messages")
+        if self._refused and self._structured:
+            raise ModelError(f"the model refused to answer in the asked-for form: {content}")
+        if self._ending == "length" and (self._structured or self._calls or not content):
+            raise ModelError("the answer was cut at the limit of tokens before it was usable: raise max_tokens=")
+        calls = tuple(_tool_call(call) for call in self._calls)
+        return Reply(content, calls, self._usage, "".join(self._reasoning))
+
+
+def _tool_call(call: _Call) -> ToolCall:
+    try:
+        arguments = json.loads(call.arguments or "{}")
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict) or not call.name:
+        raise Transient(f"the call of tool {call.name!r} has no JSON object as arguments but {call.arguments[:200]!r}")
+    return ToolCall(call.id or f"call_{uuid.uuid4().hex}", call.name, arguments)
+
+
+def _get(value: Any, name: str) -> Any:
+    return getattr(value, name, None)
+
+
+def _text(content: Any) -> str:
+    """Text as most servers give it, or as the list of parts that some give."""
+    if isinstance(content, list):
+        return "".join(_text(part.get("text") if isinstance(part, dict) else part) for part in content)
+    return content if isinstance(content, str) else ""

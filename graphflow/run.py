@@ -1,0 +1,299 @@
+"""Running agents (and whatever else compiles to a graph of messages): run, stream, resume, print, once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Literal, TypedDict, Unpack
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_json
+
+from graphflow import drive
+from graphflow.core import runs
+from graphflow.core.control import MISSING, Interrupt
+from graphflow.core.effects import Flow
+from graphflow.core.ids import check_id, new_id
+from graphflow.core.runs import CallOptions, Ended
+from graphflow.drive.stream import view
+from graphflow.drive.world import World
+from graphflow.errors import NoDatabase
+from graphflow.graph import Graph
+from graphflow.messages import FilePart, ImagePart, Message, TextPart, as_messages
+
+
+class RunStatus(StrEnum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PAUSED = "paused"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolExecution:
+    """A tool call of a run and what came of it (None while it has no answer)."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutput:
+    """What a run left. ``content`` is the answer: text, or an object of the ``output_schema``."""
+
+    content: Any
+    messages: list[Message]
+    """The messages of this run: the input, the model's, the tools'."""
+    run_id: str
+    session_id: str
+    user_id: str | None
+    status: RunStatus
+    interrupts: tuple[Interrupt, ...] = ()
+    """The questions a paused run waits for; answer them with ``resume``."""
+    tools: tuple[ToolExecution, ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """input_tokens, output_tokens, seconds (of nodes, in all) and nodes (seconds by node) of this call."""
+    session_state: Mapping[str, Any] = field(default_factory=dict)
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class RunArguments(TypedDict, total=False):
+    """What a run may be told besides its input; see ``Runner.run``."""
+
+    session_id: str | None
+    user_id: str | None
+    session_state: Mapping[str, Any] | None
+    add_history_to_context: bool | None
+    num_history_runs: int | None
+    output_schema: type[Any] | None
+    context: Any
+    recursion_limit: int
+    on_unfinished: Literal["raise", "abandon"] | None
+
+
+class Runner:
+    """What everything that runs on a conversation shares. Subclasses give the graph and their settings."""
+
+    __slots__ = ()
+
+    db: Any
+    session_id: str | None
+    user_id: str | None
+    session_state: Mapping[str, Any] | None
+    output_schema: type[Any] | None
+    component_id: str
+
+    @property
+    def graph(self) -> Graph:
+        """The graph it compiles to."""
+        raise NotImplementedError
+
+    def graph_for(self, arguments: Mapping[str, Any]) -> Graph:
+        """The graph for one call."""
+        return self.graph
+
+    # --- run -----------------------------------------------------------------------------------------------------------
+
+    def run(self, input: Any, *, stream: bool = False, **arguments: Unpack[RunArguments]) -> Any:
+        """Answer ``input`` (text, a Message, parts, a list of messages, a dict or a pydantic object) and return a RunOutput.
+
+        ``stream=True`` returns an iterator of Events instead; the texts of its token events are the content, and the last event
+        carries the RunOutput as ``output``. ``session_id``: of the call, else of the object, else a new one (in the RunOutput).
+        ``session_state``: keys for this session, over the stored ones. Failures raise; with a ``db`` the run is then stored
+        with status ``error``, the input is not lost, and ``resume`` goes on.
+        """
+        prepared = self._prepare(input, arguments, stream)
+        return drive.sync.stream(*prepared, view("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
+
+    def arun(self, input: Any, *, stream: bool = False, **arguments: Unpack[RunArguments]) -> Any:
+        """``run`` for asyncio: ``await agent.arun(…)``, or ``async for event in agent.arun(…, stream=True)``."""
+        prepared = self._prepare(input, arguments, stream)
+        return drive.aio.stream(*prepared, view("events"), self.graph.on_event) if stream else drive.aio.run(*prepared)
+
+    def resume(
+        self,
+        session_id: str | None = None,
+        answer: Any = MISSING,
+        *,
+        answers: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> RunOutput:
+        """Go on with the unfinished run of a session: after a crash or an error, or with answers to its questions
+        (see Graph.resume).
+        """
+        return drive.sync.run(*self._prepare_resume(session_id, answer, answers, arguments))
+
+    async def aresume(
+        self,
+        session_id: str | None = None,
+        answer: Any = MISSING,
+        *,
+        answers: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> RunOutput:
+        """``resume`` for asyncio."""
+        return await drive.aio.run(*self._prepare_resume(session_id, answer, answers, arguments))
+
+    # --- look ----------------------------------------------------------------------------------------------------------
+
+    def get_chat_history(self, session_id: str | None = None, *, user_id: str | None = None) -> list[Message]:
+        """All messages of the session, oldest first."""
+        return list(self._need_db().get_messages(self._session(session_id), user_id=user_id or self.user_id))
+
+    def get_session_state(self, session_id: str | None = None, *, user_id: str | None = None) -> dict[str, Any]:
+        """The session's dict as it is stored; empty when there is no such session."""
+        session = self._need_db().get_session(self._session(session_id), user_id=user_id or self.user_id)
+        return dict(session.session_state or {}) if session is not None else {}
+
+    def fork(
+        self,
+        session_id: str | None = None,
+        *,
+        at: int | None = None,
+        new_session_id: str | None = None,
+        user_id: str | None = None,
+    ) -> str:
+        """A new session with the past of this one; returns its id."""
+        return self.graph.fork(self._session(session_id), at, new_session_id, user_id=user_id or self.user_id)
+
+    # --- print ---------------------------------------------------------------------------------------------------------
+
+    def print_response(self, input: Any, **arguments: Unpack[RunArguments]) -> None:
+        """Run and show the answer in the terminal as it comes. Without a session id it keeps one of its own, per user."""
+        told = self._printing(arguments)
+        with _printing().live(input) as show:
+            for event in self.run(input, stream=True, **told):
+                show(event)
+
+    async def aprint_response(self, input: Any, **arguments: Unpack[RunArguments]) -> None:
+        """``print_response`` for asyncio."""
+        told = self._printing(arguments)
+        with _printing().live(input) as show:
+            async for event in self.arun(input, stream=True, **told):
+                show(event)
+
+    def cli_app(self, **arguments: Unpack[RunArguments]) -> None:
+        """Talk in the terminal until an empty line, ``exit`` or the end of input. One session, kept for next time if
+        it has an id.
+        """
+        _printing().chat(lambda text: self.print_response(text, **arguments))
+
+    # --- the flows behind them -------------------------------------------------------------------------------------------
+
+    def _prepare(self, input: Any, arguments: Mapping[str, Any], listening: bool) -> tuple[Flow[RunOutput], World]:
+        graph = self.graph_for(arguments)
+        call = self._call(graph, arguments, listening)
+        flow = runs.invoke(graph.plan, {"messages": input_messages(input)}, call)
+        return graph.finishing(flow, call, lambda ended: self._output(ended, call)), graph.world(call)
+
+    def _prepare_resume(
+        self, session_id: str | None, answer: Any, answers: Mapping[str, Any] | None, arguments: Mapping[str, Any]
+    ) -> tuple[Flow[RunOutput], World]:
+        self._need_db()
+        call = self._call(self.graph, {**arguments, "session_id": self._session(session_id)}, False)
+        flow = runs.resume(self.graph.plan, call, answer, answers)
+        return self.graph.finishing(flow, call, lambda ended: self._output(ended, call)), self.graph.world(call)
+
+    def _call(self, graph: Graph, arguments: Mapping[str, Any], listening: bool) -> CallOptions:
+        unknown = [name for name in arguments if name not in RunArguments.__annotations__]
+        if unknown:
+            raise TypeError(f"run() has no argument {unknown[0]!r}; it takes {', '.join(RunArguments.__annotations__)}")
+        told = {name: arguments[name] for name in _GRAPH_OPTIONS if arguments.get(name) is not None}
+        call = graph.call(listening=listening, component_id=self.component_id, **told)
+        call.session_id = check_id(arguments.get("session_id") or self.session_id or new_id(), "session_id")
+        call.user_id = arguments.get("user_id") or self.user_id
+        call.defaults = {"session_state": self.session_state or {}}
+        if arguments.get("session_state"):
+            call.given = {"session_state": dict(arguments["session_state"])}
+        call.options = {name: arguments[name] for name in _NODE_OPTIONS if arguments.get(name) is not None}
+        return call
+
+    def _output(self, ended: Ended, call: CallOptions) -> RunOutput:
+        messages = list(ended.values.get("messages", ()))
+        schema = call.options.get("output_schema") or self.output_schema
+        answer = messages[-1] if messages and messages[-1].role == "assistant" else None
+        content: Any = answer.content if answer is not None else None
+        if schema is not None and ended.status == "completed" and answer is not None:
+            content = TypeAdapter(schema).validate_json(answer.text)
+        return RunOutput(
+            content=content,
+            messages=messages,
+            run_id=ended.run_id,
+            session_id=ended.session_id or "",
+            user_id=call.user_id,
+            status=RunStatus(ended.status),
+            interrupts=ended.interrupts,
+            tools=executions(messages),
+            metrics=ended.metrics,
+            session_state=ended.values.get("session_state", {}),
+        )
+
+    def _session(self, session_id: str | None) -> str:
+        chosen = session_id or self.session_id
+        if chosen is None:
+            raise ValueError("which session? give session_id=, here or when the object is made")
+        return chosen
+
+    def _printing(self, arguments: Mapping[str, Any]) -> RunArguments:
+        told = dict(arguments)
+        if not told.get("session_id") and self.session_id is None:
+            user = told.get("user_id") or self.user_id
+            told["session_id"] = self.printed_sessions().setdefault(user, new_id())
+        return told  # type: ignore[return-value]
+
+    def printed_sessions(self) -> dict[str | None, str]:
+        """The session that print_response keeps for each user."""
+        raise NotImplementedError
+
+    def _need_db(self) -> Any:
+        if self.db is None:
+            raise NoDatabase("nothing is stored without a database; give db=SqliteDb(…)")
+        return self.db
+
+
+_GRAPH_OPTIONS = ("context", "recursion_limit", "on_unfinished")
+_NODE_OPTIONS = ("add_history_to_context", "num_history_runs", "output_schema")
+
+
+def _printing() -> Any:
+    from graphflow import printing  # noqa: PLC0415  # loads rich, which a server does not need
+
+    return printing
+
+
+def input_messages(input: Any) -> list[Message]:
+    """The messages a run's input stands for: text or parts are a user message, other objects their JSON."""
+    if isinstance(input, str):
+        return [Message("user", input)]
+    if isinstance(input, Message):
+        return [input]
+    if isinstance(input, BaseModel) and type(input) in (TextPart, ImagePart, FilePart):
+        return [Message("user", [input])]
+    if (
+        isinstance(input, list | tuple)
+        and input
+        and all(isinstance(item, TextPart | ImagePart | FilePart | str) for item in input)
+    ):
+        return [Message("user", [TextPart(text=item) if isinstance(item, str) else item for item in input])]
+    if isinstance(input, BaseModel) or (isinstance(input, Mapping) and "role" not in input):
+        return [Message("user", to_json(input).decode())]
+    messages = as_messages(input)
+    return [message for message in messages if isinstance(message, Message)]
+
+
+def executions(messages: Sequence[Message]) -> tuple[ToolExecution, ...]:
+    """The tool calls among messages, with their results."""
+    results = {message.tool_call_id: message.text for message in messages if message.role == "tool"}
+    return tuple(
+        ToolExecution(call.id, call.name, call.arguments, results.get(call.id))
+        for message in messages
+        for call in message.tool_calls
+    )

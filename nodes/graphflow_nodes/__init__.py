@@ -1,0 +1,41 @@
+"""Ready-made nodes for any graph: factories with keyword settings, e.g. ``add_node("history", history(num_runs=3))``.
+
+Each factory documents the channels its node reads and writes. The names below are resolved when they are first used
+(PEP 562). No module in this package bears the name of a function it exports: the import system would put the module in
+the function's place.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphflow_nodes.conversation import history
+    from graphflow_nodes.model import call_tools, respond
+
+_HOME = {
+    "history": "graphflow_nodes.conversation",
+    "respond": "graphflow_nodes.model",
+    "call_tools": "graphflow_nodes.model",
+}
+
+__all__ = [
+    # the conversation so far
+    "history",
+    # the model and its tools
+    "respond",
+    "call_tools",
+]
+
+if not TYPE_CHECKING:  # a type checker sees only the names above, so that it reports a misspelt one
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_HOME})

@@ -1,0 +1,172 @@
+"""Nodes that ask a model and call the tools it wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from graphflow.core.control import END, Context, Send
+from graphflow.core.effects import Ask, Call, Emit, Flow
+from graphflow.core.plan import flow
+from graphflow.errors import ModelError
+from graphflow.messages import Message, ToolCall
+from graphflow.models.base import Model, Reply, Request
+from graphflow.tools import Tool, tool_table
+
+Instructions = str | Sequence[str] | Callable[[Context], str] | None
+
+
+def respond(
+    model: Model | Callable[[], Model],
+    *,
+    instructions: Instructions = None,
+    tools: Sequence[Any] | Mapping[str, Tool] = (),
+    tool_call_limit: int = 25,
+    output_schema: type[Any] | None = None,
+    messages: str = "messages",
+    history: str = "history",
+) -> Callable[..., Flow[dict[str, Any]]]:
+    """A node that asks ``model`` and adds its answer to the channel ``messages``.
+
+    The request holds, in this order: one system message (``instructions``), the channel ``history`` if the state has it, and
+    ``messages``. ``model`` may be a function that gives the model, called when it is first needed. When a run has made
+    ``tool_call_limit`` tool calls, the model is asked without tools, so that it has to answer.
+    With ``output_schema`` the answer has to be JSON of that type; anything else is a ModelError (the run can be resumed).
+    A call's option ``output_schema`` takes precedence. Token events are streamed when somebody listens.
+    """
+    table = tools if isinstance(tools, Mapping) else tool_table(tools)
+    specs = [tool.spec() for tool in table.values()]
+
+    @flow
+    def ask_model(state: Any, ctx: Context) -> Flow[dict[str, Any]]:
+        schema = ctx.options.get("output_schema") or output_schema
+        said = list(_field(state, messages) or ())
+        called = sum(1 for message in said if message.role == "tool")
+        system = _system(instructions, ctx)
+        asked = Request(
+            [*([Message("system", system)] if system else ()), *(_field(state, history) or ()), *said],
+            specs if called < tool_call_limit else (),
+            schema,
+        )
+        reply: Reply = yield Ask(model if isinstance(model, Model) else model(), asked)
+        if schema is not None and not reply.tool_calls:
+            parse_output(schema, reply.content)
+        return {messages: [Message("assistant", reply.content, tool_calls=tuple(reply.tool_calls))]}
+
+    return ask_model
+
+
+def parse_output(schema: type[Any], content: str) -> Any:
+    """The structured output a model's text stands for. Raises ModelError when it does not fit."""
+    try:
+        return TypeAdapter(schema).validate_json(content)
+    except ValidationError as error:
+        name = getattr(schema, "__name__", str(schema))
+        raise ModelError(
+            f"the model's answer is not a {name}: {error}; resume the run to ask again, or give a clearer instruction"
+        ) from error
+
+
+def wanted_calls(messages: str = "messages", node: str = "tools") -> Callable[[Any], list[str | Send]]:
+    """A router: a Send to ``node`` for each tool call of the last message, or END when there is none."""
+
+    def route(state: Any) -> list[str | Send]:
+        said = _field(state, messages) or ()
+        calls = said[-1].tool_calls if said else ()
+        return [Send(node, call) for call in calls] if calls else [END]
+
+    return route
+
+
+def call_tools(
+    tools: Sequence[Any] | Mapping[str, Tool],
+    *,
+    on_tool_error: str = "message",
+    tool_call_limit: int = 25,
+    messages: str = "messages",
+) -> Callable[..., Flow[dict[str, Any]]]:
+    """A node that executes one tool call and adds the tool message; reached by ``wanted_calls``, a task for each call.
+
+    Calls run in parallel and a finished one is never repeated. An unknown tool, wrong arguments, and (unless
+    ``on_tool_error="raise"``) a tool that raises become a tool message the model sees. A tool that needs confirmation,
+    input or an outside execution pauses the run with a question; see ``graphflow.tools``.
+    """
+    if on_tool_error not in ("message", "raise"):
+        raise ValueError(f"on_tool_error={on_tool_error!r}: give 'message' or 'raise'")
+    table = tools if isinstance(tools, Mapping) else tool_table(tools)
+
+    @flow
+    def run_tool(call: ToolCall, ctx: Context) -> Flow[dict[str, Any]]:
+        yield from _tell(ctx, "tool_started", call, {})
+        done = sum(1 for message in ctx.values.get(messages) or () if message.role == "tool")
+        if done >= tool_call_limit:
+            content, failed = (
+                f"Not called: this run has made its {tool_call_limit} tool calls. Answer with what you have.",
+                True,
+            )
+        else:
+            content, failed = yield from _called(table, call, ctx, on_tool_error)
+        yield from _tell(ctx, "tool_failed" if failed else "tool_completed", call, {"result": content})
+        return {messages: [Message("tool", content, name=call.name, tool_call_id=call.id)]}
+
+    return run_tool
+
+
+def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_error: str) -> Flow[tuple[str, bool]]:
+    """The text of the tool message, and whether the call failed."""
+    tool = table.get(call.name)
+    if tool is None:
+        return f"There is no tool {call.name!r}. The tools are: {', '.join(table) or 'none'}.", True
+    arguments = dict(call.arguments)
+    if tool.requires_confirmation:
+        answer = ctx.ask({"tool": tool.name, "arguments": arguments, "asks": "confirmation"})
+        if answer is not True:
+            note = f" Their note: {answer}" if isinstance(answer, str) and answer else ""
+            return f"The user declined this call.{note}", True
+    if tool.user_input:
+        given = ctx.ask({"tool": tool.name, "arguments": arguments, "asks": "input", "fields": list(tool.user_input)})
+        arguments.update(given)
+    if tool.external:
+        return as_text(ctx.ask({"tool": tool.name, "arguments": arguments, "asks": "result"})), False
+    try:
+        bound = tool.bind(arguments)
+    except ValueError as error:
+        return str(error), True
+    if tool.context_parameter is not None:
+        bound[tool.context_parameter] = ctx
+    try:
+        return as_text((yield Call(tool.fn, (), bound, tool.is_async))), False
+    except Exception as error:
+        if on_tool_error == "raise":
+            raise
+        return f"The tool failed: {type(error).__name__}: {error}", True
+
+
+def as_text(value: Any) -> str:
+    """What a tool returned, as the model reads it: text as it is, anything else as JSON where it can be."""
+    if isinstance(value, str):
+        return value
+    try:
+        return to_json(value, inf_nan_mode="constants").decode()
+    except (ValueError, TypeError):
+        return str(value)
+
+
+def _tell(ctx: Context, type: str, call: ToolCall, data: dict[str, Any]) -> Flow[None]:
+    if ctx.listening:
+        yield Emit(type, ctx.node, {"tool": call.name, "arguments": call.arguments, "tool_call_id": call.id, **data}, ctx.ns)
+
+
+def _system(instructions: Instructions, ctx: Context) -> str:
+    if instructions is None:
+        return ""
+    if isinstance(instructions, str):
+        return instructions
+    return instructions(ctx) if callable(instructions) else "\n".join(instructions)
+
+
+def _field(state: Any, name: str) -> Any:
+    return state.get(name) if isinstance(state, Mapping) else getattr(state, name, None)

@@ -1,0 +1,58 @@
+"""What all tests share: the two ways to drive a graph, and the databases everything has to hold on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Way:
+    """Calls a method of a graph or an agent, or its asyncio twin, so that one test checks both."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        if self.name == "sync":
+            return lambda target, *args, **kwargs: getattr(target, method)(*args, **kwargs)
+        return lambda target, *args, **kwargs: asyncio.run(_awaited(getattr(target, f"a{method}"), args, kwargs))
+
+    def stream(self, graph: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        """All parts of a stream."""
+        if self.name == "sync":
+            return list(graph.stream(*args, **kwargs))
+        return asyncio.run(_collected(graph.astream(*args, **kwargs)))
+
+    def events(self, agent: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        """All events of an agent's streamed run."""
+        if self.name == "sync":
+            return list(agent.run(*args, stream=True, **kwargs))
+        return asyncio.run(_collected(agent.arun(*args, stream=True, **kwargs)))
+
+
+async def _awaited(method: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    return await method(*args, **kwargs)
+
+
+async def _collected(parts: Any) -> list[Any]:
+    return [part async for part in parts]
+
+
+@pytest.fixture(params=["sync", "async"])
+def way(request: pytest.FixtureRequest) -> Way:
+    """Both drivers."""
+    return Way(request.param)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """Every database, empty."""
+    from graphflow.db import InMemoryDb, SqliteDb
+
+    database = InMemoryDb() if request.param == "memory" else SqliteDb(db_file=str(tmp_path / "sessions.db"))
+    yield database
+    database.close()
