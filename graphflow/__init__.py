@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from graphflow.agent import Agent, HistoryPolicy
     from graphflow.builder import StateGraph
     from graphflow.core.control import END, START, Command, Context, Interrupt, Overwrite, Send, interrupt
-    from graphflow.core.policies import CachePolicy, RetryPolicy
     from graphflow.core.reducers import add_messages, append, merge
     from graphflow.core.state import logged, per_run, untracked
     from graphflow.errors import GraphflowError
@@ -31,7 +30,6 @@ _NAMES_OF = {
     "graphflow.core.control": ["START", "END", "Send", "Command", "Overwrite", "Context", "interrupt", "Interrupt"],
     "graphflow.core.reducers": ["append", "merge", "add_messages"],
     "graphflow.core.state": ["per_run", "untracked", "logged"],
-    "graphflow.core.policies": ["RetryPolicy", "CachePolicy"],
     "graphflow.messages": ["Message", "RemoveMessage", "ToolCall"],
     "graphflow.agent": ["Agent", "HistoryPolicy"],
     "graphflow.tools": ["tool"],
@@ -60,9 +58,6 @@ __all__ = [
     "per_run",
     "untracked",
     "logged",
-    # policies of nodes
-    "RetryPolicy",
-    "CachePolicy",
     # messages
     "Message",
     "RemoveMessage",

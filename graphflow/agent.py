@@ -136,7 +136,7 @@ class Agent(Runner):
         if self._graphs is None:
             self._graphs = {}
         graph = self._graphs.get(with_history)
-        if graph is None:
+        if graph is None or graph.db is not self.db:
             graph = self._graphs[with_history] = self._compile(with_history)
         return graph
 

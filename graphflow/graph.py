@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any, Literal, TypedDict, Unpack
 
 from graphflow import draw, drive
@@ -15,12 +14,12 @@ from graphflow.core import runs
 from graphflow.core.control import MISSING, Command, Interrupt
 from graphflow.core.effects import Emit, Flow, Stored, T
 from graphflow.core.ids import new_id
-from graphflow.core.plan import Plan, fingerprint
+from graphflow.core.plan import Plan
 from graphflow.core.runs import CallOptions, Ended
 from graphflow.core.state import Values
 from graphflow.db.base import Store
 from graphflow.drive.stream import view
-from graphflow.drive.world import Emitter, World
+from graphflow.drive.world import Emitter, World, guarded
 from graphflow.errors import NoDatabase
 
 
@@ -96,17 +95,17 @@ class Graph:
     def __init__(self, plan: Plan, *, db: Any = None, on_event: Emitter | None = None) -> None:
         self.plan = plan
         self.db = db
-        self.on_event = on_event
+        self.on_event = guarded(on_event) if on_event is not None else None
 
     @property
     def name(self) -> str:
         """The graph's name."""
         return self.plan.name
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """16 hex digits over nodes, edges, channel types and reducers; stored with each run and compared at resume."""
-        return fingerprint(self.plan)
+        return self.plan.fingerprint
 
     # --- running -------------------------------------------------------------------------------------------------------
 

@@ -56,9 +56,13 @@ class _Answer:
 @contextmanager
 def live(input: Any) -> Iterator[Callable[[Event], None]]:
     """Show a run while it goes on: give each event to what this yields."""
-    answer = _Answer(input)
-    with Live(answer, console=Console(), refresh_per_second=12, vertical_overflow="visible"):
-        yield answer.take
+    answer, console = _Answer(input), Console()
+    try:
+        with Live(answer, console=console, refresh_per_second=12, vertical_overflow="visible"):
+            yield answer.take
+    finally:
+        if not console.is_terminal:
+            console.line()  # Live ends the last line only in a terminal
 
 
 def chat(say: Callable[[str], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from graphflow.core.ids import check_id, new_id
 from graphflow.core.runs import CallOptions, Ended
 from graphflow.drive.stream import view
 from graphflow.drive.world import World
-from graphflow.errors import NoDatabase
+from graphflow.errors import NoDatabase, NotOwner
 from graphflow.graph import Graph
 from graphflow.messages import FilePart, ImagePart, Message, TextPart, as_messages
 
@@ -145,13 +146,14 @@ class Runner:
     # --- look ----------------------------------------------------------------------------------------------------------
 
     def get_chat_history(self, session_id: str | None = None, *, user_id: str | None = None) -> list[Message]:
-        """All messages of the session, oldest first."""
-        return list(self._need_db().get_messages(self._session(session_id), user_id=user_id or self.user_id))
+        """All messages of the session, oldest first. Raises SessionNotFound, NotOwner."""
+        session = self._owned(session_id, user_id)
+        return list(self.db.get_messages(session))
 
     def get_session_state(self, session_id: str | None = None, *, user_id: str | None = None) -> dict[str, Any]:
-        """The session's dict as it is stored; empty when there is no such session."""
-        session = self._need_db().get_session(self._session(session_id), user_id=user_id or self.user_id)
-        return dict(session.session_state or {}) if session is not None else {}
+        """The session's dict as it is stored. Raises SessionNotFound, NotOwner."""
+        values = self.graph.get_state(self._owned(session_id, user_id), user_id=user_id or self.user_id).values
+        return dict(values.get("session_state") or {})
 
     def fork(
         self,
@@ -242,6 +244,20 @@ class Runner:
             raise ValueError("which session? give session_id=, here or when the object is made")
         return chosen
 
+    def _owned(self, session_id: str | None, user_id: str | None) -> Any:
+        """The stored session, or None; only its owner sees one that is owned."""
+        session = self._need_db().get_session(self._session(session_id))
+        if session is not None and session.user_id not in (None, user_id or self.user_id):
+            raise NotOwner(f"session {session.session_id!r} belongs to another user; give its owner's user_id=")
+        return session
+
+    def _owned(self, session_id: str | None, user_id: str | None) -> str:
+        """The session's id, once it is known to exist and to belong to the user."""
+        self._need_db()
+        chosen = self._session(session_id)
+        drive.sync.run(runs.existing(self.graph.plan, chosen, user_id or self.user_id), World(self.db))
+        return chosen
+
     def _printing(self, arguments: Mapping[str, Any]) -> RunArguments:
         told = dict(arguments)
         if not told.get("session_id") and self.session_id is None:
@@ -291,9 +307,10 @@ def input_messages(input: Any) -> list[Message]:
 
 def executions(messages: Sequence[Message]) -> tuple[ToolExecution, ...]:
     """The tool calls among messages, with their results."""
-    results = {message.tool_call_id: message.text for message in messages if message.role == "tool"}
-    return tuple(
-        ToolExecution(call.id, call.name, call.arguments, results.get(call.id))
-        for message in messages
-        for call in message.tool_calls
-    )
+    found: list[ToolExecution] = []
+    for at, message in enumerate(messages):
+        if message.tool_calls:
+            answers = itertools.takewhile(lambda later: later.role == "tool", messages[at + 1 :])
+            results = {answer.tool_call_id: answer.text for answer in answers}
+            found += [ToolExecution(call.id, call.name, call.arguments, results.get(call.id)) for call in message.tool_calls]
+    return tuple(found)

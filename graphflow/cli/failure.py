@@ -40,4 +40,6 @@ def is_expected(error: Exception) -> bool:
 def in_one_line(error: BaseException) -> str:
     """The error's message without line breaks; errors of others come with their type."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, Failure | GraphflowError) and text else f"{type(error).__name__}: {text}".removesuffix(": ")
+    if text and isinstance(error, Failure | GraphflowError):
+        return text
+    return f"{type(error).__name__}: {text}".removesuffix(": ")

@@ -55,7 +55,9 @@ def _load(reference: str, kinds: tuple[type, ...], what: str) -> Any:
 def _check_form(reference: str, module_name: str) -> None:
     if module_name.endswith(".py") or "/" in module_name or os.sep in module_name:
         dotted = module_name.removesuffix(".py").replace(os.sep, ".").replace("/", ".").strip(".")
-        raise Failure(f"{module_name!r} is a path: write the module's name, {dotted}{reference[len(module_name) :]}", exit_code=2)
+        raise Failure(
+            f"{module_name!r} is a path: write the module's name, {dotted}{reference[len(module_name) :]}", exit_code=2
+        )
     if not all(part.isidentifier() for part in module_name.split(".")):
         raise Failure(f"{reference!r} is not a reference: write module:name, for example mybot:agent", exit_code=2)
 
@@ -73,7 +75,9 @@ def _imported(name: str) -> ModuleType:
         hint = f"did you mean {_package_of(error.name)}{near}?" if near else "it is looked for in the current directory, too"
         raise Failure(f"there is no module {error.name!r}; {hint}") from error
     except SystemExit as error:
-        raise Failure(f"{name} ended the program while it was imported; put what it runs under if __name__ == '__main__'") from error
+        raise Failure(
+            f"{name} ended the program while it was imported; put what it runs under if __name__ == '__main__'"
+        ) from error
     except Exception as error:
         place = _place(error)
         raise Failure(f"{name} cannot be imported: {type(error).__name__}: {in_one_line(error)}{place}") from error

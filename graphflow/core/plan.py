@@ -83,7 +83,7 @@ class NodePlan:
     """Whether its Commands may go anywhere (it speaks of Command and declares no destinations)."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """A compiled graph. Nothing in it changes after it was made, so any number of threads may run it."""
 
@@ -99,6 +99,11 @@ class Plan:
     on_unfinished: Literal["raise", "abandon"] = "raise"
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Old node names and what they are called now, for runs stored under the old ones."""
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """What a stored run needs to fit: nodes, edges, channel types and reducers, as 16 hex digits."""
+        return hashlib.blake2b("\n".join(description(self)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
     def next_of(self, node: str) -> tuple[str, ...]:
         """Static and declared conditional targets of a node, for checks and pictures."""
@@ -186,11 +191,6 @@ def speaks_of_command(fn: Any) -> bool:
 
 
 # --- fingerprint ---------------------------------------------------------------------------------------------------------
-
-
-def fingerprint(plan: Plan) -> str:
-    """What a stored run needs to fit: nodes, edges, channel types and reducers, as 16 hex digits."""
-    return hashlib.blake2b("\n".join(description(plan)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def description(plan: Plan) -> list[str]:

@@ -27,7 +27,7 @@ from graphflow.core.effects import (
 )
 from graphflow.core.ids import check_id, new_id
 from graphflow.core.machine import Machine
-from graphflow.core.plan import Plan, fingerprint
+from graphflow.core.plan import Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.routing import route
 from graphflow.core.state import Values
@@ -146,8 +146,8 @@ def _open(machine: Machine, input: Any, stored: Stored | None, call: CallOptions
         ledger.values.update(plan.schema.initial())
     else:
         ledger.adopt(stored)
+        cleared = reset(plan.schema, ledger.values, ledger.ranges)
         ledger.begin()
-        cleared = reset(plan.schema, ledger.values)
         if stored.run is not None and stored.run.status in ("running", "paused"):
             closed.append(_abandoned(plan, stored, call))
     info.first_message = ledger.log_head + 1
@@ -164,7 +164,7 @@ def _open(machine: Machine, input: Any, stored: Stored | None, call: CallOptions
         user_id=call.user_id,
         session_type=plan.session_type,
         component_id=call.component_id,
-        opened=OpenRun(info.run_id, call.component_id, fingerprint(plan), info.first_message),
+        opened=OpenRun(info.run_id, call.component_id, plan.fingerprint, info.first_message),
         closed=closed,
         status="completed" if done else "running",
     )
@@ -212,7 +212,7 @@ def resume(plan: Plan, call: CallOptions, answer: Any = MISSING, answers: Mappin
     session_id = check_id(call.session_id, "session_id")
     yield Acquire(session_id, call.on_busy)
     for _ in range(OPENING_TRIES):
-        stored = yield from _existing(plan, session_id, call.user_id, with_log=True)
+        stored = yield from existing(plan, session_id, call.user_id, with_log=True)
         assert stored.run is not None
         rows = _answer_rows(stored, answer, answers)
         machine = _machine(plan, call, stored.run.run_id)
@@ -240,9 +240,10 @@ def resume(plan: Plan, call: CallOptions, answer: Any = MISSING, answers: Mappin
     raise SessionBusy(f"session {session_id!r} was changed by other processes {OPENING_TRIES} times in a row; try again")
 
 
-def _existing(
+def existing(
     plan: Plan, session_id: str, user_id: str | None, *, at: int | None = None, with_log: bool = False
 ) -> Flow[Stored]:
+    """The stored session. Raises SessionNotFound, NotOwner."""
     stored: Stored | None = yield Load(session_id, user_id, plan.schema, at=at, with_log=with_log)
     if stored is None:
         raise SessionNotFound(f"there is no session {session_id!r} in this database; invoke() with that session_id begins it")
@@ -322,7 +323,7 @@ def _check_fit(plan: Plan, stored: Stored) -> None:
             f"{'; '.join(missing)}. Bring the names back, compile with aliases={{'old': 'new'}}, "
             "or begin anew with on_unfinished='abandon'"
         )
-    if stored.run.fingerprint != fingerprint(plan):
+    if stored.run.fingerprint != plan.fingerprint:
         warnings.warn(
             f"graph {plan.name!r} changed since run {stored.run.run_id!r} of session {stored.session_id!r} was stored; "
             "everything pending still fits, so it goes on",
@@ -350,12 +351,12 @@ def _refresh(machine: Machine) -> Flow[None]:
 
 def get_state(plan: Plan, session_id: str, user_id: str | None, at: int | None) -> Flow[Stored]:
     """The session at its head or at checkpoint ``at``."""
-    return (yield from _existing(plan, check_id(session_id, "session_id"), user_id, at=at, with_log=True))
+    return (yield from existing(plan, check_id(session_id, "session_id"), user_id, at=at, with_log=True))
 
 
 def get_state_history(plan: Plan, session_id: str, user_id: str | None, limit: int | None) -> Flow[list[Stored]]:
     """The session at each of its checkpoints, newest first."""
-    yield from _existing(plan, check_id(session_id, "session_id"), user_id)
+    yield from existing(plan, check_id(session_id, "session_id"), user_id)
     history: list[Stored] = yield LoadMany(session_id, user_id, plan.schema, limit)
     return history
 
@@ -395,7 +396,7 @@ def update_state(plan: Plan, session_id: str, user_id: str | None, update: Any, 
         take_over=True,
         user_id=user_id,
         session_type=plan.session_type,
-        opened=OpenRun(run_id, None, fingerprint(plan), 1) if stored is None else None,
+        opened=OpenRun(run_id, None, plan.fingerprint, 1) if stored is None else None,
         closed=(ledger.closing(status, machine.metrics),) if status is not None else (),
         status=status,
     )
@@ -404,6 +405,6 @@ def update_state(plan: Plan, session_id: str, user_id: str | None, update: Any, 
 
 def fork(plan: Plan, session_id: str, user_id: str | None, at: int | None, new_session_id: str | None, db: Any) -> Flow[str]:
     """A new session with the old one's past up to checkpoint ``at``. The source is untouched."""
-    yield from _existing(plan, check_id(session_id, "session_id"), user_id, at=at)
+    yield from existing(plan, check_id(session_id, "session_id"), user_id, at=at)
     new: str = yield Call(db.fork_session, (session_id, at, new_session_id), {}, False)
     return new

@@ -37,8 +37,11 @@ class _Lifetime:
 
 
 per_run = _Lifetime("per_run")
+"""Lifetime: the channel starts empty in each run."""
 untracked = _Lifetime("untracked")
+"""Lifetime: the channel is never stored, and starts empty in each run."""
 logged = _Lifetime("logged")
+"""Lifetime for ``list[Message]``: per run in the state, while every message is appended to the session's message log."""
 
 Values = dict[str, Any]
 Kind = Literal["plain", "append", "merge", "keys", "messages", "fold"]

@@ -210,14 +210,17 @@ _REDUCE: dict[Kind, Callable[[Channel, Any, list[Write]], tuple[Any, Op | None]]
 }
 
 
-def reset(schema: StateSchema, values: Values) -> Delta:
-    """Empty the channels that start fresh in each run (changes ``values``); the delta that says so."""
+def reset(schema: StateSchema, values: Values, ranges: Mapping[str, Any]) -> Delta:
+    """Empty the channels that start fresh in each run (changes ``values``); the delta that says so.
+
+    ``ranges`` tells which logged channels hold messages: their values need not have been read for that.
+    """
     delta: Delta = {}
     for name in schema.fresh:
         channel = schema.channels[name]
         old = values.pop(name, MISSING)
         if channel.default is not None:
             values[name] = channel.default()
-        if channel.stored and old is not MISSING and old != values.get(name, MISSING):
+        if ranges.get(name) or (channel.stored and old is not MISSING and old != values.get(name, MISSING)):
             delta[name] = {"unset": None}
     return delta

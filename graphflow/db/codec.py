@@ -1,9 +1,9 @@
 """State and what surrounds it as typed JSON: what is loaded is equal to what was written, in value and in exact type.
 
-Each channel is classed once by its declared type. Types made only of what the tag table knows (``db.tags``) are written as they
-are: loading needs no declaration. Types with models, dataclasses, enums or named tuples in them are taken apart by pydantic, and
-put together again by validating against the declared type; that this gives the same value is checked before anything is written.
-What would come back different is a SerializationError that names the path.
+Each channel is classed once by its declared type. Types made only of what the tag table knows (``db.tags``) are written as
+they are: loading needs no declaration. Types with models, dataclasses, enums or named tuples in them are taken apart by
+pydantic, and put together again by validating against the declared type; that this gives the same value is checked before
+anything is written. What would come back different is a SerializationError that names the path.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ _AS_IS: Final = frozenset({"unset", "log"})
 
 
 def encode_delta(schema: StateSchema, delta: Delta, media: Media | None = None, values: Values | None = None) -> str:
-    """The JSON text of a delta. ``values`` (the state after it) lets errors name the place of appended items in the whole list."""
+    """The JSON text of a delta. With ``values``, the state after it, errors say where in the whole list an appended item is."""
     codecs = channel_codecs(schema)
 
     def pack(packer: Packer) -> dict[str, Op]:

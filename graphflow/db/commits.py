@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.effects import CloseRun, Commit, NewCheckpoint
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
 from graphflow.db.rows import digest, encode_entry, encode_frontier, encode_task, plain_text, run_digest
 from graphflow.db.tags import Media
-from graphflow.errors import LeaseLost, SerializationError, SessionBusy
+from graphflow.errors import LeaseLost, SessionBusy
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Transaction
@@ -57,10 +56,8 @@ class ReadyCommit:
             base = seq
             snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
         self.snapshot = snapshot
-        body = (
-            f"checkpoint\x1f{effect.session_id}\x1f{effect.ns}\x1f{seq}\x1f{base}\x1f{log_head}\x1f{epoch}\x1f{now}"
-            f"\x1f{frontier or ''}\x1f{delta or ''}\x1f{snapshot or ''}"
-        )
+        keys = (effect.session_id, effect.ns, seq, base, log_head, epoch, now)
+        checksum = digest("checkpoint", *keys, frontier, delta, snapshot)
         return {
             "session": None,
             "ns": effect.ns,
@@ -72,7 +69,7 @@ class ReadyCommit:
             "frontier": frontier,
             "delta": delta,
             "snapshot": snapshot,
-            "sha256": sha256(_encoded(body)).digest(),
+            "sha256": checksum,
             "created_at": now,
         }
 
@@ -87,17 +84,27 @@ class ReadyCommit:
         effect = self.effect
         role, body = encode_entry(entry, seq, effect.run_id, self.media)
         checksum = digest("message", effect.session_id, effect.ns, seq, effect.run_id, role, body)
-        return {"session": None, "ns": effect.ns, "seq": seq, "run_id": effect.run_id, "role": role, "body": body, "sha256": checksum}
+        return {
+            "session": None,
+            "ns": effect.ns,
+            "seq": seq,
+            "run_id": effect.run_id,
+            "role": role,
+            "body": body,
+            "sha256": checksum,
+        }
 
     def _task_row(self, row: Any) -> Params:
         effect = self.effect
         value = encode_task(row, effect.schema, self.media)
-        keys = {"ns": effect.ns, "task_id": row.task_id, "kind": row.kind, "name": row.name, "nth": row.nth, "origin": effect.origin}
-        try:
-            checksum = digest("task", effect.session_id, *keys.values(), row.node, value)
-        except UnicodeEncodeError as error:
-            raise SerializationError(f"{row.kind} {row.name!r} of node {row.node!r} has a name that is not text: {error}") from None
-        return {"session": None, **keys, "node": row.node, "value": value, "sha256": checksum}
+        keys = (effect.ns, row.task_id, row.kind, row.name, row.nth, effect.origin)
+        return {
+            "session": None,
+            **dict(zip(("ns", "task_id", "kind", "name", "nth", "origin"), keys, strict=True)),
+            "node": row.node,
+            "value": value,
+            "sha256": digest("task", effect.session_id, *keys, row.node, value),
+        }
 
     def _closed_row(self, closed: CloseRun) -> Params:
         effect = self.effect
@@ -233,16 +240,13 @@ def _weight(delta: str | None) -> int:
     return len(delta or "") + ROW_WEIGHT
 
 
-def _encoded(body: str) -> bytes:
-    try:
-        return body.encode()
-    except UnicodeEncodeError as error:
-        raise SerializationError(f"the name of a node or of a field is not text: {error}") from None
-
-
 def _metrics(metrics: Mapping[str, Any] | None) -> str | None:
     """What was measured, without what is nothing, times to the microsecond."""
-    if not metrics:
-        return None
-    kept = {key: round(value, 6) if isinstance(value, float) else value for key, value in metrics.items() if value}
+    kept = _rounded(metrics) if metrics else None
     return write_value(kept, "metrics") if kept else None
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items() if item}
+    return round(value, 6) if isinstance(value, float) else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from graphflow.core.control import MISSING
 from graphflow.core.effects import Frontier, Load, LoadMany, Range, Run, Stored, TaskRow, Weight
@@ -146,12 +146,6 @@ class ChainRow:
     run: int | None
 
 
-def checkpoint_digest(session_id: str, ns: str, row: ChainRow) -> bytes:
-    """The checksum that belongs to the row."""
-    keys = (session_id, ns, row.seq, row.base, row.log_head, row.epoch, row.created_at)
-    return digest("checkpoint", *keys, row.frontier, row.delta, row.snapshot)
-
-
 def read_chain(tx: Transaction, session_id: str, session: int, ns: str, low: int, high: int) -> list[ChainRow]:
     """The checkpoints from ``low`` to ``high``, verified and without gaps."""
     found = tx.all(tx.sql.chain, {"session": session, "ns": ns, "low": low, "high": high})
@@ -160,7 +154,7 @@ def read_chain(tx: Transaction, session_id: str, session: int, ns: str, low: int
     for expected, row in enumerate(rows, low):
         if row.seq != expected:
             raise CorruptCheckpoint(f"checkpoint {expected} of {where} is missing")
-        if not _verifies(session_id, ns, row):
+        if _digest(session_id, ns, row) != row.sha256:
             raise CorruptCheckpoint(
                 f"checkpoint {row.seq} of {where} does not match its checksum; bring the row back from a backup, "
                 f"or fork the session before it (at={row.seq - 1})"
@@ -170,11 +164,9 @@ def read_chain(tx: Transaction, session_id: str, session: int, ns: str, low: int
     return rows
 
 
-def _verifies(session_id: str, ns: str, row: ChainRow) -> bool:
-    try:
-        return checkpoint_digest(session_id, ns, row) == row.sha256
-    except UnicodeEncodeError:
-        return False
+def _digest(session_id: str, ns: str, row: ChainRow) -> bytes:
+    keys = (row.seq, row.base, row.log_head, row.epoch, row.created_at)
+    return digest("checkpoint", session_id, ns, *keys, row.frontier, row.delta, row.snapshot)
 
 
 def base_of(tx: Transaction, session_id: str, session: int, seq: int) -> int:
@@ -236,7 +228,10 @@ class Folded:
                 value = self.values.get(name, MISSING)
                 for part in op.get("ops", (op,)):
                     if not codec.exact:
-                        part = {verb: codec.unpack(item, f"state.{name}") if verb != "unset" else item for verb, item in part.items()}
+                        part = {
+                            verb: codec.unpack(item, f"state.{name}") if verb != "unset" else item
+                            for verb, item in part.items()
+                        }
                     if "unset" in part:
                         value = MISSING if channel.default is None else channel.default()
                         part = {verb: item for verb, item in part.items() if verb != "unset"}

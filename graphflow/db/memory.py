@@ -23,7 +23,9 @@ class InMemoryDb(SqlDb):
     blocking = False
     dialect: Literal["sqlite"] = "sqlite"
 
-    def __init__(self, *, lease_ttl: float = 30.0, busy_timeout: float = 60.0, clock: Callable[[], float] = system_clock) -> None:
+    def __init__(
+        self, *, lease_ttl: float = 30.0, busy_timeout: float = 60.0, clock: Callable[[], float] = system_clock
+    ) -> None:
         super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, clock=clock)
         self.identity = f"memory:{next(_numbers)}"
         self._lock = threading.Lock()

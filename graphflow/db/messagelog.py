@@ -62,7 +62,9 @@ def fill_logged(tx: Transaction, session_id: str, ns: str, schema: StateSchema, 
         for name in schema.logged:
             ranges = stored.ranges.get(name)
             if ranges:
-                stored.values[name] = folded(_entry(entries, session_id, seq) for first, last in ranges for seq in range(first, last + 1))
+                stored.values[name] = folded(
+                    _entry(entries, session_id, seq) for first, last in ranges for seq in range(first, last + 1)
+                )
 
 
 def _joined(ranges: list[Range]) -> list[Range]:

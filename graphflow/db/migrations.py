@@ -27,12 +27,14 @@ def current_version(tx: Transaction) -> int:
     row = tx.one(tx.sql.schema_version, {})
     version: int = 0 if row is None or row[0] is None else row[0]
     if version > VERSION:
-        raise SchemaTooNew(f"the database has schema version {version}, this graphflow knows up to {VERSION}: install a newer graphflow")
+        raise SchemaTooNew(
+            f"the database has schema version {version}, this graphflow knows up to {VERSION}: install a newer graphflow"
+        )
     return version
 
 
 def migrate(tx: Transaction, now: int) -> None:
-    """Apply what is missing. Call it in a transaction that keeps other processes out; the second to come finds nothing to do."""
+    """Apply what is missing, in a transaction that keeps other processes out: the second to come finds nothing to do."""
     tx.execute(tx.sql.create_schema_table)
     version = current_version(tx)
     for number in range(version + 1, VERSION + 1):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
+from enum import StrEnum
 from functools import cached_property
 from typing import Any, Protocol
 
 from graphflow.messages import Message
 
 
-class SessionType(str, Enum):
+class SessionType(StrEnum):
     """What made a session."""
 
     AGENT = "agent"

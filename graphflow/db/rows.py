@@ -19,18 +19,22 @@ REMOVED: Final = "removed"
 
 
 def digest(*parts: object) -> bytes:
-    """The checksum of a row: sha256 over its table, its keys and its body."""
-    return sha256("\x1f".join(["" if part is None else str(part) for part in parts]).encode()).digest()
+    """The checksum of a row: sha256 over what kind of row it is, its keys and its body."""
+    return sha256("\x1f".join(["" if part is None else str(part) for part in parts]).encode("utf-8", "surrogatepass")).digest()
+
+
+COVERED: Final = {
+    "checkpoint": ("ns", "seq", "base", "log_head", "epoch", "created_at", "frontier", "delta", "snapshot"),
+    "task": ("ns", "task_id", "kind", "name", "nth", "origin", "node", "value"),
+    "message": ("ns", "seq", "run_id", "role", "body"),
+    "summary": ("ns", "upto_seq", "body"),
+}
+"""The columns that the checksum of a row covers, after its session's id, in this order."""
 
 
 def run_digest(run_id: str, status: str, last_message: int | None, error: str | None, metrics: str | None) -> bytes | None:
     """The checksum of what a run ended with; none when that is nothing."""
     return digest("run", run_id, status, last_message, error, metrics) if error or metrics else None
-
-
-def summary_digest(session_id: str, ns: str, upto_seq: int, body: str) -> bytes:
-    """The checksum of a summary's row."""
-    return digest("summary", session_id, ns, upto_seq, body)
 
 
 def plain_text(text: str | None) -> str | None:
@@ -91,7 +95,11 @@ def encode_task(row: TaskRow, schema: StateSchema | None, media: Media | None = 
 
     def pack(packer: Packer) -> dict[str, Any]:
         packed: dict[str, Any] = {}
-        writes = [_packed_write(codecs.get(name), name, value, packer) for name, value in result.writes if schema is None or name in codecs]
+        writes = [
+            _packed_write(codecs.get(name), name, value, packer)
+            for name, value in result.writes
+            if schema is None or name in codecs
+        ]
         if writes:
             packed["writes"] = writes
         if result.goto:
@@ -124,7 +132,11 @@ def decode_task(kind: str, text: str, schema: StateSchema, fetch: Fetch | None =
     for name, packed, *how in value.get("writes", ()):
         codec = codecs.get(name)
         if codec is None:
-            warnings.warn(f"a stored task wrote {name!r}, which the state no longer has; the write is left out", GraphChangedWarning, stacklevel=2)
+            warnings.warn(
+                f"a stored task wrote {name!r}, which the state no longer has; the write is left out",
+                GraphChangedWarning,
+                stacklevel=2,
+            )
         elif how == [_OVERWRITE]:
             writes.append((name, Overwrite(codec.unpack(packed, f"state.{name}"))))
         else:
@@ -161,5 +173,5 @@ def decode_entry(role: str, body: str, seq: int, run_id: str | None, fetch: Fetc
         return RemoveMessage(id=fields)
     if type(fields) is str:
         return Message(role, fields, id=f"{run_id}-{seq}")
-    id = fields["id"] if "id" in fields else f"{run_id}-{seq}"
+    id = fields.get("id", f"{run_id}-{seq}")
     return unpack_message(role, id, fields) if fetch is None else unpack_message(role, id, fields, fetch)

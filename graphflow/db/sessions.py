@@ -12,7 +12,7 @@ from graphflow.db.loading import read_chain
 from graphflow.db.media import media_of
 from graphflow.db.messagelog import folded, read_log
 from graphflow.db.records import Reader, RunRecord, Session, SessionType
-from graphflow.db.rows import run_digest, summary_digest
+from graphflow.db.rows import digest, run_digest
 from graphflow.db.tags import loads
 from graphflow.errors import CorruptCheckpoint, NotOwner, SessionNotFound
 from graphflow.messages import Message
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
 
 SORTABLE: Final = ("created_at", "updated_at", "name")
+NO_LIMIT: Final = 2**62
 
 
 def as_time(stamp: int) -> datetime:
@@ -52,7 +53,9 @@ def get_session(tx: Transaction, db: Reader, session_id: str, user_id: str | Non
     return None if row is None else _session(row, db)
 
 
-def list_sessions(tx: Transaction, db: Reader, listing: Listing, limit: int, page: int, sort_by: str, descending: bool) -> list[Session]:
+def list_sessions(
+    tx: Transaction, db: Reader, listing: Listing, limit: int, page: int, sort_by: str, descending: bool
+) -> list[Session]:
     """One page of sessions."""
     filters = listing.filters()
     statement = tx.sql.select_sessions(tuple(filters), sort_by, descending)
@@ -154,13 +157,15 @@ def summary(tx: Transaction, session_id: str) -> str | None:
     if row is None:
         return None
     upto_seq, body, checksum = row
-    if summary_digest(session_id, "", upto_seq, body) != checksum:
+    if digest("summary", session_id, "", upto_seq, body) != checksum:
         raise CorruptCheckpoint(f"the summary of session {session_id!r} up to message {upto_seq} does not match its checksum")
     value = loads(body)
     return value if isinstance(value, str) else str(value)
 
 
-def messages(tx: Transaction, session_id: str, last_runs: int | None, limit: int | None, include_members: bool) -> list[Message]:
+def messages(
+    tx: Transaction, session_id: str, last_runs: int | None, limit: int | None, include_members: bool
+) -> list[Message]:
     """Messages of a session, oldest first."""
     found = owned(tx, session_id, None)
     if found is None:
@@ -202,7 +207,7 @@ def _messages_of(
 def get_runs(tx: Transaction, db: Reader, session_id: str, include_members: bool, limit: int | None) -> list[RunRecord]:
     """The runs of a session, oldest first; the newest ``limit`` of them."""
     statement = tx.sql.runs_with_members if include_members else tx.sql.root_runs
-    rows = tx.all(statement, {"session_id": session_id, "count": -1 if limit is None else limit})
+    rows = tx.all(statement, {"session_id": session_id, "count": NO_LIMIT if limit is None else limit})
     return [_run(row, db) for row in reversed(rows)]
 
 
@@ -226,7 +231,22 @@ def run_messages(tx: Transaction, run_id: str) -> list[Message]:
 
 
 def _run(row: Row, db: Reader) -> RunRecord:
-    run_id, session_id, ns, number, status, parent, user_id, component_id, last_message, error, metrics, checksum, created_at, ended_at = row
+    (
+        run_id,
+        session_id,
+        ns,
+        number,
+        status,
+        parent,
+        user_id,
+        component_id,
+        last_message,
+        error,
+        metrics,
+        checksum,
+        created_at,
+        ended_at,
+    ) = row
     if checksum is not None and run_digest(run_id, status, last_message, error, metrics) != checksum:
         raise CorruptCheckpoint(f"run {run_id!r} of session {session_id!r} does not match its checksum")
     return RunRecord(

@@ -9,11 +9,15 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from graphflow.core.effects import Commit, Load, LoadMany, ReadHistory, Stored
-from graphflow.db import history, loading
+from graphflow.core.ids import check_id, new_id
+from graphflow.db import checks, history, loading, sessions, transfer
+from graphflow.db.archive import write_archive
 from graphflow.db.commits import ReadyCommit
+from graphflow.db.records import CheckReport, RunRecord, Session, SessionType
+from graphflow.db.rows import plain_text
 from graphflow.db.transactions import Transaction
 from graphflow.messages import Message
 
@@ -77,7 +81,7 @@ class SqlDb(ABC):
 
     def load(self, effect: Load) -> Stored | None:
         """A session, or None when there is none."""
-        return self._read(lambda tx: loading.load(tx, effect))
+        return self._read(partial(loading.load, effect=effect))
 
     def load_many(self, effect: LoadMany) -> list[Stored]:
         """A session at each of its checkpoints, newest first."""
@@ -92,6 +96,170 @@ class SqlDb(ABC):
     def read_history(self, effect: ReadHistory) -> list[Message]:
         """Earlier messages of a session."""
         return self._read(partial(history.read_history, effect=effect))
+
+    # --- sessions ------------------------------------------------------------------------------------------------------------
+
+    def get_session(self, session_id: str, *, user_id: str | None = None) -> Session | None:
+        """One session; None when there is none, or when ``user_id`` is given and it is not that user's."""
+        _check(session_id, user_id)
+        return self._read(lambda tx: sessions.get_session(tx, self, session_id, user_id))
+
+    def get_sessions(
+        self,
+        session_type: SessionType | str | None = None,
+        user_id: str | None = None,
+        component_id: str | None = None,
+        name: str | None = None,
+        limit: int | None = 20,
+        page: int = 1,
+        sort_by: str = "created_at",
+        sort_order: str = "desc",
+    ) -> list[Session]:
+        """One page (the first is 1) of the sessions that fit; ``limit=None`` gives all of them.
+
+        ``sort_by`` is created_at, updated_at or name, ``sort_order`` asc or desc; anything else is a ValueError. Sessions that
+        are alike in it come newest first.
+        """
+        listing = _listing(session_type, user_id, component_id, name)
+        for what, number in (("page", page), *((("limit", limit),) if limit is not None else ())):
+            if type(number) is not int or number < 1:
+                raise ValueError(f"{what}={number!r}: give a whole number from 1 on")
+        if limit is None and page != 1:
+            raise ValueError(f"page={page} needs a limit")
+        if sort_by not in sessions.SORTABLE:
+            raise ValueError(f"sort_by={sort_by!r}: sessions can be sorted by {', '.join(sessions.SORTABLE)}")
+        if sort_order not in ("asc", "desc"):
+            raise ValueError(f"sort_order={sort_order!r}: give 'asc' or 'desc'")
+        size = sessions.NO_LIMIT if limit is None else limit
+        return self._read(lambda tx: sessions.list_sessions(tx, self, listing, size, page, sort_by, sort_order == "desc"))
+
+    def count_sessions(
+        self,
+        session_type: SessionType | str | None = None,
+        user_id: str | None = None,
+        component_id: str | None = None,
+        name: str | None = None,
+    ) -> int:
+        """How many sessions fit."""
+        return self._read(partial(sessions.count_sessions, listing=_listing(session_type, user_id, component_id, name)))
+
+    def rename_session(self, id: str, name: str | None, *, user_id: str | None = None) -> None:
+        """Give a session a name (None takes it away). Raises SessionNotFound, and NotOwner when it is not ``user_id``'s."""
+        _check(id, user_id)
+        self._write(lambda tx: sessions.rename(tx, id, plain_text(name), user_id, self._stamp()))
+
+    def delete_session(self, id: str, *, user_id: str | None = None) -> bool:
+        """Delete a session with its runs, checkpoints and messages, and what only it holds; returns whether there was one.
+
+        Raises NotOwner when it is not ``user_id``'s. A run that is under way in it ends with LeaseLost at its next step.
+        """
+        _check(id, user_id)
+        return self._write(lambda tx: sessions.delete(tx, id, user_id))
+
+    def delete_user(self, user_id: str) -> int:
+        """Delete everything that belongs to a user: sessions with all they hold, and memories. Returns how many sessions."""
+        check_id(user_id, "user_id")
+        return self._write(lambda tx: sessions.delete_user(tx, user_id))
+
+    def get_session_state(self, session_id: str) -> dict[str, Any]:
+        """The session's dict as of its last checkpoint; empty when it has none."""
+        _check(session_id, None)
+        return self._read(lambda tx: sessions.session_state(tx, session_id))
+
+    def get_session_summary(self, session_id: str) -> str | None:
+        """The latest summary of a session."""
+        _check(session_id, None)
+        return self._read(lambda tx: sessions.summary(tx, session_id))
+
+    # --- runs and messages -------------------------------------------------------------------------------------------------
+
+    def get_runs(self, session_id: str, *, include_members: bool = False, limit: int | None = None) -> list[RunRecord]:
+        """The runs of a session, oldest first; with ``limit``, its newest. Runs of a team's members only when asked for."""
+        _check(session_id, None)
+        _check_limit("limit", limit)
+        return self._read(lambda tx: sessions.get_runs(tx, self, session_id, include_members, limit))
+
+    def get_run(self, run_id: str) -> RunRecord | None:
+        """One run, or None."""
+        return self._read(lambda tx: sessions.get_run(tx, self, check_id(run_id, "run_id")))
+
+    def get_messages(
+        self, session_id: str, *, last_runs: int | None = None, limit: int | None = None, include_members: bool = False
+    ) -> list[Message]:
+        """The messages of a session, oldest first: of its last runs, the last ``limit``, or all; members' when asked for."""
+        _check(session_id, None)
+        _check_limit("last_runs", last_runs)
+        _check_limit("limit", limit)
+        return self._read(lambda tx: sessions.messages(tx, session_id, last_runs, limit, include_members))
+
+    def get_run_messages(self, run_id: str) -> list[Message]:
+        """What was said in a run, oldest first."""
+        return self._read(lambda tx: sessions.run_messages(tx, check_id(run_id, "run_id")))
+
+    # --- moving and checking -----------------------------------------------------------------------------------------------
+
+    def fork_session(self, id: str, at: int | None = None, session_id: str | None = None, *, user_id: str | None = None) -> str:
+        """Copy a session up to checkpoint ``at`` (default: its last) and return the new id. The source is untouched.
+
+        The copy has the runs and messages up to there, under new run ids. If something was left to run after that checkpoint,
+        ``resume()`` runs it in the copy. Raises SessionNotFound, NotOwner, and ValueError when the new id is taken.
+        """
+        _check(id, user_id)
+        new = _new_session_id(session_id)
+
+        def work(tx: Transaction) -> None:
+            ordinal, _ = sessions.existing(tx, id, user_id)
+            transfer.fork(tx, ordinal, at, new, self._stamp())
+
+        self._write(work)
+        return new
+
+    def export_session(self, id: str, *, user_id: str | None = None) -> dict[str, Any]:
+        """Everything of a session as a dict that JSON can hold, with a checksum. Damaged rows are a CorruptCheckpoint."""
+        _check(id, user_id)
+        return self._read(lambda tx: transfer.export(tx, sessions.existing(tx, id, user_id)[0]))
+
+    def import_session(self, exported: dict[str, Any], *, session_id: str | None = None) -> str:
+        """Store an exported session, under its own id or as a copy under another, and return that id.
+
+        Raises ValueError when the id is taken or the dict is no export, CorruptCheckpoint when it was changed since.
+        """
+        archive = transfer.parse_export(exported)
+        own_id = archive.session["session_id"]
+        as_copy = session_id is not None and session_id != own_id
+        new = own_id if session_id is None else check_id(session_id, "session_id")
+        if as_copy:
+            transfer.copy_of(archive)
+        self._write(lambda tx: write_archive(tx, archive, new, new_run_ids=as_copy))
+        return str(new)
+
+    def check(self) -> CheckReport:
+        """Verify everything that is stored."""
+        return checks.check(self._read)
+
+
+def _check(session_id: str, user_id: str | None) -> None:
+    check_id(session_id, "session_id")
+    if user_id is not None:
+        check_id(user_id, "user_id")
+
+
+def _check_limit(name: str, limit: int | None) -> None:
+    if limit is not None and (type(limit) is not int or limit < 0):
+        raise ValueError(f"{name}={limit!r}: give a whole number from 0 on, or None")
+
+
+def _new_session_id(session_id: str | None) -> str:
+    return new_id() if session_id is None else check_id(session_id, "session_id")
+
+
+def _listing(
+    session_type: SessionType | str | None, user_id: str | None, component_id: str | None, name: str | None
+) -> sessions.Listing:
+    if user_id is not None:
+        check_id(user_id, "user_id")
+    kind = None if session_type is None else SessionType(session_type).value
+    return sessions.Listing(kind, user_id, component_id, name)
 
 
 _compiled: dict[str, Statements] = {}
@@ -112,6 +280,7 @@ def _after_fork() -> None:
         db._forget()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 system_clock = time.time

@@ -25,8 +25,8 @@ _abandoned: list[Any] = []
 class SqliteDb(SqlDb):
     """Sessions in the file ``db_file``, shared safely by threads and processes of one machine.
 
-    ``synchronous="full"`` makes every commit survive a power cut; ``"normal"`` survives crashes of the process, and after a power
-    cut the last commits may be missing (never half there). ``busy_timeout`` is how long a call waits for other writers, in seconds.
+    ``synchronous="full"`` makes every commit survive a power cut; ``"normal"`` survives crashes of the process, and after a
+    power cut the last commits may be missing (never half there). ``busy_timeout`` is how long to wait for others, in seconds.
     Built on the documentation of SQLite's write-ahead log (https://sqlite.org/wal.html).
     """
 
@@ -51,8 +51,7 @@ class SqliteDb(SqlDb):
         self.synchronous = synchronous
         self.identity = f"sqlite:{Path(path).resolve()}"
         self._path = str(Path(path).absolute())
-        self._open = _Connections()
-        self._closing = weakref.finalize(self, _Connections.close, self._open)
+        self._begin_anew()
 
     # --- transactions ------------------------------------------------------------------------------------------------------
 
@@ -105,8 +104,7 @@ class SqliteDb(SqlDb):
     def _open_writer(self) -> Transaction:
         """The one connection that writes, to a database that has its tables. Called with the write lock held."""
         tx = self._connect()
-        if tx.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            _patiently(lambda: tx.execute("PRAGMA journal_mode = WAL").fetchone(), self.busy_timeout)
+        _patiently(lambda: tx.execute("PRAGMA journal_mode = WAL").fetchone(), self.busy_timeout)
         tx.execute("BEGIN IMMEDIATE")
         try:
             migrations.migrate(tx, self._stamp())
@@ -124,15 +122,19 @@ class SqliteDb(SqlDb):
                     self._open_writer()
         return self._connect()
 
-    def _forget(self) -> None:
-        self._closing.detach()
-        _abandoned.append(self._open)
+    def _begin_anew(self) -> None:
         self._open = _Connections()
-        self._closing = weakref.finalize(self, _Connections.close, self._open)
+        self._at_exit = weakref.finalize(self, _Connections.close, self._open)
+
+    def _forget(self) -> None:
+        self._at_exit.detach()
+        _abandoned.append(self._open)
+        self._begin_anew()
 
     def close(self) -> None:
         """Close all connections, moving the write-ahead log into the file. Using the object again opens new ones."""
-        self._open.close()
+        self._at_exit()
+        self._begin_anew()
 
 
 class _Connections:

@@ -1,11 +1,25 @@
 """The tables, for every dialect alike: TEXT for JSON, integers of microseconds since 1970 for times, 32 bytes for a sha256.
 
-Rows of a session refer to it, and to their run, by the integer ``ordinal``: ids of users' choosing are long, and every row has them.
+Rows of a session refer to it, and to their run, by the integer ``ordinal``: ids that users choose are long, and every row has
+them.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, Table, Text, UniqueConstraint, func, literal_column
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    literal_column,
+)
 
 metadata = MetaData()
 

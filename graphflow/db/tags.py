@@ -67,8 +67,8 @@ def path_text(parts: Iterable[Any]) -> str:
 class Packer:
     """Turns values into what JSON can hold.
 
-    ``careful`` also looks at each int and float (an encoder that fails on NaN or a huge int asks for it). ``lenient`` turns what is
-    not in the table into something like it; whoever asks for that has to compare what comes back.
+    ``careful`` also looks at each int and float (an encoder that fails on NaN or a huge int asks for it). ``lenient`` turns
+    what is not in the table into something like it; whoever asks for that has to compare what comes back.
     ``media`` takes the contents of images and files; without it they are kept in place.
     """
 
@@ -90,7 +90,9 @@ class Packer:
             return value if self.plain.issuperset(map(type, value)) else self.items(value, depth + 1)
         if kind is dict:
             if TAG in value or not _TEXT.issuperset(map(type, value)):
-                return {TAG: ["dict", [[self.pack(key, depth + 4), self._at(key, item, depth + 4)] for key, item in value.items()]]}
+                return {
+                    TAG: ["dict", [[self.pack(key, depth + 4), self._at(key, item, depth + 4)] for key, item in value.items()]]
+                }
             if self.plain.issuperset(map(type, value.values())):
                 return value
             return {key: self._at(key, item, depth + 1) for key, item in value.items()}
@@ -122,9 +124,14 @@ class Packer:
             raise _undeclared(value)
         if isinstance(value, Enum):
             return self.pack(value.value, depth)
-        for base in (str, int, float, bytes):
-            if isinstance(value, base):
-                return self.pack(base(value) if base is not str else str.__str__(value), depth)
+        if isinstance(value, str):
+            return str.__str__(value)
+        if isinstance(value, int):
+            return self.pack(int(value), depth)
+        if isinstance(value, float):
+            return self.pack(float(value), depth)
+        if isinstance(value, bytes):
+            return self.pack(bytes(value), depth)
         if isinstance(value, dict):
             return self.pack(dict(value), depth)
         if isinstance(value, tuple):
@@ -148,7 +155,10 @@ def _undeclared(value: Any) -> Refused:
                 f"declare the field with {name} as its type, or write {plain}(…)",
             )
     if hasattr(kind, "__pydantic_fields__") or hasattr(kind, "__dataclass_fields__") or isinstance(value, Enum):
-        return Refused(f"is a {name}, which the declared type does not say", f"declare the field with {name} as its type, or write plain data")
+        return Refused(
+            f"is a {name}, which the declared type does not say",
+            f"declare the field with {name} as its type, or write plain data",
+        )
     return Refused(
         f"is a {name}, which cannot be stored",
         "write plain data, or declare the field untracked if it can be had again",
@@ -244,7 +254,10 @@ _PACK: Final[dict[type[Any], tuple[str, Callable[[Packer, Any, int], Any]]]] = {
     complex: ("complex", lambda packer, value, depth: [repr(value.real), repr(value.imag)]),
     Message: ("message", _pack_tagged_message),
     RemoveMessage: ("remove", lambda packer, value, depth: value.id),
-    ToolCall: ("call", lambda packer, value, depth: [value.id, value.name, packer._at("arguments", value.arguments, depth + 1)]),
+    ToolCall: (
+        "call",
+        lambda packer, value, depth: [value.id, value.name, packer._at("arguments", value.arguments, depth + 1)],
+    ),
     TextPart: ("part", _pack_part),
     ImagePart: ("part", _pack_part),
     FilePart: ("part", _pack_part),
@@ -283,7 +296,9 @@ def _zone_info(key: str) -> ZoneInfo:
     try:
         return ZoneInfo(key)
     except ZoneInfoNotFoundError as error:
-        raise SerializationError(f"a stored time has the time zone {key!r}, which this machine does not know; install tzdata") from error
+        raise SerializationError(
+            f"a stored time has the time zone {key!r}, which this machine does not know; install tzdata"
+        ) from error
 
 
 def _unpack_part(value: Any, fetch: Fetch) -> TextPart | ImagePart | FilePart:
@@ -307,7 +322,7 @@ def unpack_message(role: str, id: str | None, fields: dict[str, Any], fetch: Fet
 
 
 _UNPACK: Final[dict[str, Callable[[Any, Fetch], Any]]] = {
-    "dict": lambda value, fetch: {key: item for key, item in value},  # noqa: C416 - dict(value) would take texts of two letters
+    "dict": lambda value, fetch: {key: item for key, item in value},
     "float": lambda value, fetch: float(value),
     "int": lambda value, fetch: int(value, 16),
     "missing": lambda value, fetch: MISSING,

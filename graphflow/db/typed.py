@@ -21,7 +21,9 @@ from graphflow.db.tags import KNOWN, Fetch, Media, Packer, Refused, dumps, loads
 from graphflow.errors import SerializationError
 
 _CONTAINERS: Final = frozenset({list, dict, tuple, set, frozenset})
-_ABSTRACT: Final = frozenset({"Sequence", "MutableSequence", "Mapping", "MutableMapping", "Set", "MutableSet", "Iterable", "Collection"})
+_ABSTRACT: Final = frozenset(
+    {"Sequence", "MutableSequence", "Mapping", "MutableMapping", "Set", "MutableSet", "Iterable", "Collection"}
+)
 
 
 def is_exact(hint: Any, seen: frozenset[Any] = frozenset()) -> bool:
@@ -94,7 +96,9 @@ def _changed(value: Any, again: Any, parts: list[Any]) -> Refused:
         repair = f"declare exactly {was} there (in a union, models that a Literal field tells apart)"
     else:
         reason = f"is a {was} that would come back different"
-        repair = "let its type keep every field (no excluded or private ones, no one-way serialisers), or mark the field untracked"
+        repair = (
+            "let its type keep every field (no excluded or private ones, no one-way serialisers), or mark the field untracked"
+        )
     refused = Refused(reason, repair)
     refused.parts = parts[::-1]
     return refused

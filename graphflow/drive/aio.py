@@ -120,8 +120,8 @@ async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
     if world.store is None or not world.store.blocking:
         return call()
     if type(effect) is not Commit:
-        return await asyncio.wrap_future(in_thread(call))
-    return await _shielded(asyncio.wrap_future(in_thread(call)))
+        return await asyncio.wrap_future(in_thread(call, store=True))
+    return await _shielded(asyncio.wrap_future(in_thread(call, store=True)))
 
 
 async def _shielded(work: Awaitable[T]) -> T:

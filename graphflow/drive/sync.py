@@ -28,6 +28,8 @@ from graphflow.models.base import Reply, Restart, Token
 
 WORKERS = 32
 """Helpers of the process that run tasks beside the callers' own threads."""
+STORE_WORKERS = 8
+"""Helpers of the process that talk to databases for asyncio; apart, so that a commit never waits for somebody's slow node."""
 
 
 class _PerProcess:
@@ -36,17 +38,17 @@ class _PerProcess:
     def __init__(self) -> None:
         self.pid = 0
         self.lock = threading.Lock()
-        self.pool: ThreadPoolExecutor | None = None
+        self.pools: tuple[ThreadPoolExecutor, ThreadPoolExecutor] | None = None
 
-    def workers(self) -> ThreadPoolExecutor:
-        """The pool of helpers."""
-        if self.pid != os.getpid():
+    def workers(self, store: bool = False) -> ThreadPoolExecutor:
+        """The pool of helpers for nodes, or that for databases."""
+        if self.pools is None or self.pid != os.getpid():
             with self.lock:
-                if self.pid != os.getpid():
-                    self.pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="graphflow")
+                if self.pools is None or self.pid != os.getpid():
+                    nodes = ThreadPoolExecutor(WORKERS, thread_name_prefix="graphflow")
+                    self.pools = nodes, ThreadPoolExecutor(STORE_WORKERS, thread_name_prefix="graphflow-store")
                     self.pid = os.getpid()
-        assert self.pool is not None
-        return self.pool
+        return self.pools[store]
 
 
 _process = _PerProcess()
@@ -306,9 +308,9 @@ class _Crew:
                 self.failure = error
 
 
-def in_thread(work: Callable[[], T]) -> Future[T]:
+def in_thread(work: Callable[[], T], *, store: bool = False) -> Future[T]:
     """Run work in a helper thread, with the caller's context variables."""
-    return _process.workers().submit(contextvars.copy_context().run, work)
+    return _process.workers(store).submit(contextvars.copy_context().run, work)
 
 
 # --- streaming ---------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any
@@ -43,6 +44,18 @@ class World:
             f"session {session_id!r} was held by other runs of this process for {seconds:g} seconds; try again later, or "
             "raise the database's busy_timeout=. (A node that runs its own session again would wait for itself.)"
         )
+
+
+def guarded(listener: Emitter) -> Emitter:
+    """A user's listener that cannot break the run it listens to: what it raises becomes a warning."""
+
+    def listen(event: Event) -> None:
+        try:
+            listener(event)
+        except Exception as error:
+            warnings.warn(f"on_event raised {type(error).__name__}: {error}; the run goes on", RuntimeWarning, stacklevel=2)
+
+    return listen
 
 
 def failed(task: Task, error: Exception, started: float) -> Outcome:

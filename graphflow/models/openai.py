@@ -168,8 +168,9 @@ class OpenAIChat(AsyncModel):
     async def _async_client(self) -> Any:
         loop = asyncio.get_running_loop()
         if loop not in self._async_clients:
-            for other in [known for known in self._async_clients if known.is_closed()]:
-                self._async_clients.pop(other, None)
+            for other in list(self._async_clients):
+                if other.is_closed():
+                    self._async_clients.pop(other, None)
             client = self._new_client(_openai().AsyncOpenAI)
             self._async_clients[loop] = client, (keeper := _kept_open(client))
             await anext(keeper)
@@ -198,7 +199,8 @@ def classify(error: Exception, *, timeout: float) -> ModelError | None:
     if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError | UnicodeDecodeError):
         return Transient("the answer cannot be read: it is not the JSON of a chat completion")
     if isinstance(error, openai.APIError):  # an error told inside a stream, some of them with the status they stand for
-        status = int(error.code) if (error.code or "").isdigit() else 400 if error.type == "invalid_request_error" else 500
+        code = str(error.code)
+        status = int(code) if code.isdigit() else 400 if error.type == "invalid_request_error" else 500
         return _refusal(status, error, {})
     if isinstance(error, openai.OpenAIError):
         return ModelError(str(error))

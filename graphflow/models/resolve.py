@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 
+from graphflow import models
 from graphflow.errors import ModelError
 from graphflow.models.base import Model
-from graphflow.models.offline import OfflineModel
-from graphflow.models.openai import OpenAIChat
 
 _FORMS = 'give a Model such as OpenAIChat("gpt-5-mini"), "openai:<model id>" or "offline"'
 
@@ -26,9 +25,9 @@ def resolve_model(model: Model | str | None) -> Model:
         raise ModelError(f"{model!r} is not a model: {_FORMS}")
     provider, _, id = model.strip().partition(":")
     if provider == "offline" and not id:
-        return OfflineModel()
+        return models.OfflineModel()
     if provider == "openai" and id:
-        return OpenAIChat(id)
+        return models.OpenAIChat(id)
     raise ModelError(f"model {model!r} is not known: {_FORMS}")
 
 
@@ -36,7 +35,7 @@ def _from_environment() -> Model:
     if chosen := os.environ.get("GRAPHFLOW_MODEL"):
         return resolve_model(chosen)
     if os.environ.get("OPENAI_API_KEY"):
-        return OpenAIChat()
+        return models.OpenAIChat()
     raise ModelError(
         'there is no model to ask: set OPENAI_API_KEY, or give model= (OpenAIChat(...), "openai:gpt-5-mini", …), '
         "or set GRAPHFLOW_MODEL=offline to try things without a key"

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from graphflow_nodes.conversation import history
-    from graphflow_nodes.model import call_tools, respond
+    from graphflow_nodes.model import call_tools, respond, wanted_calls
 
 _HOME = {
     "history": "graphflow_nodes.conversation",
     "respond": "graphflow_nodes.model",
     "call_tools": "graphflow_nodes.model",
+    "wanted_calls": "graphflow_nodes.model",
 }
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     # the model and its tools
     "respond",
     "call_tools",
+    "wanted_calls",
 ]
 
 if not TYPE_CHECKING:  # a type checker sees only the names above, so that it reports a misspelt one

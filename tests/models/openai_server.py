@@ -24,7 +24,7 @@ class OpenAIServer:
     """``with OpenAIServer(says("hello"), fails(500)) as server:`` answers one request after the other as the script says.
 
     The last behaviour is repeated when the script is over; ``play`` starts another script on the same server. ``requests`` are
-    the bodies received since, ``headers`` their headers, ``connections`` what they came by. ``base_url`` is what a client needs.
+    the bodies received since, ``headers`` their headers, ``connections`` what they came by. ``base_url`` is for clients.
     """
 
     def __init__(self, *script: Behaviour) -> None:

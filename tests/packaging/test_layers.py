@@ -63,10 +63,14 @@ LOCAL_IMPORTS: set[tuple[str, str]] = {
     # names that packages resolve when they are first used
     ("graphflow", "(dynamic)"),
     ("graphflow_nodes", "(dynamic)"),
+    ("graphflow.db", "(dynamic)"),
     ("graphflow.drive", "(dynamic)"),
     ("graphflow.models", "(dynamic)"),
-    # libraries that cost more to load than most programs need of them
+    # what the user names on the command line
+    ("graphflow.cli.reference", "(dynamic)"),
+    # libraries that take longer to load than most programs need of them, or the module that knows one
     ("graphflow.core.checks", "networkx"),
+    ("graphflow.db.sql", "graphflow.db.statements"),
     ("graphflow.models.openai", "openai"),
     ("graphflow.models.openai", "tenacity"),
     ("graphflow.run", "graphflow.printing"),

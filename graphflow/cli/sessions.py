@@ -1,0 +1,183 @@
+"""``graphflow sessions``: list, show, export and delete what is stored in a SQLite file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from graphflow.cli.failure import Failure
+from graphflow.cli.terminal import as_json, console, local_time, plain, said
+from graphflow.db import Session, SessionType, SqliteDb
+
+sessions = typer.Typer(help="Look after stored sessions.", no_args_is_help=True, rich_markup_mode=None)
+
+DbFile = Annotated[Path, typer.Option("--db", help="The SQLite file.", metavar="FILE")]
+SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
+Owner = Annotated[str | None, typer.Option("--user", help="Only sessions of this user.", metavar="ID")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]
+DEFAULT_DB = Path("graphflow.db")
+_SQLITE_HEADER = b"SQLite format 3\0"
+
+
+class SortBy(StrEnum):
+    """What a list can be sorted by."""
+
+    CREATED_AT = "created_at"
+    UPDATED_AT = "updated_at"
+    NAME = "name"
+
+
+class Order(StrEnum):
+    """Which way a list is sorted."""
+
+    ASC = "asc"
+    DESC = "desc"
+
+
+@sessions.command("list")
+def list_sessions(
+    db: DbFile = DEFAULT_DB,
+    user: Owner = None,
+    type: Annotated[SessionType | None, typer.Option(help="Only sessions made by these.")] = None,
+    component: Annotated[str | None, typer.Option(help="Only sessions of this agent or graph.", metavar="NAME")] = None,
+    name: Annotated[str | None, typer.Option(help="Only sessions of this name.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Sessions on a page.")] = 20,
+    page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1,
+    sort: Annotated[SortBy, typer.Option(help="What to sort by.")] = SortBy.CREATED_AT,
+    order: Annotated[Order, typer.Option(help="Which way to sort.")] = Order.DESC,
+    json: AsJson = False,
+) -> None:
+    """List sessions, the newest first."""
+    filters: dict[str, Any] = {"session_type": type, "user_id": user, "component_id": component, "name": name}
+    with existing_db(db) as opened:
+        found = opened.get_sessions(**filters, limit=limit, page=page, sort_by=sort.value, sort_order=order.value)
+        total = opened.count_sessions(**filters)
+    if json:
+        typer.echo(as_json([_facts(session) for session in found]))
+        return
+    table = Table("session", "type", "user", "component", "name", "status", "created", "updated")
+    for session in found:
+        table.add_row(*(plain(str(value)) for value in _row(session)))
+    console().print(table)
+    console().print(f"{len(found)} of {total} sessions" + (f", page {page}" if page > 1 else ""))
+
+
+@sessions.command()
+def show(
+    session: SessionId,
+    db: DbFile = DEFAULT_DB,
+    user: Owner = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many of the last messages.")] = 20,
+    json: AsJson = False,
+) -> None:
+    """Show a session: its owner, its state, its last messages."""
+    with existing_db(db) as opened:
+        found = _found(opened, session, user, db)
+        messages = opened.get_messages(session, limit=limit)
+        runs = opened.get_runs(session, limit=1)
+        details = {"runs": runs[0].number if runs else 0, "summary": found.summary, "session_state": found.session_state}
+    if json:
+        typer.echo(as_json({**_facts(found), **details, "messages": [message.model_dump(mode="json") for message in messages]}))
+        return
+    table = Table(show_header=False, box=None)
+    for key, value in {**_facts(found), **details}.items():
+        if value not in (None, "", {}):
+            table.add_row(plain(key, "bold"), plain(local_time(value) if hasattr(value, "astimezone") else str(value)))
+    out = console()
+    out.print(table)
+    out.print()
+    for message in messages:
+        out.print(said(message))
+
+
+@sessions.command()
+def export(
+    session: SessionId,
+    db: DbFile = DEFAULT_DB,
+    user: Owner = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write; stdout without it.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Write a whole session as JSON, which db.import_session() reads."""
+    with existing_db(db) as opened:
+        _found(opened, session, user, db)
+        text = as_json(opened.export_session(session))
+    if output is None:
+        typer.echo(text)
+    else:
+        output.write_text(f"{text}\n", encoding="utf-8")
+        typer.echo(f"wrote {output}", err=True)
+
+
+@sessions.command()
+def delete(
+    session: SessionId,
+    db: DbFile = DEFAULT_DB,
+    user: Owner = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a session with everything in it."""
+    with existing_db(db) as opened:
+        found = _found(opened, session, user, db)
+        if not yes and not typer.confirm(f"Delete session {session!r} of {local_time(found.created_at)} for good?", err=True):
+            raise Failure("nothing was deleted")
+        opened.delete_session(session, user_id=user)
+    typer.echo(f"deleted {session}")
+
+
+@contextmanager
+def existing_db(path: Path) -> Iterator[SqliteDb]:
+    """The database in a file that is one; looking for sessions never makes a file."""
+    if not path.exists():
+        raise Failure(f"there is no database {path}; name the file that holds the sessions with --db")
+    if not path.is_file():
+        raise Failure(f"{path} is not a file; name the SQLite file that holds the sessions with --db")
+    with path.open("rb") as file:
+        header = file.read(len(_SQLITE_HEADER))
+    if header != _SQLITE_HEADER:
+        raise Failure(
+            f"{path} is {'not a SQLite database' if header else 'empty'}; name the file that holds the sessions with --db"
+        )
+    opened = SqliteDb(path)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _found(db: SqliteDb, session_id: str, user_id: str | None, path: Path) -> Session:
+    session = db.get_session(session_id, user_id=user_id)
+    if session is None:
+        owner = f" of user {user_id!r}" if user_id is not None else ""
+        raise Failure(
+            f"there is no session {session_id!r}{owner} in {path}; 'graphflow sessions list --db {path}' shows what there is"
+        )
+    return session
+
+
+def _facts(session: Session) -> Mapping[str, Any]:
+    """What is known of a session without reading what was said in it."""
+    return {
+        "session_id": session.session_id,
+        "session_type": session.session_type.value,
+        "user_id": session.user_id,
+        "component_id": session.component_id,
+        "name": session.name,
+        "metadata": session.metadata,
+        "status": session.status,
+        "created_at": session.created_at,
+        "updated_at": session.updated_at,
+    }
+
+
+def _row(session: Session) -> tuple[str, ...]:
+    texts = (session.user_id, session.component_id, session.name)
+    times = (local_time(session.created_at), local_time(session.updated_at))
+    return (session.session_id, session.session_type.value, *(text or "" for text in texts), session.status, *times)

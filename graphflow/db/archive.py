@@ -1,0 +1,149 @@
+"""All rows of one session as plain dicts: what export, import and fork have in common.
+
+Rows refer to runs by run_id, times are microseconds since 1970, bodies stay the JSON text they are stored as. Checksums are
+verified on the way out and made anew on the way in, because they cover the session's id.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from graphflow.core.ids import new_id
+from graphflow.db.rows import COVERED, REMOVED, digest, run_digest
+from graphflow.db.tags import dumps, loads
+from graphflow.errors import CorruptCheckpoint
+
+if TYPE_CHECKING:
+    from graphflow.db.transactions import Transaction
+
+Fields = dict[str, Any]
+
+
+class Archive:
+    """The rows of one session."""
+
+    __slots__ = ("checkpoints", "media", "messages", "runs", "session", "summaries", "tasks")
+
+    def __init__(self, session: Fields) -> None:
+        self.session = session
+        self.runs: list[Fields] = []
+        self.checkpoints: list[Fields] = []
+        self.tasks: list[Fields] = []
+        self.messages: list[Fields] = []
+        self.summaries: list[Fields] = []
+        self.media: list[Fields] = []
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------------
+
+
+def read_archive(tx: Transaction, ordinal: int) -> Archive:
+    """Everything of a session. Raises CorruptCheckpoint for a row that does not match its checksum."""
+    columns = tx.sql.columns
+    row = tx.one(tx.sql.session_row, {"session": ordinal})
+    assert row is not None
+    archive = Archive(dict(zip(columns["gf_sessions"], row, strict=True)))
+    session_id = archive.session["session_id"]
+    rows = {
+        table: [dict(zip(columns[table], row, strict=True)) for row in tx.all(statement, {"session": ordinal})]
+        for table, statement in tx.sql.all_rows.items()
+    }
+    run_ids = {row["ordinal"]: row["run_id"] for row in rows["gf_runs"]}
+    for table, found in rows.items():
+        for row_fields in found:
+            if table != "gf_runs" and "run" in row_fields:
+                row_fields["run_id"] = run_ids.get(row_fields.pop("run"))
+            if row_digest(table, session_id, row_fields) != row_fields.pop("sha256"):
+                raise CorruptCheckpoint(f"{describe(table, row_fields)} of session {session_id!r} does not match its checksum")
+            row_fields.pop("session")
+    archive.runs, archive.checkpoints, archive.tasks = rows["gf_runs"], rows["gf_checkpoints"], rows["gf_tasks"]
+    archive.messages, archive.summaries = rows["gf_messages"], rows["gf_summaries"]
+    for sha256, media_type, data in tx.all(tx.sql.media_of_session, {"session": ordinal}):
+        archive.media.append({"sha256": sha256, "media_type": media_type, "data": data})
+    return archive
+
+
+_KINDS: Final = {"gf_checkpoints": "checkpoint", "gf_tasks": "task", "gf_messages": "message", "gf_summaries": "summary"}
+
+
+def row_digest(table: str, session_id: str, row: Fields) -> bytes | None:
+    """The checksum that belongs to a row; ``run_id`` stands for its run."""
+    if table == "gf_runs":
+        ended = row["ended_at"] is not None
+        return run_digest(row["run_id"], row["status"], row["last_message"], row["error"], row["metrics"]) if ended else None
+    kind = _KINDS[table]
+    return digest(kind, session_id, *(row[column] for column in COVERED[kind]))
+
+
+def describe(table: str, row: Fields) -> str:
+    """A row in words: "message 3"."""
+    if table == "gf_tasks":
+        return f"the {row['kind']} of node {row['node']!r}"
+    number = row.get("seq", row.get("upto_seq", row.get("run_id")))
+    return f"{_KINDS.get(table, 'run')} {number!r}" + (f" (namespace {row['ns']!r})" if row.get("ns") else "")
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------------
+
+
+def write_archive(tx: Transaction, archive: Archive, session_id: str, *, new_run_ids: bool) -> None:
+    """Insert a session with all its rows. Raises ValueError when the session, or one of its runs, is there already."""
+    sql = tx.sql
+    made = tx.one(sql.copy_session, {**archive.session, "session_id": session_id})
+    if made is None:
+        raise ValueError(f"there is a session {session_id!r} already; give session_id= another id")
+    session = made[0]
+    if new_run_ids:
+        _rename_runs(archive)
+    ordinals: dict[str | None, int] = {}
+    for run in archive.runs:
+        row = {**run, "session": session, "sha256": row_digest("gf_runs", session_id, run)}
+        inserted = tx.one(sql.copy_run, row)
+        if inserted is None:
+            raise ValueError(f"there is a run {run['run_id']!r} already, in another session; give session_id= to import a copy")
+        ordinals[run["run_id"]] = inserted[0]
+    tables = {
+        "gf_checkpoints": archive.checkpoints,
+        "gf_tasks": archive.tasks,
+        "gf_messages": archive.messages,
+        "gf_summaries": archive.summaries,
+    }
+    for table, rows in tables.items():
+        statement = sql.copy_rows[table]
+        for fields in rows:
+            row = {**fields, "session": session, "sha256": row_digest(table, session_id, fields)}
+            row["run"] = ordinals.get(fields.get("run_id"))
+            tx.execute(statement, {name: row[name] for name in sql.columns[table]})
+    for contents in archive.media:
+        tx.execute(sql.insert_media, contents)
+        tx.execute(sql.insert_media_use, {"sha256": contents["sha256"], "session": session})
+
+
+def _rename_runs(archive: Archive) -> None:
+    """Give every run a new id, and with it the ids that messages have from their run."""
+    names = {run["run_id"]: new_id() for run in archive.runs}
+    for run in archive.runs:
+        run["run_id"] = names[run["run_id"]]
+        run["parent_run_id"] = names.get(run["parent_run_id"], run["parent_run_id"])
+        run["idempotency_key"] = None
+    for rows in (archive.checkpoints, archive.messages, archive.summaries):
+        for row in rows:
+            row["run_id"] = names.get(row["run_id"])
+    for row in archive.messages:
+        row["body"] = _renamed_body(row["role"], row["body"], names)
+
+
+def _renamed_body(role: str, body: str, names: dict[str, str]) -> str:
+    if role == REMOVED:
+        return dumps(_renamed(loads(body), names))
+    if body.startswith('"') or type(json.loads(body).get("id")) is not str:
+        return body
+    fields = json.loads(body)
+    fields["id"] = _renamed(fields["id"], names)
+    return dumps(fields)
+
+
+def _renamed(id: str, names: dict[str, str]) -> str:
+    run_id, dash, seq = id.rpartition("-")
+    return f"{names[run_id]}-{seq}" if dash and seq.isdecimal() and run_id in names else id

@@ -1,0 +1,126 @@
+"""Verifying what is stored: checksums, gaps, and rows that refer to something that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from graphflow.db.archive import Fields, describe, row_digest
+from graphflow.db.records import CheckReport
+from graphflow.db.tags import loads
+from graphflow.errors import CorruptCheckpoint, SerializationError
+
+if TYPE_CHECKING:
+    from graphflow.db.transactions import Row, Transaction
+
+Finding = str | None
+"""What is wrong with a row; None when it is as it should be."""
+
+
+def check(read: Callable[[Callable[[Transaction], list[Finding]]], list[Finding]]) -> CheckReport:
+    """Look at every row, a session at a time, each in a transaction of its own (``read``)."""
+    findings: list[Finding] = []
+
+    def look(work: Callable[[Transaction], Iterable[Finding]], where: str) -> None:
+        try:
+            findings.extend(read(lambda tx: list(work(tx))))
+        except CorruptCheckpoint as error:
+            findings.append(f"{where} cannot be read: {error}")
+
+    known: list[Row] = []
+    contents: list[Row] = []
+
+    def list_all(tx: Transaction) -> Iterable[Finding]:
+        known.extend(tx.all(tx.sql.session_ordinals, {}))
+        contents.extend(tx.all(tx.sql.all_media, {}))
+        return ()
+
+    look(list_all, "the list of sessions")
+    for ordinal, session_id in known:
+        look(partial(check_session, ordinal=ordinal, session_id=session_id), f"session {session_id!r}")
+    for (checksum,) in contents:
+        look(partial(check_media, checksum=checksum), f"the contents with sha256 {checksum.hex()}")
+    look(check_orphans, "the list of rows")
+    return CheckReport(
+        sum(finding is None for finding in findings), tuple(finding for finding in findings if finding is not None)
+    )
+
+
+def check_session(tx: Transaction, ordinal: int, session_id: str) -> Iterator[Finding]:
+    """A finding for each row of a session, and one more for each thing that is missing."""
+    where = f"session {session_id!r}"
+    row = tx.one(tx.sql.session_row, {"session": ordinal})
+    if row is None:
+        return
+    session = dict(zip(tx.sql.columns["gf_sessions"], row, strict=True))
+    yield None
+    run_ids: dict[int, str] = {}
+    for table, statement in tx.sql.all_rows.items():
+        columns = tx.sql.columns[table]
+        rows = [dict(zip(columns, row, strict=True)) for row in tx.all(statement, {"session": ordinal})]
+        for fields in rows:
+            if table == "gf_runs":
+                run_ids[fields["ordinal"]] = fields["run_id"]
+            elif fields.get("run") is not None and fields["run"] not in run_ids:
+                yield f"{describe(table, fields)} of {where} belongs to a run that is not there"
+            yield _verified(
+                table, session_id, {**fields, "run_id": fields.get("run_id") or run_ids.get(fields.get("run", -1))}, where
+            )
+        if table in ("gf_checkpoints", "gf_messages"):
+            yield from _gaps(table, rows, where)
+        if table == "gf_checkpoints":
+            yield from _chains(rows, session["head"], where)
+
+
+def _verified(table: str, session_id: str, fields: Fields, where: str) -> Finding:
+    name = f"{describe(table, fields)} of {where}"
+    if row_digest(table, session_id, fields) != fields["sha256"]:
+        return f"{name} does not match its checksum"
+    for column in ("delta", "snapshot", "frontier", "value", "body", "metrics"):
+        try:
+            if fields.get(column) is not None:
+                loads(fields[column], _any_contents)
+        except (ValueError, LookupError, TypeError, SerializationError) as error:
+            return f"{name} has a {column} that cannot be read: {error}"
+    return None
+
+
+def _any_contents(checksum: bytes) -> bytes:
+    return b""
+
+
+def _gaps(table: str, rows: list[Fields], where: str) -> Iterator[Finding]:
+    first = 0 if table == "gf_checkpoints" else 1
+    expected: dict[str, int] = {}
+    for row in rows:
+        seq = expected.get(row["ns"], first)
+        if row["seq"] > seq:
+            yield f"{describe(table, {**row, 'seq': seq})} of {where} is missing"
+        expected[row["ns"]] = row["seq"] + 1
+
+
+def _chains(rows: list[Fields], head: int, where: str) -> Iterator[Finding]:
+    last = max((row["seq"] for row in rows if row["ns"] == ""), default=-1)
+    if last != head:
+        yield f"{where} has its head at {head}, but its last checkpoint is {last}"
+    starts = {(row["ns"], row["seq"]) for row in rows if row["snapshot"] is not None or row["seq"] == 0}
+    for row in rows:
+        if (row["ns"], row["base"]) not in starts:
+            yield f"{describe('gf_checkpoints', row)} of {where} starts from checkpoint {row['base']}, which has no snapshot"
+
+
+def check_media(tx: Transaction, checksum: bytes) -> Iterator[Finding]:
+    """Whether the contents of an image or a file are what was stored."""
+    row = tx.one(tx.sql.get_media, {"sha256": checksum})
+    matches = row is not None and sha256(bytes(row[0])).digest() == checksum
+    yield None if matches else f"the contents with sha256 {checksum.hex()} do not match it"
+
+
+def check_orphans(tx: Transaction) -> Iterator[Finding]:
+    """Rows that belong to no session."""
+    for table, statement in tx.sql.orphans.items():
+        row = tx.one(statement, {})
+        if row is not None and row[0]:
+            yield f"{row[0]} rows of {table} belong to no session"

@@ -1,0 +1,54 @@
+"""What all statements are made with: the compiler of a dialect, and the pieces that many of them share."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import bindparam, literal_column, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from graphflow.db.tables import checkpoints, messages, runs, sessions
+
+SESSION: Final = sessions.c
+RUN: Final = runs.c
+CHECKPOINT: Final = checkpoints.c
+MESSAGE: Final = messages.c
+
+# Constants stand in the text itself: whoever executes a statement gives values for its named parameters only.
+EMPTY: Final[Any] = literal_column("''")
+ZERO: Final[Any] = literal_column("0")
+ONE: Final[Any] = literal_column("1")
+COMPLETED: Final[Any] = literal_column("'completed'")
+ABANDONED: Final[Any] = literal_column("'abandoned'")
+RUNNING: Final[Any] = literal_column("'running'")
+
+
+def matches(column: Any, name: str) -> Any:
+    """The column equals the parameter ``name``."""
+    return column == bindparam(name)
+
+
+HERE: Final[Any] = matches(SESSION.session_id, "session_id")
+"""The row of the session that the statement is about."""
+ORDINAL_OF_RUN: Final = select(RUN.ordinal).where(matches(RUN.run_id, "run_id")).scalar_subquery()
+
+
+class Compiled:
+    """Compiles statements to text, for one dialect ("sqlite" or "postgresql")."""
+
+    def __init__(self, dialect: str) -> None:
+        self.dialect: Any = (
+            sqlite.dialect(paramstyle="named") if dialect == "sqlite" else postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+        )
+        self.insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+
+    def text(self, statement: Any, columns: list[str] | None = None) -> str:
+        """The text of a statement; ``columns`` are those an insert gives values for."""
+        compiled = statement.compile(dialect=self.dialect, column_keys=columns)
+        constants = [name for name, bind in compiled.binds.items() if not bind.required]
+        assert not constants, f"write {constants} as literals"
+        return str(compiled)
+
+    def ddl(self, *elements: Any) -> list[str]:
+        """The texts of statements that make tables and indexes."""
+        return [str(element.compile(dialect=self.dialect)) for element in elements]

@@ -1,0 +1,261 @@
+"""Statements of the store: the schema, loading, committing, the message log."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Integer, and_, bindparam, delete, func, null, or_, select, update
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from graphflow.db.statements.compiled import (
+    ABANDONED,
+    CHECKPOINT,
+    COMPLETED,
+    EMPTY,
+    HERE,
+    MESSAGE,
+    ONE,
+    ORDINAL_OF_RUN,
+    RUN,
+    RUNNING,
+    SESSION,
+    ZERO,
+    Compiled,
+    matches,
+)
+from graphflow.db.tables import checkpoints, media, media_uses, messages, metadata, runs, schema_versions, sessions, tasks
+
+
+class StoreStatements(Compiled):
+    """What machines need of a store."""
+
+    # --- the schema ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def create_schema_table(self) -> str:
+        return self.ddl(CreateTable(schema_versions, if_not_exists=True))[0]
+
+    @cached_property
+    def create_all(self) -> list[str]:
+        """Statements that make every table and index that is not there."""
+        tables = metadata.sorted_tables
+        indexes = [index for table in tables for index in sorted(table.indexes, key=lambda index: str(index.name))]
+        return self.ddl(
+            *(CreateTable(table, if_not_exists=True) for table in tables),
+            *(CreateIndex(index, if_not_exists=True) for index in indexes),
+        )
+
+    @cached_property
+    def schema_version(self) -> str:
+        return self.text(select(func.max(schema_versions.c.version)))
+
+    @cached_property
+    def insert_schema_version(self) -> str:
+        return self.text(self.insert(schema_versions), ["version", "applied_at"])
+
+    # --- loading -------------------------------------------------------------------------------------------------------
+
+    def _load(self, seq: Any) -> str:
+        at = and_(CHECKPOINT.session == SESSION.ordinal, matches(CHECKPOINT.ns, "ns"), CHECKPOINT.seq == seq)
+        columns = (SESSION.ordinal, SESSION.session_type, SESSION.user_id, SESSION.status, SESSION.head, SESSION.epoch)
+        run = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id)
+        return self.text(
+            select(*columns, CHECKPOINT.seq, CHECKPOINT.base, *run)
+            .select_from(sessions.outerjoin(checkpoints, at).outerjoin(runs, RUN.ordinal == CHECKPOINT.run))
+            .where(HERE, or_(SESSION.user_id.is_(None), matches(SESSION.user_id, "user_id")))
+        )
+
+    @cached_property
+    def load_head(self) -> str:
+        return self._load(SESSION.head)
+
+    @cached_property
+    def load_at(self) -> str:
+        return self._load(bindparam("at"))
+
+    @cached_property
+    def load_nested(self) -> str:
+        newest = checkpoints.alias("newest")
+        last = select(func.max(newest.c.seq)).where(newest.c.session == SESSION.ordinal, newest.c.ns == bindparam("ns"))
+        return self._load(last.correlate(sessions).scalar_subquery())
+
+    @cached_property
+    def chain(self) -> str:
+        c = CHECKPOINT
+        return self.text(
+            select(c.seq, c.base, c.log_head, c.epoch, c.frontier, c.delta, c.snapshot, c.created_at, c.sha256, c.run)
+            .where(matches(c.session, "session"), matches(c.ns, "ns"), c.seq.between(bindparam("low"), bindparam("high")))
+            .order_by(c.seq)
+        )
+
+    @cached_property
+    def base_of(self) -> str:
+        c = CHECKPOINT
+        return self.text(select(c.base).where(matches(c.session, "session"), matches(c.ns, "ns"), matches(c.seq, "seq")))
+
+    @cached_property
+    def load_tasks(self) -> str:
+        t = tasks.c
+        return self.text(
+            select(t.task_id, t.node, t.kind, t.name, t.nth, t.origin, t.value, t.sha256)
+            .where(matches(t.session, "session"), matches(t.ns, "ns"), matches(t.origin, "origin"))
+            .order_by(t.task_id, t.kind, t.name, t.nth)
+        )
+
+    # --- committing ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def insert_session(self) -> str:
+        columns = [
+            "session_id",
+            "session_type",
+            "user_id",
+            "component_id",
+            "status",
+            "head",
+            "epoch",
+            "created_at",
+            "updated_at",
+        ]
+        return self.text(self.insert(sessions).on_conflict_do_nothing().returning(SESSION.ordinal), columns)
+
+    @cached_property
+    def advance(self) -> str:
+        """The compare-and-set of a plain step."""
+        return self.text(
+            update(sessions)
+            .where(HERE, matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch"))
+            .values(head=bindparam("new_head"))
+            .returning(SESSION.ordinal)
+        )
+
+    @cached_property
+    def move(self) -> str:
+        """The compare-and-set of everything else a root graph commits."""
+        return self.text(
+            update(sessions)
+            .where(HERE, matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch"))
+            .values(
+                head=bindparam("new_head"),
+                epoch=bindparam("new_epoch"),
+                status=func.coalesce(bindparam("new_status"), SESSION.status),
+                user_id=func.coalesce(SESSION.user_id, bindparam("owner")),
+                updated_at=bindparam("now"),
+            )
+            .returning(SESSION.ordinal)
+        )
+
+    @cached_property
+    def fenced(self) -> str:
+        """The check of a commit that leaves the session row alone."""
+        statement = select(SESSION.ordinal).where(HERE, matches(SESSION.epoch, "expected_epoch"))
+        return self.text(statement.with_for_update(read=True, key_share=True))
+
+    @cached_property
+    def standing(self) -> str:
+        return self.text(select(SESSION.ordinal, SESSION.head, SESSION.epoch, SESSION.user_id).where(HERE))
+
+    @cached_property
+    def insert_checkpoint(self) -> str:
+        columns = ["session", "ns", "seq", "base", "log_head", "epoch", "frontier", "delta", "snapshot", "sha256", "created_at"]
+        return self.text(self.insert(checkpoints).values(run=ORDINAL_OF_RUN, **{name: bindparam(name) for name in columns}))
+
+    @cached_property
+    def insert_message(self) -> str:
+        columns = ["session", "ns", "seq", "role", "body", "sha256"]
+        return self.text(self.insert(messages).values(run=ORDINAL_OF_RUN, **{name: bindparam(name) for name in columns}))
+
+    @cached_property
+    def insert_media(self) -> str:
+        return self.text(self.insert(media).on_conflict_do_nothing(), ["sha256", "media_type", "data"])
+
+    @cached_property
+    def insert_media_use(self) -> str:
+        return self.text(self.insert(media_uses).on_conflict_do_nothing(), ["sha256", "session"])
+
+    @cached_property
+    def put_task(self) -> str:
+        columns = ["session", "ns", "task_id", "kind", "name", "nth", "origin", "node", "value", "sha256"]
+        insert = self.insert(tasks)
+        changed = {name: insert.excluded[name] for name in ("origin", "node", "value", "sha256")}
+        return self.text(insert.on_conflict_do_update(index_elements=columns[:6], set_=changed), columns)
+
+    @cached_property
+    def drop_tasks(self) -> str:
+        return self.text(delete(tasks).where(matches(tasks.c.session, "session"), matches(tasks.c.ns, "ns")))
+
+    @cached_property
+    def insert_run(self) -> str:
+        columns = ["run_id", "session", "ns", "status", "parent_run_id", "component_id", "user_id", "first_message"]
+        columns += ["first_seq", "fingerprint", "idempotency_key", "created_at"]
+        others = runs.alias("others")
+        last = select(func.max(others.c.number)).where(others.c.session == bindparam("session"), others.c.ns == bindparam("ns"))
+        number = func.coalesce(last.scalar_subquery(), ZERO) + ONE
+        insert = self.insert(runs).values(number=number, **{name: bindparam(name) for name in columns})
+        return self.text(insert.on_conflict_do_nothing().returning(RUN.ordinal))
+
+    @cached_property
+    def run_of_key(self) -> str:
+        return self.text(
+            select(RUN.run_id).where(
+                func.coalesce(RUN.component_id, EMPTY) == func.coalesce(bindparam("component_id"), EMPTY),
+                func.coalesce(RUN.user_id, EMPTY) == func.coalesce(bindparam("user_id"), EMPTY),
+                matches(RUN.idempotency_key, "idempotency_key"),
+            )
+        )
+
+    @cached_property
+    def close_run(self) -> str:
+        names = ("status", "last_message", "last_seq", "ended_at", "error", "metrics", "sha256")
+        values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
+        return self.text(update(runs).where(matches(RUN.run_id, "run_id"), matches(RUN.session, "session")).values(**values))
+
+    @cached_property
+    def reopen_run(self) -> str:
+        return self.text(
+            update(runs)
+            .where(matches(RUN.run_id, "run_id"), matches(RUN.session, "session"))
+            .values(status=RUNNING, ended_at=null(), error=null(), sha256=null(), cancel_requested=null())
+        )
+
+    # --- the message log -----------------------------------------------------------------------------------------------
+
+    def _log(self) -> Any:
+        owned = messages.join(sessions, MESSAGE.session == SESSION.ordinal).outerjoin(runs, RUN.ordinal == MESSAGE.run)
+        columns = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, RUN.run_id, MESSAGE.run)
+        return select(*columns).select_from(owned).where(HERE, matches(MESSAGE.ns, "ns")).order_by(MESSAGE.seq)
+
+    @cached_property
+    def log_range(self) -> str:
+        return self.text(self._log().where(MESSAGE.seq.between(bindparam("low"), bindparam("high"))))
+
+    @cached_property
+    def last_runs(self) -> str:
+        """The message ranges of the newest runs that count as history."""
+        return self.text(
+            select(RUN.ordinal, RUN.first_message, RUN.last_message)
+            .select_from(sessions.join(runs, RUN.session == SESSION.ordinal))
+            .where(
+                HERE,
+                matches(RUN.ns, "ns"),
+                or_(RUN.status == COMPLETED, RUN.status == ABANDONED),
+                or_(RUN.ns != EMPTY, RUN.parent_run_id.is_(None)),
+                RUN.first_message < bindparam("before"),
+            )
+            .order_by(RUN.number.desc())
+            .limit(bindparam("count", type_=Integer))
+            .offset(ZERO)
+        )
+
+    @cached_property
+    def get_media(self) -> str:
+        return self.text(select(media.c.data).where(matches(media.c.sha256, "sha256")))
+
+    @cached_property
+    def log_head(self) -> str:
+        return self.text(select(func.max(MESSAGE.seq)).where(matches(MESSAGE.session, "session"), matches(MESSAGE.ns, "ns")))
+
+    @cached_property
+    def log_spaces(self) -> str:
+        return self.text(select(MESSAGE.ns).where(matches(MESSAGE.session, "session")).distinct().order_by(MESSAGE.ns))

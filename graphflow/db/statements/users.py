@@ -1,0 +1,139 @@
+"""Statements behind what users ask about sessions and runs."""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+from typing import Any
+
+from sqlalchemy import Integer, and_, bindparam, delete, func, or_, select, update
+
+from graphflow.db.statements.compiled import CHECKPOINT, EMPTY, HERE, ONE, RUN, SESSION, ZERO, Compiled, matches
+from graphflow.db.tables import checkpoints, media, media_uses, memories, messages, runs, sessions, summaries, tasks
+
+
+class UserStatements(Compiled):
+    """Looking up, listing, renaming, deleting."""
+
+    # --- sessions for users --------------------------------------------------------------------------------------------
+
+    @cache  # noqa: B019 - there is one object per dialect, and it lives as long as the process
+    def select_sessions(self, filters: tuple[str, ...], sort_by: str, descending: bool) -> str:
+        """Sessions whose columns ``filters`` equal the parameters of the same names; from ``skip`` on, at most ``count``."""
+        s = SESSION
+        order = func.coalesce(s.name, EMPTY) if sort_by == "name" else s[sort_by]
+        newest_first = descending or sort_by == "name"
+        columns = (
+            s.session_id,
+            s.session_type,
+            s.user_id,
+            s.component_id,
+            s.name,
+            s.metadata,
+            s.status,
+            s.created_at,
+            s.updated_at,
+        )
+        return self.text(
+            select(*columns)
+            .where(*(matches(s[name], name) for name in filters))
+            .order_by(order.desc() if descending else order.asc(), s.ordinal.desc() if newest_first else s.ordinal.asc())
+            .limit(bindparam("count", type_=Integer))
+            .offset(bindparam("skip", type_=Integer))
+        )
+
+    @cache  # noqa: B019
+    def count_sessions(self, filters: tuple[str, ...]) -> str:
+        return self.text(select(func.count()).select_from(sessions).where(*(matches(SESSION[name], name) for name in filters)))
+
+    @cached_property
+    def rename(self) -> str:
+        return self.text(
+            update(sessions)
+            .where(matches(SESSION.ordinal, "of"))
+            .values(name=bindparam("new_name"), updated_at=bindparam("now"))
+        )
+
+    @cached_property
+    def ordinals_of_user(self) -> str:
+        return self.text(select(SESSION.ordinal).where(matches(SESSION.user_id, "user_id")))
+
+    @cached_property
+    def delete_memories(self) -> str:
+        return self.text(delete(memories).where(matches(memories.c.user_id, "user_id")))
+
+    @cached_property
+    def delete_session(self) -> list[str]:
+        """What deletes a session by its ordinal, with the contents that no other session holds."""
+        other = media_uses.alias("other")
+        ours = select(media_uses.c.sha256).where(matches(media_uses.c.session, "session"))
+        used = select(other.c.sha256).where(other.c.sha256 == media.c.sha256, other.c.session != bindparam("session"))
+        unused = delete(media).where(media.c.sha256.in_(ours), ~used.correlate(media).exists())
+        tables = (media_uses, tasks, checkpoints, messages, summaries, runs)
+        statements = [unused, *(delete(table).where(matches(table.c.session, "session")) for table in tables)]
+        return [
+            self.text(statement) for statement in (*statements, delete(sessions).where(matches(SESSION.ordinal, "session")))
+        ]
+
+    @cached_property
+    def load_head_as_admin(self) -> str:
+        at = and_(CHECKPOINT.session == SESSION.ordinal, matches(CHECKPOINT.ns, "ns"), CHECKPOINT.seq == SESSION.head)
+        return self.text(
+            select(SESSION.ordinal, CHECKPOINT.seq, CHECKPOINT.base)
+            .select_from(sessions.outerjoin(checkpoints, at))
+            .where(HERE)
+        )
+
+    @cached_property
+    def latest_summary(self) -> str:
+        c = summaries.c
+        return self.text(
+            select(c.upto_seq, c.body, c.sha256)
+            .select_from(sessions.join(summaries, c.session == SESSION.ordinal))
+            .where(HERE, matches(c.ns, "ns"))
+            .order_by(c.upto_seq.desc())
+            .limit(ONE)
+            .offset(ZERO)
+        )
+
+    # --- runs for users --------------------------------------------------------------------------------------------------
+
+    def _runs(self) -> Any:
+        r = RUN
+        ended = (r.last_message, r.error, r.metrics, r.sha256, r.created_at, r.ended_at)
+        return select(
+            r.run_id, SESSION.session_id, r.ns, r.number, r.status, r.parent_run_id, r.user_id, r.component_id, *ended
+        ).select_from(sessions.join(runs, r.session == SESSION.ordinal))
+
+    @cached_property
+    def root_runs(self) -> str:
+        newest = self._runs().where(HERE, RUN.ns == EMPTY, RUN.parent_run_id.is_(None)).order_by(RUN.number.desc())
+        return self.text(newest.limit(bindparam("count", type_=Integer)).offset(ZERO))
+
+    @cached_property
+    def runs_with_members(self) -> str:
+        newest = self._runs().where(HERE).order_by(RUN.created_at.desc(), RUN.ordinal.desc())
+        return self.text(newest.limit(bindparam("count", type_=Integer)).offset(ZERO))
+
+    @cached_property
+    def run_by_id(self) -> str:
+        return self.text(self._runs().where(matches(RUN.run_id, "run_id")))
+
+    @cached_property
+    def run_range(self) -> str:
+        return self.text(
+            select(SESSION.session_id, RUN.ns, RUN.first_message, RUN.last_message, SESSION.ordinal, RUN.ordinal)
+            .select_from(sessions.join(runs, RUN.session == SESSION.ordinal))
+            .where(matches(RUN.run_id, "run_id"))
+        )
+
+    @cached_property
+    def first_of_last_runs(self) -> str:
+        newest = (
+            select(RUN.first_message)
+            .where(matches(RUN.session, "session"), matches(RUN.ns, "ns"), or_(RUN.ns != EMPTY, RUN.parent_run_id.is_(None)))
+            .order_by(RUN.number.desc())
+            .limit(bindparam("count", type_=Integer))
+            .offset(ZERO)
+            .subquery()
+        )
+        return self.text(select(func.min(newest.c.first_message)))

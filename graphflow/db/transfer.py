@@ -1,0 +1,196 @@
+"""Moving sessions: fork within a database, export to and import from a dict that JSON can hold."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from graphflow.core.ids import check_id
+from graphflow.db.archive import Archive, Fields, read_archive, write_archive
+from graphflow.db.records import SessionType
+from graphflow.db.tags import loads
+from graphflow.errors import CorruptCheckpoint, SchemaTooNew, SessionNotFound
+
+if TYPE_CHECKING:
+    from graphflow.db.transactions import Transaction
+
+FORMAT: Final = "graphflow-session"
+VERSION: Final = 1
+
+# --- fork --------------------------------------------------------------------------------------------------------------------
+
+
+def fork(tx: Transaction, session: int, at: int | None, session_id: str, now: int) -> None:
+    """Copy a session up to checkpoint ``at`` (its head) under a new id. The copy of an unfinished run can be resumed."""
+    archive = read_archive(tx, session)
+    source = archive.session
+    head = source["head"] if at is None else at
+    last = next((row for row in archive.checkpoints if row["ns"] == "" and row["seq"] == head), None)
+    if last is None:
+        raise SessionNotFound(
+            f"session {source['session_id']!r} has no checkpoint {head}; its checkpoints are 0 to {source['head']}"
+        )
+    status = "error" if is_unfinished(last["frontier"]) else "completed"
+    _cut(archive, last, status)
+    archive.session |= {"head": head, "epoch": 1, "status": status, "lease_owner": None, "lease_until": None}
+    archive.session |= {"created_at": now, "updated_at": now}
+    write_archive(tx, archive, session_id, new_run_ids=True)
+
+
+def is_unfinished(frontier: str | None) -> bool:
+    """Whether anything is left to run after a checkpoint with this frontier."""
+    if frontier is None:
+        return False
+    # The arguments of Sends may hold images, whose contents do not matter here.
+    parts = loads(frontier, lambda checksum: b"")
+    return bool(parts.get("next") or parts.get("deferred"))
+
+
+def _cut(archive: Archive, last: Fields, status: str) -> None:
+    """Leave out what came after checkpoint ``last``, and what belongs to a superstep that is not finished."""
+    time = last["created_at"]
+    archive.tasks = []
+    archive.checkpoints = [
+        row for row in archive.checkpoints if (row["seq"] <= last["seq"] if row["ns"] == "" else row["created_at"] <= time)
+    ]
+    archive.runs = [run for run in archive.runs if _began(run, last)]
+    for run in archive.runs:
+        if run["run_id"] == last["run_id"]:
+            whole = run["last_seq"] == last["seq"] and run["status"] == status
+            run |= {
+                "status": status,
+                "last_message": last["log_head"],
+                "last_seq": last["seq"],
+                "ended_at": run["ended_at"] or time,
+            }
+            if not whole:
+                run |= {"error": None, "metrics": None, "ended_at": time}
+        elif run["ended_at"] is None or run["ended_at"] > time:
+            run |= {"status": "error", "error": None, "metrics": None, "ended_at": time}
+    kept = {run["run_id"] for run in archive.runs}
+    heads = {row["ns"]: row["log_head"] for row in archive.checkpoints}
+    archive.messages = [
+        row
+        for row in archive.messages
+        if row["seq"] <= heads.get(row["ns"], row["seq"]) and (row["ns"] == "" or row["run_id"] in kept)
+    ]
+    archive.summaries = [row for row in archive.summaries if row["upto_seq"] <= heads.get(row["ns"], row["upto_seq"])]
+
+
+def _began(run: Fields, last: Fields) -> bool:
+    if run["ns"] == "" and run["parent_run_id"] is None:
+        return run["first_seq"] is not None and run["first_seq"] <= last["seq"]
+    return bool(run["created_at"] <= last["created_at"])
+
+
+# --- export and import -----------------------------------------------------------------------------------------------------
+
+_INTEGER: Final = (int,)
+_TEXT: Final = (str,)
+_MAYBE_INTEGER: Final = (int, type(None))
+_MAYBE_TEXT: Final = (str, type(None))
+
+_FIELDS: Final[dict[str, dict[str, tuple[type[Any], ...]]]] = {
+    "session": {
+        **dict.fromkeys(("session_id", "session_type", "status"), _TEXT),
+        **dict.fromkeys(("user_id", "component_id", "name", "metadata"), _MAYBE_TEXT),
+        **dict.fromkeys(("head", "epoch", "created_at", "updated_at"), _INTEGER),
+    },
+    "runs": {
+        **dict.fromkeys(("run_id", "ns", "status"), _TEXT),
+        **dict.fromkeys(("parent_run_id", "component_id", "user_id", "input", "output"), _MAYBE_TEXT),
+        **dict.fromkeys(("fingerprint", "idempotency_key", "error", "metrics"), _MAYBE_TEXT),
+        **dict.fromkeys(("number", "first_message", "created_at"), _INTEGER),
+        **dict.fromkeys(("last_message", "first_seq", "last_seq", "cancel_requested", "ended_at"), _MAYBE_INTEGER),
+    },
+    "checkpoints": {
+        "ns": _TEXT,
+        **dict.fromkeys(("run_id", "frontier", "delta", "snapshot"), _MAYBE_TEXT),
+        **dict.fromkeys(("seq", "base", "log_head", "epoch", "created_at"), _INTEGER),
+    },
+    "tasks": {
+        **dict.fromkeys(("ns", "task_id", "kind", "name", "node", "value"), _TEXT),
+        **dict.fromkeys(("nth", "origin"), _INTEGER),
+    },
+    "messages": {"ns": _TEXT, "seq": _INTEGER, "run_id": _MAYBE_TEXT, "role": _TEXT, "body": _TEXT},
+    "summaries": {"ns": _TEXT, "upto_seq": _INTEGER, "run_id": _MAYBE_TEXT, "body": _TEXT, "created_at": _INTEGER},
+    "media": {"sha256": _TEXT, "media_type": _TEXT, "data": _TEXT},
+}
+
+
+def export(tx: Transaction, session: int) -> dict[str, Any]:
+    """A session as a dict that JSON can hold, with a checksum over all of it."""
+    archive = read_archive(tx, session)
+    for contents in archive.media:
+        contents["sha256"] = contents["sha256"].hex()
+        contents["data"] = b64encode(contents["data"]).decode("ascii")
+    exported: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    for part, fields in _FIELDS.items():
+        rows = getattr(archive, part)
+        exported[part] = _only(rows, fields) if part == "session" else [_only(row, fields) for row in rows]
+    exported["sha256"] = _checksum(exported)
+    return exported
+
+
+def _only(row: Fields, fields: dict[str, Any]) -> Fields:
+    return {name: row[name] for name in fields}
+
+
+def _checksum(exported: dict[str, Any]) -> str:
+    rest = {key: value for key, value in exported.items() if key != "sha256"}
+    return sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def parse_export(exported: Any) -> Archive:
+    """An exported session, verified. Raises ValueError for anything else and CorruptCheckpoint when it was changed."""
+    if not isinstance(exported, dict) or exported.get("format") != FORMAT:
+        raise ValueError(
+            f"this is not an exported session: a dict with format {FORMAT!r} is needed, as export_session() gives it"
+        )
+    version = exported.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise SchemaTooNew(
+            f"the session was exported with version {version!r}, this graphflow knows up to {VERSION}: install a newer one"
+        )
+    try:
+        matches = _checksum(exported) == exported.get("sha256")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the exported session holds what JSON cannot: {error}") from None
+    if not matches:
+        raise CorruptCheckpoint(
+            "the exported session does not match its checksum: it was changed or cut off since it was exported"
+        )
+    session = _parsed("session", exported.get("session"))
+    archive = Archive({**session, "lease_owner": None, "lease_until": None})
+    for part in _FIELDS:
+        if part != "session":
+            rows = exported.get(part)
+            if not isinstance(rows, list):
+                raise ValueError(f"the exported session has no list of {part}")
+            setattr(archive, part, [_parsed(part, row) for row in rows])
+    check_id(session["session_id"], "session_id")
+    SessionType(session["session_type"])
+    for contents in archive.media:
+        contents["data"] = b64decode(contents["data"])
+        contents["sha256"] = sha256(contents["data"]).digest()
+    return archive
+
+
+def copy_of(archive: Archive) -> None:
+    """What an import under another id leaves out: finished tasks of an unfinished superstep are known by the session's id."""
+    if archive.tasks:
+        archive.tasks = []
+    if archive.session["status"] != "completed":
+        archive.session["status"] = "error"
+
+
+def _parsed(part: str, row: Any) -> Fields:
+    fields = _FIELDS[part]
+    if not isinstance(row, dict) or set(row) != set(fields):
+        raise ValueError(f"the exported session has an entry in {part} with other fields than {', '.join(fields)}")
+    for name, types in fields.items():
+        if type(row[name]) not in types:
+            raise ValueError(f"the exported session has {row[name]!r} as {name} in {part}")
+    return dict(row)

@@ -1,0 +1,535 @@
+"""Agents: conversations, tools, structured output, streaming, ids, session_state, media."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphflow import Agent, Context, HistoryPolicy, Message, RunStatus, ToolCall, tool
+from graphflow.db import SqliteDb
+from graphflow.errors import InvalidId, ModelError, NoDatabase, NotOwner
+from graphflow.messages import FilePart, ImagePart, TextPart
+from graphflow.models import OfflineModel
+from graphflow.models.base import Reply
+from graphflow.testing import ScriptedModel
+
+
+def texts(request: Any) -> list[str]:
+    """What a model was asked, without the system message."""
+    return [message.text for message in request.messages if message.role != "system"]
+
+
+def calls(*wanted: tuple[str, dict[str, Any]]) -> Reply:
+    return Reply(tool_calls=[ToolCall(f"call-{n}", name, arguments) for n, (name, arguments) in enumerate(wanted)])
+
+
+# --- history and sessions --------------------------------------------------------------------------------------------------
+
+
+def test_the_second_request_holds_the_first_exchange(way, db):
+    model = ScriptedModel(["Hello Alice", "Alice"])
+    agent = Agent(model, db=db, session_id="user_123_session", add_history_to_context=True)
+    way.run(agent, "Hi, my name is Alice")
+    assert way.run(agent, "What's my name?").content == "Alice"
+    assert texts(model.requests[1]) == ["Hi, my name is Alice", "Hello Alice", "What's my name?"]
+
+
+def test_a_conversation_goes_on_in_another_process(way, tmp_path):
+    path = str(tmp_path / "s.db")
+    first = SqliteDb(db_file=path)
+    way.run(Agent(OfflineModel(), db=first, session_id="s"), "Hi, my name is Alice")
+    first.close()
+    second = SqliteDb(db_file=path)
+    assert "Alice" in way.run(Agent(OfflineModel(), db=second, session_id="s"), "What's my name?").content
+    second.close()
+
+
+def test_history_is_that_of_the_last_runs(way, db):
+    model = ScriptedModel([f"a{i}" for i in range(6)])
+    agent = Agent(model, db=db, session_id="s", num_history_runs=2)
+    for i in range(5):
+        way.run(agent, f"q{i}")
+    assert texts(model.requests[4]) == ["q2", "a2", "q3", "a3", "q4"]
+    way.run(agent, "q5", num_history_runs=1)
+    assert texts(model.requests[5]) == ["q4", "a4", "q5"]
+
+
+def test_a_history_policy_may_count_messages(way, db):
+    model = ScriptedModel([f"a{i}" for i in range(4)])
+    agent = Agent(model, db=db, session_id="s", history=HistoryPolicy(runs=None, messages=3))
+    for i in range(4):
+        way.run(agent, f"q{i}")
+    assert texts(model.requests[3]) == ["a1", "q2", "a2", "q3"]
+
+
+def test_history_switched_off_stores_everything_and_shows_nothing(way, db):
+    model = ScriptedModel(["a0", "a1", "a2"])
+    agent = Agent(model, db=db, session_id="s", add_history_to_context=False)
+    way.run(agent, "q0")
+    way.run(agent, "q1")
+    assert texts(model.requests[1]) == ["q1"]
+    assert [m.text for m in agent.get_chat_history()] == ["q0", "a0", "q1", "a1"]
+    way.run(agent, "q2", add_history_to_context=True)
+    assert texts(model.requests[2]) == ["q0", "a0", "q1", "a1", "q2"]
+    assert "history" not in agent.graph.plan.nodes
+
+
+def test_history_may_be_left_out_of_one_call(way, db):
+    model = ScriptedModel(["a0", "a1"])
+    agent = Agent(model, db=db, session_id="s")
+    way.run(agent, "q0")
+    way.run(agent, "q1", add_history_to_context=False)
+    assert texts(model.requests[1]) == ["q1"]
+
+
+def test_tool_calls_stay_with_their_answers_in_the_history(way, db):
+    def look(what: str) -> str:
+        return f"seen {what}"
+
+    model = ScriptedModel([calls(("look", {"what": "x"})), "done", "ok"])
+    agent = Agent(model, db=db, session_id="s", tools=[look], history=HistoryPolicy(runs=None, messages=2))
+    way.run(agent, "q0")
+    way.run(agent, "q1")
+    assert texts(model.requests[2]) == ["done", "q1"], "a tool message without its call is left out"
+
+
+def test_session_id_is_that_of_the_call_else_the_agents_else_new_and_never_kept(way, db):
+    agent = Agent(ScriptedModel(["a"] * 4), db=db)
+    first, second = way.run(agent, "q"), way.run(agent, "q")
+    assert first.session_id != second.session_id
+    assert agent.session_id is None
+    assert way.run(agent, "q", session_id="mine").session_id == "mine"
+    assert way.run(Agent(ScriptedModel(["a"]), db=db, session_id="own"), "q").session_id == "own"
+
+
+def test_an_agent_without_a_database_answers_and_stores_nothing(way):
+    model = ScriptedModel(["a", "b"])
+    agent = Agent(model)
+    assert way.run(agent, "q").session_id
+    way.run(agent, "r", session_id="same")
+    assert texts(model.requests[1]) == ["r"]
+    with pytest.raises(NoDatabase):
+        agent.get_chat_history("same")
+    with pytest.raises(InvalidId):
+        way.run(agent, "q", session_id="\n")
+
+
+def test_somebody_elses_session_is_refused_and_the_model_is_not_asked(way, db):
+    model = ScriptedModel(["a", "b"])
+    agent = Agent(model, db=db)
+    way.run(agent, "secret", session_id="s", user_id="anna")
+    for other in ("ben", None):
+        with pytest.raises(NotOwner):
+            way.run(agent, "tell me", session_id="s", user_id=other)
+    assert len(model.requests) == 1
+    assert [m.text for m in agent.get_chat_history("s", user_id="anna")] == ["secret", "a"]
+
+
+def test_an_empty_message_is_stored_like_any_other(way, db):
+    agent = Agent(ScriptedModel([""]), db=db, session_id="s")
+    assert way.run(agent, "").content == ""
+    assert [m.text for m in agent.get_chat_history()] == ["", ""]
+
+
+def test_many_threads_may_share_one_agent(db):
+    agent = Agent(ScriptedModel([lambda request: request.messages[-1].text.upper()] * 40), db=db)
+    outputs: dict[str, str] = {}
+
+    def talk(name: str) -> None:
+        for i in range(5):
+            outputs[f"{name}{i}"] = agent.run(f"{name}{i}", session_id=name).content
+
+    threads = [threading.Thread(target=talk, args=(name,)) for name in "abcdefgh"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outputs == {f"{n}{i}": f"{n}{i}".upper() for n in "abcdefgh" for i in range(5)}
+    assert [m.text for m in agent.get_chat_history("c")][::2] == [f"c{i}" for i in range(5)]
+
+
+def test_parallel_runs_on_one_session_follow_each_other(db):
+    agent = Agent(ScriptedModel([lambda request: f"re {request.messages[-1].text}"] * 20), db=db, session_id="s")
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(agent.arun(f"q{i}") for i in range(20)))
+
+    asyncio.run(all_at_once())
+    log = [m.text for m in agent.get_chat_history()]
+    assert sorted(log[::2]) == sorted(f"q{i}" for i in range(20))
+    assert log[1::2] == [f"re {q}" for q in log[::2]]
+
+
+# --- failures ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_failing_model_raises_and_the_input_is_not_lost(way, db):
+    agent = Agent(ScriptedModel([ModelError("down"), "up again"]), db=db, session_id="s")
+    with pytest.raises(ModelError, match="down"):
+        way.run(agent, "important")
+    assert db.get_runs("s")[0].status == "error"
+    assert [m.text for m in agent.get_chat_history()] == ["important"]
+    output = way.resume(agent, "s")
+    assert (output.content, output.status) == ("up again", RunStatus.COMPLETED)
+
+
+def test_new_input_after_a_crash_leaves_the_crashed_run_behind_but_keeps_its_message(way, db):
+    class Dies(BaseException):
+        pass
+
+    def die(request: Any) -> str:
+        raise Dies
+
+    model = ScriptedModel([die, "hello again"])
+    agent = Agent(model, db=db, session_id="s")
+    with pytest.raises(Dies):
+        way.run(agent, "q0", on_unfinished="abandon")
+    way.run(agent, "q1")
+    assert [m.text for m in agent.get_chat_history()] == ["q0", "q1", "hello again"]
+
+
+def test_an_unknown_argument_is_named():
+    with pytest.raises(TypeError, match="sesion_id"):
+        Agent(ScriptedModel(["a"])).run("q", sesion_id="s")  # type: ignore[call-arg]
+
+
+def test_without_a_model_the_error_names_the_three_ways_out(monkeypatch):
+    for name in ("OPENAI_API_KEY", "GRAPHFLOW_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ModelError) as caught:
+        Agent().run("q")
+    assert all(way_out in str(caught.value) for way_out in ("OPENAI_API_KEY", "model=", "GRAPHFLOW_MODEL=offline"))
+    monkeypatch.setenv("GRAPHFLOW_MODEL", "offline")
+    assert Agent().run("hello").content
+
+
+# --- instructions and tools ------------------------------------------------------------------------------------------------------
+
+
+def test_instructions_are_the_one_system_message(way):
+    model = ScriptedModel(["a", "b", "c"])
+    way.run(Agent(model, instructions="Be kind"), "q")
+    way.run(Agent(model, instructions=["Be kind", "Be brief"]), "q")
+    way.run(Agent(model, instructions=lambda ctx: f"Help {ctx.user_id}", user_id="anna"), "q")
+    assert [[m.text for m in request.messages if m.role == "system"] for request in model.requests] == [
+        ["Be kind"],
+        ["Be kind\nBe brief"],
+        ["Help anna"],
+    ]
+
+
+def test_tools_run_sync_and_async_and_their_results_reach_the_model_in_order(way, db):
+    def add(a: int, b: int) -> int:
+        """Add two numbers.
+
+        Args:
+            a: the first
+        """
+        return a + b
+
+    async def greet(name: str) -> dict[str, str]:
+        return {"hello": name}
+
+    model = ScriptedModel([calls(("add", {"a": 1, "b": 2}), ("greet", {"name": "Anna"})), "fine"])
+    output = way.run(Agent(model, tools=[add, greet], db=db), "q")
+    assert output.content == "fine"
+    assert [(t.name, t.result) for t in output.tools] == [("add", "3"), ("greet", '{"hello":"Anna"}')]
+    spec = model.requests[0].tools[0]
+    assert (spec.name, spec.description) == ("add", "Add two numbers.")
+    assert spec.parameters["properties"]["a"] == {"type": "integer", "description": "the first"}
+    assert [(m.tool_call_id, m.text) for m in model.requests[1].messages if m.role == "tool"] == [
+        ("call-0", "3"),
+        ("call-1", '{"hello":"Anna"}'),
+    ]
+
+
+def test_parallel_tool_calls_really_run_at_the_same_time(way):
+    barrier = threading.Barrier(3, timeout=10)
+
+    def meet(n: int) -> str:
+        barrier.wait()
+        return "met"
+
+    model = ScriptedModel([calls(*(("meet", {"n": n}) for n in range(3))), "done"])
+    assert [t.result for t in way.run(Agent(model, tools=[meet]), "q").tools] == ["met"] * 3
+
+
+def test_a_tool_that_raises_becomes_a_message_the_model_sees(way, db):
+    def broken() -> str:
+        raise OSError("disk on fire")
+
+    model = ScriptedModel([calls(("broken", {})), "sorry"])
+    output = way.run(Agent(model, tools=[broken], db=db), "q")
+    assert output.content == "sorry"
+    assert "OSError: disk on fire" in (output.tools[0].result or "")
+    strict = Agent(ScriptedModel([calls(("broken", {})), "never"]), tools=[broken], db=db, on_tool_error="raise")
+    with pytest.raises(OSError, match="disk on fire"):
+        way.run(strict, "q")
+
+
+def test_unknown_tools_and_wrong_arguments_are_told_to_the_model(way):
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    model = ScriptedModel([calls(("sub", {}), ("add", {"a": "x", "b": 1}), ("add", {"a": 1})), "ok"])
+    results = [t.result or "" for t in way.run(Agent(model, tools=[add]), "q").tools]
+    assert "no tool 'sub'" in results[0] and "add" in results[0]
+    assert "a" in results[1] and "integer" in results[1]
+    assert "b" in results[2]
+
+
+def test_a_finished_tool_call_is_not_repeated_when_another_one_fails(way, db):
+    counted: list[str] = []
+    broken = [True]
+
+    def count(n: int) -> str:
+        counted.append(f"count{n}")
+        return "counted"
+
+    def fail() -> str:
+        if broken[0]:
+            raise RuntimeError("no")
+        return "worked"
+
+    model = ScriptedModel([calls(("count", {"n": 1}), ("fail", {}), ("count", {"n": 2})), "all done"])
+    agent = Agent(model, tools=[count, fail], db=db, session_id="s", on_tool_error="raise")
+    with pytest.raises(RuntimeError):
+        way.run(agent, "q")
+    broken[0] = False
+    output = way.resume(agent, "s")
+    assert [t.result for t in output.tools] == ["counted", "worked", "counted"]
+    assert sorted(counted) == ["count1", "count2"]
+    assert len(model.requests) == 2, "the model is not asked again for what it has answered"
+
+
+def test_the_tool_call_limit_makes_the_model_answer(way):
+    def again() -> str:
+        return "again"
+
+    model = ScriptedModel([*[calls(("again", {}))] * 3, "enough"])
+    output = way.run(Agent(model, tools=[again], tool_call_limit=3), "q")
+    assert output.content == "enough"
+    assert [bool(request.tools) for request in model.requests] == [True, True, True, False]
+
+
+def test_tools_share_the_sessions_state_and_its_changes_are_stored(way, db):
+    def put(item: str, ctx: Context) -> str:
+        ctx.session_state["cart"].append(item)
+        return f"{len(ctx.session_state['cart'])} items"
+
+    model = ScriptedModel([calls(("put", {"item": "tea"})), "ok", calls(("put", {"item": "milk"})), "ok"])
+    agent = Agent(model, tools=[put], db=db, session_id="s", session_state={"cart": []})
+    assert way.run(agent, "tea").session_state == {"cart": ["tea"]}
+    assert way.run(agent, "milk").session_state == {"cart": ["tea", "milk"]}
+    assert agent.get_session_state() == {"cart": ["tea", "milk"]}
+
+
+def test_session_state_of_the_call_wins_over_the_stored_and_that_over_the_default(way, db):
+    agent = Agent(ScriptedModel(["a"] * 3), db=db, session_id="s", session_state={"x": "default", "y": "default"})
+    assert way.run(agent, "q", session_state={"x": "call"}).session_state == {"x": "call", "y": "default"}
+    assert way.run(agent, "q").session_state == {"x": "call", "y": "default"}
+    other = Agent(ScriptedModel(["a"]), db=db, session_id="s", session_state={"x": "new default", "z": "new"})
+    assert way.run(other, "q").session_state == {"x": "call", "y": "default", "z": "new"}
+
+
+# --- questions to people -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_tool_that_needs_confirmation_waits_for_it(way, db):
+    paid: list[int] = []
+
+    @tool(requires_confirmation=True)
+    def pay(amount: int) -> str:
+        paid.append(amount)
+        return "paid"
+
+    model = ScriptedModel([calls(("pay", {"amount": 5}), ("pay", {"amount": 7})), "done"])
+    agent = Agent(model, tools=[pay], db=db, session_id="s")
+    output = way.run(agent, "q")
+    assert output.status == RunStatus.PAUSED and paid == []
+    first, second = output.interrupts
+    assert first.value["arguments"] == {"amount": 5}
+    assert way.resume(agent, "s", answers={first.id: True}).status == RunStatus.PAUSED
+    output = way.resume(agent, "s", answers={second.id: "too expensive"})
+    assert (output.content, paid) == ("done", [5])
+    assert "too expensive" in (output.tools[1].result or "")
+
+
+def test_a_tool_executed_outside_and_one_a_person_fills_in(way, db):
+    @tool(external=True)
+    def fetch(url: str) -> str:
+        """Somebody else does it."""
+        raise AssertionError("must not be called")
+
+    @tool(user_input=["pin"])
+    def unlock(door: str, pin: int) -> str:
+        return f"{door} with {pin}"
+
+    model = ScriptedModel([calls(("fetch", {"url": "u"})), calls(("unlock", {"door": "front"})), "ok"])
+    agent = Agent(model, tools=[fetch, unlock], db=db, session_id="s")
+    way.run(agent, "q")
+    assert way.resume(agent, "s", "the page").status == RunStatus.PAUSED
+    output = way.resume(agent, "s", {"pin": 1234})
+    assert [t.result for t in output.tools] == ["the page", "front with 1234"]
+
+
+# --- structured output, parts, metrics ---------------------------------------------------------------------------------------------
+
+
+class City(BaseModel):
+    name: str
+    people: int
+
+
+def test_structured_output_is_an_object(way, db):
+    model = ScriptedModel(['{"name": "Paris", "people": 2}', '{"name": "Rome", "people": 3}', "plain"])
+    agent = Agent(model, db=db, session_id="s", output_schema=City)
+    assert way.run(agent, "q").content == City(name="Paris", people=2)
+    assert model.requests[0].output_schema is City
+    plain = Agent(model, db=db)
+    assert way.run(plain, "q", output_schema=City).content == City(name="Rome", people=3)
+    assert way.run(plain, "q").content == "plain"
+
+
+def test_an_answer_that_is_not_of_the_schema_is_an_error_and_can_be_asked_again(way, db):
+    agent = Agent(ScriptedModel(["I think Paris", '{"name": "Paris", "people": 2}']), db=db, session_id="s", output_schema=City)
+    with pytest.raises(ModelError, match="City"):
+        way.run(agent, "q")
+    assert way.resume(agent, "s").content == City(name="Paris", people=2)
+
+
+def test_images_and_files_are_stored_once_and_come_back(way, tmp_path):
+    path = tmp_path / "s.db"
+    db = SqliteDb(db_file=str(path))
+    model = ScriptedModel(["seen"] * 4)
+    agent = Agent(model, db=db, session_id="s")
+    image = bytes(range(256)) * 400
+    parts = [TextPart(text="look"), ImagePart(data=image), FilePart(data=b"a,b\n1,2", media_type="text/csv", name="t.csv")]
+    for _ in range(4):
+        way.run(agent, parts)
+    history = model.requests[3].messages
+    assert [m for m in history if m.role == "user"][0].content == parts
+    assert agent.get_chat_history()[0].content == parts
+    db.close()
+    assert path.stat().st_size < 3 * len(image)
+
+
+def test_other_inputs_become_messages(way):
+    model = ScriptedModel(["a"] * 4)
+    agent = Agent(model)
+    way.run(agent, [("system", "be kind"), Message("user", "hi")])
+    way.run(agent, {"city": "Paris"})
+    way.run(agent, City(name="Rome", people=3))
+    way.run(agent, ["two", "parts"])
+    assert [m.role for m in model.requests[0].messages] == ["system", "user"]
+    assert [texts(r) for r in model.requests[1:]] == [['{"city":"Paris"}'], ['{"name":"Rome","people":3}'], ["two\nparts"]]
+
+
+def test_metrics_count_tokens_and_seconds_by_node(way, db):
+    from graphflow.models.base import Usage
+
+    def look() -> str:
+        return "x"
+
+    first = Reply(tool_calls=[ToolCall("c", "look", {})], usage=Usage(10, 2))
+    output = way.run(Agent(ScriptedModel([first, Reply("ok", usage=Usage(20, 3))]), tools=[look], db=db, session_id="s"), "q")
+    assert (output.metrics["input_tokens"], output.metrics["output_tokens"]) == (30, 5)
+    assert set(output.metrics["nodes"]) == {"history", "model", "tools"}
+    assert db.get_runs("s")[0].metrics["input_tokens"] == 30
+
+
+# --- streaming and printing ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_tokens_of_a_stream_are_the_content_and_its_last_event_the_output(way, db):
+    agent = Agent(ScriptedModel(["one two three"]), db=db, session_id="s")
+    events = way.events(agent, "q")
+    assert "".join(event.text for event in events if event.type == "token") == "one two three"
+    assert events[0].type == "run_started" and events[-1].type == "run_completed"
+    assert events[-1].output.content == "one two three"
+    assert {event.session_id for event in events} == {"s"} and {event.run_id for event in events} == {events[-1].output.run_id}
+
+
+def test_tools_tell_when_they_start_and_end(way):
+    def look(what: str) -> str:
+        if what == "bad":
+            raise ValueError("blind")
+        return "seen"
+
+    model = ScriptedModel([calls(("look", {"what": "good"}), ("look", {"what": "bad"})), "ok"])
+    events = way.events(Agent(model, tools=[look]), "q")
+    told = sorted((event.type, event.arguments["what"]) for event in events if event.type.startswith("tool_"))
+    assert told == [("tool_completed", "good"), ("tool_failed", "bad"), ("tool_started", "bad"), ("tool_started", "good")]
+
+
+def test_a_stream_left_early_keeps_what_was_committed_and_can_be_resumed(db):
+    agent = Agent(ScriptedModel(["word " * 5000, "finally"]), db=db, session_id="s")
+    stream = agent.run("q", stream=True)
+    for event in stream:
+        if event.type == "token":
+            break
+    stream.close()
+    assert [m.text for m in agent.get_chat_history()] == ["q"]
+    assert db.get_runs("s")[0].status == "cancelled"
+    assert agent.resume("s").content == "finally"
+
+
+def test_a_cancelled_arun_keeps_what_was_committed_and_frees_the_session(db):
+    started = threading.Event()
+
+    def slow(request: Any) -> str:
+        started.set()
+        return "late"
+
+    from graphflow.models.base import AsyncModel
+
+    class Slow(AsyncModel):
+        async def arespond(self, request: Any) -> Reply:
+            started.set()
+            await asyncio.sleep(60)
+            return Reply("late")
+
+        def respond(self, request: Any) -> Reply:
+            return Reply("resumed")
+
+    agent = Agent(Slow(), db=db, session_id="s")
+
+    async def cancel() -> None:
+        task = asyncio.create_task(agent.arun("q"))
+        while not started.is_set():
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    assert db.get_runs("s")[0].status == "cancelled"
+    assert agent.resume("s").content == "resumed"
+
+
+def test_events_of_every_run_reach_on_event(way, db):
+    seen: list[str] = []
+    agent = Agent(ScriptedModel(["a"]), db=db, on_event=lambda event: seen.append(event.type))
+    way.run(agent, "q")
+    assert seen[0] == "run_started" and seen[-1] == "run_completed" and "token" in seen
+
+
+def test_print_response_shows_the_answer_and_keeps_its_own_session_per_user(way, db, capsys):
+    model = ScriptedModel(["Hello **Anna**", "Still Anna", "Hello Ben"])
+    agent = Agent(model, db=db)
+    assert way.print_response(agent, "I am Anna", user_id="anna") is None
+    way.print_response(agent, "Who am I?", user_id="anna")
+    way.print_response(agent, "I am Ben", user_id="ben")
+    shown = capsys.readouterr().out
+    assert "I am Anna" in shown and "Hello Anna" in shown
+    assert texts(model.requests[1]) == ["I am Anna", "Hello **Anna**", "Who am I?"]
+    assert texts(model.requests[2]) == ["I am Ben"]
+    assert agent.session_id is None
+
+
+def test_making_an_agent_compiles_nothing():
+    assert Agent(ScriptedModel(["a"]), tools=[print])._graphs is None

@@ -1,0 +1,200 @@
+"""kill -9: real processes, really killed, at chosen commits and at random moments."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from graphflow.db import SqliteDb
+from tests.faults import workers
+
+ROOT = Path(__file__).parents[2]
+RANDOM_KILLS = int(os.environ.get("GRAPHFLOW_RANDOM_KILLS", "10"))
+"""For each of the two programs."""
+SEED = int(os.environ.get("GRAPHFLOW_SEED", str(random.randrange(10**6))))
+
+
+class Program:
+    """One of the workers with its database and journal."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.database = folder / "s.db"
+        self.journal = folder / "journal"
+
+    def start(self, kill: str = "") -> subprocess.Popen[bytes]:
+        """Start the process; ``kill`` makes it kill itself."""
+        command = [sys.executable, "-m", "tests.faults.workers", self.name, str(self.database), str(self.journal), *([kill] if kill else [])]
+        env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'nodes'}"}
+        return subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE)
+
+    def run(self, kill: str = "") -> int:
+        """Run it to its end; its return code."""
+        process = self.start(kill)
+        _, errors = process.communicate(timeout=60)
+        if process.returncode not in (0, -signal.SIGKILL):
+            raise AssertionError(errors.decode())
+        return process.returncode
+
+    def lines(self) -> list[list[str]]:
+        """The journal."""
+        return [line.split() for line in self.journal.read_text().splitlines()] if self.journal.exists() else []
+
+    def stored_results(self) -> set[str]:
+        """The ids of tasks whose results are in the database: acknowledged, though their superstep is not finished."""
+        if not self.database.exists():
+            return set()
+        with sqlite3.connect(self.database) as connection:
+            try:
+                return {row[0] for row in connection.execute("SELECT task_id FROM gf_tasks WHERE kind = 'result'")}
+            except sqlite3.OperationalError:
+                return set()
+
+    def stored_seq(self) -> int:
+        """The session's head, -1 when there is none."""
+        if not self.database.exists():
+            return -1
+        with sqlite3.connect(self.database) as connection:
+            try:
+                row = connection.execute("SELECT head FROM gf_sessions").fetchone()
+            except sqlite3.OperationalError:
+                return -1
+        return -1 if row is None else row[0]
+
+
+def chain_names(program: Program) -> Counter[str]:
+    """How often each node of the chain was executed."""
+    return Counter(line[2] for line in program.lines() if line[0] == "run")
+
+
+def check_chain(program: Program, finished_before: set[str]) -> None:
+    """The chain ended as if nothing had happened, and nothing that was stored before the kill ran again."""
+    lines = program.lines()
+    assert lines[-1] == ["done", *workers.EXPECTED_PATH]
+    db = SqliteDb(db_file=str(program.database))
+    graph = workers.chain_graph(db, lambda *words: None)  # type: ignore[arg-type]
+    state = graph.get_state(workers.SESSION)
+    assert (state.status, state.values["path"], state.values["total"]) == ("completed", workers.EXPECTED_PATH, 1)
+    texts = [message.text for message in db.get_messages(workers.SESSION)]
+    assert texts == ["go", *(f"step{i}" for i in range(10)), "end"]
+    assert db.check().ok
+    db.close()
+    again = {key for key, times in Counter(line[1] for line in lines if line[0] == "run").items() if times > 1}
+    assert not again & finished_before, "a stored task ran again"
+
+
+def finished_steps(program: Program) -> set[str]:
+    """Task keys whose results are durable now: rows of the unfinished superstep, and every task of a finished one."""
+    runs = [line for line in program.lines() if line[0] == "run"]
+    done = program.stored_results()
+    for _, key, name in runs:
+        if name.startswith("step") and int(name[4:]) < program.stored_seq():
+            done.add(key)
+        if name.startswith("work") and program.stored_seq() >= 11:
+            done.add(key)
+    return done
+
+
+def test_a_kill_at_every_commit_of_a_graph_ends_like_an_undisturbed_run(tmp_path):
+    number = 0
+    while True:
+        number += 1
+        killed = 0
+        for where in ("before", "after"):
+            folder = tmp_path / f"{where}{number}"
+            folder.mkdir()
+            program = Program("chain", folder)
+            code = program.run(f"{where}:{number}")
+            killed += code == -signal.SIGKILL
+            finished = finished_steps(program)
+            if code:
+                assert program.run() == 0
+            check_chain(program, finished)
+        if not killed:
+            break
+    assert number > 12, "there were fewer commits than supersteps"
+
+
+def test_a_kill_at_every_commit_of_an_agent_loses_no_turn(tmp_path):
+    for number in range(1, 13):
+        for where in ("before", "after"):
+            folder = tmp_path / f"{where}{number}"
+            folder.mkdir()
+            program = Program("agent", folder)
+            assert program.run(f"{where}:{number}") == -signal.SIGKILL
+            stored = stored_questions(program)
+            assert program.run() == 0
+            check_agent(program, stored)
+
+
+def stored_questions(program: Program) -> list[str]:
+    """The user's messages in the database."""
+    if not program.database.exists():
+        return []
+    db = SqliteDb(db_file=str(program.database))
+    try:
+        session = db.get_session(workers.SESSION)
+        return [] if session is None else [m.text for m in db.get_messages(workers.SESSION) if m.role == "user"]
+    finally:
+        db.close()
+
+
+def check_agent(program: Program, stored_before: list[str]) -> None:
+    """All turns are there once, in order, each with its own answer; nothing acknowledged or stored before the kill is missing."""
+    db = SqliteDb(db_file=str(program.database))
+    messages = db.get_messages(workers.SESSION)
+    runs = db.get_runs(workers.SESSION)
+    assert db.check().ok
+    db.close()
+    questions = [f"question-{turn}" for turn in range(workers.TURNS)]
+    assert [m.text for m in messages if m.role == "user"] == questions
+    assert [m.text for m in messages if m.role == "assistant" and m.text] == [f"answer to {q}" for q in questions]
+    assert [m.text for m in messages if m.role == "tool"] == [f"noted {q}-{i}" for q in questions for i in range(2)]
+    assert [run.status for run in runs] == ["completed"] * workers.TURNS
+    assert stored_before == questions[: len(stored_before)]
+    for line in program.lines():
+        if line[0] == "acknowledged":
+            assert line[2:] == ["answer", "to", line[1]]
+
+
+@pytest.mark.parametrize("name", ["chain", "agent"])
+def test_kills_at_random_moments_repeat_nothing_finished_and_lose_nothing_stored(name, tmp_path):
+    print(f"seed {SEED}")
+    chance = random.Random(f"{SEED}-{name}")
+    kills = 0
+    round_number = 0
+    while kills < RANDOM_KILLS:
+        round_number += 1
+        folder = tmp_path / str(round_number)
+        folder.mkdir()
+        program = Program(name, folder)
+        finished: set[str] = set()
+        stored: list[str] = []
+        while True:
+            before = len(program.lines())
+            process = program.start()
+            deadline = time.monotonic() + 30
+            while len(program.lines()) == before and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.005)
+            time.sleep(chance.uniform(0, 0.12))
+            process.send_signal(signal.SIGKILL)
+            _, errors = process.communicate()
+            if process.returncode == 0:
+                break
+            assert process.returncode == -signal.SIGKILL, errors.decode()
+            kills += 1
+            finished |= finished_steps(program) if name == "chain" else set()
+            stored = stored_questions(program) if name == "agent" else []
+            if kills >= RANDOM_KILLS:
+                assert program.run() == 0
+                break
+        check_chain(program, finished) if name == "chain" else check_agent(program, stored)

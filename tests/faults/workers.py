@@ -1,0 +1,149 @@
+"""Programs that are killed: run as ``python workers.py PROGRAM DATABASE JOURNAL [KILL]``.
+
+Each writes what it does to a journal that survives the kill (one line, one write, appended). ``KILL`` is ``before:N`` or ``after:N``:
+the process kills itself before or after its N-th commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+from typing import Annotated, Any, TypedDict
+
+from graphflow import END, START, Agent, Context, Message, Send, StateGraph, add_messages, append, logged
+from graphflow.db import SqliteDb
+from graphflow.errors import SessionNotFound
+from graphflow.models.base import Model, Reply, Request
+from graphflow.messages import ToolCall
+
+SESSION = "session"
+
+
+class Journal:
+    """An append-only file; one line is one write, so a kill never leaves half a line behind another."""
+
+    def __init__(self, path: str) -> None:
+        self.file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+
+    def __call__(self, *words: Any) -> None:
+        os.write(self.file, (" ".join(map(str, words)) + "\n").encode())
+
+
+class KillingDb(SqliteDb):
+    """A SqliteDb whose process dies at a chosen commit."""
+
+    kill = ("", 0)
+    commits = 0
+
+    def commit(self, effect: Any) -> None:
+        type(self).commits += 1
+        if self.kill == ("before", self.commits):
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().commit(effect)
+        if self.kill == ("after", self.commits):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class State(TypedDict):
+    path: Annotated[list[str], append]
+    messages: Annotated[list[Message], add_messages, logged]
+    total: int
+
+
+def chain_graph(db: Any, journal: Journal) -> Any:
+    """Ten steps in a row, a fan-out of eight with a join, a loop: each execution of a node is a line in the journal."""
+
+    def step(name: str, seconds: float = 0.002) -> Any:
+        def node(state: State, ctx: Context) -> dict[str, Any]:
+            journal("run", ctx.task_key, name)
+            time.sleep(random.uniform(0, seconds))
+            return {"path": [name], "messages": [("assistant", name)]}
+
+        async def anode(state: State, ctx: Context) -> dict[str, Any]:
+            journal("run", ctx.task_key, name)
+            await asyncio.sleep(random.uniform(0, seconds))
+            return {"path": [name], "messages": [("assistant", name)]}
+
+        return anode if hash(name) % 2 else node
+
+    def work(item: int, ctx: Context) -> dict[str, Any]:
+        journal("run", ctx.task_key, f"work{item}")
+        time.sleep(random.uniform(0, 0.01))
+        return {"path": [f"work{item}"]}
+
+    builder = StateGraph(State)
+    names = [f"step{i}" for i in range(10)]
+    for name in names:
+        builder.add_node(name, step(name))
+    builder.add_node("work", work).add_node("end", step("end"))
+    builder.add_edge(START, names[0])
+    for left, right in zip(names, names[1:], strict=False):
+        builder.add_edge(left, right)
+    builder.add_conditional_edges(names[-1], lambda s: [Send("work", i) for i in range(8)], ["work"])
+    builder.add_edge("work", "end").add_edge("end", END)
+    return builder.compile(db=db)
+
+
+EXPECTED_PATH = [*(f"step{i}" for i in range(10)), *(f"work{i}" for i in range(8)), "end"]
+
+
+def chain(db: Any, journal: Journal) -> None:
+    """Run the graph, or go on with it."""
+    graph = chain_graph(db, journal)
+    try:
+        result = graph.resume(SESSION)
+    except SessionNotFound:
+        result = graph.invoke({"total": 1, "messages": [("user", "go")]}, session_id=SESSION)
+    journal("done", *result["path"])
+
+
+class EchoModel(Model):
+    """Asks for two tools, then answers with the question; each request is a line in the journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+
+    def respond(self, request: Request) -> Reply:
+        question = next(m.text for m in reversed(request.messages) if m.role == "user")
+        answered = request.messages[-1].role == "tool"
+        self.journal("model", question, "answer" if answered else "ask")
+        time.sleep(random.uniform(0, 0.004))
+        if answered:
+            return Reply(f"answer to {question}")
+        return Reply(tool_calls=[ToolCall(f"{question}-{i}", "note", {"text": f"{question}-{i}"}) for i in range(2)])
+
+
+TURNS = 8
+
+
+def agent(db: Any, journal: Journal) -> None:
+    """Say eight things to an agent with a tool, from where the conversation stands; each acknowledged answer is a line."""
+
+    def note(text: str, ctx: Context) -> str:
+        journal("tool", ctx.task_key, text)
+        ctx.session_state["notes"] = ctx.session_state.get("notes", 0)
+        return f"noted {text}"
+
+    bot = Agent(EchoModel(journal), tools=[note], db=db, session_id=SESSION)
+    runs = db.get_runs(SESSION) if db.get_session(SESSION) is not None else []
+    if runs and runs[-1].status == "running":
+        output = bot.resume()
+        journal("acknowledged", output.messages[0].text, output.content)
+    for turn in range(len(runs), TURNS):
+        output = bot.run(f"question-{turn}")
+        journal("acknowledged", f"question-{turn}", output.content)
+    journal("done")
+
+
+if __name__ == "__main__":
+    program, path, journal_path = sys.argv[1:4]
+    if len(sys.argv) > 4:
+        where, number = sys.argv[4].split(":")
+        KillingDb.kill = (where, int(number))
+    database = KillingDb(db_file=path)
+    {"chain": chain, "agent": agent}[program](database, Journal(journal_path))
+    database.close()
