@@ -13,7 +13,7 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 class TextPart(BaseModel):
     """A piece of text inside a message of several parts."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     type: Literal["text"] = "text"
     text: str
 
@@ -21,7 +21,7 @@ class TextPart(BaseModel):
 class ImagePart(BaseModel):
     """An image, by ``url`` or as ``data`` (bytes). Data are stored once, by content, however many messages hold them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, ser_json_bytes="base64", val_json_bytes="base64")
     type: Literal["image"] = "image"
     url: str | None = None
     data: bytes | None = None
@@ -31,7 +31,7 @@ class ImagePart(BaseModel):
 class FilePart(BaseModel):
     """A file (PDF, CSV, …) as ``data`` (bytes) or by ``url``. Data are stored once, by content."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, ser_json_bytes="base64", val_json_bytes="base64")
     type: Literal["file"] = "file"
     url: str | None = None
     data: bytes | None = None
@@ -45,7 +45,7 @@ Part = Annotated[TextPart | ImagePart | FilePart, Discriminator("type")]
 class ToolCall(BaseModel):
     """A model's wish to call a tool. ``arguments`` are the parsed JSON object."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     id: str
     name: str
     arguments: dict[str, Any] = Field(default_factory=dict)
@@ -62,7 +62,7 @@ class Message(BaseModel):
     ``tool_call_id`` says which of them a tool message answers. ``name`` is the tool's, or the member's who speaks.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     role: Role
     content: str | list[Part] = ""
     id: str | None = None
@@ -93,7 +93,7 @@ class Message(BaseModel):
 class RemoveMessage(BaseModel):
     """Written to an ``add_messages`` channel, removes the message with this id. An unknown id is an InvalidUpdate."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     id: str
 
 

@@ -14,7 +14,7 @@ from rich.panel import Panel
 from graphflow.agent import Agent
 from graphflow.cli.failure import Failure, in_one_line, is_expected
 from graphflow.cli.reference import load_agent
-from graphflow.cli.terminal import console, plain
+from graphflow.cli.terminal import plain
 from graphflow.core.control import Interrupt
 from graphflow.core.ids import new_id
 from graphflow.db import InMemoryDb, SqliteDb
@@ -38,7 +38,7 @@ def chat(
 ) -> None:
     """Talk to an agent. Reads lines from the terminal, or from stdin until its end."""
     talker = _agent(agent, db)
-    _Chat(talker, session or talker.session_id or new_id(), user or talker.user_id, console()).run()
+    _Chat(talker, session or talker.session_id or new_id(), user or talker.user_id, Console(highlight=False)).run()
 
 
 def _agent(reference: str | None, db: Path | None) -> Runner:

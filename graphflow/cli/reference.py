@@ -43,7 +43,7 @@ def _load(reference: str, kinds: tuple[type, ...], what: str) -> Any:
     found: Any = module
     for name in path.split("."):
         if not hasattr(found, name):
-            near = _nearest(name, vars(found) if found is not module else [*vars(module)])
+            near = _nearest(name, dir(found)) if found is module else None
             raise Failure(f"{module_name} has no {path!r}; {_suggestion(near, module_name, fitting)}")
         found = getattr(found, name)
     if not isinstance(found, kinds):
@@ -79,8 +79,7 @@ def _imported(name: str) -> ModuleType:
             f"{name} ended the program while it was imported; put what it runs under if __name__ == '__main__'"
         ) from error
     except Exception as error:
-        place = _place(error)
-        raise Failure(f"{name} cannot be imported: {type(error).__name__}: {in_one_line(error)}{place}") from error
+        raise Failure(f"{name} cannot be imported: {in_one_line(error)}{_place(error)}") from error
 
 
 def _package_of(name: str) -> str:

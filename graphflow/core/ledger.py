@@ -178,7 +178,7 @@ class Ledger:
     def keep(self, rows: list[TaskRow], **more: Any) -> Commit:
         """The commit of task rows of the unfinished superstep."""
         self.recorded = True
-        return self.commit(tasks=rows, origin=self.frontier.origin, **more)
+        return self.commit(tasks=rows, origin=self.frontier.origin, schema=self.schema, **more)
 
     def closing(self, status: str, metrics: dict[str, Any], error: BaseException | None = None) -> CloseRun:
         """The record that ends this run, for now or for good."""

@@ -225,6 +225,7 @@ def resume(plan: Plan, call: CallOptions, answer: Any = MISSING, answers: Mappin
             yield ledger.commit(
                 tasks=rows,
                 origin=ledger.frontier.origin,
+                schema=plan.schema,
                 take_over=True,
                 user_id=call.user_id,
                 session_type=plan.session_type,

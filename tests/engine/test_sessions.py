@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from pydantic import BaseModel
 
-from graphflow import END, START, Command, Message, Send, StateGraph, add_messages, append, interrupt, logged, per_run
+from graphflow import END, START, Command, Message, Send, StateGraph, add_messages, append, interrupt, logged, per_run, untracked
 from graphflow.db import InMemoryDb, SqliteDb
 from graphflow.errors import (
     GraphChanged,
@@ -285,6 +285,27 @@ def test_rich_types_come_back_as_they_were(way, db):
     stored = way.get_state(graph, "s").values
     assert stored == value
     assert type(stored["items"][0]) is Item and type(stored["pair"]) is tuple and type(stored["anything"]["t"]) is tuple
+
+
+class Mixed(TypedDict):
+    items: Annotated[list[Item], append]
+    secret: Annotated[str, untracked]
+
+
+def test_a_finished_sibling_keeps_typed_values_and_leaks_no_secret(way, tmp_path):
+    db = SqliteDb(db_file=str(tmp_path / "s.db"))
+    item = Item(name="tea", when=datetime(2026, 1, 2, tzinfo=UTC), price=Decimal("1.10"))
+    flaky = Flaky()
+    flaky.name = "x"
+    builder = StateGraph(Mixed).add_node("good", lambda s: {"items": [item], "secret": "correct-horse"})
+    builder.add_node("bad", lambda s: flaky(s) and {"items": []})
+    graph = builder.add_edge(START, "good").add_edge(START, "bad").add_edge("good", END).add_edge("bad", END).compile(db=db)
+    with pytest.raises(ValueError):
+        way.invoke(graph, {}, session_id="s")
+    assert all(b"correct-horse" not in file.read_bytes() for file in tmp_path.iterdir())
+    flaky.broken = False
+    assert way.resume(graph, "s")["items"] == [item]
+    db.close()
 
 
 # --- unfinished runs -------------------------------------------------------------------------------------------------------

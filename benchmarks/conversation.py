@@ -1,0 +1,59 @@
+"""A conversation: its texts, and what its turns cost as it grows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.clock import Cost, cost, median
+from benchmarks.scratch import stored_bytes
+from benchmarks.shapes import TEXT, WINDOW
+
+SESSION = "conversation"
+USER = "user"
+
+_WORDS = (
+    "after again always answer around because before bridge carry castle cloud corner danger early evening forest garden "
+    "glass harbour island journey kitchen ladder letter market morning mountain never number often orange paper people "
+    "picture question quiet river school second silver simple station stone summer table thousand travel under village "
+    "water weather window winter wonder yellow"
+).split()
+
+
+def text(seed: object, size: int = TEXT) -> str:
+    """Words of exactly ``size`` characters, the same ones for the same seed."""
+    words = random.Random(f"{seed}").choices(_WORDS, k=size // 4)
+    return " ".join(words)[:size].ljust(size, ".")
+
+
+def questions(turns: int) -> list[str]:
+    """What the user says, turn by turn."""
+    return [text(f"question {number}") for number in range(turns)]
+
+
+def answers(turns: int) -> list[str]:
+    """What the model replies, turn by turn."""
+    return [text(f"answer {number}") for number in range(turns)]
+
+
+class Growth:
+    """Takes the turns of one conversation, mark by mark. ``turn(question)`` is all that is measured."""
+
+    def __init__(self, turn: Callable[[str], Any], turns: int, file: Path) -> None:
+        self._turn = turn
+        self._questions: Iterator[str] = iter(questions(turns))
+        self._file = file
+        self._turns = 0
+
+    def up_to(self, mark: int) -> tuple[Cost, int]:
+        """Milliseconds of a turn just before the mark, and the bytes stored at it."""
+        costs: list[Cost] = []
+        while self._turns < mark:
+            self._turns += 1
+            question = next(self._questions)
+            spent = cost(lambda: self._turn(question))  # noqa: B023  # called at once
+            if self._turns > max(1, mark - WINDOW):
+                costs.append(spent)
+        return median(costs).scaled(1e3), stored_bytes(self._file)
