@@ -1,14 +1,11 @@
-"""Clocks: wall and processor time of work, and the memory of a process."""
+"""Clocks: wall and processor time of work."""
 
 from __future__ import annotations
 
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from benchmarks.shapes import REPEATS
@@ -52,13 +49,3 @@ def per_unit(*works: Work, units: int, repeats: int = REPEATS) -> list[Cost]:
         for work, own in zip(works, costs, strict=True):
             own.append(cost(work))
     return [median(own).scaled(1e6 / units) for own in costs]
-
-
-def peak_mib() -> float:
-    """The most memory this process has held, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():  # on Linux ru_maxrss outlives exec: it would tell the peak of whoever started this process
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 1024

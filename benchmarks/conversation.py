@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,7 @@ class Growth:
         costs: list[Cost] = []
         while self._turns < mark:
             self._turns += 1
-            question = next(self._questions)
-            spent = cost(lambda: self._turn(question))  # noqa: B023  # called at once
+            spent = cost(partial(self._turn, next(self._questions)))
             if self._turns > max(1, mark - WINDOW):
                 costs.append(spent)
         return median(costs).scaled(1e3), stored_bytes(self._file)

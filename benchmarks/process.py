@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.scratch import ROOT
+from benchmarks.shapes import COLD
 
 QUIET = {
     "AGNO_TELEMETRY": "false",
@@ -46,21 +48,36 @@ def json_of(arguments: Sequence[str], python: str = sys.executable, timeout: flo
     return json.loads(lines[-1])
 
 
+# Nothing is imported before the clock starts, or before the peak is read, but what every interpreter has loaded anyway.
 _COLD = """
-import json, sys, time
-sys.argv[:1] = []
+import sys, time
 wall, cpu = time.perf_counter(), time.process_time()
 {statements}
 wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-from benchmarks.clock import peak_mib
-print(json.dumps({{"ms": wall * 1e3, "cpu_ms": cpu * 1e3, "mib": peak_mib()}}))
+try:
+    with open("/proc/self/status") as status:
+        mib = next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+except OSError:
+    import resource
+    mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
+import json
+print(json.dumps({{"ms": wall * 1e3, "cpu_ms": cpu * 1e3, "mib": mib}}))
 """
+"""On Linux ru_maxrss outlives exec: it would tell the peak of whoever started the process."""
 
 
-def cold(statements: str, *arguments: str, python: str = sys.executable) -> Mapping[str, float]:
+def cold(statements: str, *arguments: str, python: str = sys.executable) -> dict[str, float]:
     """What statements cost in a fresh interpreter (``ms``, ``cpu_ms``), and its peak of memory (``mib``).
 
-    ``sys.argv`` is what follows, from 0.
+    They find the arguments in ``sys.argv[1:]``.
     """
-    measured: Mapping[str, float] = json_of(["-c", _COLD.format(statements=statements), *arguments], python)
+    measured: dict[str, float] = json_of(["-c", _COLD.format(statements=statements), *arguments], python)
     return measured
+
+
+def coldest(works: Mapping[str, Sequence[str]], python: str = sys.executable) -> dict[str, dict[str, float]]:
+    """The medians of ``cold`` for each work (its statements and arguments), the works taking turns."""
+    rounds = [{name: cold(*work, python=python) for name, work in works.items()} for _ in range(COLD + 1)][1:]
+    return {
+        name: {key: statistics.median(measured[name][key] for measured in rounds) for key in rounds[0][name]} for name in works
+    }

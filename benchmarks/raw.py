@@ -57,7 +57,7 @@ class Chat:
         self._connection = connect(file)
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS message "
-            "(session TEXT, seq INTEGER, role TEXT, content TEXT, PRIMARY KEY (session, seq)) WITHOUT ROWID"
+            "(session TEXT, seq INTEGER, role TEXT, content TEXT, PRIMARY KEY (session, seq))"
         )
 
     def turn(self, question: str, answer: str, session: str = SESSION) -> None:

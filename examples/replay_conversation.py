@@ -119,8 +119,14 @@ def journal(path: Path) -> Callable[[Event], None]:
 
     def note(event: Event) -> None:
         if event.type in ("node_started", "node_completed"):
-            line = {"pid": os.getpid(), "type": event.type, "node": event.node, "task": event.task_id, "run": event.run_id}
-            print(json.dumps({**line, "session": event.session_id}), file=file, flush=True)
+            line = {
+                "pid": os.getpid(),
+                "type": event.type,
+                "session": event.session_id,
+                "node": event.node,
+                "task": event.task_id,
+            }
+            print(json.dumps(line), file=file, flush=True)
 
     return note
 
@@ -136,6 +142,8 @@ def replay(agent: Agent, model: Mortal, turns: list[Turn], kill_after: int | Non
         out.print(f"turn {stored} was not finished: resuming its run in session {last.session_id}")
         answer = agent.resume(last.session_id, user_id=last.user_id)
         out.print(f"turn {stored} is answered now: {answer.content}", markup=False)
+    if kill_after is not None and kill_after <= stored:
+        out.print(f"turn {kill_after} is stored already, so this process is not killed")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("turns"), TimeElapsedColumn())
     with Progress(*columns, console=out) as progress:
         bar = progress.add_task("replaying", total=len(turns), completed=stored)

@@ -218,7 +218,9 @@ class Graph:
         return await drive.aio.run(*self._with_db(runs.fork(self.plan, source, user_id, at, session_id, self.db)))
 
     def draw_mermaid(self) -> str:
-        """The graph as a Mermaid flowchart: chosen ways are dashed, a circle "all" is a join. Paste it into Markdown, or mermaid.live."""
+        """The graph as a Mermaid flowchart: chosen ways are dashed, a circle "all" is a join. Paste it into Markdown,
+        or mermaid.live.
+        """
         return draw.draw_mermaid(self.plan)
 
     # --- the flows behind them ---------------------------------------------------------------------------------------------

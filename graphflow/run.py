@@ -244,13 +244,6 @@ class Runner:
             raise ValueError("which session? give session_id=, here or when the object is made")
         return chosen
 
-    def _owned(self, session_id: str | None, user_id: str | None) -> Any:
-        """The stored session, or None; only its owner sees one that is owned."""
-        session = self._need_db().get_session(self._session(session_id))
-        if session is not None and session.user_id not in (None, user_id or self.user_id):
-            raise NotOwner(f"session {session.session_id!r} belongs to another user; give its owner's user_id=")
-        return session
-
     def _owned(self, session_id: str | None, user_id: str | None) -> str:
         """The session's id, once it is known to exist and to belong to the user."""
         self._need_db()

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from graphflow.db import InMemoryDb, SqliteDb
+
 
 class Way:
     """Calls a method of a graph or an agent, or its asyncio twin, so that one test checks both."""
@@ -51,8 +53,6 @@ def way(request: pytest.FixtureRequest) -> Way:
 @pytest.fixture(params=["memory", "sqlite"])
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """Every database, empty."""
-    from graphflow.db import InMemoryDb, SqliteDb
-
     database = InMemoryDb() if request.param == "memory" else SqliteDb(db_file=str(tmp_path / "sessions.db"))
     yield database
     database.close()

@@ -82,7 +82,8 @@ def _check_ways(plan: Plan) -> None:
     stuck = next((name for name in plan.nodes if name not in finishing), None)
     if stuck is not None:
         raise GraphError(
-            f"node {stuck!r} cannot reach END: {_cycle(nx, graph, stuck)} has no way out; add a conditional edge that can return END"
+            f"node {stuck!r} cannot reach END: {_cycle(nx, graph, stuck)} has no way out; "
+            "add a conditional edge that can return END"
         )
 
 

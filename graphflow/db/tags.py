@@ -29,7 +29,7 @@ from graphflow.messages import FilePart, ImagePart, Message, RemoveMessage, Text
 TAG: Final = "$"
 MARK: Final = '{"$":'
 """In compact JSON this occurs where a tagged value begins and nowhere else: inside a text its quotes would be escaped."""
-MAX_DEPTH: Final = 400
+MAX_DEPTH: Final = 200
 """Levels of JSON; Python's own parser gives up at its recursion limit, deeper in somebody's stack than where it was written."""
 _BIG_INT_BITS: Final = 14_000
 """Longer integers are kept as hexadecimal, because Python refuses to read more than 4,300 decimal digits."""
@@ -60,8 +60,9 @@ class Refused(Exception):
 
 
 def path_text(parts: Iterable[Any]) -> str:
-    """``[3].when`` from 3 and "when"."""
-    return "".join(f".{part}" if isinstance(part, str) and part.isidentifier() else f"[{part!r}]" for part in parts)
+    """``[3].when`` from 3 and "when"; what is deeper than anyone would read is left out."""
+    shown = [f".{part}" if isinstance(part, str) and part.isidentifier() else f"[{part!r}]" for part in parts]
+    return "".join(shown if len(shown) <= 24 else [*shown[:24], "…"])
 
 
 class Packer:
@@ -91,11 +92,11 @@ class Packer:
         if kind is dict:
             if TAG in value or not _TEXT.issuperset(map(type, value)):
                 return {
-                    TAG: ["dict", [[self.pack(key, depth + 4), self._at(key, item, depth + 4)] for key, item in value.items()]]
+                    TAG: ["dict", [[self.pack(key, depth + 4), self.at(key, item, depth + 4)] for key, item in value.items()]]
                 }
             if self.plain.issuperset(map(type, value.values())):
                 return value
-            return {key: self._at(key, item, depth + 1) for key, item in value.items()}
+            return self._entries(value, depth + 1)
         if kind is float:
             return value if isfinite(value) else {TAG: ["float", repr(value)]}
         if kind is int:
@@ -108,9 +109,28 @@ class Packer:
 
     def items(self, values: Iterable[Any], depth: int) -> list[Any]:
         """The items of a list, a tuple or a set."""
-        return [self._at(index, item, depth) for index, item in enumerate(values)]
+        packed: list[Any] = []
+        try:
+            for item in values:
+                packed.append(self.pack(item, depth))
+        except Refused as refused:
+            refused.parts.append(len(packed))
+            raise
+        return packed
 
-    def _at(self, part: Any, value: Any, depth: int) -> Any:
+    def _entries(self, value: dict[str, Any], depth: int) -> dict[str, Any]:
+        packed: dict[str, Any] = {}
+        key = ""
+        try:
+            for key, item in value.items():
+                packed[key] = self.pack(item, depth)
+        except Refused as refused:
+            refused.parts.append(key)
+            raise
+        return packed
+
+    def at(self, part: Any, value: Any, depth: int) -> Any:
+        """What is found under ``part`` of something."""
         try:
             return self.pack(value, depth)
         except Refused as refused:
@@ -233,11 +253,11 @@ def _pack_tagged_message(packer: Packer, message: Message, depth: int) -> Any:
 
 
 def _pack_send(packer: Packer, send: Send, depth: int) -> Any:
-    return [send.node, packer._at("arg", send.arg, depth + 1)]
+    return [send.node, packer.at("arg", send.arg, depth + 1)]
 
 
 def _pack_interrupt(packer: Packer, question: Interrupt, depth: int) -> Any:
-    return [question.id, packer._at("value", question.value, depth + 1), question.node]
+    return [question.id, packer.at("value", question.value, depth + 1), question.node]
 
 
 _PACK: Final[dict[type[Any], tuple[str, Callable[[Packer, Any, int], Any]]]] = {
@@ -256,7 +276,7 @@ _PACK: Final[dict[type[Any], tuple[str, Callable[[Packer, Any, int], Any]]]] = {
     RemoveMessage: ("remove", lambda packer, value, depth: value.id),
     ToolCall: (
         "call",
-        lambda packer, value, depth: [value.id, value.name, packer._at("arguments", value.arguments, depth + 1)],
+        lambda packer, value, depth: [value.id, value.name, packer.at("arguments", value.arguments, depth + 1)],
     ),
     TextPart: ("part", _pack_part),
     ImagePart: ("part", _pack_part),

@@ -94,15 +94,20 @@ async def execute(task: Task, world: World) -> Outcome:
 
 
 async def _threaded(work: Callable[[], T]) -> T:
-    """Run blocking work in a helper thread. StopIteration cannot pass through a future, so it is wrapped."""
+    """Run blocking work in a helper thread. What it raises comes out as itself: futures would exchange or refuse some
+    errors.
+    """
 
-    def guarded() -> T:
+    def caught() -> tuple[T, None] | tuple[None, BaseException]:
         try:
-            return work()
-        except StopIteration as stop:
-            raise RuntimeError("StopIteration was raised") from stop
+            return work(), None
+        except BaseException as error:
+            return None, error
 
-    return await asyncio.wrap_future(in_thread(guarded))
+    value, error = await asyncio.wrap_future(in_thread(caught))
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]
 
 
 # --- effects -----------------------------------------------------------------------------------------------------------

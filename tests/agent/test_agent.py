@@ -14,7 +14,7 @@ from graphflow.db import SqliteDb
 from graphflow.errors import InvalidId, ModelError, NoDatabase, NotOwner
 from graphflow.messages import FilePart, ImagePart, TextPart
 from graphflow.models import OfflineModel
-from graphflow.models.base import Reply
+from graphflow.models.base import AsyncModel, Reply, Usage
 from graphflow.testing import ScriptedModel
 
 
@@ -27,7 +27,7 @@ def calls(*wanted: tuple[str, dict[str, Any]]) -> Reply:
     return Reply(tool_calls=[ToolCall(f"call-{n}", name, arguments) for n, (name, arguments) in enumerate(wanted)])
 
 
-# --- history and sessions --------------------------------------------------------------------------------------------------
+# --- history and sessions ----------------------------------------------------------------------------------------------
 
 
 def test_the_second_request_holds_the_first_exchange(way, db):
@@ -164,7 +164,7 @@ def test_parallel_runs_on_one_session_follow_each_other(db):
     assert log[1::2] == [f"re {q}" for q in log[::2]]
 
 
-# --- failures ------------------------------------------------------------------------------------------------------------------
+# --- failures ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_failing_model_raises_and_the_input_is_not_lost(way, db):
@@ -207,7 +207,7 @@ def test_without_a_model_the_error_names_the_three_ways_out(monkeypatch):
     assert Agent().run("hello").content
 
 
-# --- instructions and tools ------------------------------------------------------------------------------------------------------
+# --- instructions and tools --------------------------------------------------------------------------------------------
 
 
 def test_instructions_are_the_one_system_message(way):
@@ -336,7 +336,7 @@ def test_session_state_of_the_call_wins_over_the_stored_and_that_over_the_defaul
     assert way.run(other, "q").session_state == {"x": "call", "y": "default", "z": "new"}
 
 
-# --- questions to people -----------------------------------------------------------------------------------------------------------
+# --- questions to people -----------------------------------------------------------------------------------------------
 
 
 def test_a_tool_that_needs_confirmation_waits_for_it(way, db):
@@ -377,7 +377,7 @@ def test_a_tool_executed_outside_and_one_a_person_fills_in(way, db):
     assert [t.result for t in output.tools] == ["the page", "front with 1234"]
 
 
-# --- structured output, parts, metrics ---------------------------------------------------------------------------------------------
+# --- structured output, parts, metrics ---------------------------------------------------------------------------------
 
 
 class City(BaseModel):
@@ -412,7 +412,7 @@ def test_images_and_files_are_stored_once_and_come_back(way, tmp_path):
     for _ in range(4):
         way.run(agent, parts)
     history = model.requests[3].messages
-    assert [m for m in history if m.role == "user"][0].content == parts
+    assert next(m for m in history if m.role == "user").content == parts
     assert agent.get_chat_history()[0].content == parts
     db.close()
     assert path.stat().st_size < 3 * len(image)
@@ -430,8 +430,6 @@ def test_other_inputs_become_messages(way):
 
 
 def test_metrics_count_tokens_and_seconds_by_node(way, db):
-    from graphflow.models.base import Usage
-
     def look() -> str:
         return "x"
 
@@ -442,7 +440,7 @@ def test_metrics_count_tokens_and_seconds_by_node(way, db):
     assert db.get_runs("s")[0].metrics["input_tokens"] == 30
 
 
-# --- streaming and printing ----------------------------------------------------------------------------------------------------------
+# --- streaming and printing --------------------------------------------------------------------------------------------
 
 
 def test_the_tokens_of_a_stream_are_the_content_and_its_last_event_the_output(way, db):
@@ -484,8 +482,6 @@ def test_a_cancelled_arun_keeps_what_was_committed_and_frees_the_session(db):
     def slow(request: Any) -> str:
         started.set()
         return "late"
-
-    from graphflow.models.base import AsyncModel
 
     class Slow(AsyncModel):
         async def arespond(self, request: Any) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import threading
 from typing import Annotated, Literal, TypedDict
@@ -35,7 +36,13 @@ def graph_of(*names, edges, **options):
 
 
 def test_a_sequence_runs_in_order(way):
-    graph = StateGraph(S).add_sequence([visit("a"), ("two", visit("b")), visit("c")]).add_edge(START, "a").add_edge("c", END).compile()
+    graph = (
+        StateGraph(S)
+        .add_sequence([visit("a"), ("two", visit("b")), visit("c")])
+        .add_edge(START, "a")
+        .add_edge("c", END)
+        .compile()
+    )
     assert way.invoke(graph, {})["path"] == ["a", "b", "c"]
 
 
@@ -192,8 +199,6 @@ def test_a_node_may_take_a_context(way):
 
 
 def test_callable_objects_methods_and_partials_are_nodes(way):
-    import functools
-
     class Thing:
         def __call__(self, state):
             return {"path": ["object"]}
@@ -210,7 +215,7 @@ def test_callable_objects_methods_and_partials_are_nodes(way):
     assert way.invoke(builder.compile(), {})["path"] == ["object", "method", "partial"]
 
 
-# --- what compile refuses ------------------------------------------------------------------------------------------------
+# --- what compile refuses ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,21 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from pydantic import BaseModel
 
-from graphflow import END, START, Command, Message, Send, StateGraph, add_messages, append, interrupt, logged, per_run, untracked
+from graphflow import (
+    END,
+    START,
+    Command,
+    Message,
+    Send,
+    StateGraph,
+    add_messages,
+    append,
+    interrupt,
+    logged,
+    per_run,
+    untracked,
+)
+from graphflow.core.effects import Commit, Load
 from graphflow.db import InMemoryDb, SqliteDb
 from graphflow.errors import (
     GraphChanged,
@@ -117,7 +132,7 @@ def test_each_superstep_is_stored_before_the_next_begins(way, db):
     assert seen == [["a"], ["a", "look"]]
 
 
-# --- errors and resume ---------------------------------------------------------------------------------------------------
+# --- errors and resume -------------------------------------------------------------------------------------------------
 
 
 def test_an_exception_comes_out_as_itself_with_a_note_and_the_run_can_be_resumed(way, db):
@@ -155,7 +170,9 @@ def test_a_finished_sibling_is_not_run_again(way, db):
         return {"path": ["agood"]}
 
     flaky = Flaky()
-    builder = StateGraph(S).add_node("good", good).add_node("flaky", flaky).add_node("agood", agood).add_node("end", visit("end"))
+    builder = (
+        StateGraph(S).add_node("good", good).add_node("flaky", flaky).add_node("agood", agood).add_node("end", visit("end"))
+    )
     for name in ("good", "flaky", "agood"):
         builder.add_edge(START, name).add_edge(name, "end")
     graph = builder.add_edge("end", END).compile(db=db)
@@ -308,7 +325,7 @@ def test_a_finished_sibling_keeps_typed_values_and_leaks_no_secret(way, tmp_path
     db.close()
 
 
-# --- unfinished runs -------------------------------------------------------------------------------------------------------
+# --- unfinished runs ---------------------------------------------------------------------------------------------------
 
 
 def ask(state):
@@ -408,7 +425,7 @@ def test_a_graph_that_lost_its_pending_node_says_what_is_missing(way, db):
         assert way.resume(renamed.compile(db=db, aliases={"n1": "renamed"}), "s")["path"] == ["a", "r"]
 
 
-# --- owners ------------------------------------------------------------------------------------------------------------------
+# --- owners ------------------------------------------------------------------------------------------------------------
 
 
 def test_an_owned_session_needs_its_owner(way, db):
@@ -434,7 +451,7 @@ def test_an_ownerless_session_is_adopted_with_its_state(way, db):
         way.invoke(graph, {}, session_id="s", user_id="ben")
 
 
-# --- one writer ----------------------------------------------------------------------------------------------------------------
+# --- one writer --------------------------------------------------------------------------------------------------------
 
 
 class Counter(TypedDict):
@@ -493,18 +510,14 @@ def test_a_run_whose_session_was_taken_over_fails_loudly_and_writes_nothing(way,
 
 
 def load_of(graph):
-    from graphflow.core.effects import Load
-
     return Load("s", None, graph.plan.schema)
 
 
 def take_over(stored):
-    from graphflow.core.effects import Commit
-
     return Commit("s", stored.head, stored.epoch, stored.run.run_id, take_over=True)
 
 
-# --- looking and editing ---------------------------------------------------------------------------------------------------------
+# --- looking and editing -----------------------------------------------------------------------------------------------
 
 
 def test_history_is_newest_first_and_each_checkpoint_can_be_read(way, db):
@@ -577,7 +590,7 @@ def test_a_fork_of_a_paused_session_asks_again(way, db):
     assert way.resume(graph, "s", 2)["path"] == ["got 2"]
 
 
-# --- the message log ---------------------------------------------------------------------------------------------------------------
+# --- the message log ---------------------------------------------------------------------------------------------------
 
 
 class Talk(TypedDict):
@@ -630,8 +643,6 @@ def test_bytes_written_do_not_grow_with_the_length_of_a_session(tmp_path):
 
 
 def total_bytes(db, folder):
-    import sqlite3
-
     with sqlite3.connect(folder / "s.db") as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return (folder / "s.db").stat().st_size

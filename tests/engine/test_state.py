@@ -10,7 +10,21 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 import pytest
 from pydantic import BaseModel, Field, field_validator
 
-from graphflow import END, START, Message, Overwrite, RemoveMessage, StateGraph, add_messages, append, merge, per_run, untracked
+from graphflow import (
+    END,
+    START,
+    Message,
+    Overwrite,
+    RemoveMessage,
+    StateGraph,
+    add_messages,
+    append,
+    logged,
+    merge,
+    per_run,
+    untracked,
+)
+from graphflow.db import SqliteDb
 from graphflow.errors import GraphError, InvalidUpdate
 
 
@@ -172,7 +186,9 @@ class Custom(TypedDict):
 
 
 def test_any_callable_is_a_reducer(way):
-    graph = two_nodes(Custom, lambda s: {"top": 3, "text": "a", "seen": {"p"}}, lambda s: {"top": 2, "text": "b", "seen": {"q"}})
+    graph = two_nodes(
+        Custom, lambda s: {"top": 3, "text": "a", "seen": {"p"}}, lambda s: {"top": 2, "text": "b", "seen": {"q"}}
+    )
     result = way.invoke(graph, {"top": 1})
     assert result.value == {"top": 3, "text": "ab", "seen": {"p", "q"}, "length": ""}
 
@@ -235,8 +251,6 @@ def test_classes_that_are_no_state_are_refused():
         with pytest.raises(GraphError):
             StateGraph(wrong)
     with pytest.raises(GraphError, match="logged"):
-        from graphflow import logged
-
         StateGraph(TypedDict("S", {"x": Annotated[list[str], append, logged]}))
 
 
@@ -260,8 +274,6 @@ def one_node_db(state: type, node: Callable[..., Any], db: Any) -> Any:
 
 
 def test_a_secret_is_nowhere_in_the_database(tmp_path):
-    from graphflow.db import SqliteDb
-
     path = tmp_path / "s.db"
     db = SqliteDb(db_file=str(path))
     graph = one_node_db(Lives, lambda s: {"kept": len(s["secret"])}, db)

@@ -33,7 +33,15 @@ class Program:
 
     def start(self, kill: str = "") -> subprocess.Popen[bytes]:
         """Start the process; ``kill`` makes it kill itself."""
-        command = [sys.executable, "-m", "tests.faults.workers", self.name, str(self.database), str(self.journal), *([kill] if kill else [])]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.faults.workers",
+            self.name,
+            str(self.database),
+            str(self.journal),
+            *([kill] if kill else []),
+        ]
         env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'nodes'}"}
         return subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE)
 
@@ -149,7 +157,9 @@ def stored_questions(program: Program) -> list[str]:
 
 
 def check_agent(program: Program, stored_before: list[str]) -> None:
-    """All turns are there once, in order, each with its own answer; nothing acknowledged or stored before the kill is missing."""
+    """All turns are there once, in order, each with its own answer; nothing acknowledged or stored before the kill is
+    missing.
+    """
     db = SqliteDb(db_file=str(program.database))
     messages = db.get_messages(workers.SESSION)
     runs = db.get_runs(workers.SESSION)

@@ -1,7 +1,7 @@
 """Programs that are killed: run as ``python workers.py PROGRAM DATABASE JOURNAL [KILL]``.
 
-Each writes what it does to a journal that survives the kill (one line, one write, appended). ``KILL`` is ``before:N`` or ``after:N``:
-the process kills itself before or after its N-th commit.
+Each writes what it does to a journal that survives the kill (one line, one write, appended). ``KILL`` is ``before:N`` or
+``after:N``: the process kills itself before or after its N-th commit.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import random
 import signal
 import sys
 import time
+from itertools import pairwise
 from typing import Annotated, Any, TypedDict
 
 from graphflow import END, START, Agent, Context, Message, Send, StateGraph, add_messages, append, logged
 from graphflow.db import SqliteDb
 from graphflow.errors import SessionNotFound
-from graphflow.models.base import Model, Reply, Request
 from graphflow.messages import ToolCall
+from graphflow.models.base import Model, Reply, Request
 
 SESSION = "session"
 
@@ -81,7 +82,7 @@ def chain_graph(db: Any, journal: Journal) -> Any:
         builder.add_node(name, step(name))
     builder.add_node("work", work).add_node("end", step("end"))
     builder.add_edge(START, names[0])
-    for left, right in zip(names, names[1:], strict=False):
+    for left, right in pairwise(names):
         builder.add_edge(left, right)
     builder.add_conditional_edges(names[-1], lambda s: [Send("work", i) for i in range(8)], ["work"])
     builder.add_edge("work", "end").add_edge("end", END)

@@ -1,0 +1,45 @@
+"""An agent with tools: calls run in parallel, tools keep things in the session, and one of them asks a person first.
+
+    python examples/tools.py
+
+The "offline" model calls a tool when its name is said and its arguments can be found; a language model does so with judgement.
+The program is the same: write model="openai:gpt-5-mini" and set OPENAI_API_KEY.
+"""
+
+import time
+
+from graphflow import Agent, Context, tool
+from graphflow.db import InMemoryDb
+
+MEASURED = {"Oslo": "snow", "Paris": "rain", "Rome": "sun"}
+
+
+def weather(city: str, ctx: Context) -> str:
+    """The weather in a city."""
+    time.sleep(0.5)  # as long as a real service might take
+    ctx.session_state[city] = MEASURED.get(city, "fog")  # each call writes a key of its own, so they may run at the same time
+    return f"{city} has {ctx.session_state[city]}"
+
+
+@tool(requires_confirmation=True)
+def book(city: str) -> str:
+    """Book a journey to a city."""
+    return f"a ticket to {city}"
+
+
+agent = Agent("offline", tools=[weather, book], db=InMemoryDb(), session_id="journey")
+
+started = time.perf_counter()
+answer = agent.run("What is the weather in Oslo, Paris and Rome?")
+seconds = time.perf_counter() - started
+print(answer.content)
+print(f"{len(answer.tools)} calls of half a second each took {seconds:.1f} seconds")
+print("in the session:", agent.get_session_state())
+
+paused = agent.run("Please book Rome")
+question = paused.interrupts[0]
+print(f"{paused.status}: {question.value['tool']} {question.value['arguments']} needs {question.value['asks']}")
+print(agent.resume(answer=True).content)
+
+declined = agent.run("Please book Oslo")
+print(agent.resume(answer="too cold").content)

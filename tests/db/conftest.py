@@ -1,0 +1,129 @@
+"""Databases to run the same promises on, and a writer that does what a machine does, without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+import pytest
+
+from graphflow.core.control import MISSING, Send
+from graphflow.core.effects import CloseRun, Commit, Frontier, Load, LogEntry, NewCheckpoint, OpenRun, Stored, TaskRow, Weight
+from graphflow.core.reducers import Delta, add_messages, append, apply_op, merge_keys
+from graphflow.core.state import StateSchema, logged, state_schema, untracked
+from graphflow.db import InMemoryDb, SqliteDb
+from graphflow.messages import Message
+
+
+class Chat(TypedDict):
+    """The state of most tests here."""
+
+    count: int
+    notes: Annotated[list[str], append]
+    anything: Any
+    session_state: Annotated[dict[str, Any], merge_keys]
+    messages: Annotated[list[Message], add_messages, logged]
+    secret: Annotated[str, untracked]
+
+
+CHAT = state_schema(Chat)
+
+
+class Writer:
+    """A session as a machine sees it: where it stands, and how it goes on."""
+
+    def __init__(self, db: Any, session_id: str = "s1", *, schema: StateSchema = CHAT, user_id: str | None = None) -> None:
+        self.db = db
+        self.session_id = session_id
+        self.schema = schema
+        self.user_id = user_id
+        self.head, self.epoch, self.log_head = -1, 0, 0
+        self.values = schema.initial()
+        self.ranges: dict[str, list[tuple[int, int]]] = {}
+        self.weight = Weight()
+        self.run_id = ""
+
+    def begin(self, run_id: str, delta: Delta | None = None, messages: Sequence[LogEntry] = (), **commit: Any) -> None:
+        """Open a run and commit its input."""
+        self.run_id = run_id
+        self.ranges = {}
+        opened = OpenRun(run_id, "graph", "f" * 16, self.log_head + 1)
+        options = {"opened": opened, "take_over": True, "user_id": self.user_id, "status": "running", **commit}
+        self.step(delta or {}, messages, unset=self.head >= 0, **options)
+        self.epoch += 1
+
+    def step(
+        self,
+        delta: Delta,
+        messages: Sequence[LogEntry] = (),
+        *,
+        next: Sequence[str | Send] = ("node",),
+        unset: bool = False,
+        **commit: Any,
+    ) -> None:
+        """Commit one superstep."""
+        numbered = [m.with_id(f"{self.run_id}-{n}") if m.id is None else m for n, m in enumerate(messages, self.log_head + 1)]
+        if messages or unset:
+            delta = {**delta, "messages": {"unset": None} if unset else {}}
+        if messages:
+            added = (self.log_head + 1, self.log_head + len(messages))
+            delta["messages"]["log"] = [added]
+            self.ranges.setdefault("messages", []).append(added)
+        self.log_head += len(messages)
+        for name, op in delta.items():
+            if name != "messages":
+                self.values[name] = apply_op(self.values.get(name, MISSING), op)
+        frontier = Frontier(self.head + 1, list(next))
+        checkpoint = NewCheckpoint(
+            self.head + 1, delta, frontier, self.log_head, self.schema, self.values, self.ranges, self.weight
+        )
+        self.db.commit(
+            Commit(self.session_id, self.head, self.epoch, self.run_id, checkpoint=checkpoint, messages=numbered, **commit)
+        )
+        self.head += 1
+
+    def end(
+        self, delta: Delta | None = None, messages: Sequence[LogEntry] = (), *, status: str = "completed", **commit: Any
+    ) -> None:
+        """Commit the last superstep of a run."""
+        closed = [CloseRun(self.run_id, status, self.log_head + len(messages), **commit)]
+        self.step(delta or {}, messages, next=(), closed=closed, status=status)
+
+    def turn(self, run_id: str, question: str = "hello", answer: str = "hi", **delta: Any) -> None:
+        """A whole run of one question and one answer."""
+        self.begin(run_id, {name: {"set": value} for name, value in delta.items()}, [Message("user", question)])
+        self.end(messages=[Message("assistant", answer)])
+
+    def keep(self, *rows: TaskRow, **commit: Any) -> None:
+        """Commit task rows of the superstep that is under way."""
+        options = {"origin": self.head, "schema": self.schema, **commit}
+        self.db.commit(Commit(self.session_id, self.head, self.epoch, self.run_id, tasks=rows, **options))
+
+    def load(self, **options: Any) -> Stored:
+        """What is stored."""
+        stored = self.db.load(Load(self.session_id, self.user_id, self.schema, **options))
+        assert stored is not None
+        return stored
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InMemoryDb | SqliteDb]:
+    """Every database the contract has to hold on."""
+    made = InMemoryDb() if request.param == "memory" else SqliteDb(tmp_path / "sessions.db", synchronous="normal")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sqlite_db(tmp_path: Path) -> Iterator[SqliteDb]:
+    """A database in a file of its own."""
+    made = SqliteDb(tmp_path / "sessions.db", synchronous="normal")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def writer(db: Any) -> Callable[..., Writer]:
+    """Makes writers on the database under test."""
+    return lambda session_id="s1", **options: Writer(db, session_id, **options)
