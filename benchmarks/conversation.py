@@ -15,12 +15,11 @@ from benchmarks.shapes import TEXT, WINDOW
 SESSION = "conversation"
 USER = "user"
 
-_WORDS = (
-    "after again always answer around because before bridge carry castle cloud corner danger early evening forest garden "
-    "glass harbour island journey kitchen ladder letter market morning mountain never number often orange paper people "
-    "picture question quiet river school second silver simple station stone summer table thousand travel under village "
-    "water weather window winter wonder yellow"
-).split()
+_WORDS = [
+    first + second
+    for first in ("ba", "cor", "de", "fal", "gi", "lu", "mor", "ne", "pil", "sta")
+    for second in ("den", "go", "ker", "li", "mast", "na", "ro", "sil", "ton", "ver")
+]
 
 
 def text(seed: object, size: int = TEXT) -> str:

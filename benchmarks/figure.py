@@ -24,7 +24,7 @@ class Figure:
     def goal(self) -> str:
         """The goal as it is shown."""
         if self.times is not None:
-            return f"≤ {self.times:g} × limit"
+            return f"≤ {self.times:g} limits"
         return f"≤ {self.at_most:g}" if self.at_most is not None else ""
 
     def met(self, ours: float, ratio: float | None) -> bool | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import statistics
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from benchmarks.conversation import SESSION
 from benchmarks.shapes import CONTEXT
@@ -20,15 +22,19 @@ def connect(file: Path | str, synchronous: str = "full") -> sqlite3.Connection:
     return connection
 
 
+KEY = 3
+"""Bytes of a row's key: a number of a run below 128, a number of a step below 32,768."""
+
+
 class Rows:
-    """One row of ``size`` bytes per step, inserted and committed."""
+    """One row of ``size`` bytes per step, its key included, inserted and committed."""
 
     def __init__(self, file: Path | str, size: int, synchronous: str = "full") -> None:
         self._connection = connect(file, synchronous)
         self._connection.execute(
             "CREATE TABLE step (run INTEGER, seq INTEGER, body TEXT, PRIMARY KEY (run, seq)) WITHOUT ROWID"
         )
-        self._body = "x" * size
+        self._body = "x" * max(0, size - KEY)
         self._runs = count()
 
     def insert(self, steps: int) -> None:
@@ -78,8 +84,17 @@ class Chat:
 
 
 def checkpoint_bytes(file: Path) -> int:
-    """The mean size of a checkpoint's row in a graphflow database: the lengths of what its columns hold."""
+    """The mean size of a checkpoint in a graphflow database: what the columns of its row hold, as SQLite stores it."""
     with closing(sqlite3.connect(file)) as connection:
-        columns = [row[1] for row in connection.execute("PRAGMA table_info(gf_checkpoints)")]
-        size = " + ".join(f'coalesce(length(CAST("{column}" AS BLOB)), 0)' for column in columns)
-        return round(connection.execute(f"SELECT avg({size}) FROM gf_checkpoints").fetchone()[0])
+        rows = connection.execute("SELECT * FROM gf_checkpoints").fetchall()
+    return round(statistics.mean(sum(map(_bytes, row)) for row in rows))
+
+
+def _bytes(value: Any) -> int:
+    """See "Serial Type Codes Of The Record Format" in https://sqlite.org/fileformat.html."""
+    if value is None or value in (0, 1):
+        return 0
+    if isinstance(value, int):
+        needed = value.bit_length() // 8 + 1
+        return next(size for size in (1, 2, 3, 4, 6, 8) if size >= needed)
+    return len(value.encode() if isinstance(value, str) else value)

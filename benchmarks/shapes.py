@@ -30,6 +30,16 @@ RUNS: Final = 200
 """Runs of an agent in a row, each in a session of its own."""
 
 
+FRESH: Final = (10, 1_000, 10_000)
+"""Turns of the sessions that a fresh process opens."""
+QUICK_FRESH: Final = FRESH[:-1]
+
+
 def marks(quick: bool) -> tuple[int, ...]:
     """The marks of this suite."""
     return QUICK_MARKS if quick else MARKS
+
+
+def lengths(quick: bool) -> tuple[int, ...]:
+    """The sessions of this suite."""
+    return QUICK_FRESH if quick else FRESH

@@ -78,8 +78,9 @@ def replay(folder: Path) -> None:
     )
     check(waiting.next == ("history",), "the run is known to be unfinished, and from where it goes on")
     out.print(stored_table("In the database now", before, turns))
+    left = " and ".join(waiting.next)
     out.print(
-        f"Turn {KILLED_IN} was killed: its run is [yellow]{run_before.status}[/], and what runs next is {waiting.next[0]!r}.\n"
+        f"The run of turn {KILLED_IN} is stored as [yellow]{run_before.status}[/]; what runs next is [yellow]{left}[/].\n"
     )
 
     out.rule("[bold]2. The second process")

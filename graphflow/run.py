@@ -20,7 +20,7 @@ from graphflow.core.ids import check_id, new_id
 from graphflow.core.runs import CallOptions, Ended
 from graphflow.drive.stream import view
 from graphflow.drive.world import World
-from graphflow.errors import NoDatabase, NotOwner
+from graphflow.errors import NoDatabase
 from graphflow.graph import Graph
 from graphflow.messages import FilePart, ImagePart, Message, TextPart, as_messages
 

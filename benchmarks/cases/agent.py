@@ -85,7 +85,7 @@ def made(place: Place) -> Measured:
         return Settings(model, [get_weather])
 
     ours, limit = per_unit(many(agent, AGENTS), many(settings, AGENTS), units=AGENTS)
-    first_run, _ = per_unit(many(used, AGENTS), many(settings, AGENTS), units=AGENTS)
+    [first_run] = per_unit(many(used, AGENTS), units=AGENTS)
     return {
         "made.us": Pair(ours.wall, limit.wall),
         "made.kib": Pair(kept_kib(agent), kept_kib(settings)),

@@ -77,9 +77,9 @@ def figures() -> tuple[Figure, ...]:
     ]
     return (
         *by_mark,
-        Figure("growth.wall", "last turn : turn 10", "×", at_most=1.2),
-        Figure("growth.cpu", "… processor time", "×", at_most=1.2),
-        Figure("bytes", "bytes stored : bytes of text", "×", at_most=2),
+        Figure("growth.wall", "last turn : turn 10", "ratio", at_most=1.2),
+        Figure("growth.cpu", "… processor time", "ratio", at_most=1.2),
+        Figure("bytes", "bytes stored : bytes of text", "ratio", at_most=2),
     )
 
 

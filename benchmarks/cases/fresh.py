@@ -11,7 +11,7 @@ from benchmarks.conversation import questions
 from benchmarks.figure import Case, Figure, Measured, Pair, Place
 from benchmarks.process import json_of
 from benchmarks.raw import Chat
-from benchmarks.shapes import COLD, MARKS, marks
+from benchmarks.shapes import COLD, FRESH, lengths
 
 WHOSE = ("graphflow", "raw")
 
@@ -46,11 +46,6 @@ def prepared(place: Place, whose: str, turns: int) -> Path:
     return file
 
 
-def lengths(quick: bool) -> list[int]:
-    """Turns of the sessions: few, and as many as a conversation is measured to."""
-    return [marks(quick)[0], marks(quick)[-1]]
-
-
 def first(place: Place) -> Measured:
     """Processes on short and long sessions take turns."""
     files = {(whose, turns): prepared(place, whose, turns) for turns in lengths(place.quick) for whose in WHOSE}
@@ -64,7 +59,7 @@ def first(place: Place) -> Measured:
         ours, limit = costs["graphflow", turns], costs["raw", turns]
         measured[f"wall.{turns}"] = Pair(ours.wall, limit.wall)
         measured[f"cpu.{turns}"] = Pair(ours.cpu, limit.cpu)
-    short, long = lengths(place.quick)
+    short, *_, long = lengths(place.quick)
     for clock in ("wall", "cpu"):
         grown = [getattr(costs[whose, long], clock) / getattr(costs[whose, short], clock) for whose in WHOSE]
         measured[f"growth.{clock}"] = Pair(*grown)
@@ -75,7 +70,7 @@ def figures() -> tuple[Figure, ...]:
     """Two for each length, and how they grow."""
     by_length = [
         figure
-        for turns in sorted({*lengths(False), *lengths(True)} & set(MARKS))
+        for turns in FRESH
         for figure in (
             Figure(f"wall.{turns}", f"first turn, session of {turns:,} turns", "ms"),
             Figure(f"cpu.{turns}", "… processor time", "ms"),
@@ -83,8 +78,8 @@ def figures() -> tuple[Figure, ...]:
     ]
     return (
         *by_length,
-        Figure("growth.wall", "longest session : 10 turns", "×", at_most=1.2),
-        Figure("growth.cpu", "… processor time", "×", at_most=1.2),
+        Figure("growth.wall", "longest session : 10 turns", "ratio", at_most=1.2),
+        Figure("growth.cpu", "… processor time", "ratio", at_most=1.2),
     )
 
 

@@ -12,10 +12,11 @@ A state schema is a TypedDict, a dataclass or a pydantic model. Each field is a 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import operator
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired, Required, get_args, get_origin
 
@@ -122,7 +123,8 @@ def _model_view(cls: type[Any], values: Values) -> Any:
 # --- from a class to channels ------------------------------------------------------------------------------------------
 
 
-def state_schema(cls: type[Any]) -> StateSchema:
+@functools.lru_cache(maxsize=256)
+def state_schema(cls: Hashable) -> StateSchema:
     """Read a state class. Raises GraphError for anything that is not a TypedDict, dataclass or pydantic model with fields."""
     if not isinstance(cls, type):
         raise GraphError(f"{cls!r} is not a state class: declare a TypedDict, a dataclass or a pydantic model")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ROW_WEIGHT: Final = 64
 """What reading one more row costs beside the bytes of its delta."""
-LIGHTEST_SNAPSHOT: Final = 2048
+LIGHTEST_SNAPSHOT: Final = 512
 """Chains of deltas lighter than this are not worth a snapshot, however small the state is."""
 
 Params = dict[str, Any]

@@ -10,6 +10,7 @@ import dataclasses
 import types
 import typing
 from collections import deque
+from decimal import Decimal
 from functools import lru_cache
 from math import copysign, isnan
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
@@ -133,7 +134,10 @@ def difference(a: Any, b: Any) -> list[Any] | None:
         return None if {(type(item), item) for item in a} == {(type(item), item) for item in b} else []
     if isinstance(a, float):
         return None if (a == b and copysign(1, a) == copysign(1, b)) or (isnan(a) and isnan(b)) else []
-    return None if a == b or (a != a and str(a) == str(b)) else []
+    if isinstance(a, Decimal):
+        # Also tells 1.0 from 1.00, and a signalling NaN must not be compared.
+        return None if str(a) == str(b) else []
+    return None if a == b else []
 
 
 def _first(pairs: list[tuple[Any, Any, Any]], descend: int = 0) -> list[Any] | None:

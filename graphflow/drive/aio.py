@@ -10,7 +10,7 @@ import functools
 import os
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
 from time import perf_counter
 from typing import Any
@@ -41,26 +41,35 @@ async def _drive(flow: Flow[T], world: World, usage: list[Any] | None = None) ->
         try:
             effect = step(outcome)
         except StopIteration as stop:
+            if world.stopping is not None:
+                raise world.stopping from None
             result: T = stop.value
             return result
+        if world.stopping is not None:
+            stopping = world.stopping
+            await _cancel(flow, world, stopping)
+            raise stopping
         try:
             outcome = await _HANDLERS[type(effect)](effect, world, usage)
             step = flow.send
         except Exception as error:
             outcome, step = error, flow.throw
         except BaseException as stop:
-            await _cancel(flow, world)
-            raise stop
+            await _cancel(flow, world, stop)
+            raise
 
 
-async def _cancel(flow: Flow[Any], world: World) -> None:
+async def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
     """Let a flow that is being stopped write its last commit."""
+    world.stopping = None
     try:
         effect = flow.throw(Cancelled())
         while True:
             effect = flow.send(await _HANDLERS[type(effect)](effect, world, None))
     except (StopIteration, Cancelled):
         return
+    except Exception as error:
+        stop.add_note(f"and the run could not be closed: {error}")
 
 
 async def execute(task: Task, world: World) -> Outcome:
@@ -126,17 +135,14 @@ async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
         return call()
     if type(effect) is not Commit:
         return await asyncio.wrap_future(in_thread(call, store=True))
-    return await _shielded(asyncio.wrap_future(in_thread(call, store=True)))
-
-
-async def _shielded(work: Awaitable[T]) -> T:
-    """A commit that has begun is finished before a cancellation is let through, so nobody is left in doubt about it."""
-    inner = asyncio.ensure_future(work)
+    # A commit that has begun is finished, and its outcome taken, before a cancellation is let through: nobody is left in doubt.
+    committing = asyncio.wrap_future(in_thread(call, store=True))
     try:
-        return await asyncio.shield(inner)
-    except asyncio.CancelledError:
-        await asyncio.wait([inner])
-        raise
+        return await asyncio.shield(committing)
+    except asyncio.CancelledError as stop:
+        await asyncio.wait([committing])
+        world.stopping = stop
+        return committing.result()
 
 
 async def _call(effect: Call, world: World, usage: Any) -> Any:

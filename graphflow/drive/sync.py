@@ -78,11 +78,11 @@ def _drive(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
         except Exception as error:
             outcome, step = error, flow.throw
         except BaseException as stop:
-            _cancel(flow, world)
-            raise stop
+            _cancel(flow, world, stop)
+            raise
 
 
-def _cancel(flow: Flow[Any], world: World) -> None:
+def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
     """Let a flow that is being stopped write its last commit."""
     try:
         effect = flow.throw(Cancelled())
@@ -90,6 +90,8 @@ def _cancel(flow: Flow[Any], world: World) -> None:
             effect = flow.send(_HANDLERS[type(effect)](effect, world, None))
     except (StopIteration, Cancelled):
         return
+    except Exception as error:
+        stop.add_note(f"and the run could not be closed: {error}")
 
 
 def execute(task: Task, world: World) -> Outcome:

@@ -25,6 +25,8 @@ class World:
         self.session_id = session_id
         self.run_id = ""
         self.tickets: list[Any] = []
+        self.stopping: BaseException | None = None
+        """Under asyncio: a cancellation that waits for the commit under way."""
         self.pressure: Callable[[], Awaitable[None]] | None = None
         """Under asyncio: waits until whoever reads the stream has caught up."""
 

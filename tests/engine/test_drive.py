@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 
 from graphflow import END, START, Context, Send, StateGraph, append, interrupt
-from graphflow.db import InMemoryDb
+from graphflow.db import InMemoryDb, SqliteDb
 
 
 class S(TypedDict):
@@ -226,6 +226,41 @@ def test_a_forked_child_works_with_threads_loops_and_databases_of_its_own(db):
         ok = graph.invoke({}, session_id="child")["path"] == ["async"] * 3
         os._exit(0 if ok else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+class Slow(SqliteDb):
+    """A SqliteDb whose commits take a while, and say when they begin."""
+
+    begun: threading.Event
+
+    def commit(self, effect: Any) -> None:
+        self.begun.set()
+        time.sleep(0.05)
+        super().commit(effect)
+
+
+def test_a_cancellation_during_a_commit_lets_it_finish_and_the_session_goes_on_from_it(tmp_path):
+    db = Slow(db_file=str(tmp_path / "s.db"))
+    db.begun = threading.Event()
+    graph = two_steps(db)
+
+    async def cancel_in_commit(which: int) -> None:
+        db.begun.clear()
+        task = asyncio.create_task(graph.ainvoke({}, session_id=f"s{which}"))
+        for _ in range(which):
+            while not db.begun.is_set():
+                await asyncio.sleep(0.001)
+            db.begun.clear()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    for which in (1, 2, 3):
+        asyncio.run(cancel_in_commit(which))
+        state = graph.get_state(f"s{which}")
+        assert (state.seq, state.status) == (which - 1, "completed" if which == 3 else "cancelled")
+        assert graph.resume(f"s{which}")["path"] == ["a", "b"]
+    db.close()
 
 
 def test_ctx_write_and_task_keys(way):

@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypedDict
 
 from graphflow import END, START, Agent, Context, Message, Send, StateGraph, add_messages, append, logged
 from graphflow.db import SqliteDb
-from graphflow.errors import SessionNotFound
+from graphflow.errors import LeaseLost, SessionNotFound
 from graphflow.messages import ToolCall
 from graphflow.models.base import Model, Reply, Request
 
@@ -140,11 +140,28 @@ def agent(db: Any, journal: Journal) -> None:
     journal("done")
 
 
+def rival(db: Any, journal: Journal) -> None:
+    """Say thirty things on a session that another process talks on too; what is not acknowledged is said to be refused."""
+    bot = Agent(EchoModel(journal), tools=[note_down], db=db, session_id=SESSION)
+    for turn in range(30):
+        question = f"{os.getpid()}-{turn}"
+        try:
+            journal("acknowledged", question, bot.run(question).content)
+        except LeaseLost:
+            journal("refused", question)
+    journal("done")
+
+
+def note_down(text: str) -> str:
+    """Note it."""
+    return f"noted {text}"
+
+
 if __name__ == "__main__":
     program, path, journal_path = sys.argv[1:4]
     if len(sys.argv) > 4:
         where, number = sys.argv[4].split(":")
         KillingDb.kill = (where, int(number))
     database = KillingDb(db_file=path)
-    {"chain": chain, "agent": agent}[program](database, Journal(journal_path))
+    {"chain": chain, "agent": agent, "rival": rival}[program](database, Journal(journal_path))
     database.close()
