@@ -98,6 +98,9 @@ class _Chat:
             self._answer(event.output)
         except EOFError:
             raise
+        except KeyboardInterrupt:
+            self.out.print("The run was stopped; chat in this session again to go on with it.")
+            raise
         except Exception as error:
             if not self.interactive:
                 raise error if is_expected(error) else Failure(in_one_line(error)) from error

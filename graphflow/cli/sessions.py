@@ -23,6 +23,7 @@ Owner = Annotated[str | None, typer.Option("--user", help="Only sessions of this
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]
 DEFAULT_DB = Path("graphflow.db")
 _SQLITE_HEADER = b"SQLite format 3\0"
+_CHUNK = 1 << 20
 
 
 class SortBy(StrEnum):
@@ -134,22 +135,41 @@ def delete(
 
 @contextmanager
 def existing_db(path: Path) -> Iterator[SqliteDb]:
-    """The database in a file that is one; looking for sessions never makes a file."""
-    if not path.exists():
-        raise Failure(f"there is no database {path}; name the file that holds the sessions with --db")
-    if not path.is_file():
-        raise Failure(f"{path} is not a file; name the SQLite file that holds the sessions with --db")
-    with path.open("rb") as file:
-        header = file.read(len(_SQLITE_HEADER))
-    if header != _SQLITE_HEADER:
-        raise Failure(
-            f"{path} is {'not a SQLite database' if header else 'empty'}; name the file that holds the sessions with --db"
-        )
+    """The database in a file that is one. Looking for sessions makes no file, and no tables in another program's database."""
+    if complaint := _complaint(path):
+        raise Failure(f"{complaint}; name the file that holds the sessions with --db")
     opened = SqliteDb(path)
     try:
         yield opened
     finally:
         opened.close()
+
+
+def _complaint(path: Path) -> str | None:
+    """Why there can be no sessions in the file."""
+    if not path.exists():
+        return f"there is no database {path}"
+    if not path.is_file():
+        return f"{path} is not a file"
+    with path.open("rb") as file:
+        header = file.read(len(_SQLITE_HEADER))
+    if header != _SQLITE_HEADER:
+        return f"{path} is {'not a SQLite database' if header else 'empty'}"
+    # New tables may still be in the write-ahead log. SQLite keeps their names as plain text, near the beginning.
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return None if any(_holds(file, b"gf_sessions") for file in files) else f"{path} is a database without sessions"
+
+
+def _holds(path: Path, text: bytes) -> bool:
+    if not path.exists():
+        return False
+    before = b""
+    with path.open("rb") as file:
+        while part := file.read(_CHUNK):
+            if text in before + part:
+                return True
+            before = part[-len(text) :]
+    return False
 
 
 def _found(db: SqliteDb, session_id: str, user_id: str | None, path: Path) -> Session:

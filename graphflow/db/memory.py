@@ -53,9 +53,15 @@ class InMemoryDb(SqlDb):
         self._connection, self._tx = connection, tx
         return tx
 
-    def _forget(self) -> None:
+    def _before_fork(self) -> None:
+        self._lock.acquire()
+
+    def _after_fork(self, in_child: bool) -> None:
         """A forked child goes on with its own copy of the memory."""
-        self._lock = threading.Lock()
+        if in_child:
+            self._lock = threading.Lock()
+        else:
+            self._lock.release()
 
     def close(self) -> None:
         """Drop everything."""

@@ -61,8 +61,12 @@ class SqlDb(ABC):
         """Do ``work`` in a transaction that is committed when it returns and rolled back when it raises."""
 
     @abstractmethod
-    def _forget(self) -> None:
-        """Drop connections and locks without touching them: they are the parent process's."""
+    def _before_fork(self) -> None:
+        """Get to a point where this process can be copied, and stay there."""
+
+    @abstractmethod
+    def _after_fork(self, in_child: bool) -> None:
+        """Go on after ``_before_fork``. In the child, locks and connections that are left are the parent's: drop them."""
 
     @abstractmethod
     def close(self) -> None:
@@ -258,8 +262,10 @@ def _listing(
 ) -> sessions.Listing:
     if user_id is not None:
         check_id(user_id, "user_id")
-    kind = None if session_type is None else SessionType(session_type).value
-    return sessions.Listing(kind, user_id, component_id, name)
+    kinds = [kind.value for kind in SessionType]
+    if session_type is not None and session_type not in kinds:
+        raise ValueError(f"session_type={session_type!r}: give a SessionType, one of {', '.join(kinds)}")
+    return sessions.Listing(None if session_type is None else str(session_type), user_id, component_id, name)
 
 
 _compiled: dict[str, Statements] = {}
@@ -274,13 +280,23 @@ def statements_for(dialect: str) -> Statements:
     return _compiled[dialect]
 
 
-def _after_fork() -> None:
-    for db in list(_databases):
-        db._stamp_lock = threading.Lock()
-        db._forget()
+def _before_fork() -> None:
+    for db in sorted(_databases, key=id):
+        db._before_fork()
+
+
+def _after_fork(in_child: bool) -> None:
+    for db in sorted(_databases, key=id):
+        if in_child:
+            db._stamp_lock = threading.Lock()
+        db._after_fork(in_child)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=partial(_after_fork, in_child=False),
+        after_in_child=partial(_after_fork, in_child=True),
+    )
 
 system_clock = time.time

@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from graphflow.db import migrations
 from graphflow.db.sql import SqlDb, system_clock
@@ -18,8 +18,11 @@ from graphflow.errors import CorruptCheckpoint
 
 T = TypeVar("T")
 
+READERS_MAY_TAKE: Final = 5.0
+"""Seconds that a fork waits for reads in other threads."""
+
 _abandoned: list[Any] = []
-"""Connections of a parent process: closing them in the child could take the parent's locks away."""
+"""Connections of a parent process, if a read took longer: closing them in the child could take the parent's locks away."""
 
 
 class SqliteDb(SqlDb):
@@ -96,49 +99,61 @@ class SqliteDb(SqlDb):
         except sqlite3.OperationalError as error:
             error.add_note(f"while opening db_file={self.db_file!r}; its folder has to exist")
             raise
-        cursor = connection.cursor()
         self._open.all.append(connection)
-        cursor.execute(f"PRAGMA synchronous = {self.synchronous}")
-        return Transaction(cursor.execute, self._statements())
+        connection.execute(f"PRAGMA synchronous = {self.synchronous}")
+        return Transaction(connection.cursor().execute, self._statements())
 
     def _open_writer(self) -> Transaction:
         """The one connection that writes, to a database that has its tables. Called with the write lock held."""
-        tx = self._connect()
-        _patiently(lambda: tx.execute("PRAGMA journal_mode = WAL").fetchone(), self.busy_timeout)
-        tx.execute("BEGIN IMMEDIATE")
         try:
+            tx = self._connect()
+            _patiently(lambda: tx.execute("PRAGMA journal_mode = WAL").fetchone(), self.busy_timeout)
+            tx.execute("BEGIN IMMEDIATE")
             migrations.migrate(tx, self._stamp())
             tx.execute("COMMIT")
-        except BaseException:
-            _roll_back(tx.execute)
+        except BaseException as error:
+            self._open.close_all()
+            _translate(error)
             raise
         self._open.writer = tx
         return tx
 
     def _open_reader(self) -> Transaction:
-        if self._open.writer is None:
-            with self._open.write_lock:
-                if self._open.writer is None:
-                    self._open_writer()
-        return self._connect()
+        with self._open.write_lock:
+            if self._open.writer is None:
+                self._open_writer()
+            return self._connect()
 
     def _begin_anew(self) -> None:
         self._open = _Connections()
         self._at_exit = weakref.finalize(self, _Connections.close, self._open)
-
-    def _forget(self) -> None:
-        self._at_exit.detach()
-        _abandoned.append(self._open)
-        self._begin_anew()
 
     def close(self) -> None:
         """Close all connections, moving the write-ahead log into the file. Using the object again opens new ones."""
         self._at_exit()
         self._begin_anew()
 
+    def _before_fork(self) -> None:
+        """Close all connections. A child that has a copy of one believes that its process holds that one's locks on the file."""
+        opened = self._open
+        opened.write_lock.acquire()
+        deadline = time.monotonic() + READERS_MAY_TAKE
+        while len(opened.readers) + (opened.writer is not None) < len(opened.all) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        if len(opened.readers) + (opened.writer is not None) == len(opened.all):
+            opened.close_all()
+
+    def _after_fork(self, in_child: bool) -> None:
+        if not in_child:
+            self._open.write_lock.release()
+            return
+        self._at_exit.detach()
+        _abandoned.append(self._open)
+        self._begin_anew()
+
 
 class _Connections:
-    """The connections of one process."""
+    """The connections of one process: one that writes, and those that readers take from a list and put back."""
 
     def __init__(self) -> None:
         self.write_lock = threading.Lock()
@@ -148,10 +163,13 @@ class _Connections:
 
     def close(self) -> None:
         with self.write_lock:
-            self.writer = None
-            self.readers.clear()
-            while self.all:
-                self.all.pop().close()
+            self.close_all()
+
+    def close_all(self) -> None:
+        self.writer = None
+        self.readers.clear()
+        while self.all:
+            self.all.pop().close()
 
 
 def _roll_back(execute: Callable[..., Any]) -> None:

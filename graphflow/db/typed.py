@@ -134,8 +134,8 @@ def difference(a: Any, b: Any) -> list[Any] | None:
         return None if {(type(item), item) for item in a} == {(type(item), item) for item in b} else []
     if isinstance(a, float):
         return None if (a == b and copysign(1, a) == copysign(1, b)) or (isnan(a) and isnan(b)) else []
-    if isinstance(a, Decimal):
-        # Also tells 1.0 from 1.00, and a signalling NaN must not be compared.
+    if isinstance(a, Decimal | complex):
+        # Tells 1.0 from 1.00, NaN equals NaN, and a signalling NaN must not be compared at all.
         return None if str(a) == str(b) else []
     return None if a == b else []
 

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,7 @@ class Program:
         self.database = folder / "s.db"
         self.journal = folder / "journal"
 
-    def start(self, kill: str = "") -> subprocess.Popen[bytes]:
+    def start(self, kill: str = "", **environment: str) -> subprocess.Popen[bytes]:
         """Start the process; ``kill`` makes it kill itself."""
         command = [
             sys.executable,
@@ -42,12 +44,12 @@ class Program:
             str(self.journal),
             *([kill] if kill else []),
         ]
-        env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'nodes'}"}
+        env = {**os.environ, **environment, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'nodes'}"}
         return subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE)
 
-    def run(self, kill: str = "") -> int:
+    def run(self, kill: str = "", **environment: str) -> int:
         """Run it to its end; its return code."""
-        process = self.start(kill)
+        process = self.start(kill, **environment)
         _, errors = process.communicate(timeout=60)
         if process.returncode not in (0, -signal.SIGKILL):
             raise AssertionError(errors.decode())
@@ -112,36 +114,57 @@ def finished_steps(program: Program) -> set[str]:
     return done
 
 
+def at_every_commit(name: str, commits: int, folder: Path, check: Callable[[Program], Callable[[], None]]) -> int:
+    """Kill a program before and after each of its first ``commits`` commits, run it again, and check. How many were killed."""
+
+    def once(kill: str) -> bool:
+        place = folder / kill.replace(":", "-")
+        place.mkdir()
+        program = Program(name, place)
+        code = program.run(kill)
+        verify = check(program)
+        if code:
+            assert program.run() == 0
+        verify()
+        return code == -signal.SIGKILL
+
+    kills = [f"{where}:{number}" for number in range(1, commits + 1) for where in ("before", "after")]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return sum(pool.map(once, kills))
+
+
 def test_a_kill_at_every_commit_of_a_graph_ends_like_an_undisturbed_run(tmp_path):
-    number = 0
-    while True:
-        number += 1
-        killed = 0
-        for where in ("before", "after"):
-            folder = tmp_path / f"{where}{number}"
-            folder.mkdir()
-            program = Program("chain", folder)
-            code = program.run(f"{where}:{number}")
-            killed += code == -signal.SIGKILL
-            finished = finished_steps(program)
-            if code:
-                assert program.run() == 0
-            check_chain(program, finished)
-        if not killed:
-            break
-    assert number > 12, "there were fewer commits than supersteps"
+    def check(program: Program) -> Callable[[], None]:
+        finished = finished_steps(program)
+        return lambda: check_chain(program, finished)
+
+    assert at_every_commit("chain", 17, tmp_path, check) >= 26, "input, ten steps, a fan-out and the end are thirteen commits"
 
 
 def test_a_kill_at_every_commit_of_an_agent_loses_no_turn(tmp_path):
-    for number in range(1, 13):
-        for where in ("before", "after"):
-            folder = tmp_path / f"{where}{number}"
-            folder.mkdir()
-            program = Program("agent", folder)
-            assert program.run(f"{where}:{number}") == -signal.SIGKILL
-            stored = stored_questions(program)
-            assert program.run() == 0
-            check_agent(program, stored)
+    def check(program: Program) -> Callable[[], None]:
+        stored = stored_questions(program)
+        return lambda: check_agent(program, stored)
+
+    assert at_every_commit("agent", 10, tmp_path, check) == 20
+
+
+@pytest.mark.parametrize("finishing", [1, 7, 19])
+def test_of_twenty_parallel_nodes_the_finished_never_run_again(finishing, tmp_path):
+    program = Program("parallel", tmp_path)
+    process = program.start(FINISHING=str(finishing))
+    deadline = time.monotonic() + 60
+    while len(program.stored_results()) < finishing and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    finished = program.stored_results()
+    assert len(finished) == finishing, "what finished is stored while its siblings still run"
+    assert program.run(FINISHING="20") == 0
+    lines = program.lines()
+    assert lines[-1] == ["done", *map(str, range(20))]
+    times = Counter(line[1] for line in lines if line[0] == "run")
+    assert all(times[key] == 1 for key in finished) and len(times) == 20
 
 
 def stored_questions(program: Program) -> list[str]:

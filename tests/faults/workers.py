@@ -140,6 +140,32 @@ def agent(db: Any, journal: Journal) -> None:
     journal("done")
 
 
+def parallel(db: Any, journal: Journal) -> None:
+    """Twenty nodes at once, sync and async by turns, of which only the first ``FINISHING`` end in the first process."""
+    finishing = int(os.environ["FINISHING"])
+
+    def work(item: int, ctx: Context) -> dict[str, Any]:
+        journal("run", ctx.task_key, item)
+        if item >= finishing:
+            time.sleep(60)
+        return {"path": [str(item)]}
+
+    async def awork(item: int, ctx: Context) -> dict[str, Any]:
+        journal("run", ctx.task_key, item)
+        if item >= finishing:
+            await asyncio.sleep(60)
+        return {"path": [str(item)]}
+
+    builder = StateGraph(State).add_node("work", work).add_edge("work", END).add_node("awork", awork).add_edge("awork", END)
+    sends = [Send("awork" if item % 2 else "work", item) for item in range(20)]
+    graph = builder.add_conditional_edges(START, lambda s: sends, ["work", "awork"]).compile(db=db)
+    try:
+        result = graph.resume(SESSION)
+    except SessionNotFound:
+        result = graph.invoke({"total": 0}, session_id=SESSION)
+    journal("done", *result["path"])
+
+
 def rival(db: Any, journal: Journal) -> None:
     """Say thirty things on a session that another process talks on too; what is not acknowledged is said to be refused."""
     bot = Agent(EchoModel(journal), tools=[note_down], db=db, session_id=SESSION)
@@ -163,5 +189,5 @@ if __name__ == "__main__":
         where, number = sys.argv[4].split(":")
         KillingDb.kill = (where, int(number))
     database = KillingDb(db_file=path)
-    {"chain": chain, "agent": agent, "rival": rival}[program](database, Journal(journal_path))
+    {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival}[program](database, Journal(journal_path))
     database.close()
