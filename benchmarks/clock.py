@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,3 +49,18 @@ def per_unit(*works: Work, units: int, repeats: int = REPEATS) -> list[Cost]:
         for work, own in zip(works, costs, strict=True):
             own.append(cost(work))
     return [median(own).scaled(1e6 / units) for own in costs]
+
+
+def walls(names: Iterable[str], costs: Iterable[Cost]) -> dict[str, float]:
+    """The wall times, by name."""
+    return {name: spent.wall for name, spent in zip(names, costs, strict=True)}
+
+
+def many(work: Work, times: int) -> Work:
+    """The work so many times in a row."""
+
+    def repeated() -> None:
+        for _ in range(times):
+            work()
+
+    return repeated

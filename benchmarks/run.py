@@ -10,9 +10,10 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -57,20 +58,18 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     return told
 
 
-def peers_of(python: str | None) -> dict[str, list[str]]:
-    """The peers an interpreter has, with the parts each can be measured in."""
-    if not python:
-        return {}
-    found: dict[str, list[str]] = json_of(["-m", "benchmarks.peers"], python)
+def peers_of(python: str | None) -> dict[str, Any]:
+    """The peers an interpreter has: their versions, and the parts they can be measured in. Raises Failed."""
+    found: dict[str, Any] = json_of(["-m", "benchmarks.peers"], python) if python else {}
     return found
 
 
-def jobs(cases: Sequence[tuple[Case, Sequence[str]]], peers: dict[str, list[str]]) -> Iterator[Job]:
+def jobs(cases: Sequence[tuple[Case, Sequence[str]]], peers: Mapping[str, Any]) -> Iterator[Job]:
     """What a round consists of; a peer's part follows ours."""
     for case, parts in cases:
         for part in parts:
             yield Job(case.name, part)
-            yield from (Job(case.name, part, peer) for peer, able in peers.items() if f"{case.name}.{part}" in able)
+            yield from (Job(case.name, part, peer) for peer, has in peers.items() if f"{case.name}.{part}" in has["parts"])
 
 
 def measure(job: Job, folder: Path, quick: bool, results: Results, peers_python: str | None) -> None:
@@ -97,7 +96,7 @@ def main() -> int:
     except Failed as failed:
         progress.print(f"{PEERS}: {failed}", style="red", markup=False)
         return 1
-    results, failures = Results(tuple(peers)), 0
+    results, failures = Results({peer: has["version"] for peer, has in peers.items()}), 0
     with scratch(told.scratch) as folder, progress.status("") as status:
         for number in range(told.rounds):
             for job in jobs(told.cases, peers):

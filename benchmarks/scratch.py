@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -37,7 +36,10 @@ def filesystem(folder: Path) -> str | None:
 
 
 def stored_bytes(file: Path) -> int:
-    """The size of a SQLite database once its write-ahead log is folded in."""
+    """The size of a SQLite database once all of its write-ahead log is copied into it.
+
+    The log itself keeps its length: to write into one that has to grow costs more, and would make the next commits dear.
+    """
     with closing(sqlite3.connect(file, timeout=30)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    return sum(os.path.getsize(part) for part in (file, Path(f"{file}-wal")) if part.exists())
+        connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+    return file.stat().st_size

@@ -14,6 +14,9 @@ MARKS: Final = (10, 100, 1_000, 10_000)
 QUICK_MARKS: Final = MARKS[:-1]
 WINDOW: Final = 20
 """A mark's figure is the median of so many turns before it. The very first turn sets things up and never counts."""
+WARM_UP: Final = 400
+"""Turns of another conversation in the same file beforehand. Without them turn 10 would be dear because the process has just
+begun and the write-ahead log still grows, and no later turn could look as if it cost more."""
 TEXT: Final = 500
 """Characters of a message."""
 CONTEXT: Final = 6

@@ -47,7 +47,8 @@ class Row:
 class Results:
     """Everything measured so far, by case and figure."""
 
-    peers: Sequence[str] = ()
+    peers: Mapping[str, str] = field(default_factory=dict)
+    """Names and versions."""
     ours: dict[tuple[str, str], list[Pair]] = field(default_factory=lambda: defaultdict(list))
     theirs: dict[tuple[str, str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
 
@@ -80,11 +81,12 @@ def shown(number: float | None) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
-def machine() -> str:
-    """What the figures were measured on."""
+def versions(results: Results) -> str:
+    """What was measured, and on what."""
+    peers = "".join(f", {peer} {version}" for peer, version in results.peers.items())
     return (
         f"graphflow {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors{peers}"
     )
 
 
@@ -96,7 +98,7 @@ def goals(results: Results, cases: Sequence[Case]) -> str:
 
 def for_terminal(results: Results, cases: Sequence[Case]) -> Table:
     """The table in colours."""
-    table = Table(box=box.SIMPLE_HEAD, title=machine(), caption=goals(results, cases), title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=versions(results), caption=goals(results, cases), title_justify="left")
     for name in COLUMNS:
         table.add_column(name, justify="left" if name in ("figure", "unit", "goal") else "right", no_wrap=True)
     for peer in results.peers:
@@ -105,7 +107,9 @@ def for_terminal(results: Results, cases: Sequence[Case]) -> Table:
     for case in cases:
         table.add_row(Text(case.name, style="bold"))
         for row in results.rows(case):
-            table.add_row(*row.cells()[:-1 - len(row.peers)], Text(row.cells()[5], colours[row.met]), *row.cells()[6:])
+            cells: list[str | Text] = [*row.cells()]
+            cells[COLUMNS.index("goal")] = Text(str(cells[COLUMNS.index("goal")]), colours[row.met])
+            table.add_row(*cells)
         table.add_section()
     return table
 
@@ -114,7 +118,7 @@ def as_markdown(results: Results, cases: Sequence[Case], rounds: int) -> str:
     """The table as a page."""
     columns = [*COLUMNS, *results.peers]
     aligned = ["---" if name in ("figure", "unit", "goal") else "---:" for name in columns]
-    lines = [f"Medians of {rounds} rounds. {machine()}. {goals(results, cases)}."]
+    lines = [f"{versions(results)}. Rounds: {rounds}; figures are medians. {goals(results, cases)}."]
     for case in cases:
         lines += ["", f"## {case.name}", "", *(markdown_row(cells) for cells in (columns, aligned))]
         lines += [markdown_row(row.cells()) for row in results.rows(case)]

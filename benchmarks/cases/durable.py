@@ -6,12 +6,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases.machine import bump, loop_of
+from benchmarks.cases.machine import loop_of
 from benchmarks.clock import per_unit
 from benchmarks.figure import Case, Figure, Measured, Pair, Place
 from benchmarks.raw import Rows, checkpoint_bytes
 from benchmarks.scratch import stored_bytes
 from benchmarks.shapes import REPEATS, STEPS
+from benchmarks.work import bump
 from graphflow.db import InMemoryDb, SqliteDb
 
 

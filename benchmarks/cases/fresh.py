@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.cases.chat import Talk, raw_turn
+from benchmarks.cases.chat import Limit, Ours, write
 from benchmarks.clock import Cost, median
-from benchmarks.conversation import questions
 from benchmarks.figure import Case, Figure, Measured, Pair, Place
 from benchmarks.process import json_of
-from benchmarks.raw import Chat
 from benchmarks.shapes import COLD, FRESH, lengths
 
-WHOSE = ("graphflow", "raw")
-
-
-def talk(file: Path, turns: int) -> None:
-    """A session of so many turns, as an agent stores it."""
-    ours = Talk(file, turns)
-    for question in questions(turns):
-        ours.turn(question)
-    ours.close(turns)
-
-
-def chat(file: Path, turns: int) -> None:
-    """A session of so many turns in a table of messages."""
-    limit = Chat(file)
-    turn = raw_turn(limit, turns)
-    for question in questions(turns):
-        turn(question)
-    limit.close()
-
-
-WRITERS: dict[str, Callable[[Path, int], None]] = {"graphflow": talk, "raw": chat}
+TALKS: dict[str, type[Ours] | type[Limit]] = {"graphflow": Ours, "raw": Limit}
 
 
 def prepared(place: Place, whose: str, turns: int) -> Path:
@@ -41,14 +18,14 @@ def prepared(place: Place, whose: str, turns: int) -> Path:
     file = place.shared / f"fresh-{whose}-{turns}.db"
     if not file.exists():
         unfinished = place.folder / file.name
-        WRITERS[whose](unfinished, turns)
+        write(TALKS[whose], unfinished, turns)
         unfinished.rename(file)
     return file
 
 
 def first(place: Place) -> Measured:
     """Processes on short and long sessions take turns."""
-    files = {(whose, turns): prepared(place, whose, turns) for turns in lengths(place.quick) for whose in WHOSE}
+    files = {(whose, turns): prepared(place, whose, turns) for turns in lengths(place.quick) for whose in TALKS}
     spent: dict[tuple[str, int], list[Cost]] = {key: [] for key in files}
     for _ in range(COLD + 1):
         for (whose, turns), file in files.items():
@@ -61,7 +38,7 @@ def first(place: Place) -> Measured:
         measured[f"cpu.{turns}"] = Pair(ours.cpu, limit.cpu)
     short, *_, long = lengths(place.quick)
     for clock in ("wall", "cpu"):
-        grown = [getattr(costs[whose, long], clock) / getattr(costs[whose, short], clock) for whose in WHOSE]
+        grown = [getattr(costs[whose, long], clock) / getattr(costs[whose, short], clock) for whose in TALKS]
         measured[f"growth.{clock}"] = Pair(*grown)
     return measured
 

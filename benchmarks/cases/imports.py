@@ -50,7 +50,7 @@ CASE = Case(
     "imports",
     (
         Figure("library.ms", "import graphflow (limit: a bare interpreter)", "ms", at_most=20),
-        Figure("library.mib", "… memory", "MiB", times=1.2),
+        Figure("library.mib", "… memory", "MiB", times=1.5),
         Figure("agent.ms", "from graphflow import Agent (limit: import pydantic)", "ms", at_most=150),
         Figure("agent.mib", "… memory", "MiB", times=2),
         Figure("session.ms", "import and a first run stored on SQLite (limit: pydantic, sqlite3)", "ms", at_most=450),

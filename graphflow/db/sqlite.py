@@ -94,12 +94,15 @@ class SqliteDb(SqlDb):
     # --- connections ---------------------------------------------------------------------------------------------------------
 
     def _connect(self) -> Transaction:
-        try:
-            connection = sqlite3.connect(self._path, timeout=self.busy_timeout, isolation_level=None, check_same_thread=False)
-        except sqlite3.OperationalError as error:
-            error.add_note(f"while opening db_file={self.db_file!r}; its folder has to exist")
-            raise
-        self._open.all.append(connection)
+        with self._open.opening_lock:
+            try:
+                connection = sqlite3.connect(
+                    self._path, timeout=self.busy_timeout, isolation_level=None, check_same_thread=False
+                )
+            except sqlite3.OperationalError as error:
+                error.add_note(f"while opening db_file={self.db_file!r}; its folder has to exist")
+                raise
+            self._open.all.append(connection)
         connection.execute(f"PRAGMA synchronous = {self.synchronous}")
         return Transaction(connection.cursor().execute, self._statements())
 
@@ -119,10 +122,11 @@ class SqliteDb(SqlDb):
         return tx
 
     def _open_reader(self) -> Transaction:
-        with self._open.write_lock:
-            if self._open.writer is None:
-                self._open_writer()
-            return self._connect()
+        if self._open.writer is None:
+            with self._open.write_lock:
+                if self._open.writer is None:
+                    self._open_writer()
+        return self._connect()
 
     def _begin_anew(self) -> None:
         self._open = _Connections()
@@ -134,9 +138,10 @@ class SqliteDb(SqlDb):
         self._begin_anew()
 
     def _before_fork(self) -> None:
-        """Close all connections. A child that has a copy of one believes that its process holds that one's locks on the file."""
+        """Close all connections: a child that has a copy of one believes that it holds that one's locks on the file."""
         opened = self._open
         opened.write_lock.acquire()
+        opened.opening_lock.acquire()
         deadline = time.monotonic() + READERS_MAY_TAKE
         while len(opened.readers) + (opened.writer is not None) < len(opened.all) and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -145,6 +150,7 @@ class SqliteDb(SqlDb):
 
     def _after_fork(self, in_child: bool) -> None:
         if not in_child:
+            self._open.opening_lock.release()
             self._open.write_lock.release()
             return
         self._at_exit.detach()
@@ -157,6 +163,7 @@ class _Connections:
 
     def __init__(self) -> None:
         self.write_lock = threading.Lock()
+        self.opening_lock = threading.Lock()
         self.writer: Transaction | None = None
         self.readers: list[Transaction] = []
         self.all: list[sqlite3.Connection] = []

@@ -160,6 +160,26 @@ def test_a_file_that_is_no_database_is_left_alone(content: bytes, complaint: str
     assert file.read_bytes() == content and list(tmp_path.iterdir()) == [file]
 
 
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "other.db"
+    connection = sqlite3.connect(file)
+    connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    connection.commit()
+    connection.close()
+    content = file.read_bytes()
+    code, _, err = invoke("list", "--db", str(file))
+    assert code == 1 and "is a database without sessions" in err and err.count("\n") == 1
+    assert file.read_bytes() == content and list(tmp_path.iterdir()) == [file]
+
+
+def test_sessions_that_are_only_in_the_write_ahead_log_are_found(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "live.db")
+    Agent("offline", db=db).run("Hello", session_id="live")
+    assert b"gf_sessions" not in (tmp_path / "live.db").read_bytes()
+    assert listed("--db", str(tmp_path / "live.db")) == ["live"]
+    db.close()
+
+
 def test_a_folder_is_no_database(tmp_path: Path) -> None:
     code, _, err = invoke("list", "--db", str(tmp_path))
     assert code == 1 and "is not a file" in err

@@ -1,0 +1,48 @@
+"""The work that is done in all libraries alike: next to nothing, so that what is measured is everything around it."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+QUESTION, ANSWER = "Weather?", "It is sunny."
+
+
+class Count(TypedDict):
+    """The state of loops and chains."""
+
+    count: int
+
+
+def bump(state: Any) -> dict[str, int]:
+    """A step."""
+    return {"count": state["count"] + 1}
+
+
+async def abump(state: Any) -> dict[str, int]:
+    """A step, for asyncio."""
+    return {"count": state["count"] + 1}
+
+
+def branch(item: Any) -> dict[str, list[int]]:
+    """A branch of a fan-out."""
+    return {"results": [item["value"] + 1]}
+
+
+async def abranch(item: Any) -> dict[str, list[int]]:
+    """A branch, for asyncio."""
+    return {"results": [item["value"] + 1]}
+
+
+def start(state: Any) -> dict[str, Any]:
+    """Where a fan-out begins."""
+    return {}
+
+
+def join(state: Any) -> dict[str, int]:
+    """Where its branches meet."""
+    return {"total": len(state["results"])}
+
+
+def get_weather(city: str) -> str:
+    """Use this to get weather information."""
+    return f"It is sunny in {city}"

@@ -1,0 +1,176 @@
+"""Damage is noticed when it is read, and check() finds all of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphflow.core.control import Interrupt
+from graphflow.core.effects import Load, LoadMany, ReadHistory, TaskRow
+from graphflow.db import SqliteDb
+from graphflow.errors import CorruptCheckpoint
+from graphflow.messages import ImagePart, Message
+
+from .conftest import CHAT, Writer
+
+
+@pytest.fixture
+def session(sqlite_db: SqliteDb) -> Writer:
+    """A session with rows in every table that has a body."""
+    made = Writer(sqlite_db)
+    made.turn("r0", "earlier", "yes")
+    made.begin("r1", {"count": {"set": 1}, "notes": {"append": ["x"]}}, [Message("user", [ImagePart(data=b"png" * 9)])])
+    for n in range(60):
+        made.step({"notes": {"append": [f"note {n}"]}})
+    made.keep(
+        TaskRow("t", "node", "step", {"a": 1}, name="fetch"),
+        TaskRow("t", "node", "interrupt", Interrupt("i", "sure?", "node")),
+    )
+    made.begin("r2", messages=[Message("user", "more")])
+    made.end(status="error", error="boom", metrics={"tokens": 3})
+    made.keep(TaskRow("t", "node", "step", {"a": 1}, name="fetch"), origin=made.head)
+    return made
+
+
+def read_all(db: SqliteDb) -> None:
+    db.load(Load("s1", None, CHAT, with_log=True))
+    db.load_many(LoadMany("s1", None, CHAT))
+    db.read_history(ReadHistory("s1", before=10**9))
+    assert all(run.number for run in db.get_runs("s1"))
+
+
+BODIES = [
+    ("gf_checkpoints", "delta"),
+    ("gf_checkpoints", "snapshot"),
+    ("gf_checkpoints", "frontier"),
+    ("gf_checkpoints", "sha256"),
+    ("gf_messages", "body"),
+    ("gf_messages", "sha256"),
+    ("gf_tasks", "value"),
+    ("gf_media", "data"),
+    ("gf_runs", "error"),
+    ("gf_runs", "metrics"),
+]
+
+
+@pytest.mark.parametrize(("table", "column"), BODIES, ids=lambda name: name)
+def test_a_flipped_byte_is_noticed(session: Writer, table: str, column: str) -> None:
+    db = session.db
+    assert db.check().ok
+    read_all(db)
+    keys = {"gf_tasks": "task_id, kind", "gf_media": "sha256"}.get(table, "rowid")
+    where = f"WHERE {column} IS NOT NULL AND length({column}) > 2"
+    order = "ORDER BY origin DESC" if table == "gf_tasks" else f"ORDER BY {keys} DESC"
+    found = db._read(lambda tx: tx.all(f"SELECT CAST({column} AS BLOB), {keys} FROM {table} {where} {order} LIMIT 1", {}))
+    value, *key = found[0]
+    dice = random.Random(f"{table}{column}")
+    for _ in range(12):
+        flipped = bytearray(value)
+        flipped[dice.randrange(len(flipped))] ^= 1 << dice.randrange(8)
+        put(db, table, column, bytes(flipped), keys, key)
+        problem = db.check().problems[0]
+        assert "checksum" in problem or "read" in problem or "match" in problem
+        with pytest.raises(CorruptCheckpoint):
+            read_all(db)
+    put(db, table, column, value, keys, key)
+    assert db.check().ok
+
+
+def put(db: SqliteDb, table: str, column: str, value: bytes, keys: str, key: list[Any]) -> None:
+    stored = "TEXT" if column not in ("sha256", "data") else "BLOB"
+    where = " AND ".join(f"{name} = ?" for name in keys.split(", "))
+    db._write(lambda tx: tx.execute(f"UPDATE {table} SET {column} = CAST(? AS {stored}) WHERE {where}", (value, *key)))
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("DELETE FROM gf_checkpoints WHERE seq = 40", "checkpoint 40 of session 's1' is missing"),
+        ("DELETE FROM gf_checkpoints WHERE seq = (SELECT max(seq) FROM gf_checkpoints)", "head"),
+        ("DELETE FROM gf_messages WHERE seq = 2", "message 2 of session 's1' is missing"),
+        ("UPDATE gf_checkpoints SET log_head = log_head + 1 WHERE seq = 30", "checkpoint 30"),
+        ("UPDATE gf_checkpoints SET base = base + 1 WHERE seq = 30", "checkpoint 30"),
+        ("UPDATE gf_messages SET role = 'system' WHERE seq = 1", "message 1"),
+        ("DELETE FROM gf_media", "contents"),
+    ],
+)
+def test_missing_and_changed_rows_are_noticed(session: Writer, statement: str, problem: str) -> None:
+    session.db._write(lambda tx: tx.execute(statement))
+    with pytest.raises(CorruptCheckpoint, match=problem):
+        read_all(session.db)
+    if "gf_media" not in statement:
+        report = session.db.check()
+        assert any(problem in found for found in report.problems), report
+
+
+def test_rows_moved_to_another_session_are_noticed(session: Writer) -> None:
+    Writer(session.db, "s2").turn("other")
+    session.db._write(lambda tx: tx.execute("DELETE FROM gf_messages WHERE session = 2 AND seq = 1"))
+    session.db._write(lambda tx: tx.execute("UPDATE gf_messages SET session = 2 WHERE session = 1 AND seq = 1"))
+    with pytest.raises(CorruptCheckpoint, match="message 1 of session 's2'"):
+        session.db.get_messages("s2")
+
+
+def test_the_other_sessions_of_a_damaged_database_are_still_checked(session: Writer) -> None:
+    Writer(session.db, "s2").turn("other")
+    session.db._write(lambda tx: tx.execute("UPDATE gf_messages SET body = CAST(x'22ff22' AS TEXT) WHERE session = 1"))
+    session.db._write(lambda tx: tx.execute("UPDATE gf_messages SET body = '\"x\"' WHERE session = 2 AND seq = 1"))
+    report = session.db.check()
+    assert any("session 's1' cannot be read" in problem for problem in report.problems)
+    assert any("message 1 of session 's2' does not match" in problem for problem in report.problems)
+
+
+def test_rows_of_no_session_are_found(session: Writer) -> None:
+    session.db._write(lambda tx: tx.execute("DELETE FROM gf_sessions"))
+    assert any("gf_messages belong to no session" in problem for problem in session.db.check().problems)
+
+
+def test_a_file_that_is_no_database_is_an_error_that_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+    path.write_bytes(b"this is not a database, but long enough to be read as one" * 100)
+    with pytest.raises(CorruptCheckpoint, match="not a database"):
+        SqliteDb(path).get_sessions()
+
+
+def test_a_sound_database_is_reported_as_sound(session: Writer) -> None:
+    report = session.db.check()
+    assert report.ok and report.problems == ()
+    assert report.checked > 70
+
+
+def test_every_flipped_bit_in_the_file_is_noticed_or_harmless(tmp_path: Path, session: Writer) -> None:
+    """Random single bits of the file: what is read is what was stored, or an error."""
+    db = session.db
+    expected = contents(db)
+    db.close()
+    original = Path(db.db_file).read_bytes()
+    dice = random.Random(7)
+    wrong = 0
+    for n in range(60):
+        flipped = bytearray(original)
+        flipped[dice.randrange(4096, len(flipped))] ^= 1 << dice.randrange(8)
+        path = tmp_path / f"flipped-{n}.db"
+        path.write_bytes(flipped)
+        damaged = SqliteDb(path)
+        wrong += found_wrong(lambda damaged=damaged: contents(damaged), expected)
+        damaged.close()
+        path.unlink()
+    assert wrong == 0
+
+
+def contents(db: SqliteDb) -> Any:
+    stored = db.load(Load("s1", None, CHAT, with_log=True))
+    assert stored is not None
+    history = db.read_history(ReadHistory("s1", before=10**9))
+    return stored.values, stored.frontier, stored.log_head, stored.tasks, history
+
+
+def found_wrong(read: Callable[[], Any], expected: Any) -> bool:
+    try:
+        return bool(read() != expected)
+    except Exception:
+        return False

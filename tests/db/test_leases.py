@@ -1,0 +1,80 @@
+"""Within a process, the runs of one session take turns: first come, first served."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from graphflow.db.leases import SessionQueue, session_queue
+
+
+def test_the_first_goes_on_at_once_and_the_others_in_the_order_they_came() -> None:
+    queue = SessionQueue()
+    first, second, third = (queue.join("db", "s1") for _ in range(3))
+    assert [ticket.future.done() for ticket in (first, second, third)] == [True, False, False]
+    queue.leave(first)
+    assert [ticket.future.done() for ticket in (second, third)] == [True, False]
+    queue.leave(second)
+    assert third.future.done()
+
+
+def test_other_sessions_and_other_databases_do_not_wait() -> None:
+    queue = SessionQueue()
+    assert queue.join("db", "s1").future.done()
+    assert queue.join("db", "s2").future.done()
+    assert queue.join("other", "s1").future.done()
+
+
+def test_whoever_gives_up_waiting_is_passed_over() -> None:
+    queue = SessionQueue()
+    first, second, third = (queue.join("db", "s1") for _ in range(3))
+    queue.leave(second)
+    queue.leave(first)
+    assert third.future.done() and not second.future.done()
+
+
+def test_leaving_twice_does_no_harm() -> None:
+    queue = SessionQueue()
+    first, second, third = (queue.join("db", "s1") for _ in range(3))
+    queue.leave(first)
+    queue.leave(first)
+    assert second.future.done() and not third.future.done()
+
+
+def test_nothing_is_kept_of_a_line_that_is_empty() -> None:
+    queue = SessionQueue()
+    for n in range(100):
+        queue.leave(queue.join("db", f"s{n}"))
+    assert queue._lines == {}
+
+
+def test_threads_have_the_session_one_at_a_time() -> None:
+    queue = SessionQueue()
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work() -> None:
+        for _ in range(50):
+            ticket = queue.join("db", "s1")
+            ticket.future.result(30)
+            inside.append(1)
+            most.append(len(inside))
+            inside.pop()
+            queue.leave(ticket)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 400 and queue._lines == {}
+
+
+def test_a_forked_child_begins_with_no_lines() -> None:
+    ticket = session_queue().join("fork-test", "s1")
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if session_queue().join("fork-test", "s1").future.done() else 1)
+    _, status = os.waitpid(child, 0)
+    session_queue().leave(ticket)
+    assert os.waitstatus_to_exitcode(status) == 0

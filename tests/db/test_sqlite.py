@@ -1,0 +1,203 @@
+"""What only a file can show: processes, forks, size, laziness."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphflow.db import SqliteDb, migrations
+from graphflow.errors import SchemaTooNew
+from graphflow.messages import Message
+
+from .conftest import Writer
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def python(code: str, *args: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-W", "error", "-c", code, *map(str, args)]
+    return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def output(process: subprocess.Popen[str]) -> str:
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, text
+    return text.strip()
+
+
+def test_constructing_touches_nothing_and_imports_no_sqlalchemy(tmp_path: Path) -> None:
+    code = """
+import sys
+from graphflow.db import SqliteDb
+db = SqliteDb(sys.argv[1])
+print("sqlalchemy" in sys.modules)
+"""
+    assert output(python(code, tmp_path / "new.db")) == "False"
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_importing_the_package_loads_no_database(tmp_path: Path) -> None:
+    code = "import sys, graphflow.db; print([m for m in ('sqlite3', 'sqlalchemy', 'graphflow.db.sql') if m in sys.modules])"
+    assert output(python(code)) == "[]"
+
+
+def test_eight_processes_make_the_tables_at_once(tmp_path: Path) -> None:
+    code = """
+import sys
+from graphflow.db import SqliteDb
+print("ready", flush=True)
+sys.stdin.readline()
+db = SqliteDb(sys.argv[1])
+assert db.get_sessions() == []
+assert db.check().ok
+"""
+    command = [sys.executable, "-W", "error", "-c", code, str(tmp_path / "new.db")]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    started = [subprocess.Popen(command, cwd=REPOSITORY, **pipes) for _ in range(8)]
+    for process in started:
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in started:
+        text, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, text
+    rows = sqlite3.connect(tmp_path / "new.db")
+    assert rows.execute("SELECT version FROM gf_schema").fetchall() == [(migrations.VERSION,)]
+    rows.close()
+
+
+def test_a_schema_newer_than_the_library_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    db = SqliteDb(path)
+    Writer(db).turn("r1")
+    db.close()
+    connection = sqlite3.connect(path)
+    connection.execute("INSERT INTO gf_schema VALUES (99, 0)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(SchemaTooNew, match="schema version 99"):
+        SqliteDb(path).get_sessions()
+    with pytest.raises(SchemaTooNew):
+        Writer(SqliteDb(path)).begin("r2")
+
+
+def test_a_migration_is_applied_once(sqlite_db: SqliteDb, monkeypatch: pytest.MonkeyPatch) -> None:
+    Writer(sqlite_db).turn("r1")
+    sqlite_db.close()
+    applied: list[int] = []
+    monkeypatch.setitem(migrations.MIGRATIONS, 2, lambda tx: applied.append(2))
+    monkeypatch.setattr(migrations, "VERSION", 2)
+    for _ in range(2):
+        assert len(sqlite_db.get_messages("s1")) == 2
+        sqlite_db.close()
+    assert applied == [2]
+
+
+def test_a_plain_chat_turn_takes_less_than_1800_bytes(sqlite_db: SqliteDb) -> None:
+    session = Writer(sqlite_db, "user_123_session", user_id="mark@example.com")
+    sizes = {}
+    for n in range(401):
+        session.begin(f"{n:016}", messages=[Message("user", "x" * 500)])
+        session.end(
+            {"count": {"set": n}},
+            [Message("assistant", "y" * 500)],
+            metrics={"seconds": 0.012345, "nodes": {"model": 0.012345}},
+        )
+        if n in (0, 400):
+            sqlite_db.close()
+            sizes[n] = os.path.getsize(sqlite_db.db_file)
+    assert (sizes[400] - sizes[0]) / 400 < 1800
+
+
+def test_a_forked_child_uses_connections_of_its_own(sqlite_db: SqliteDb) -> None:
+    session = Writer(sqlite_db)
+    session.begin("r1", {"notes": {"append": ["parent"]}})
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=session.step, args=({"notes": {"append": ["child"]}},))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    session.head += 1
+    session.values["notes"] = ["parent", "child"]
+    session.step({"notes": {"append": ["parent again"]}})
+    assert session.load().values["notes"] == ["parent", "child", "parent again"]
+    assert sqlite_db.check().ok
+
+
+def test_a_fork_while_another_thread_writes_leaves_the_child_able_to_write(sqlite_db: SqliteDb) -> None:
+    Writer(sqlite_db, "other").begin("r0")
+    stop = threading.Event()
+    busy = Writer(sqlite_db, "busy")
+    busy.begin("r1")
+
+    def work() -> None:
+        while not stop.is_set():
+            busy.step({"count": {"set": busy.head}})
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=Writer(sqlite_db, f"child-{n}").turn, args=(f"run-{n}",)) for n in range(4)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+    stop.set()
+    thread.join()
+    assert [child.exitcode for child in children] == [0] * 4
+    assert sqlite_db.count_sessions() == 6
+
+
+def test_a_reader_does_not_wait_for_a_writer(sqlite_db: SqliteDb) -> None:
+    Writer(sqlite_db).turn("r1")
+    seen = sqlite_db._write(lambda tx: len(sqlite_db.get_messages("s1")))
+    assert seen == 2
+
+
+def test_two_objects_on_one_file_are_the_same_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
+    names = ["real.db", tmp_path / "real.db", "./real.db", "link.db"]
+    assert len({SqliteDb(name).identity for name in names}) == 1
+    assert SqliteDb("other.db").identity != SqliteDb("real.db").identity
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"db_file": ":memory:"}, "InMemoryDb"),
+        ({"db_file": ""}, "InMemoryDb"),
+        ({"synchronous": "off"}, "synchronous='off'"),
+        ({"lease_ttl": 0}, "lease_ttl=0"),
+        ({"busy_timeout": -1}, "busy_timeout=-1"),
+    ],
+)
+def test_bad_options_are_errors(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SqliteDb(**options)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        SqliteDb(tmp_path / "no" / "such.db").get_sessions()
+    assert "its folder has to exist" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(("synchronous", "number"), [("full", 2), ("normal", 1)])
+def test_every_connection_has_the_chosen_durability(tmp_path: Path, synchronous: Any, number: int) -> None:
+    db = SqliteDb(tmp_path / "x.db", synchronous=synchronous)
+    Writer(db).turn("r1")
+    db.get_sessions()
+    for connection in db._open.all:
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == number
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    db.close()
