@@ -82,7 +82,9 @@ class StateGraph:
         sources = tuple(dict.fromkeys(source))
         if len(sources) < 2:
             return self.add_edge(sources[0], target) if sources else self._empty_join(target)
-        self._joins.append(Join(sources, target))
+        join = Join(sources, target)
+        if join.key not in {known.key for known in self._joins}:
+            self._joins.append(join)
         return self
 
     def _empty_join(self, target: str) -> StateGraph:

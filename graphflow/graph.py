@@ -262,9 +262,7 @@ class Graph:
 
     def world(self, call: CallOptions) -> World:
         """The surroundings of one run."""
-        world = World(self.db, self.on_event, call.session_id)
-        world.run_id = call.run_id or ""
-        return world
+        return World(self.db, self.on_event, call)
 
     def finishing(self, flow: Flow[Ended], call: CallOptions, output: Callable[[Ended], Any] | None = None) -> Flow[Any]:
         """The flow with its result made presentable and told to the listeners as the last event."""

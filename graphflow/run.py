@@ -108,7 +108,8 @@ class Runner:
 
         ``stream=True`` returns an iterator of Events instead; the texts of its token events are the content, and the last event
         carries the RunOutput as ``output``. ``session_id``: of the call, else of the object, else a new one (in the RunOutput).
-        ``session_state``: keys for this session, over the stored ones. Failures raise; with a ``db`` the run is then stored
+        ``session_state``: keys for this session, over the stored ones.
+        ``num_history_runs=None`` asks for the history of all runs. Failures raise; with a ``db`` the run is then stored
         with status ``error``, the input is not lost, and ``resume`` goes on.
         """
         prepared = self._prepare(input, arguments, stream)
@@ -216,6 +217,8 @@ class Runner:
         if arguments.get("session_state"):
             call.given = {"session_state": dict(arguments["session_state"])}
         call.options = {name: arguments[name] for name in _NODE_OPTIONS if arguments.get(name) is not None}
+        if "num_history_runs" in arguments:
+            call.options["num_history_runs"] = arguments["num_history_runs"]
         return call
 
     def _output(self, ended: Ended, call: CallOptions) -> RunOutput:
@@ -269,7 +272,7 @@ class Runner:
 
 
 _GRAPH_OPTIONS = ("context", "recursion_limit", "on_unfinished")
-_NODE_OPTIONS = ("add_history_to_context", "num_history_runs", "output_schema")
+_NODE_OPTIONS = ("add_history_to_context", "output_schema")
 
 
 def _printing() -> Any:

@@ -222,7 +222,10 @@ class Machine:
             data = {"task_id": outcome.task.id, "update": update, "seconds": outcome.seconds}
             yield Emit("node_completed", outcome.task.node.name, data)
         ledger = self.ledger
-        yield Emit("checkpoint", "", {"seq": ledger.head, "values": self.schema.view(ledger.values), "next": ledger.upcoming()})
+        view = self.schema.view(ledger.values)
+        yield Emit(
+            "checkpoint", "", {"seq": ledger.head, "values": view, "next": ledger.upcoming(), "stored": not ledger.rides}
+        )
 
     def _measure(self, outcomes: list[Outcome]) -> None:
         metrics = self.metrics

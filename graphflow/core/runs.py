@@ -215,6 +215,7 @@ def resume(plan: Plan, call: CallOptions, answer: Any = MISSING, answers: Mappin
         stored = yield from existing(plan, session_id, call.user_id, with_log=True)
         assert stored.run is not None
         rows = _answer_rows(stored, answer, answers)
+        call.run_id = stored.run.run_id
         machine = _machine(plan, call, stored.run.run_id)
         ledger = machine.ledger
         ledger.adopt(stored, rows)

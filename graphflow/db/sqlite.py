@@ -102,8 +102,12 @@ class SqliteDb(SqlDb):
             except sqlite3.OperationalError as error:
                 error.add_note(f"while opening db_file={self.db_file!r}; its folder has to exist")
                 raise
+            try:
+                connection.execute(f"PRAGMA synchronous = {self.synchronous}")
+            except sqlite3.Error:
+                connection.close()
+                raise
             self._open.all.append(connection)
-        connection.execute(f"PRAGMA synchronous = {self.synchronous}")
         return Transaction(connection.cursor().execute, self._statements())
 
     def _open_writer(self) -> Transaction:

@@ -189,7 +189,6 @@ async def _acquire(effect: Acquire, world: World, usage: Any) -> None:
     assert world.store is not None
     ticket = session_queue().join(world.store.identity, effect.session_id)
     world.tickets.append(ticket)
-    world.session_id = effect.session_id
     if ticket.future.done():
         return
     try:

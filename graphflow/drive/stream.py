@@ -13,7 +13,8 @@ class Event:
 
     ``type`` says what (run_started, node_started, node_completed, token, tool_started, tool_completed, tool_failed, custom,
     checkpoint, interrupted, run_completed, run_failed, run_cancelled, …), ``node`` and ``ns`` where. An event's own fields are
-    attributes too: ``event.text`` of a token, ``event.update`` of a completed node, ``event.output`` of the last event.
+    attributes too: ``event.text`` of a token, ``event.update`` of a completed node, ``event.output`` of the last event. A
+    ``checkpoint`` tells the state after a superstep; ``stored`` is False while it waits for the next commit.
     """
 
     __slots__ = ("data", "node", "ns", "run_id", "session_id", "type")
@@ -34,6 +35,10 @@ class Event:
     def __repr__(self) -> str:
         own = "".join(f", {key}={value!r}" for key, value in self.data.items())
         return f"Event({self.type!r}, node={self.node!r}{own})"
+
+
+SKIP = object()
+"""What a view gives for an event it has no part for."""
 
 
 def _values(event: Event) -> Any:
@@ -57,13 +62,17 @@ def _itself(event: Event) -> Any:
     return event
 
 
+def _checkpoints(event: Event) -> Any:
+    return event if event.data["stored"] else SKIP
+
+
 _VIEWS: dict[str, tuple[frozenset[str] | None, Callable[[Event], Any]]] = {
     "values": (frozenset({"run_started", "checkpoint"}), _values),
     "updates": (frozenset({"node_completed"}), _updates),
     "messages": (frozenset({"token", "message"}), _messages),
     "custom": (frozenset({"custom"}), _custom),
     "tasks": (frozenset({"node_started", "node_completed"}), _itself),
-    "checkpoints": (frozenset({"checkpoint"}), _itself),
+    "checkpoints": (frozenset({"checkpoint"}), _checkpoints),
     "events": (None, _itself),
 }
 
@@ -81,7 +90,9 @@ def view(modes: str | Sequence[str]) -> Callable[[Event], list[Any]]:
         for name in names:
             types, make = _VIEWS[name]
             if types is None or event.type in types:
-                found.append((name, make(event)) if several else make(event))
+                part = make(event)
+                if part is not SKIP:
+                    found.append((name, part) if several else part)
         return found
 
     return parts

@@ -181,7 +181,6 @@ def _acquire(effect: Acquire, world: World, usage: Any) -> None:
     assert world.store is not None
     ticket = session_queue().join(world.store.identity, effect.session_id)
     world.tickets.append(ticket)
-    world.session_id = effect.session_id
     try:
         ticket.future.result(world.store.busy_timeout)
     except TimeoutError:
@@ -394,11 +393,9 @@ def stream(flow: Flow[Any], world: World, parts: Callable[[Event], list[Any]], l
     thread.start()
     try:
         yield from channel.read()
-    except GeneratorExit:
+    finally:
         channel.abandon()
         thread.join()
-        raise
-    thread.join()
     done.result()
 
 

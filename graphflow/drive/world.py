@@ -9,6 +9,7 @@ from typing import Any
 
 from graphflow.core.control import Context, Suspended
 from graphflow.core.effects import Outcome, Task
+from graphflow.core.runs import CallOptions
 from graphflow.db.base import Store
 from graphflow.drive.stream import Event
 from graphflow.errors import SessionBusy
@@ -19,11 +20,10 @@ Emitter = Callable[[Event], None]
 class World:
     """The surroundings of one driven flow: its store, its listeners and the turns it holds."""
 
-    def __init__(self, store: Store | None = None, emitter: Emitter | None = None, session_id: str | None = None) -> None:
+    def __init__(self, store: Store | None = None, emitter: Emitter | None = None, call: CallOptions | None = None) -> None:
         self.store = store
         self.emitter = emitter
-        self.session_id = session_id
-        self.run_id = ""
+        self.call = call or CallOptions()
         self.tickets: list[Any] = []
         self.stopping: BaseException | None = None
         """Under asyncio: a cancellation that waits for the commit under way."""
@@ -33,7 +33,7 @@ class World:
     def emit(self, type: str, node: str, data: Mapping[str, Any], ns: str = "") -> None:
         """Hand an event to the listeners, if there are any."""
         if self.emitter is not None:
-            self.emitter(Event(type, node, ns, self.run_id, self.session_id, data))
+            self.emitter(Event(type, node, ns, self.call.run_id or "", self.call.session_id, data))
 
     def context(self, task: Task) -> Context:
         """The Context of a task, kept with it because changes made through it are part of its update."""

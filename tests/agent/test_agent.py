@@ -49,13 +49,15 @@ def test_a_conversation_goes_on_in_another_process(way, tmp_path):
 
 
 def test_history_is_that_of_the_last_runs(way, db):
-    model = ScriptedModel([f"a{i}" for i in range(6)])
+    model = ScriptedModel([f"a{i}" for i in range(7)])
     agent = Agent(model, db=db, session_id="s", num_history_runs=2)
     for i in range(5):
         way.run(agent, f"q{i}")
     assert texts(model.requests[4]) == ["q2", "a2", "q3", "a3", "q4"]
     way.run(agent, "q5", num_history_runs=1)
     assert texts(model.requests[5]) == ["q4", "a4", "q5"]
+    way.run(agent, "q6", num_history_runs=None)
+    assert len(texts(model.requests[6])) == 13
 
 
 def test_a_history_policy_may_count_messages(way, db):
@@ -505,6 +507,24 @@ def test_a_cancelled_arun_keeps_what_was_committed_and_frees_the_session(db):
     asyncio.run(cancel())
     assert db.get_runs("s")[0].status == "cancelled"
     assert agent.resume("s").content == "resumed"
+
+
+def test_events_of_a_resumed_run_carry_its_run_id(way, db):
+    seen: list[str] = []
+    agent = Agent(
+        ScriptedModel([ModelError("down"), "ok"]), db=db, session_id="s", on_event=lambda event: seen.append(event.run_id)
+    )
+    with pytest.raises(ModelError):
+        way.run(agent, "q")
+    seen.clear()
+    output = way.resume(agent, "s")
+    assert set(seen) == {output.run_id} == {db.get_runs("s")[0].run_id}
+
+
+def test_a_superstep_that_rides_is_no_checkpoint_yet(way, db):
+    agent = Agent(ScriptedModel(["a"]), db=db, session_id="s")
+    told = [(event.seq, event.stored) for event in way.events(agent, "q") if event.type == "checkpoint"]
+    assert told == [(0, False), (1, True)]
 
 
 def test_events_of_every_run_reach_on_event(way, db):

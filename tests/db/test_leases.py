@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 
+import pytest
+
 from graphflow.db.leases import SessionQueue, session_queue
 
 
@@ -70,6 +72,7 @@ def test_threads_have_the_session_one_at_a_time() -> None:
     assert most == [1] * 400 and queue._lines == {}
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_forked_child_begins_with_no_lines() -> None:
     ticket = session_queue().join("fork-test", "s1")
     child = os.fork()

@@ -118,6 +118,7 @@ def test_a_plain_chat_turn_takes_less_than_1800_bytes(sqlite_db: SqliteDb) -> No
     assert (sizes[400] - sizes[0]) / 400 < 1800
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_forked_child_uses_connections_of_its_own(sqlite_db: SqliteDb) -> None:
     session = Writer(sqlite_db)
     session.begin("r1", {"notes": {"append": ["parent"]}})
@@ -133,6 +134,7 @@ def test_a_forked_child_uses_connections_of_its_own(sqlite_db: SqliteDb) -> None
     assert sqlite_db.check().ok
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_fork_while_another_thread_writes_leaves_the_child_able_to_write(sqlite_db: SqliteDb) -> None:
     Writer(sqlite_db, "other").begin("r0")
     stop = threading.Event()

@@ -61,6 +61,15 @@ def test_plain_edges_of_equal_depth_run_it_once(way):
     assert way.invoke(graph_of("a", "b", "c", edges=edges), {})["path"] == ["a", "b", "c"]
 
 
+def test_a_join_declared_twice_is_one_join(way):
+    builder = StateGraph(S)
+    for name in "abc":
+        builder.add_node(name, visit(name))
+    builder.add_edge(START, "a").add_edge(START, "b").add_edge(["a", "b"], "c").add_edge(["b", "a"], "c")
+    builder.add_conditional_edges("c", lambda s: "a" if s["path"].count("c") < 2 else END, ["a", END])
+    assert way.invoke(builder.compile(), {})["path"] == ["a", "b", "c", "a"], "the second time b has not arrived"
+
+
 def test_a_join_with_a_branch_not_taken_lets_the_run_end(way):
     builder = StateGraph(S)
     for name in "abc":
