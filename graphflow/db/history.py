@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from graphflow.core.effects import ReadHistory
 from graphflow.db.media import media_of
-from graphflow.db.messagelog import LogRow, folded, read_log
+from graphflow.db.messagelog import LogRow, folded, log_head, read_log
+from graphflow.errors import CorruptCheckpoint
 from graphflow.messages import Message, RemoveMessage
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ def _window(tx: Transaction, effect: ReadHistory, low: int) -> list[LogRow]:
     if low >= effect.before:
         return []
     rows = read_log(tx, effect.session_id, effect.ns, low, effect.before - 1, media_of(tx))
+    last = rows[-1].seq if rows else low - 1
+    if last < effect.before - 1 and last < log_head(tx, effect.session_id, effect.ns):
+        raise CorruptCheckpoint(f"message {last + 1} of session {effect.session_id!r} is missing")
     return [row for row in rows if not _replaces_earlier(row, low)]
 
 

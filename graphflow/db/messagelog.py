@@ -40,6 +40,16 @@ def read_log(tx: Transaction, session_id: str, ns: str, low: int, high: int, fet
     return rows
 
 
+def log_head(tx: Transaction, session_id: str, ns: str) -> int:
+    """The seq of the last row of a log, 0 when it is empty. Raises CorruptCheckpoint when a checkpoint knows of a later one."""
+    row = tx.one(tx.sql.log_head, {"session_id": session_id, "ns": ns})
+    known, found = (0, 0) if row is None else (row[0] or 0, row[1] or 0)
+    if known > found:
+        raise CorruptCheckpoint(f"message {known} of session {session_id!r} is missing")
+    last: int = found
+    return last
+
+
 def folded(entries: Iterable[LogEntry], onto: Sequence[Message] = ()) -> list[Message]:
     """The messages that rows of the log amount to. Removing one that is not among them does nothing: it may be older."""
     messages: dict[object, Message] = {message.id or object(): message for message in onto}

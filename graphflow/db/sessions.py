@@ -10,7 +10,7 @@ from graphflow.core.control import MISSING
 from graphflow.core.reducers import apply_op
 from graphflow.db.loading import read_chain
 from graphflow.db.media import media_of
-from graphflow.db.messagelog import folded, read_log
+from graphflow.db.messagelog import folded, log_head, read_log
 from graphflow.db.records import Reader, RunRecord, Session, SessionType
 from graphflow.db.rows import digest, run_digest
 from graphflow.db.tags import loads
@@ -184,8 +184,7 @@ def _messages_of(
     tx: Transaction, session_id: str, session: int, ns: str, last_runs: int | None, limit: int | None
 ) -> list[tuple[int, str, int, Message]]:
     """Messages of one namespace with what they are sorted by: the run, the namespace, the seq."""
-    last = tx.one(tx.sql.log_head, {"session": session, "ns": ns})
-    head: int = 0 if last is None or last[0] is None else last[0]
+    head = log_head(tx, session_id, ns)
     low = 1
     if last_runs is not None:
         first = tx.one(tx.sql.first_of_last_runs, {"session": session, "ns": ns, "count": last_runs})
@@ -222,10 +221,9 @@ def run_messages(tx: Transaction, run_id: str) -> list[Message]:
     row = tx.one(tx.sql.run_range, {"run_id": run_id})
     if row is None:
         return []
-    session_id, ns, first, last, session, ordinal = row
+    session_id, ns, first, last, ordinal = row
     if last is None:
-        head = tx.one(tx.sql.log_head, {"session": session, "ns": ns})
-        last = 0 if head is None else head[0] or 0
+        last = log_head(tx, session_id, ns)
     rows = read_log(tx, session_id, ns, first, last, media_of(tx))
     return folded(row.entry for row in rows if row.run == ordinal)
 

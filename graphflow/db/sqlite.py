@@ -194,7 +194,7 @@ def _roll_back(execute: Callable[..., Any]) -> None:
 def _translate(error: BaseException) -> None:
     """Raise damage that the driver finds as the error that says so."""
     text = str(error)
-    if isinstance(error, sqlite3.OperationalError) and "decode to UTF-8" in text:
+    if isinstance(error, UnicodeDecodeError) or (isinstance(error, sqlite3.OperationalError) and "decode to UTF-8" in text):
         raise CorruptCheckpoint(f"a stored text is damaged: {text}") from error
     if isinstance(error, sqlite3.IntegrityError):
         raise CorruptCheckpoint(f"a row stands where none should be ({text}); check() tells more") from error

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -86,8 +87,15 @@ def chain_names(program: Program) -> Counter[str]:
     return Counter(line[2] for line in program.lines() if line[0] == "run")
 
 
-def check_chain(program: Program, finished_before: set[str]) -> None:
-    """The chain ended as if nothing had happened, and nothing that was stored before the kill ran again."""
+class Kill(NamedTuple):
+    """What stood when a process was killed: the length of the journal, and the tasks whose results were durable."""
+
+    line: int
+    finished: set[str]
+
+
+def check_chain(program: Program, kills: list[Kill]) -> None:
+    """The chain ended as if nothing had happened, and nothing that was stored at a kill ran again after it."""
     lines = program.lines()
     assert lines[-1] == ["done", *workers.EXPECTED_PATH]
     db = SqliteDb(db_file=str(program.database))
@@ -98,20 +106,20 @@ def check_chain(program: Program, finished_before: set[str]) -> None:
     assert texts == ["go", *(f"step{i}" for i in range(10)), "end"]
     assert db.check().ok
     db.close()
-    again = {key for key, times in Counter(line[1] for line in lines if line[0] == "run").items() if times > 1}
-    assert not again & finished_before, "a stored task ran again"
+    for kill in kills:
+        again = {line[1] for line in lines[kill.line :] if line[0] == "run"} & kill.finished
+        assert not again, "a stored task ran again"
 
 
-def finished_steps(program: Program) -> set[str]:
-    """Task keys whose results are durable now: rows of the unfinished superstep, and every task of a finished one."""
-    runs = [line for line in program.lines() if line[0] == "run"]
+def killed(program: Program) -> Kill:
+    """What is durable now: rows of the unfinished superstep, and every task of a finished one."""
+    lines = program.lines()
     done = program.stored_results()
-    for _, key, name in runs:
-        if name.startswith("step") and int(name[4:]) < program.stored_seq():
+    seq = program.stored_seq()
+    for _, key, name in (line for line in lines if line[0] == "run"):
+        if (name.startswith("step") and int(name[4:]) < seq) or (name.startswith("work") and seq >= 11):
             done.add(key)
-        if name.startswith("work") and program.stored_seq() >= 11:
-            done.add(key)
-    return done
+    return Kill(len(lines), done)
 
 
 def at_every_commit(name: str, commits: int, folder: Path, check: Callable[[Program], Callable[[], None]]) -> int:
@@ -135,8 +143,8 @@ def at_every_commit(name: str, commits: int, folder: Path, check: Callable[[Prog
 
 def test_a_kill_at_every_commit_of_a_graph_ends_like_an_undisturbed_run(tmp_path):
     def check(program: Program) -> Callable[[], None]:
-        finished = finished_steps(program)
-        return lambda: check_chain(program, finished)
+        kill = killed(program)
+        return lambda: check_chain(program, [kill])
 
     assert at_every_commit("chain", 17, tmp_path, check) >= 26, "input, ten steps, a fan-out and the end are thirteen commits"
 
@@ -203,14 +211,14 @@ def check_agent(program: Program, stored_before: list[str]) -> None:
 def test_kills_at_random_moments_repeat_nothing_finished_and_lose_nothing_stored(name, tmp_path):
     print(f"seed {SEED}")
     chance = random.Random(f"{SEED}-{name}")
-    kills = 0
+    count = 0
     round_number = 0
-    while kills < RANDOM_KILLS:
+    while count < RANDOM_KILLS:
         round_number += 1
         folder = tmp_path / str(round_number)
         folder.mkdir()
         program = Program(name, folder)
-        finished: set[str] = set()
+        kills: list[Kill] = []
         stored: list[str] = []
         while True:
             before = len(program.lines())
@@ -224,10 +232,12 @@ def test_kills_at_random_moments_repeat_nothing_finished_and_lose_nothing_stored
             if process.returncode == 0:
                 break
             assert process.returncode == -signal.SIGKILL, errors.decode()
-            kills += 1
-            finished |= finished_steps(program) if name == "chain" else set()
-            stored = stored_questions(program) if name == "agent" else []
-            if kills >= RANDOM_KILLS:
+            count += 1
+            if name == "chain":
+                kills.append(killed(program))
+            else:
+                stored = stored_questions(program)
+            if count >= RANDOM_KILLS:
                 assert program.run() == 0
                 break
-        check_chain(program, finished) if name == "chain" else check_agent(program, stored)
+        check_chain(program, kills) if name == "chain" else check_agent(program, stored)

@@ -254,7 +254,19 @@ class StoreStatements(Compiled):
 
     @cached_property
     def log_head(self) -> str:
-        return self.text(select(func.max(MESSAGE.seq)).where(matches(MESSAGE.session, "session"), matches(MESSAGE.ns, "ns")))
+        """The last row of a log: as the checkpoints of its namespace know it, and as the rows have it."""
+        newest = CHECKPOINT.log_head.label("known")
+        known = (
+            select(newest)
+            .where(CHECKPOINT.session == SESSION.ordinal, matches(CHECKPOINT.ns, "ns"))
+            .order_by(CHECKPOINT.seq.desc())
+            .limit(ONE)
+            .offset(ZERO)
+            .correlate(sessions)
+            .scalar_subquery()
+        )
+        rows = select(func.max(MESSAGE.seq)).where(MESSAGE.session == SESSION.ordinal, matches(MESSAGE.ns, "ns"))
+        return self.text(select(known, rows.correlate(sessions).scalar_subquery()).select_from(sessions).where(HERE))
 
     @cached_property
     def log_spaces(self) -> str:

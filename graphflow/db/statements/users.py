@@ -121,7 +121,7 @@ class UserStatements(Compiled):
     @cached_property
     def run_range(self) -> str:
         return self.text(
-            select(SESSION.session_id, RUN.ns, RUN.first_message, RUN.last_message, SESSION.ordinal, RUN.ordinal)
+            select(SESSION.session_id, RUN.ns, RUN.first_message, RUN.last_message, RUN.ordinal)
             .select_from(sessions.join(runs, RUN.session == SESSION.ordinal))
             .where(matches(RUN.run_id, "run_id"))
         )
