@@ -35,9 +35,9 @@ class ReadyCommit:
         self.snapshot: str | None = None
         checkpoint = effect.checkpoint
         self.checkpoint = None if checkpoint is None else self._checkpoint_row(checkpoint)
-        self.messages = [self._message_row(*numbered) for numbered in self._numbered()] if effect.messages else None
-        self.tasks = [self._task_row(row) for row in effect.tasks] if effect.tasks else None
-        self.closed = [self._closed_row(closed) for closed in effect.closed] if effect.closed else None
+        self.messages = [self._message_row(*numbered) for numbered in self._numbered()] if effect.messages else []
+        self.tasks = [self._task_row(row) for row in effect.tasks] if effect.tasks else []
+        self.closed = [self._closed_row(closed) for closed in effect.closed] if effect.closed else []
 
     # --- making rows ready -----------------------------------------------------------------------------------------------
 
@@ -137,10 +137,15 @@ class ReadyCommit:
         if self.checkpoint is not None:
             self.checkpoint["session"] = session
             execute(sql.insert_checkpoint, self.checkpoint)
-        for statement, rows in ((sql.insert_message, self.messages), (sql.put_task, self.tasks), (sql.close_run, self.closed)):
-            for row in rows or ():
-                row["session"] = session
-                execute(statement, row)
+        for row in self.messages:
+            row["session"] = session
+            execute(sql.insert_message, row)
+        for row in self.tasks:
+            row["session"] = session
+            execute(sql.put_task, row)
+        for row in self.closed:
+            row["session"] = session
+            execute(sql.close_run, row)
         for checksum, (media_type, data) in self.media.items():
             execute(sql.insert_media, {"sha256": checksum, "media_type": media_type, "data": data})
             execute(sql.insert_media_use, {"sha256": checksum, "session": session})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from graphflow.lazy import exports
 
 if TYPE_CHECKING:
     from graphflow.models.base import AsyncModel, Model, Reply, Request, Token, ToolSpec, Usage
@@ -11,17 +12,17 @@ if TYPE_CHECKING:
     from graphflow.models.openai import OpenAIChat
     from graphflow.models.resolve import resolve_model
 
-_MODULES = {
-    "AsyncModel": "base",
-    "Model": "base",
-    "OfflineModel": "offline",
-    "OpenAIChat": "openai",
-    "Reply": "base",
-    "Request": "base",
-    "Token": "base",
-    "ToolSpec": "base",
-    "Usage": "base",
-    "resolve_model": "resolve",
+_HOMES = {
+    "AsyncModel": "graphflow.models.base",
+    "Model": "graphflow.models.base",
+    "OfflineModel": "graphflow.models.offline",
+    "OpenAIChat": "graphflow.models.openai",
+    "Reply": "graphflow.models.base",
+    "Request": "graphflow.models.base",
+    "Token": "graphflow.models.base",
+    "ToolSpec": "graphflow.models.base",
+    "Usage": "graphflow.models.base",
+    "resolve_model": "graphflow.models.resolve",
 }
 
 __all__ = [
@@ -38,13 +39,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # a type checker sees only the names above, so that it reports a misspelt one
+    __getattr__, __dir__ = exports(__name__, _HOMES)

@@ -7,8 +7,9 @@ the function's place.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from graphflow.lazy import exports
 
 if TYPE_CHECKING:
     from graphflow_nodes.conversation import history
@@ -31,13 +32,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:  # a type checker sees only the names above, so that it reports a misspelt one
-
-    def __getattr__(name: str) -> Any:
-        if name not in _HOME:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(_HOME[name]), name)
-        globals()[name] = value
-        return value
-
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *_HOME})
+    __getattr__, __dir__ = exports(__name__, _HOME)

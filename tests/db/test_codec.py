@@ -35,7 +35,7 @@ from graphflow.messages import FilePart, ImagePart, Message, RemoveMessage, Text
 
 
 def schema_of(hint: Any) -> StateSchema:
-    return state_schema(TypedDict("State", {"x": hint}))  # type: ignore[misc]
+    return state_schema(TypedDict("State", {"x": hint}))
 
 
 def round_trip(hint: Any, value: Any) -> Any:
@@ -251,7 +251,7 @@ TYPED = [
     (dict[int, Item], {1: Item(name="a")}),
     (Special, Special(name="a", more=3)),
     (Aliased, Aliased(fullName="Ada")),
-    (Loose, Loose(a=1, b=(2,))),  # type: ignore[call-arg]
+    (Loose, Loose(a=1, b=(2,))),
     (Strict, Strict(pair=(1, "a"), at=datetime(2024, 1, 1))),
     (Cat | Dog, Dog()),
     (list[Annotated[Cat | Dog, Field(discriminator="kind")]], [Cat(), Dog(lives=3)]),
@@ -343,7 +343,7 @@ def test_a_private_value_that_would_be_lost_is_refused() -> None:
 
 
 def test_the_path_of_an_appended_item_counts_from_the_start_of_the_list() -> None:
-    schema = state_schema(TypedDict("State", {"items": Annotated[list[Any], append]}))  # type: ignore[misc]
+    schema = state_schema(TypedDict("State", {"items": Annotated[list[Any], append]}))
     values = {"items": [0, 1, 2, {"when": Opaque()}]}
     with pytest.raises(SerializationError, match=r"state\.items\[3\]\.when") as caught:
         encode_delta(schema, {"items": {"append": values["items"][3:]}}, values=values)
@@ -352,7 +352,7 @@ def test_the_path_of_an_appended_item_counts_from_the_start_of_the_list() -> Non
 
 def test_appended_and_merged_models_are_put_together_again() -> None:
     schema = state_schema(
-        TypedDict("State", {"items": Annotated[list[Item], append], "by_name": Annotated[dict[str, Item], merge]})  # type: ignore[misc]
+        TypedDict("State", {"items": Annotated[list[Item], append], "by_name": Annotated[dict[str, Item], merge]})
     )
     delta = {"items": {"append": [Item(name="a")]}, "by_name": {"merge": {"b": Item(name="b", tags={"t"})}}}
     codecs = channel_codecs(schema)
@@ -373,7 +373,7 @@ def test_plain_values_are_stored_as_plain_json() -> None:
 
 
 def test_untracked_channels_are_in_no_snapshot() -> None:
-    schema = state_schema(TypedDict("State", {"key": Annotated[str, untracked], "n": int}))  # type: ignore[misc]
+    schema = state_schema(TypedDict("State", {"key": Annotated[str, untracked], "n": int}))
     text = encode_snapshot(schema, {"key": "secret", "n": 1}, {}, {})
     assert text == '{"n":{"set":1}}'
 
@@ -397,24 +397,24 @@ def test_a_finished_frontier_takes_no_room() -> None:
 
 
 def test_what_is_untracked_is_not_stored_inside_a_send() -> None:
-    schema = state_schema(TypedDict("State", {"key": Annotated[str, untracked], "n": int}))  # type: ignore[misc]
+    schema = state_schema(TypedDict("State", {"key": Annotated[str, untracked], "n": int}))
     frontier = Frontier(0, [Send("worker", {"key": "secret", "n": 1, "other": 2})])
     text = encode_frontier(frontier, 0, schema)
     assert text is not None and "secret" not in text
     assert decode_frontier(text, 0).next == [Send("worker", {"n": 1, "other": 2})]
-    assert frontier.next[0].arg["key"] == "secret"  # type: ignore[union-attr]
+    assert frontier.next[0].arg["key"] == "secret"
 
 
 def keep_best(old: Item, new: Item) -> Item:
     return new
 
 
-def keep_any(old, new):  # type: ignore[no-untyped-def]
+def keep_any(old, new):
     return new
 
 
 TASK_SCHEMA = state_schema(
-    TypedDict(  # type: ignore[misc]
+    TypedDict(
         "State",
         {
             "items": Annotated[list[Item], append],

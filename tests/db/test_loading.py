@@ -21,7 +21,7 @@ Make = Callable[..., Writer]
 
 
 def schema_of(**hints: Any) -> StateSchema:
-    return state_schema(TypedDict("State", hints))  # type: ignore[operator]
+    return state_schema(TypedDict("State", hints))
 
 
 def test_a_checkpoint_that_is_not_there_is_an_error_that_names_those_that_are(writer: Make) -> None:

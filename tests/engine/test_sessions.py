@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, TypedDict
@@ -643,7 +644,7 @@ def test_bytes_written_do_not_grow_with_the_length_of_a_session(tmp_path):
 
 
 def total_bytes(db, folder):
-    with sqlite3.connect(folder / "s.db") as connection:
+    with closing(sqlite3.connect(folder / "s.db")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return (folder / "s.db").stat().st_size
 

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,7 +65,7 @@ class Program:
         """The ids of tasks whose results are in the database: acknowledged, though their superstep is not finished."""
         if not self.database.exists():
             return set()
-        with sqlite3.connect(self.database) as connection:
+        with closing(sqlite3.connect(self.database)) as connection:
             try:
                 return {row[0] for row in connection.execute("SELECT task_id FROM gf_tasks WHERE kind = 'result'")}
             except sqlite3.OperationalError:
@@ -74,17 +75,12 @@ class Program:
         """The session's head, -1 when there is none."""
         if not self.database.exists():
             return -1
-        with sqlite3.connect(self.database) as connection:
+        with closing(sqlite3.connect(self.database)) as connection:
             try:
                 row = connection.execute("SELECT head FROM gf_sessions").fetchone()
             except sqlite3.OperationalError:
                 return -1
         return -1 if row is None else row[0]
-
-
-def chain_names(program: Program) -> Counter[str]:
-    """How often each node of the chain was executed."""
-    return Counter(line[2] for line in program.lines() if line[0] == "run")
 
 
 class Kill(NamedTuple):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tests.packaging.conftest import Import, Source
 
 LAYERS: list[set[str]] = [
+    {"graphflow.lazy"},
     {"graphflow.errors"},
     {"graphflow.messages"},
     {"graphflow.core"},
@@ -36,7 +37,14 @@ LAYERS: list[set[str]] = [
 """Lowest first. A name stands for a module or a package with all in it that is not named apart; ``graphflow`` is only the
 public front. Rooms of one layer do not know each other."""
 
-NODES_MAY_IMPORT = ("graphflow.errors", "graphflow.messages", "graphflow.core", "graphflow.models.base", "graphflow.tools")
+NODES_MAY_IMPORT = (
+    "graphflow.lazy",
+    "graphflow.errors",
+    "graphflow.messages",
+    "graphflow.core",
+    "graphflow.models.base",
+    "graphflow.tools",
+)
 
 CORE_MAY_IMPORT = ("graphflow.errors", "graphflow.messages", "graphflow.core")
 
@@ -61,11 +69,8 @@ HOMES: dict[str, tuple[str, ...]] = {
 
 LOCAL_IMPORTS: set[tuple[str, str]] = {
     # names that packages resolve when they are first used
-    ("graphflow", "(dynamic)"),
-    ("graphflow_nodes", "(dynamic)"),
-    ("graphflow.db", "(dynamic)"),
+    ("graphflow.lazy", "(dynamic)"),
     ("graphflow.drive", "(dynamic)"),
-    ("graphflow.models", "(dynamic)"),
     # what the user names on the command line
     ("graphflow.cli.reference", "(dynamic)"),
     # libraries that take longer to load than most programs need of them, or the module that knows one
