@@ -148,7 +148,9 @@ class Commit:
     drop_tasks: bool = False
     """Whether task rows of this namespace are deleted: their superstep is being committed."""
     take_over: bool = False
-    """Whether the epoch goes up by one, fencing every earlier writer off."""
+    """Whether the epoch goes up by one, fencing every earlier writer off. SessionBusy when another process holds the session's
+    lease. With ``status="running"`` the lease is ours from then on; any other status gives it back.
+    """
     user_id: str | None = None
     """Set on a new session, and on one that has no owner yet (only with ``take_over``)."""
     session_type: str = "graph"
@@ -194,6 +196,8 @@ class Stored:
     tasks: list[TaskRow]
     created_at: float
     """When the checkpoint was written, seconds since 1970."""
+    holder: str | None = None
+    """Who runs the session at the moment, when that is another process: its words for a person. None when it is free."""
 
 
 # --- effects on sessions (performed by the store) --------------------------------------------------------------------------
@@ -372,8 +376,10 @@ class Emit:
 
 @dataclass(slots=True)
 class Acquire:
-    """Wait for this process's turn on a session, first come first served. The driver gives
-    the turn back when the flow ends."""
+    """Take this process's turn on a session, first come first served. The driver gives it back when the flow ends.
+
+    ``on_busy``: "wait" for at most the store's ``busy_timeout``, or "reject". Raises SessionBusy.
+    """
 
     session_id: str
     on_busy: str = "wait"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from graphflow.core.effects import (
     OpenRun,
     RunInfo,
     RunTasks,
+    Sleep,
     Stored,
     TaskResult,
     TaskRow,
@@ -41,8 +43,6 @@ from graphflow.errors import (
     SessionNotFound,
     UnfinishedRun,
 )
-
-OPENING_TRIES = 20
 
 
 @dataclass(slots=True)
@@ -80,6 +80,31 @@ class Ended:
     metrics: Mapping[str, Any]
 
 
+class _Patience:
+    """How a run meets a session that another process holds: it polls, in growing pauses, until the database's busy_timeout."""
+
+    def __init__(self, call: CallOptions) -> None:
+        self.left = 0.0 if call.on_busy == "reject" else float(call.db.busy_timeout)
+        self.pause = 0.01
+
+    def wait(self, busy: SessionBusy | LeaseLost) -> Flow[None]:
+        """Pause before the next try; raises ``busy`` when there is none."""
+        if self.left <= 0:
+            raise busy
+        seconds = min(self.pause * random.uniform(0.5, 1.0), self.left)
+        self.left -= seconds
+        self.pause = min(self.pause * 1.5, 0.5)
+        yield Sleep(seconds)
+
+
+def _check_free(stored: Stored | None) -> None:
+    if stored is not None and stored.holder is not None:
+        raise SessionBusy(
+            f"session {stored.session_id!r} is being run by {stored.holder}; wait for it (on_busy='wait' does, for the database's "
+            "busy_timeout=), or use another session"
+        )
+
+
 # --- a new run ---------------------------------------------------------------------------------------------------------
 
 
@@ -95,15 +120,17 @@ def invoke(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
     if call.user_id is not None:
         check_id(call.user_id, "user_id")
     yield Acquire(call.session_id, call.on_busy)
-    for _ in range(OPENING_TRIES):
+    patience = _Patience(call)
+    while True:
         machine = _machine(plan, call, run_id)
-        stored = yield Load(call.session_id, call.user_id, plan.schema)
         try:
+            stored = yield Load(call.session_id, call.user_id, plan.schema)
+            _check_free(stored)
             yield from _open(machine, input, stored, call)
-        except LeaseLost:
+        except (LeaseLost, SessionBusy) as busy:
+            yield from patience.wait(busy)
             continue
         return (yield from _drive(machine))
-    raise SessionBusy(f"session {call.session_id!r} was changed by other processes {OPENING_TRIES} times in a row; try again")
 
 
 def _machine(plan: Plan, call: CallOptions, run_id: str) -> Machine:
@@ -211,35 +238,46 @@ def resume(plan: Plan, call: CallOptions, answer: Any = MISSING, answers: Mappin
     """Go on with what is unfinished: after a crash, an error, a fork, an edit, or with answers to pending questions."""
     session_id = check_id(call.session_id, "session_id")
     yield Acquire(session_id, call.on_busy)
-    for _ in range(OPENING_TRIES):
-        stored = yield from existing(plan, session_id, call.user_id, with_log=True)
-        assert stored.run is not None
-        rows = _answer_rows(stored, answer, answers)
-        call.run_id = stored.run.run_id
-        machine = _machine(plan, call, stored.run.run_id)
-        ledger = machine.ledger
-        ledger.adopt(stored, rows)
-        if not ledger.upcoming():
-            return Ended(stored.run.status, ledger.values, (), session_id, stored.run.run_id, ledger.head, {})
-        _check_fit(plan, stored)
+    patience = _Patience(call)
+    while True:
         try:
-            yield ledger.commit(
-                tasks=rows,
-                origin=ledger.frontier.origin,
-                schema=plan.schema,
-                take_over=True,
-                user_id=call.user_id,
-                session_type=plan.session_type,
-                reopened=stored.run.run_id,
-                status="running",
-            )
-        except LeaseLost:
+            stored = yield from existing(plan, session_id, call.user_id, with_log=True)
+            _check_free(stored)
+            machine = yield from _reopen(plan, call, stored, answer, answers)
+        except (LeaseLost, SessionBusy) as busy:
+            yield from patience.wait(busy)
             continue
-        ledger.epoch += 1
-        machine.info.first_message = stored.run.first_message
+        if not machine.ledger.upcoming():
+            assert stored.run is not None
+            ledger = machine.ledger
+            return Ended(stored.run.status, ledger.values, (), session_id, stored.run.run_id, ledger.head, {})
         yield from _refresh(machine)
         return (yield from _drive(machine))
-    raise SessionBusy(f"session {session_id!r} was changed by other processes {OPENING_TRIES} times in a row; try again")
+
+
+def _reopen(plan: Plan, call: CallOptions, stored: Stored, answer: Any, answers: Mapping[str, Any] | None) -> Flow[Machine]:
+    """The machine of the stored run, which is ours from here on when it has anything left to do."""
+    assert stored.run is not None
+    rows = _answer_rows(stored, answer, answers)
+    call.run_id = stored.run.run_id
+    machine = _machine(plan, call, stored.run.run_id)
+    ledger = machine.ledger
+    ledger.adopt(stored, rows)
+    if ledger.upcoming():
+        _check_fit(plan, stored)
+        yield ledger.commit(
+            tasks=rows,
+            origin=ledger.frontier.origin,
+            schema=plan.schema,
+            take_over=True,
+            user_id=call.user_id,
+            session_type=plan.session_type,
+            reopened=stored.run.run_id,
+            status="running",
+        )
+        ledger.epoch += 1
+        machine.info.first_message = stored.run.first_message
+    return machine
 
 
 def existing(
@@ -372,7 +410,18 @@ def update_state(plan: Plan, session_id: str, user_id: str | None, update: Any, 
         raise ValueError(f"as_node={as_node!r} is not a node; the nodes are {', '.join(map(repr, plan.nodes))}")
     call = CallOptions(check_id(session_id, "session_id"), user_id, db=db)
     yield Acquire(session_id)
+    patience = _Patience(call)
+    while True:
+        try:
+            return (yield from _edit(plan, call, update, as_node))
+        except (LeaseLost, SessionBusy) as busy:
+            yield from patience.wait(busy)
+
+
+def _edit(plan: Plan, call: CallOptions, update: Any, as_node: str | None) -> Flow[int]:
+    session_id, user_id = check_id(call.session_id, "session_id"), call.user_id
     stored: Stored | None = yield Load(session_id, user_id, plan.schema, with_log=True)
+    _check_free(stored)
     run_id = stored.run.run_id if stored is not None and stored.run is not None else new_id()
     machine = _machine(plan, call, run_id)
     ledger = machine.ledger

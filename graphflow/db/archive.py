@@ -10,8 +10,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.ids import new_id
+from graphflow.db.jsontext import dumps, loads
 from graphflow.db.rows import COVERED, REMOVED, digest, run_digest
-from graphflow.db.tags import dumps, loads
 from graphflow.errors import CorruptCheckpoint
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from graphflow.db.archive import Fields, describe, row_digest
+from graphflow.db.jsontext import loads
 from graphflow.db.records import CheckReport
-from graphflow.db.tags import loads
 from graphflow.errors import CorruptCheckpoint, SerializationError
 
 if TYPE_CHECKING:

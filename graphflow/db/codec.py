@@ -15,7 +15,8 @@ from typing import Any, Final
 from graphflow.core.effects import Range
 from graphflow.core.reducers import Delta, Op
 from graphflow.core.state import Channel, StateSchema, Values
-from graphflow.db.tags import Fetch, Media, Packer, Refused, dumps, loads
+from graphflow.db.jsontext import dumps, loads
+from graphflow.db.tags import Fetch, Media, Packer, Refused
 from graphflow.db.typed import is_exact, take_apart, validated
 from graphflow.errors import SerializationError
 

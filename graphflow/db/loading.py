@@ -11,10 +11,11 @@ from graphflow.core.reducers import Delta, Op, apply_op
 from graphflow.core.state import StateSchema, Values
 from graphflow.db.codec import channel_codecs
 from graphflow.db.commits import ROW_WEIGHT
+from graphflow.db.jsontext import loads
 from graphflow.db.media import media_of
 from graphflow.db.messagelog import fill_logged
 from graphflow.db.rows import decode_frontier, decode_task, digest
-from graphflow.db.tags import Fetch, loads
+from graphflow.db.tags import Fetch
 from graphflow.errors import CorruptCheckpoint, NotOwner, SessionNotFound
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from graphflow.core.control import Overwrite, Send
 from graphflow.core.effects import Frontier, LogEntry, TaskResult, TaskRow
 from graphflow.core.state import StateSchema
 from graphflow.db.codec import ChannelCodec, channel_codecs, write, write_value
-from graphflow.db.tags import Fetch, Media, Packer, Refused, dumps, loads, pack_message, unpack_message
+from graphflow.db.jsontext import dumps, loads
+from graphflow.db.tags import Fetch, Media, Packer, Refused, pack_message, unpack_message
 from graphflow.errors import GraphChangedWarning, SerializationError
 from graphflow.messages import Message, RemoveMessage
 

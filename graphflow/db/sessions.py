@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.control import MISSING
 from graphflow.core.reducers import apply_op
+from graphflow.db.jsontext import loads
 from graphflow.db.loading import read_chain
 from graphflow.db.media import media_of
 from graphflow.db.messagelog import folded, log_head, read_log
 from graphflow.db.records import Reader, RunRecord, Session, SessionType
 from graphflow.db.rows import digest, run_digest
-from graphflow.db.tags import loads
 from graphflow.errors import CorruptCheckpoint, NotOwner, SessionNotFound
 from graphflow.messages import Message
 

@@ -18,6 +18,8 @@ from graphflow.errors import CorruptCheckpoint
 
 T = TypeVar("T")
 
+WRITER_MAY_TAKE: Final = 5.0
+"""Seconds that closing waits for a write in another thread."""
 READERS_MAY_TAKE: Final = 5.0
 """Seconds that a fork waits for reads in other threads."""
 
@@ -62,8 +64,8 @@ class SqliteDb(SqlDb):
         with self._open.write_lock:
             tx = self._open.writer or self._open_writer()
             execute = tx.execute
-            execute("BEGIN IMMEDIATE")
             try:
+                execute("BEGIN IMMEDIATE")
                 result = work(tx)
                 execute("COMMIT")
             except BaseException as error:
@@ -173,8 +175,12 @@ class _Connections:
         self.all: list[sqlite3.Connection] = []
 
     def close(self) -> None:
-        with self.write_lock:
-            self.close_all()
+        # At the end of the process a daemon thread may be stuck in a write; it must not keep the process from ending.
+        if self.write_lock.acquire(timeout=WRITER_MAY_TAKE):
+            try:
+                self.close_all()
+            finally:
+                self.write_lock.release()
 
     def close_all(self) -> None:
         self.writer = None
@@ -187,7 +193,7 @@ def _roll_back(execute: Callable[..., Any]) -> None:
     try:
         execute("ROLLBACK")
     except sqlite3.Error:
-        # SQLite ends a transaction by itself on some errors (a full disk); then there is nothing to roll back.
+        # None was begun, or SQLite ended it by itself (a full disk): there is nothing to roll back.
         return
 
 

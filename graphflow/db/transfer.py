@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.ids import check_id
 from graphflow.db.archive import Archive, Fields, read_archive, write_archive
+from graphflow.db.jsontext import loads
 from graphflow.db.records import SessionType
-from graphflow.db.tags import loads
 from graphflow.errors import CorruptCheckpoint, SchemaTooNew, SessionNotFound
 
 if TYPE_CHECKING:

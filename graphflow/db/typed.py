@@ -18,7 +18,8 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from graphflow.db.tags import KNOWN, Fetch, Media, Packer, Refused, dumps, loads, path_text
+from graphflow.db.jsontext import dumps, loads
+from graphflow.db.tags import KNOWN, Fetch, Media, Packer, Refused, path_text
 from graphflow.errors import SerializationError
 
 _CONTAINERS: Final = frozenset({list, dict, tuple, set, frozenset})

@@ -181,6 +181,8 @@ def _acquire(effect: Acquire, world: World, usage: Any) -> None:
     assert world.store is not None
     ticket = session_queue().join(world.store.identity, effect.session_id)
     world.tickets.append(ticket)
+    if effect.on_busy == "reject" and not ticket.future.done():
+        raise world.busy(effect.session_id, 0)
     try:
         ticket.future.result(world.store.busy_timeout)
     except TimeoutError:

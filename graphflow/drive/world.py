@@ -43,7 +43,7 @@ class World:
     def busy(self, session_id: str, seconds: float) -> SessionBusy:
         """The error for a session whose turn did not come."""
         return SessionBusy(
-            f"session {session_id!r} was held by other runs of this process for {seconds:g} seconds; try again later, or "
+            f"session {session_id!r} is held by another run of this process (waited {seconds:g} seconds); try again later, or "
             "raise the database's busy_timeout=. (A node that runs its own session again would wait for itself.)"
         )
 

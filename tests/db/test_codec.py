@@ -27,8 +27,8 @@ from graphflow.core.effects import Frontier, TaskResult, TaskRow
 from graphflow.core.reducers import append, merge
 from graphflow.core.state import StateSchema, state_schema, untracked
 from graphflow.db.codec import channel_codecs, encode_delta, encode_snapshot
+from graphflow.db.jsontext import dumps, loads
 from graphflow.db.rows import decode_entry, decode_frontier, decode_task, encode_entry, encode_frontier, encode_task
-from graphflow.db.tags import dumps, loads
 from graphflow.db.typed import difference
 from graphflow.errors import SerializationError
 from graphflow.messages import FilePart, ImagePart, Message, RemoveMessage, TextPart, ToolCall
