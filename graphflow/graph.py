@@ -31,6 +31,7 @@ class RunOptions(TypedDict, total=False):
     recursion_limit: int
     max_concurrency: int | None
     on_unfinished: Literal["raise", "abandon"] | None
+    on_busy: Literal["wait", "reject"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,9 @@ class Graph:
         With a ``db``: the run continues the session ``session_id`` (None: a new one, returned in the result), and each
         superstep is committed before the next begins. Options: ``user_id``, ``context`` (given to nodes, never stored),
         ``recursion_limit`` (supersteps, 1,000), ``max_concurrency`` (tasks at once), ``on_unfinished`` ("raise": a crashed
-        or paused run is an UnfinishedRun; "abandon" leaves it behind). ``Command(resume=x)`` as input is
+        or paused run is an UnfinishedRun; "abandon" leaves it behind), ``on_busy`` (another run holds the session:
+        "wait" for the database's ``busy_timeout``, first come first served within a process, or "reject"; then SessionBusy).
+        ``Command(resume=x)`` as input is
         ``resume(session_id, x)``. A node's exception comes out as itself with a note; the run is stored with status
         ``error`` and can be resumed. Killed at any moment, the session stands at the last commit and ``resume`` goes on
         from there.
@@ -256,6 +259,8 @@ class Graph:
             raise ValueError("recursion_limit= and max_concurrency= take whole numbers from 1")
         if call.on_unfinished not in (None, "raise", "abandon"):
             raise ValueError(f"on_unfinished={call.on_unfinished!r}: give 'raise' or 'abandon'")
+        if call.on_busy not in ("wait", "reject"):
+            raise ValueError(f"on_busy={call.on_busy!r}: give 'wait' or 'reject'")
         if call.component_id is None:
             call.component_id = self.plan.name
         return call

@@ -78,6 +78,7 @@ class RunArguments(TypedDict, total=False):
     context: Any
     recursion_limit: int
     on_unfinished: Literal["raise", "abandon"] | None
+    on_busy: Literal["wait", "reject"] | None
 
 
 class Runner:
@@ -271,7 +272,7 @@ class Runner:
         return self.db
 
 
-_GRAPH_OPTIONS = ("context", "recursion_limit", "on_unfinished")
+_GRAPH_OPTIONS = ("context", "recursion_limit", "on_unfinished", "on_busy")
 _NODE_OPTIONS = ("add_history_to_context", "output_schema")
 
 

@@ -87,10 +87,10 @@ class _Patience:
         self.left = 0.0 if call.on_busy == "reject" else float(call.db.busy_timeout)
         self.pause = 0.01
 
-    def wait(self, busy: SessionBusy | LeaseLost) -> Flow[None]:
-        """Pause before the next try; raises ``busy`` when there is none."""
+    def wait(self, held: SessionBusy | LeaseLost) -> Flow[None]:
+        """Pause before the next try; raises ``held`` when there is none."""
         if self.left <= 0:
-            raise busy
+            raise held
         seconds = min(self.pause * random.uniform(0.5, 1.0), self.left)
         self.left -= seconds
         self.pause = min(self.pause * 1.5, 0.5)
@@ -99,10 +99,15 @@ class _Patience:
 
 def _check_free(stored: Stored | None) -> None:
     if stored is not None and stored.holder is not None:
-        raise SessionBusy(
-            f"session {stored.session_id!r} is being run by {stored.holder}; wait for it (on_busy='wait' does, for the database's "
-            "busy_timeout=), or use another session"
-        )
+        raise busy(stored.session_id, stored.holder)
+
+
+def busy(session_id: str, holder: str) -> SessionBusy:
+    """The error for a session that another process runs."""
+    return SessionBusy(
+        f"session {session_id!r} is being run by {holder}; wait for it (on_busy='wait' does, for the database's "
+        "busy_timeout=), or use another session"
+    )
 
 
 # --- a new run ---------------------------------------------------------------------------------------------------------
@@ -127,8 +132,8 @@ def invoke(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
             stored = yield Load(call.session_id, call.user_id, plan.schema)
             _check_free(stored)
             yield from _open(machine, input, stored, call)
-        except (LeaseLost, SessionBusy) as busy:
-            yield from patience.wait(busy)
+        except (LeaseLost, SessionBusy) as held:
+            yield from patience.wait(held)
             continue
         return (yield from _drive(machine))
 
@@ -244,8 +249,8 @@ def resume(plan: Plan, call: CallOptions, answer: Any = MISSING, answers: Mappin
             stored = yield from existing(plan, session_id, call.user_id, with_log=True)
             _check_free(stored)
             machine = yield from _reopen(plan, call, stored, answer, answers)
-        except (LeaseLost, SessionBusy) as busy:
-            yield from patience.wait(busy)
+        except (LeaseLost, SessionBusy) as held:
+            yield from patience.wait(held)
             continue
         if not machine.ledger.upcoming():
             assert stored.run is not None
@@ -414,8 +419,8 @@ def update_state(plan: Plan, session_id: str, user_id: str | None, update: Any, 
     while True:
         try:
             return (yield from _edit(plan, call, update, as_node))
-        except (LeaseLost, SessionBusy) as busy:
-            yield from patience.wait(busy)
+        except (LeaseLost, SessionBusy) as held:
+            yield from patience.wait(held)
 
 
 def _edit(plan: Plan, call: CallOptions, update: Any, as_node: str | None) -> Flow[int]:

@@ -11,8 +11,9 @@ from graphflow.messages import Message
 class Store(Protocol):
     """Where sessions are kept. Every method is one transaction and may be called from any thread.
 
-    ``blocking`` says whether calls may wait for a disk or a network: if so, asyncio runs them in threads.
-    ``identity`` is equal for stores that keep the same sessions, so that runs in one process queue up across them.
+    ``leave`` is told when a run of a session has ended in this process, however it ended. ``blocking`` says whether calls
+    may wait for a disk or a network: if so, asyncio runs them in threads. ``identity`` is equal for stores that keep the
+    same sessions, so that runs in one process queue up across them.
     """
 
     blocking: bool
@@ -26,6 +27,8 @@ class Store(Protocol):
     def commit(self, effect: Commit) -> None: ...
 
     def read_history(self, effect: ReadHistory) -> list[Message]: ...
+
+    def leave(self, session_id: str) -> None: ...
 
 
 PERFORMED: dict[type[Any], str] = {Load: "load", LoadMany: "load_many", Commit: "commit", ReadHistory: "read_history"}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphflow.core.effects import CloseRun, Commit, NewCheckpoint
+from graphflow.core.runs import busy
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
+from graphflow.db.leases import in_words, is_dead
 from graphflow.db.rows import digest, encode_entry, encode_frontier, encode_task, plain_text, run_digest
 from graphflow.db.tags import Media
 from graphflow.errors import LeaseLost, SessionBusy
 
 if TYPE_CHECKING:
-    from graphflow.db.transactions import Transaction
+    from graphflow.db.transactions import Row, Transaction
 
 ROW_WEIGHT: Final = 64
 """What reading one more row costs beside the bytes of its delta."""
@@ -22,15 +24,23 @@ LIGHTEST_SNAPSHOT: Final = 512
 Params = dict[str, Any]
 
 
+class Lease(NamedTuple):
+    """What a store writes as the holder of a session; no name where other processes cannot see the sessions."""
+
+    me: str | None
+    microseconds: int
+
+
 class ReadyCommit:
     """The parameters of one commit's statements. ``write`` may be called again when a transaction has to be repeated."""
 
-    __slots__ = ("checkpoint", "closed", "effect", "media", "messages", "now", "snapshot", "tasks")
+    __slots__ = ("checkpoint", "closed", "effect", "lease", "media", "messages", "now", "snapshot", "tasks")
 
-    def __init__(self, effect: Commit, now: int) -> None:
+    def __init__(self, effect: Commit, now: int, lease: Lease) -> None:
         """Encode everything. Raises SerializationError."""
         self.effect = effect
         self.now = now
+        self.lease = lease
         self.media: Media = {}
         self.snapshot: str | None = None
         checkpoint = effect.checkpoint
@@ -163,12 +173,12 @@ class ReadyCommit:
             else:
                 params["expected_head"] = effect.head
                 params["new_head"] = effect.head if self.checkpoint is None else self.checkpoint["seq"]
-                if effect.take_over or effect.status is not None:
-                    params["new_epoch"] = effect.epoch + effect.take_over
+                if effect.take_over:
+                    row = self._take(tx, params)
+                elif effect.status is not None:
                     params["new_status"] = effect.status
-                    params["owner"] = effect.user_id if effect.take_over else None
                     params["now"] = self.now
-                    row = tx.execute(sql.move, params).fetchone()
+                    row = tx.execute(sql.give_up, params).fetchone()
                 else:
                     row = tx.execute(sql.advance, params).fetchone()
         if row is None:
@@ -176,9 +186,34 @@ class ReadyCommit:
         ordinal: int = row[0]
         return ordinal
 
+    def _take(self, tx: Transaction, params: Params) -> Row | None:
+        """Take the session over: when nobody holds it, when the lease has run out, or when the holder is known to be dead."""
+        effect = self.effect
+        params |= self._lease_params()
+        params |= {"new_status": effect.status, "owner": effect.user_id, "now": self.now, "me": self.lease.me, "dead": None}
+        row = tx.one(tx.sql.take, params)
+        if row is None:
+            found = tx.one(tx.sql.standing, {"session_id": effect.session_id})
+            if found is not None and found[1:3] == (effect.head, effect.epoch) and found[4] is not None:
+                if not is_dead(found[4]):
+                    raise busy(effect.session_id, in_words(found[4], found[5] / 1e6))
+                row = tx.one(tx.sql.take, {**params, "dead": found[4]})
+        return row
+
+    def _lease_params(self) -> Params:
+        held = self.takes_lease
+        return {"lease_owner": self.lease.me if held else None, "lease_ttl": self.lease.microseconds if held else None}
+
+    @property
+    def takes_lease(self) -> bool:
+        """Whether a run goes on after this commit that did not before."""
+        effect = self.effect
+        return self.lease.me is not None and (effect.take_over or effect.epoch == 0) and effect.status == "running"
+
     def _new_session(self) -> Params:
         effect = self.effect
         return {
+            **self._lease_params(),
             "session_id": effect.session_id,
             "session_type": effect.session_type,
             "user_id": effect.user_id,

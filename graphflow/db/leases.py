@@ -1,12 +1,24 @@
-"""Whose turn it is on a session: within a process, first come, first served."""
+"""Whose turn it is on a session: within a process first come, first served; between processes by a lease in the database.
+
+A lease says which process runs a session and until when; a thread of the process renews its leases. Whoever finds one that
+has run out, or whose process is known to be dead, takes the session over with a higher epoch, and the old holder's next
+write is refused (the fencing of Kleppmann, "How to do distributed locking", 2016).
+"""
 
 from __future__ import annotations
 
 import os
+import platform
+import secrets
 import threading
+import weakref
 from collections import deque
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Protocol
 
 
 @dataclass(eq=False, slots=True)
@@ -59,3 +71,152 @@ def session_queue() -> SessionQueue:
     if _pid != os.getpid():
         _queue, _pid = SessionQueue(), os.getpid()
     return _queue
+
+
+# --- who we are ------------------------------------------------------------------------------------------------------------
+
+
+def _machine() -> str:
+    """What tells this machine (and process-id namespace) from others."""
+    facts = [platform.node()]
+    with suppress(OSError):
+        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        facts.append(str(os.stat("/proc/self/ns/pid").st_ino))
+    return blake2b("\n".join(facts).encode(), digest_size=6).hexdigest()
+
+
+def _born(pid: int) -> str:
+    """When a process began, as the system counts it: a number used again belongs to another process. Empty where unknown."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _name() -> str:
+    return f"{_machine()}:{os.getpid()}:{_born(os.getpid())}:{secrets.token_hex(4)}"
+
+
+_names: dict[int, str] = {}
+
+
+def process_name() -> str:
+    """What this process writes into its leases; a forked child has a name of its own."""
+    pid = os.getpid()
+    if pid not in _names:
+        _names.clear()
+        _names[pid] = _name()
+    return _names[pid]
+
+
+def is_dead(name: str) -> bool:
+    """Whether the process of that name is known to have ended: it ran on this machine and is gone."""
+    machine, pid, born, _ = name.split(":")
+    if machine != process_name().split(":")[0]:
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return born != _born(int(pid))
+
+
+def in_words(name: str, seconds: float) -> str:
+    """A lease's holder, for people."""
+    machine, pid, _, _ = name.split(":")
+    where = "this machine" if machine == process_name().split(":")[0] else "another machine"
+    return f"process {pid} on {where} (its lease runs for {max(seconds, 0):.0f} more seconds)"
+
+
+# --- keeping leases ----------------------------------------------------------------------------------------------------------
+
+
+class LeaseStore(Protocol):
+    """What the keeper needs of a database."""
+
+    lease_ttl: float
+
+    def renew_leases(self, given_back: list[str]) -> None:
+        """Prolong all leases of this process, and end those of the sessions ``given_back``."""
+
+
+@dataclass(slots=True)
+class _Leases:
+    """The leases of one database: those whose runs go on, and those that a run could not give back itself."""
+
+    held: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
+
+
+class Keeper:
+    """Renews the leases of this process in one thread, as long as there are any; event loops have no part in it.
+
+    A lease that its run could not give back (its last commit failed) is given back here.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._stores: weakref.WeakKeyDictionary[LeaseStore, _Leases] = weakref.WeakKeyDictionary()
+        self._thread: threading.Thread | None = None
+
+    def hold(self, store: LeaseStore, session_id: str) -> None:
+        """A lease was taken."""
+        with self._changed:
+            leases = self._stores.setdefault(store, _Leases())
+            leases.held.add(session_id)
+            leases.left.discard(session_id)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="graphflow-leases", daemon=True)
+                self._thread.start()
+
+    def drop(self, store: LeaseStore, session_id: str) -> None:
+        """The lease was given back by a commit of its run."""
+        with self._changed:
+            if store in self._stores:
+                self._stores[store].held.discard(session_id)
+
+    def leave(self, store: LeaseStore, session_id: str) -> None:
+        """The run has ended; if it still holds its lease, give it back."""
+        with self._changed:
+            leases = self._stores.get(store)
+            if leases is not None and session_id in leases.held:
+                leases.held.discard(session_id)
+                leases.left.add(session_id)
+                self._changed.notify_all()
+
+    def _run(self) -> None:
+        failed = False
+        while True:
+            with self._changed:
+                if failed or not any(leases.left for leases in self._stores.values()):
+                    self._changed.wait(min((store.lease_ttl for store in self._stores), default=0) / 3)
+                due = {store: sorted(leases.left) for store, leases in self._stores.items() if leases.held or leases.left}
+                if not due:
+                    self._thread = None
+                    return
+            failed = not all([self._renew(store, left) for store, left in due.items()])
+            del due
+
+    def _renew(self, store: LeaseStore, left: list[str]) -> bool:
+        """What fails is tried again at the next turn; a lease that runs out meanwhile is fenced off by its epoch."""
+        try:
+            store.renew_leases(left)
+        except Exception:
+            return False
+        with self._changed:
+            self._stores[store].left.difference_update(left)
+        return True
+
+
+_keepers: dict[int, Keeper] = {}
+
+
+def keeper() -> Keeper:
+    """The keeper of this process; a forked child begins with none of its parent's leases."""
+    pid = os.getpid()
+    if pid not in _keepers:
+        _keepers.clear()
+        _keepers[pid] = Keeper()
+    return _keepers[pid]

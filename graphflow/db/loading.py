@@ -12,6 +12,7 @@ from graphflow.core.state import StateSchema, Values
 from graphflow.db.codec import channel_codecs
 from graphflow.db.commits import ROW_WEIGHT
 from graphflow.db.jsontext import loads
+from graphflow.db.leases import in_words, is_dead, process_name
 from graphflow.db.media import media_of
 from graphflow.db.messagelog import fill_logged
 from graphflow.db.rows import decode_frontier, decode_task, digest
@@ -92,6 +93,16 @@ class _Found:
     first_message: int
     fingerprint: str
     component_id: str | None
+    lease_owner: str | None
+    lease_left: int | None
+
+    @property
+    def holder(self) -> str | None:
+        """The live process, other than this one, that runs the session."""
+        owner, left = self.lease_owner, self.lease_left
+        if owner is None or left is None or left <= 0 or owner == process_name() or is_dead(owner):
+            return None
+        return in_words(owner, left / 1e6)
 
 
 def check_not_foreign(tx: Transaction, session_id: str) -> None:
@@ -125,6 +136,7 @@ def _stored(session_id: str, found: _Found, state: Folded, row: ChainRow | None,
         run=run,
         tasks=[],
         created_at=0.0 if row is None else row.created_at / 1e6,
+        holder=found.holder,
     )
 
 

@@ -21,6 +21,7 @@ class InMemoryDb(SqlDb):
     """Sessions in memory: one connection, one lock."""
 
     blocking = False
+    shared = False
     dialect: Literal["sqlite"] = "sqlite"
 
     def __init__(

@@ -90,7 +90,7 @@ def owned(tx: Transaction, session_id: str, user_id: str | None) -> tuple[int, i
     row = tx.one(tx.sql.standing, {"session_id": session_id})
     if row is None:
         return None
-    ordinal, head, _, owner = row
+    ordinal, head, _, owner, *_ = row
     if user_id is not None and owner != user_id:
         raise NotOwner(f"session {session_id!r} does not belong to user {user_id!r}; nothing was changed")
     return ordinal, head

@@ -15,7 +15,8 @@ from graphflow.core.effects import Commit, Load, LoadMany, ReadHistory, Stored
 from graphflow.core.ids import check_id, new_id
 from graphflow.db import checks, history, loading, sessions, transfer
 from graphflow.db.archive import write_archive
-from graphflow.db.commits import ReadyCommit
+from graphflow.db.commits import Lease, ReadyCommit
+from graphflow.db.leases import keeper, process_name
 from graphflow.db.records import CheckReport, RunRecord, Session, SessionType
 from graphflow.db.rows import plain_text
 from graphflow.db.transactions import Transaction
@@ -36,6 +37,8 @@ class SqlDb(ABC):
     """
 
     blocking = True
+    shared = True
+    """Whether other processes see the same sessions, so that leases are needed."""
     identity: str
     dialect: Literal["sqlite", "postgresql"]
 
@@ -93,9 +96,30 @@ class SqlDb(ABC):
 
     def commit(self, effect: Commit) -> None:
         """Write everything the effect says, or nothing."""
-        ready = ReadyCommit(effect, self._stamp())
+        lease = Lease(process_name() if self.shared else None, int(self.lease_ttl * 1_000_000))
+        ready = ReadyCommit(effect, self._stamp(), lease)
         self._write(ready.write)
         ready.settle()
+        if ready.takes_lease:
+            keeper().hold(self, effect.session_id)
+        elif effect.status is not None and self.shared:
+            keeper().drop(self, effect.session_id)
+
+    def leave(self, session_id: str) -> None:
+        """A run of this session has ended here, one way or another; a lease that it could not give back ends soon."""
+        if self.shared:
+            keeper().leave(self, session_id)
+
+    def renew_leases(self, given_back: list[str]) -> None:
+        """Prolong the leases of this process, and end those of the sessions ``given_back`` (called by the keeper's thread)."""
+        me = process_name()
+
+        def work(tx: Transaction) -> None:
+            for session_id in given_back:
+                tx.execute(tx.sql.end_lease, {"session_id": session_id, "me": me})
+            tx.execute(tx.sql.renew_leases, {"me": me, "lease_ttl": int(self.lease_ttl * 1_000_000)})
+
+        self._write(work)
 
     def read_history(self, effect: ReadHistory) -> list[Message]:
         """Earlier messages of a session."""

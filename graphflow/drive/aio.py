@@ -30,8 +30,7 @@ async def run(flow: Flow[T], world: World) -> T:
     try:
         return await _drive(flow, world)
     finally:
-        for ticket in world.tickets:
-            session_queue().leave(ticket)
+        world.close()
 
 
 async def _drive(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:

@@ -59,8 +59,7 @@ def run(flow: Flow[T], world: World) -> T:
     try:
         return _drive(flow, world)
     finally:
-        for ticket in world.tickets:
-            session_queue().leave(ticket)
+        world.close()
 
 
 def _drive(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:

@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Annotated, Any, TypedDict
 
 from graphflow import END, START, Agent, Context, Message, Send, StateGraph, add_messages, append, logged
+from graphflow.agent import AgentState
 from graphflow.db import SqliteDb
 from graphflow.errors import LeaseLost, SessionNotFound
 from graphflow.messages import ToolCall
@@ -167,15 +168,35 @@ def parallel(db: Any, journal: Journal) -> None:
 
 
 def rival(db: Any, journal: Journal) -> None:
-    """Say thirty things on a session that another process talks on too; what is not acknowledged is said to be refused."""
+    """Say things on a session that other processes talk on too, and count them in the session's state."""
+
+    def count(state: dict[str, Any], ctx: Context) -> dict[str, Any]:
+        return {"session_state": {"count": state["session_state"].get("count", 0) + 1}}
+
     bot = Agent(EchoModel(journal), tools=[note_down], db=db, session_id=SESSION)
-    for turn in range(30):
+    counter = StateGraph(AgentState, name="counter").add_node("count", count).add_edge(START, "count").add_edge("count", END)
+    counting = counter.compile(db=db)
+    for turn in range(int(os.environ["TURNS"])):
         question = f"{os.getpid()}-{turn}"
-        try:
-            journal("acknowledged", question, bot.run(question).content)
-        except LeaseLost:
-            journal("refused", question)
+        journal("acknowledged", question, bot.run(question).content)
+        counting.invoke({}, session_id=SESSION)
     journal("done")
+
+
+def stalled(db: Any, journal: Journal) -> None:
+    """Ask a model that takes its time: long enough to be stopped in the middle, and to go on when everything has changed."""
+
+    class Slow(Model):
+        def respond(self, request: Request) -> Reply:
+            journal("asked")
+            time.sleep(0.3)
+            return Reply("the stalled answer")
+
+    try:
+        Agent(Slow(), db=db, session_id=SESSION).run("stalled question")
+        journal("acknowledged")
+    except LeaseLost as error:
+        journal("lost", str(error).replace(" ", "_"))
 
 
 def note_down(text: str) -> str:
@@ -188,6 +209,8 @@ if __name__ == "__main__":
     if len(sys.argv) > 4:
         where, number = sys.argv[4].split(":")
         KillingDb.kill = (where, int(number))
-    database = KillingDb(db_file=path)
-    {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival}[program](database, Journal(journal_path))
+    database = KillingDb(db_file=path, lease_ttl=float(os.environ.get("LEASE_TTL", "30")))
+    {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival, "stalled": stalled}[program](
+        database, Journal(journal_path)
+    )
     database.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import bindparam, literal_column, select
+from sqlalchemy import BigInteger, bindparam, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from graphflow.db.tables import checkpoints, messages, runs, sessions
@@ -41,6 +41,15 @@ class Compiled:
             sqlite.dialect(paramstyle="named") if dialect == "sqlite" else postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
         )
         self.insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+
+    @property
+    def now(self) -> Any:
+        """The database's own clock, in microseconds since 1970: leases are measured by it, whatever the processes'
+        clocks say.
+        """
+        if self.dialect.name == "sqlite":
+            return literal_column("CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)", BigInteger)
+        return literal_column("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", BigInteger)
 
     def text(self, statement: Any, columns: list[str] | None = None) -> str:
         """The text of a statement; ``columns`` are those an insert gives values for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Integer, and_, bindparam, delete, func, null, or_, select, update
+from sqlalchemy import BigInteger, Integer, and_, bindparam, delete, func, null, or_, select, update
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from graphflow.db.statements.compiled import (
@@ -60,8 +60,9 @@ class StoreStatements(Compiled):
         at = and_(CHECKPOINT.session == SESSION.ordinal, matches(CHECKPOINT.ns, "ns"), CHECKPOINT.seq == seq)
         columns = (SESSION.ordinal, SESSION.session_type, SESSION.user_id, SESSION.status, SESSION.head, SESSION.epoch)
         run = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id)
+        lease = (SESSION.lease_owner, (SESSION.lease_until - self.now).label("lease_left"))
         return self.text(
-            select(*columns, CHECKPOINT.seq, CHECKPOINT.base, *run)
+            select(*columns, CHECKPOINT.seq, CHECKPOINT.base, *run, *lease)
             .select_from(sessions.outerjoin(checkpoints, at).outerjoin(runs, RUN.ordinal == CHECKPOINT.run))
             .where(HERE, or_(SESSION.user_id.is_(None), matches(SESSION.user_id, "user_id")))
         )
@@ -117,8 +118,11 @@ class StoreStatements(Compiled):
             "epoch",
             "created_at",
             "updated_at",
+            "lease_owner",
         ]
-        return self.text(self.insert(sessions).on_conflict_do_nothing().returning(SESSION.ordinal), columns)
+        values: dict[str, Any] = {name: bindparam(name) for name in columns}
+        insert = self.insert(sessions).values(**values, lease_until=self.now + bindparam("lease_ttl", type_=BigInteger))
+        return self.text(insert.on_conflict_do_nothing().returning(SESSION.ordinal))
 
     @cached_property
     def advance(self) -> str:
@@ -131,19 +135,51 @@ class StoreStatements(Compiled):
         )
 
     @cached_property
-    def move(self) -> str:
-        """The compare-and-set of everything else a root graph commits."""
+    def take(self) -> str:
+        """The compare-and-set of a run that takes a session which nobody else holds. ``dead`` names a holder that is gone."""
+        holder = SESSION.lease_owner
+        free = or_(holder.is_(None), SESSION.lease_until < self.now, matches(holder, "me"), matches(holder, "dead"))
+        return self.text(
+            update(sessions)
+            .where(HERE, matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch"), free)
+            .values(
+                head=bindparam("new_head"),
+                epoch=SESSION.epoch + ONE,
+                status=func.coalesce(bindparam("new_status"), SESSION.status),
+                user_id=func.coalesce(SESSION.user_id, bindparam("owner")),
+                updated_at=bindparam("now"),
+                lease_owner=bindparam("lease_owner"),
+                lease_until=self.now + bindparam("lease_ttl", type_=BigInteger),
+            )
+            .returning(SESSION.ordinal)
+        )
+
+    @cached_property
+    def give_up(self) -> str:
+        """The compare-and-set of a run that ends, for now or for good: its lease ends with it."""
         return self.text(
             update(sessions)
             .where(HERE, matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch"))
             .values(
                 head=bindparam("new_head"),
-                epoch=bindparam("new_epoch"),
-                status=func.coalesce(bindparam("new_status"), SESSION.status),
-                user_id=func.coalesce(SESSION.user_id, bindparam("owner")),
+                status=bindparam("new_status"),
                 updated_at=bindparam("now"),
+                lease_owner=null(),
+                lease_until=null(),
             )
             .returning(SESSION.ordinal)
+        )
+
+    @cached_property
+    def renew_leases(self) -> str:
+        until = self.now + bindparam("lease_ttl", type_=BigInteger)
+        return self.text(update(sessions).where(matches(SESSION.lease_owner, "me")).values(lease_until=until))
+
+    @cached_property
+    def end_lease(self) -> str:
+        """Give back the lease of a run that could not do it itself."""
+        return self.text(
+            update(sessions).where(HERE, matches(SESSION.lease_owner, "me")).values(lease_owner=null(), lease_until=null())
         )
 
     @cached_property
@@ -154,7 +190,8 @@ class StoreStatements(Compiled):
 
     @cached_property
     def standing(self) -> str:
-        return self.text(select(SESSION.ordinal, SESSION.head, SESSION.epoch, SESSION.user_id).where(HERE))
+        lease = (SESSION.lease_owner, (SESSION.lease_until - self.now).label("lease_left"))
+        return self.text(select(SESSION.ordinal, SESSION.head, SESSION.epoch, SESSION.user_id, *lease).where(HERE))
 
     @cached_property
     def insert_checkpoint(self) -> str:
