@@ -94,7 +94,7 @@ def main() -> int:
     try:
         peers = peers_of(python)
     except Failed as failed:
-        progress.print(f"{PEERS}: {failed}", style="red", markup=False)
+        progress.print(f"{PEERS}: {failed}", style="red", markup=False, soft_wrap=True)
         return 1
     results, failures = Results({peer: has["version"] for peer, has in peers.items()}), 0
     with scratch(told.scratch) as folder, progress.status("") as status:
@@ -105,7 +105,7 @@ def main() -> int:
                     measure(job, folder, told.quick, results, python)
                 except Failed as failed:
                     failures += 1
-                    progress.print(f"{job} failed:\n{failed}", style="red", markup=False)
+                    progress.print(f"{job} failed:\n{failed}", style="red", markup=False, soft_wrap=True)
     cases = [case for case, _ in told.cases]
     out.print(for_terminal(results, cases))
     if not python:

@@ -80,6 +80,10 @@ class Weight:
     snapshot_seq: int = -1
     snapshot_bytes: int = 0
     delta_bytes: int = 0
+    session: int | None = None
+    """The store's own number of the session, once it is known: a short way to its row."""
+    run: int | None = None
+    """The store's own number of the run that the head belongs to."""
     foreign: dict[str, Any] = field(default_factory=dict)
     """Stored channels that the code no longer knows, in stored form: kept for the next snapshot."""
 

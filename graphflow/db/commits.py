@@ -22,6 +22,7 @@ LIGHTEST_SNAPSHOT: Final = 512
 """Chains of deltas lighter than this are not worth a snapshot, however small the state is."""
 
 Params = dict[str, Any]
+Values = tuple[Any, ...]
 
 
 class Lease(NamedTuple):
@@ -34,7 +35,21 @@ class Lease(NamedTuple):
 class ReadyCommit:
     """The parameters of one commit's statements. ``write`` may be called again when a transaction has to be repeated."""
 
-    __slots__ = ("checkpoint", "closed", "effect", "lease", "media", "messages", "now", "snapshot", "tasks")
+    __slots__ = (
+        "base",
+        "checkpoint",
+        "closed",
+        "delta",
+        "effect",
+        "lease",
+        "media",
+        "messages",
+        "now",
+        "run",
+        "session",
+        "snapshot",
+        "tasks",
+    )
 
     def __init__(self, effect: Commit, now: int, lease: Lease) -> None:
         """Encode everything. Raises SerializationError."""
@@ -42,7 +57,11 @@ class ReadyCommit:
         self.now = now
         self.lease = lease
         self.media: Media = {}
+        self.base = -1
+        self.delta: str | None = None
         self.snapshot: str | None = None
+        self.session: int | None = None
+        self.run: int | None = None
         checkpoint = effect.checkpoint
         self.checkpoint = None if checkpoint is None else self._checkpoint_row(checkpoint)
         self.messages = [self._message_row(*numbered) for numbered in self._numbered()] if effect.messages else []
@@ -51,7 +70,8 @@ class ReadyCommit:
 
     # --- making rows ready -----------------------------------------------------------------------------------------------
 
-    def _checkpoint_row(self, new: NewCheckpoint) -> Params:
+    def _checkpoint_row(self, new: NewCheckpoint) -> Values:
+        """The values of the row, from ``base`` on."""
         effect, weight, now = self.effect, new.weight, self.now
         seq, log_head = new.seq, new.log_head
         epoch = effect.epoch + (effect.take_over or effect.epoch == 0)
@@ -65,23 +85,11 @@ class ReadyCommit:
         elif weight.delta_bytes + _weight(delta) >= max(weight.snapshot_bytes, LIGHTEST_SNAPSHOT):
             base = seq
             snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
-        self.snapshot = snapshot
-        keys = (effect.session_id, effect.ns, seq, base, log_head, epoch, now)
-        checksum = digest("checkpoint", *keys, frontier, delta, snapshot)
-        return {
-            "session": None,
-            "ns": effect.ns,
-            "seq": seq,
-            "run_id": effect.run_id,
-            "base": base,
-            "log_head": log_head,
-            "epoch": epoch,
-            "frontier": frontier,
-            "delta": delta,
-            "snapshot": snapshot,
-            "sha256": checksum,
-            "created_at": now,
-        }
+        self.base, self.delta, self.snapshot = base, delta, snapshot
+        checksum = digest(
+            "checkpoint", effect.session_id, effect.ns, seq, base, log_head, epoch, now, frontier, delta, snapshot
+        )
+        return base, log_head, epoch, frontier, delta, snapshot, checksum, now
 
     def _numbered(self) -> list[tuple[int, Any]]:
         effect = self.effect
@@ -90,19 +98,11 @@ class ReadyCommit:
         first = effect.checkpoint.log_head - len(effect.messages) + 1
         return list(enumerate(effect.messages, first))
 
-    def _message_row(self, seq: int, entry: Any) -> Params:
+    def _message_row(self, seq: int, entry: Any) -> Values:
+        """The values of the row: seq, then those from ``role`` on."""
         effect = self.effect
         role, body = encode_entry(entry, seq, effect.run_id, self.media)
-        checksum = digest("message", effect.session_id, effect.ns, seq, effect.run_id, role, body)
-        return {
-            "session": None,
-            "ns": effect.ns,
-            "seq": seq,
-            "run_id": effect.run_id,
-            "role": role,
-            "body": body,
-            "sha256": checksum,
-        }
+        return seq, role, body, digest("message", effect.session_id, effect.ns, seq, effect.run_id, role, body)
 
     def _task_row(self, row: Any) -> Params:
         effect = self.effect
@@ -117,7 +117,6 @@ class ReadyCommit:
         }
 
     def _closed_row(self, closed: CloseRun) -> Params:
-        effect = self.effect
         error = plain_text(closed.error)
         metrics = _metrics(closed.metrics)
         return {
@@ -125,7 +124,7 @@ class ReadyCommit:
             "run_id": closed.run_id,
             "new_status": closed.status,
             "new_last_message": closed.last_message,
-            "new_last_seq": effect.head if effect.checkpoint is None else effect.checkpoint.seq,
+            "new_last_seq": self.seq,
             "new_ended_at": self.now,
             "new_error": error,
             "new_metrics": metrics,
@@ -137,19 +136,16 @@ class ReadyCommit:
     def write(self, tx: Transaction) -> None:
         """Do it, in the transaction. Raises LeaseLost when the session does not stand where the effect says."""
         execute, sql, effect = tx.execute, tx.sql, self.effect
-        session = self._claim(tx)
-        if effect.opened is not None:
-            self._open_run(tx, session)
+        session = self.session = self._claim(tx)
+        run = self.run = self._run(tx, session)
         if effect.reopened is not None:
             execute(sql.reopen_run, {"run_id": effect.reopened, "session": session})
         if effect.drop_tasks:
             execute(sql.drop_tasks, {"session": session, "ns": effect.ns})
         if self.checkpoint is not None:
-            self.checkpoint["session"] = session
-            execute(sql.insert_checkpoint, self.checkpoint)
-        for row in self.messages:
-            row["session"] = session
-            execute(sql.insert_message, row)
+            execute(sql.insert_checkpoint, (session, effect.ns, self.seq, run, *self.checkpoint))
+        for seq, *values in self.messages:
+            execute(sql.insert_message, (session, effect.ns, seq, run, *values))
         for row in self.tasks:
             row["session"] = session
             execute(sql.put_task, row)
@@ -160,37 +156,62 @@ class ReadyCommit:
             execute(sql.insert_media, {"sha256": checksum, "media_type": media_type, "data": data})
             execute(sql.insert_media_use, {"sha256": checksum, "session": session})
 
+    @property
+    def seq(self) -> int:
+        """Where the session's head stands after this commit."""
+        effect = self.effect
+        return effect.head if effect.checkpoint is None else effect.checkpoint.seq
+
     def _claim(self, tx: Transaction) -> int:
         """The session's ordinal, after its row was compared and set."""
         effect, sql = self.effect, tx.sql
+        if not effect.ns and effect.epoch and not effect.take_over and effect.status is None:
+            return self._advance(tx)
         if effect.epoch == 0:
-            row = tx.execute(sql.insert_session, self._new_session()).fetchone()
+            row = tx.one(sql.insert_session, self._new_session())
         else:
             params: Params = {"session_id": effect.session_id, "expected_epoch": effect.epoch}
             if effect.ns:
                 # A nested graph writes under its root's fencing number; where the session stands is the root's to say.
-                row = tx.execute(sql.fenced, params).fetchone()
+                row = tx.one(sql.fenced, params)
             else:
-                params["expected_head"] = effect.head
-                params["new_head"] = effect.head if self.checkpoint is None else self.checkpoint["seq"]
-                if effect.take_over:
-                    row = self._take(tx, params)
-                elif effect.status is not None:
-                    params["new_status"] = effect.status
-                    params["now"] = self.now
-                    row = tx.execute(sql.give_up, params).fetchone()
-                else:
-                    row = tx.execute(sql.advance, params).fetchone()
+                params |= {"expected_head": effect.head, "new_head": self.seq, "new_status": effect.status, "now": self.now}
+                row = self._take(tx, params) if effect.take_over else tx.one(sql.give_up, params)
         if row is None:
             raise self._lost(tx)
         ordinal: int = row[0]
         return ordinal
 
+    def _advance(self, tx: Transaction) -> int:
+        """The way of every plain step."""
+        effect = self.effect
+        session = effect.checkpoint.weight.session if effect.checkpoint is not None else None
+        if session is None:
+            row = tx.one(tx.sql.find_session, {"session_id": effect.session_id})
+            if row is None:
+                raise self._lost(tx)
+            session = row[0]
+        if tx.execute(tx.sql.advance, (self.seq, session, effect.head, effect.epoch)).rowcount != 1:
+            raise self._lost(tx)
+        return session
+
+    def _run(self, tx: Transaction, session: int) -> int | None:
+        """The ordinal of the run that this commit belongs to."""
+        effect = self.effect
+        if effect.opened is not None:
+            return self._open_run(tx, session)
+        if effect.checkpoint is None:
+            return None
+        if effect.checkpoint.weight.run is None:
+            row = tx.one(tx.sql.find_run, {"run_id": effect.run_id})
+            return None if row is None else row[0]
+        return effect.checkpoint.weight.run
+
     def _take(self, tx: Transaction, params: Params) -> Row | None:
         """Take the session over: when nobody holds it, when the lease has run out, or when the holder is known to be dead."""
         effect = self.effect
         params |= self._lease_params()
-        params |= {"new_status": effect.status, "owner": effect.user_id, "now": self.now, "me": self.lease.me, "dead": None}
+        params |= {"owner": effect.user_id, "me": self.lease.me, "dead": None}
         row = tx.one(tx.sql.take, params)
         if row is None:
             found = tx.one(tx.sql.standing, {"session_id": effect.session_id})
@@ -219,7 +240,7 @@ class ReadyCommit:
             "user_id": effect.user_id,
             "component_id": effect.component_id,
             "status": effect.status or "running",
-            "head": -1 if self.checkpoint is None or effect.ns else self.checkpoint["seq"],
+            "head": -1 if self.checkpoint is None or effect.ns else self.seq,
             "epoch": 1,
             "created_at": self.now,
             "updated_at": self.now,
@@ -235,7 +256,7 @@ class ReadyCommit:
             "Nothing of this step was written; load the session again"
         )
 
-    def _open_run(self, tx: Transaction, session: int) -> None:
+    def _open_run(self, tx: Transaction, session: int) -> int:
         effect, opened = self.effect, self.effect.opened
         assert opened is not None
         params: Params = {
@@ -247,13 +268,16 @@ class ReadyCommit:
             "component_id": opened.component_id,
             "user_id": effect.user_id,
             "first_message": opened.first_message,
-            "first_seq": None if self.checkpoint is None else self.checkpoint["seq"],
+            "first_seq": None if self.checkpoint is None else self.seq,
             "fingerprint": opened.fingerprint,
             "idempotency_key": opened.idempotency_key,
             "created_at": self.now,
         }
-        if tx.execute(tx.sql.insert_run, params).fetchone() is None:
+        row = tx.one(tx.sql.insert_run, params)
+        if row is None:
             raise self._taken(tx, params)
+        ordinal: int = row[0]
+        return ordinal
 
     def _taken(self, tx: Transaction, params: Params) -> Exception:
         key = params["idempotency_key"]
@@ -263,17 +287,18 @@ class ReadyCommit:
         return ValueError(f"there is a run {params['run_id']!r} already; give each run its own id")
 
     def settle(self) -> None:
-        """What holds once the transaction is committed: how heavy the chain of deltas has become."""
-        new, row = self.effect.checkpoint, self.checkpoint
-        if new is None or row is None:
+        """What holds once the transaction is committed: how heavy the chain of deltas has become, and where its rows are."""
+        new = self.effect.checkpoint
+        if new is None:
             return
         weight = new.weight
-        if row["base"] == row["seq"]:
-            weight.snapshot_seq = row["seq"]
-            weight.snapshot_bytes = len(self.snapshot or row["delta"] or "")
+        weight.session, weight.run = self.session, self.run
+        if self.base == new.seq:
+            weight.snapshot_seq = new.seq
+            weight.snapshot_bytes = len(self.snapshot or self.delta or "")
             weight.delta_bytes = 0
         else:
-            weight.delta_bytes += _weight(row["delta"])
+            weight.delta_bytes += _weight(self.delta)
 
 
 def _weight(delta: str | None) -> int:

@@ -120,6 +120,7 @@ def _stored(session_id: str, found: _Found, state: Folded, row: ChainRow | None,
     run = None
     if found.run_id is not None:
         run = Run(found.run_id, found.run_status, found.first_message, found.fingerprint, found.component_id)
+    state.weight.session, state.weight.run = found.ordinal, None if row is None else row.run
     return Stored(
         session_id=session_id,
         session_type=found.session_type,

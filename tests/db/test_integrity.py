@@ -62,7 +62,7 @@ def test_a_flipped_byte_is_noticed(session: Writer, table: str, column: str) -> 
     db = session.db
     assert db.check().ok
     read_all(db)
-    keys = {"gf_tasks": "task_id, kind", "gf_media": "sha256"}.get(table, "rowid")
+    keys = {"gf_checkpoints": "session, ns, seq", "gf_tasks": "task_id, kind", "gf_media": "sha256"}.get(table, "rowid")
     where = f"WHERE {column} IS NOT NULL AND length({column}) > 2"
     order = "ORDER BY origin DESC" if table == "gf_tasks" else f"ORDER BY {keys} DESC"
     found = db._read(lambda tx: tx.all(f"SELECT CAST({column} AS BLOB), {keys} FROM {table} {where} {order} LIMIT 1", {}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, literal_column, select
+from sqlalchemy import BigInteger, bindparam, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 
 from graphflow.db.tables import checkpoints, messages, runs, sessions
@@ -30,7 +30,6 @@ def matches(column: Any, name: str) -> Any:
 
 HERE: Final[Any] = matches(SESSION.session_id, "session_id")
 """The row of the session that the statement is about."""
-ORDINAL_OF_RUN: Final = select(RUN.ordinal).where(matches(RUN.run_id, "run_id")).scalar_subquery()
 
 
 class Compiled:
@@ -39,6 +38,9 @@ class Compiled:
     def __init__(self, dialect: str) -> None:
         self.dialect: Any = (
             sqlite.dialect(paramstyle="named") if dialect == "sqlite" else postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+        )
+        self.by_place: Any = (
+            sqlite.dialect(paramstyle="qmark") if dialect == "sqlite" else postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
         )
         self.insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
 
@@ -50,6 +52,12 @@ class Compiled:
         if self.dialect.name == "sqlite":
             return literal_column("CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)", BigInteger)
         return literal_column("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", BigInteger)
+
+    def positional(self, statement: Any, columns: list[str]) -> str:
+        """The text of a statement that takes its values by place, in this order: drivers bind tuples faster than names."""
+        compiled = statement.compile(dialect=self.by_place)
+        assert compiled.positiontup == columns, f"the statement takes {compiled.positiontup}"
+        return str(compiled)
 
     def text(self, statement: Any, columns: list[str] | None = None) -> str:
         """The text of a statement; ``columns`` are those an insert gives values for."""

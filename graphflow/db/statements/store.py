@@ -16,7 +16,6 @@ from graphflow.db.statements.compiled import (
     HERE,
     MESSAGE,
     ONE,
-    ORDINAL_OF_RUN,
     RUN,
     RUNNING,
     SESSION,
@@ -126,13 +125,22 @@ class StoreStatements(Compiled):
 
     @cached_property
     def advance(self) -> str:
-        """The compare-and-set of a plain step."""
-        return self.text(
+        """The compare-and-set of a plain step. Values: new head, session, expected head, expected epoch."""
+        here = SESSION.ordinal == bindparam("session")
+        return self.positional(
             update(sessions)
-            .where(HERE, matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch"))
-            .values(head=bindparam("new_head"))
-            .returning(SESSION.ordinal)
+            .where(here, matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch"))
+            .values(head=bindparam("new_head")),
+            ["new_head", "session", "expected_head", "expected_epoch"],
         )
+
+    @cached_property
+    def find_session(self) -> str:
+        return self.text(select(SESSION.ordinal).where(HERE))
+
+    @cached_property
+    def find_run(self) -> str:
+        return self.text(select(RUN.ordinal).where(matches(RUN.run_id, "run_id")))
 
     @cached_property
     def take(self) -> str:
@@ -195,13 +203,17 @@ class StoreStatements(Compiled):
 
     @cached_property
     def insert_checkpoint(self) -> str:
-        columns = ["session", "ns", "seq", "base", "log_head", "epoch", "frontier", "delta", "snapshot", "sha256", "created_at"]
-        return self.text(self.insert(checkpoints).values(run=ORDINAL_OF_RUN, **{name: bindparam(name) for name in columns}))
+        """Values: every column, in the order of the table."""
+        return self._insert_whole(checkpoints)
 
     @cached_property
     def insert_message(self) -> str:
-        columns = ["session", "ns", "seq", "role", "body", "sha256"]
-        return self.text(self.insert(messages).values(run=ORDINAL_OF_RUN, **{name: bindparam(name) for name in columns}))
+        """Values: every column, in the order of the table."""
+        return self._insert_whole(messages)
+
+    def _insert_whole(self, table: Any) -> str:
+        names = [column.name for column in table.columns]
+        return self.positional(self.insert(table).values({name: bindparam(name) for name in names}), names)
 
     @cached_property
     def insert_media(self) -> str:
