@@ -145,8 +145,9 @@ class StateGraph:
                 raise GraphError(f"an edge leaves {source!r}, which is not a node; add_node({source!r}, …) or mend the name")
         nodes = {label: self._lower(label, node, at) for at, (label, node) in enumerate(self._nodes.items())}
         entry = NodePlan(START, lower_function(_nothing, START), -1, *self._ways(START))
-        defers = any(node.defer for node in self._nodes.values())
-        return Plan(name or self.name or "graph", self.schema, nodes, entry, tuple(self._joins), defers, **kinds)
+        defers, reruns = (any(getattr(node, what) for node in self._nodes.values()) for what in ("defer", "rerunnable"))
+        label = name or self.name or "graph"
+        return Plan(label, self.schema, nodes, entry, tuple(self._joins), defers, reruns, **kinds)
 
     def _lower(self, label: str, node: _Node, index: int) -> NodePlan:
         return NodePlan(

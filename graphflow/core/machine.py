@@ -164,7 +164,8 @@ class Machine:
     def _finish_superstep(self, outcomes: list[Outcome], delta: Delta, entries: list[LogEntry]) -> Flow[None]:
         ledger = self.ledger
         self._measure(outcomes)
-        self._remember_refresh(outcomes)
+        if self.plan.reruns:
+            self._remember_refresh(outcomes)
         if not ledger.stored:
             ledger.head += 1
             ledger.frontier.origin = ledger.head
@@ -230,13 +231,16 @@ class Machine:
     def _measure(self, outcomes: list[Outcome]) -> None:
         metrics = self.metrics
         nodes = metrics["nodes"]
-        metrics["seconds"] += max((outcome.seconds for outcome in outcomes), default=0.0)
+        longest = 0.0
         for outcome in outcomes:
+            if outcome.seconds > longest:
+                longest = outcome.seconds
             name = outcome.task.node.name
             nodes[name] = nodes.get(name, 0.0) + outcome.seconds
             if outcome.usage is not None:
                 metrics["input_tokens"] += outcome.usage.input_tokens
                 metrics["output_tokens"] += outcome.usage.output_tokens
+        metrics["seconds"] += longest
 
     def _note(self, error: Exception) -> None:
         if self.ledger.stored:

@@ -95,6 +95,8 @@ class Plan:
     joins: tuple[Join, ...] = ()
     defers: bool = False
     """Whether any node is deferred."""
+    reruns: bool = False
+    """Whether any node is rerunnable."""
     session_type: str = "graph"
     on_unfinished: Literal["raise", "abandon"] = "raise"
     aliases: Mapping[str, str] = field(default_factory=dict)

@@ -22,13 +22,16 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Sequence[tupl
     names: dict[str, None] = {}
     sends: list[Send] = []
     asked: set[str] = set()
+    several = len(results) > 1
     for node, result in results:
         for target in node.edges:
             names[target] = None
-        _add(result.goto, names, sends)
-        if node.name in asked:
-            continue
-        asked.add(node.name)
+        if result.goto:
+            _add(result.goto, names, sends)
+        if several:
+            if node.name in asked:
+                continue
+            asked.add(node.name)
         for branch in node.branches:
             _add((yield from _choose(plan, values, branch, node.name)), names, sends)
         for join in node.joins:

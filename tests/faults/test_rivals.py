@@ -96,17 +96,19 @@ def test_a_killed_holder_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_lease_is_renewed_as_long_as_the_run_goes_on(tmp_path: Path) -> None:
     db = SqliteDb(db_file=str(tmp_path / "s.db"), lease_ttl=0.2)
-    left = []
+    seen: list[int] = []
+
+    def renewed() -> bool:
+        with reading(db) as connection:
+            seen.append(connection.execute("SELECT lease_until FROM gf_sessions").fetchone()[0])
+        return len(set(seen)) > 2
 
     def look(state: Any) -> None:
-        for _ in range(5):
-            time.sleep(0.12)
-            with reading(db) as connection:
-                left.append(connection.execute("SELECT lease_until FROM gf_sessions").fetchone()[0])
+        until(renewed)
 
     graph = StateGraph(workers.State).add_node("look", look).add_edge(START, "look").add_edge("look", END).compile(db=db)
     graph.invoke({"total": 0}, session_id="s")
-    assert len(set(left)) > 2 and left == sorted(left)
+    assert seen == sorted(seen)
     with reading(db) as connection:
         assert connection.execute("SELECT lease_owner, lease_until FROM gf_sessions").fetchone() == (None, None)
     db.close()
