@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
-from types import SimpleNamespace, UnionType
+from types import FunctionType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -116,7 +116,15 @@ def tool(
 
 def as_tool(fn: Callable[..., Any] | Tool) -> Tool:
     """The Tool of a function, method, partial or callable object; a Tool is returned as is. Raises GraphError as ``tool``."""
-    return fn if isinstance(fn, Tool) else _make(fn)
+    if isinstance(fn, Tool):
+        return fn
+    return _made_once(fn) if isinstance(fn, FunctionType) else _make(fn)
+
+
+@functools.lru_cache(maxsize=1024)
+def _made_once(fn: FunctionType) -> Tool:
+    """Agents are often made for each request, of the same functions: their schemas are made for the first one only."""
+    return _make(fn)
 
 
 def tool_table(tools: Iterable[Callable[..., Any] | Tool]) -> dict[str, Tool]:

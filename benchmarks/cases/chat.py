@@ -87,8 +87,8 @@ def figures() -> tuple[Figure, ...]:
         figure
         for mark in MARKS
         for figure in (
-            Figure(f"wall.{mark}", f"turn {mark:,}", "ms", times=4),
-            Figure(f"cpu.{mark}", "… processor time", "ms", times=6),
+            Figure(f"wall.{mark}", f"turn {mark:,}", "ms"),
+            Figure(f"cpu.{mark}", "… processor time", "ms"),
             Figure(f"stored.{mark}", "… stored by then", "KiB"),
         )
     ]

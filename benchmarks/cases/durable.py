@@ -79,13 +79,13 @@ CASE = Case(
     "durable",
     (
         Figure("full.wall", "committed step, SqliteDb", "µs/step", times=2),
-        Figure("full.cpu", "… processor time", "µs/step", times=3),
+        Figure("full.cpu", "… processor time", "µs/step", times=2),
         Figure("full.bytes", "… stored", "bytes/step", times=2),
-        Figure("normal.wall", 'committed step, SqliteDb(synchronous="normal")', "µs/step", times=5),
-        Figure("normal.cpu", "… processor time", "µs/step", times=5),
+        Figure("normal.wall", 'committed step, SqliteDb(synchronous="normal")', "µs/step", times=2.2),
+        Figure("normal.cpu", "… processor time", "µs/step", times=2),
         Figure("normal.bytes", "… stored", "bytes/step", times=2),
-        Figure("memory.wall", "committed step, InMemoryDb", "µs/step", at_most=100),
-        Figure("memory.cpu", "… processor time", "µs/step", at_most=100),
+        Figure("memory.wall", "committed step, InMemoryDb", "µs/step", at_most=60),
+        Figure("memory.cpu", "… processor time", "µs/step", at_most=60),
     ),
     {"full": full, "normal": normal, "memory": memory},
 )

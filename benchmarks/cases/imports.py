@@ -51,9 +51,9 @@ CASE = Case(
     (
         Figure("library.ms", "import graphflow (limit: a bare interpreter)", "ms", at_most=20),
         Figure("library.mib", "… memory", "MiB", times=1.5),
-        Figure("agent.ms", "from graphflow import Agent (limit: import pydantic)", "ms", at_most=150),
+        Figure("agent.ms", "from graphflow import Agent (limit: import pydantic)", "ms", at_most=80),
         Figure("agent.mib", "… memory", "MiB", times=2),
-        Figure("session.ms", "import and a first run stored on SQLite (limit: pydantic, sqlite3)", "ms", at_most=450),
+        Figure("session.ms", "import and a first run stored on SQLite (limit: pydantic, sqlite3)", "ms", at_most=350),
         Figure("session.mib", "… memory", "MiB", at_most=60),
     ),
     {"processes": processes},

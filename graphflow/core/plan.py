@@ -158,6 +158,8 @@ def _takes_context(fn: Any) -> bool:
 
 def literal_targets(router: Any) -> tuple[str, ...] | None:
     """The names a router's ``-> Literal[...]`` (or ``Command[Literal[...]]``) annotation declares, or None."""
+    if getattr(router, "__graphflow_flow__", False):
+        return None
     try:
         hint = typing.get_type_hints(router if inspect.isroutine(router) else type(router).__call__).get("return")
     except (TypeError, NameError, AttributeError):
