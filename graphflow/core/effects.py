@@ -88,7 +88,7 @@ class Weight:
     """Stored channels that the code no longer knows, in stored form: kept for the next snapshot."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class NewCheckpoint:
     """The result of one superstep, to be inserted as row ``seq``."""
 
@@ -104,7 +104,7 @@ class NewCheckpoint:
     weight: Weight
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class OpenRun:
     """A run that begins with this commit."""
 
@@ -117,7 +117,7 @@ class OpenRun:
     idempotency_key: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class CloseRun:
     """A run that stops with this commit: completed, paused, error, cancelled or abandoned."""
 
@@ -128,7 +128,7 @@ class CloseRun:
     metrics: Mapping[str, Any] | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Commit:
     """Everything one transaction writes: all of it or nothing.
 
@@ -207,7 +207,7 @@ class Stored:
 # --- effects on sessions (performed by the store) --------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Load:
     """Read a session. Outcome: Stored, or None when there is none.
 
@@ -223,7 +223,7 @@ class Load:
     with_log: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class LoadMany:
     """Read the checkpoints of a session, newest first. Outcome: list of Stored (with messages)."""
 
@@ -233,7 +233,7 @@ class LoadMany:
     limit: int | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ReadHistory:
     """Earlier messages of a session, oldest first, tool messages kept with the call they answer. Outcome: list of Message.
 
@@ -252,7 +252,7 @@ class ReadHistory:
 # --- effects on the rest of the world (performed by the driver) ------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class RunInfo:
     """What every task of a run shares."""
 
@@ -316,7 +316,7 @@ class Task:
         raise Suspended(Interrupt(f"{self.id}-{nth}", payload, self.node.name))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Outcome:
     """How a task ended: with a value, an error, or a question."""
 
@@ -331,7 +331,7 @@ class Outcome:
     """What the value means, once it was checked."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class RunTasks:
     """Execute tasks, in parallel when there are several. Outcome: list of Outcome in the order of the tasks.
 
@@ -343,7 +343,7 @@ class RunTasks:
     record: Callable[[list[Outcome]], Any] | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Ask:
     """Ask a model. Outcome: its Reply. Tokens go to whoever listens to the run."""
 
@@ -351,7 +351,7 @@ class Ask:
     request: Any
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """Call a user's function, def or async def. Outcome: what it returns; what it raises is raised."""
 
@@ -361,14 +361,14 @@ class Call:
     is_async: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sleep:
     """Wait."""
 
     seconds: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Emit:
     """Tell whoever listens to the run. ``data`` are the event's own fields."""
 
@@ -378,7 +378,7 @@ class Emit:
     ns: str = ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Acquire:
     """Take this process's turn on a session, first come first served. The driver gives it back when the flow ends.
 

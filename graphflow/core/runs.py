@@ -45,7 +45,7 @@ from graphflow.errors import (
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class CallOptions:
     """What a caller says besides the input."""
 
@@ -67,7 +67,7 @@ class CallOptions:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Ended:
     """How a run ended, and the state it left."""
 

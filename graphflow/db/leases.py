@@ -1,4 +1,4 @@
-"""Whose turn it is on a session: within a process first come, first served; between processes by a lease in the database.
+"""Who runs a session: a lease in the database, for processes to keep out of each other's way.
 
 A lease says which process runs a session and until when; a thread of the process renews its leases. Whoever finds one that
 has run out, or whose process is known to be dead, takes the session over with a higher epoch, and the old holder's next
@@ -12,66 +12,11 @@ import platform
 import secrets
 import threading
 import weakref
-from collections import deque
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
-
-
-@dataclass(eq=False, slots=True)
-class Ticket:
-    """A place in the line for one session. ``future`` is done when it is this ticket's turn."""
-
-    key: tuple[str, str]
-    future: Future[None] = field(default_factory=Future)
-
-
-class SessionQueue:
-    """The lines of this process, one per session that is in use."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lines: dict[tuple[str, str], deque[Ticket]] = {}
-
-    def join(self, identity: str, session_id: str) -> Ticket:
-        """Stand in line for a session of the store ``identity``."""
-        ticket = Ticket((identity, session_id))
-        with self._lock:
-            line = self._lines.setdefault(ticket.key, deque())
-            line.append(ticket)
-            if line[0] is ticket:
-                ticket.future.set_result(None)
-        return ticket
-
-    def leave(self, ticket: Ticket) -> None:
-        """Give the turn (or the place in the line) up; the next one goes on."""
-        with self._lock:
-            line = self._lines.get(ticket.key)
-            if line is None or ticket not in line:
-                return
-            line.remove(ticket)
-            if not line:
-                del self._lines[ticket.key]
-                return
-            head = line[0]
-        if not head.future.done():
-            head.future.set_result(None)
-
-
-_queue = SessionQueue()
-_pid = os.getpid()
-
-
-def session_queue() -> SessionQueue:
-    """This process's lines; a forked child begins with none."""
-    global _queue, _pid
-    if _pid != os.getpid():
-        _queue, _pid = SessionQueue(), os.getpid()
-    return _queue
-
 
 # --- who we are ------------------------------------------------------------------------------------------------------------
 

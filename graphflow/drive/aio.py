@@ -18,9 +18,9 @@ from typing import Any
 from graphflow.core.control import Cancelled, Suspended, current_task
 from graphflow.core.effects import Acquire, Ask, Call, Commit, Emit, Flow, Outcome, RunTasks, Sleep, T, Task
 from graphflow.db.base import PERFORMED
-from graphflow.db.leases import session_queue
+from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event
-from graphflow.drive.sync import STREAM_SIZE, in_thread, note_usage, tell_piece
+from graphflow.drive.sync import STREAM_SIZE, give_back, in_thread, note_usage, tell_piece
 from graphflow.drive.world import Emitter, World, failed, suspended, unwrap_group
 from graphflow.models.base import AsyncModel, Reply
 
@@ -30,7 +30,7 @@ async def run(flow: Flow[T], world: World) -> T:
     try:
         return await _drive(flow, world)
     finally:
-        world.close()
+        give_back(world)
 
 
 async def _drive(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:

@@ -21,7 +21,7 @@ from graphflow import drive
 from graphflow.core.control import Cancelled, Suspended, current_task
 from graphflow.core.effects import Acquire, Ask, Call, Emit, Flow, Outcome, RunTasks, Sleep, T, Task
 from graphflow.db.base import PERFORMED
-from graphflow.db.leases import session_queue
+from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event
 from graphflow.drive.world import Emitter, World, failed, suspended, unwrap_group
 from graphflow.models.base import Reply, Restart, Token
@@ -59,7 +59,15 @@ def run(flow: Flow[T], world: World) -> T:
     try:
         return _drive(flow, world)
     finally:
-        world.close()
+        give_back(world)
+
+
+def give_back(world: World) -> None:
+    """Give the turns back that a flow held."""
+    for ticket in world.tickets:
+        if world.store is not None:
+            world.store.leave(ticket.key[1])
+        session_queue().leave(ticket)
 
 
 def _drive(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:

@@ -11,7 +11,6 @@ from graphflow.core.control import Context, Suspended
 from graphflow.core.effects import Outcome, Task
 from graphflow.core.runs import CallOptions
 from graphflow.db.base import Store
-from graphflow.db.leases import session_queue
 from graphflow.drive.stream import Event
 from graphflow.errors import SessionBusy
 
@@ -35,13 +34,6 @@ class World:
         """Hand an event to the listeners, if there are any."""
         if self.emitter is not None:
             self.emitter(Event(type, node, ns, self.call.run_id or "", self.call.session_id, data))
-
-    def close(self) -> None:
-        """Give the turns back that the flow held."""
-        for ticket in self.tickets:
-            if self.store is not None:
-                self.store.leave(ticket.key[1])
-            session_queue().leave(ticket)
 
     def context(self, task: Task) -> Context:
         """The Context of a task, kept with it because changes made through it are part of its update."""

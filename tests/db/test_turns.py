@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from graphflow.db.leases import SessionQueue, session_queue
+from graphflow.db.turns import SessionQueue, session_queue
 
 
 def test_the_first_goes_on_at_once_and_the_others_in_the_order_they_came() -> None:
