@@ -43,6 +43,10 @@ class HistoryPolicy:
     messages: int | None = None
 
 
+_COMPILED = ("name", "instructions", "tools", "db", "history", "output_schema", "tool_call_limit", "on_tool_error", "on_event")
+"""The settings of an agent that its graph is made of."""
+
+
 class Agent(Runner):
     """A model with instructions, tools and, given a ``db``, sessions that survive.
 
@@ -94,6 +98,8 @@ class Agent(Runner):
         on_tool_error: str = "message",
         on_event: Emitter | None = None,
     ) -> None:
+        if on_tool_error not in ("message", "raise"):
+            raise ValueError(f"on_tool_error={on_tool_error!r}: give 'message' or 'raise'")
         self.model = model
         self.name = name
         self.instructions = instructions
@@ -108,7 +114,7 @@ class Agent(Runner):
         self.tool_call_limit = tool_call_limit
         self.on_tool_error = on_tool_error
         self.on_event = on_event
-        self._graphs: dict[bool, Graph] | None = None
+        self._graphs: tuple[tuple[Any, ...], dict[bool, Graph]] | None = None
         self._printed: dict[str | None, str] | None = None
 
     @property
@@ -133,12 +139,14 @@ class Agent(Runner):
         return self._printed
 
     def _graph(self, with_history: bool) -> Graph:
-        if self._graphs is None:
-            self._graphs = {}
-        graph = self._graphs.get(with_history)
-        if graph is None or graph.db is not self.db:
-            graph = self._graphs[with_history] = self._compile(with_history)
-        return graph
+        """The compiled graph; compiled anew when a setting of the agent was changed since."""
+        settings = tuple(getattr(self, name) for name in _COMPILED)
+        if self._graphs is None or any(old is not new for old, new in zip(self._graphs[0], settings, strict=True)):
+            self._graphs = settings, {}
+        graphs = self._graphs[1]
+        if with_history not in graphs:
+            graphs[with_history] = self._compile(with_history)
+        return graphs[with_history]
 
     def _compile(self, with_history: bool) -> Graph:
         table = tool_table(self.tools)

@@ -35,7 +35,7 @@ class StateGraph:
     """
 
     def __init__(self, state: type[Any], *, name: str | None = None) -> None:
-        self.schema = state_schema(state)  # type: ignore[arg-type]  # mypy doubts that a class can be hashed
+        self.schema = state_schema(state)
         self.name = name
         self._nodes: dict[str, _Node] = {}
         self._edges: dict[str, list[str]] = {}

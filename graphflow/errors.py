@@ -125,7 +125,3 @@ class SchemaTooNew(SessionError):
 
 class GraphChangedWarning(UserWarning):
     """The graph changed since the run was stored, but everything that is pending still fits."""
-
-
-class MemoryWithoutUserWarning(UserWarning):
-    """Memories are switched on but the run has no user_id, so none are read or kept."""

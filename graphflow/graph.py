@@ -4,6 +4,7 @@ driver.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from graphflow.core.state import Values
 from graphflow.db.base import Store
 from graphflow.drive.stream import view
 from graphflow.drive.world import Emitter, World, guarded
-from graphflow.errors import NoDatabase
+from graphflow.errors import GraphError, NoDatabase
 
 
 class RunOptions(TypedDict, total=False):
@@ -94,6 +95,8 @@ class Graph:
     """
 
     def __init__(self, plan: Plan, *, db: Any = None, on_event: Emitter | None = None) -> None:
+        if db is not None and (isinstance(db, type) or not hasattr(db, "read_history")):
+            raise GraphError(f"db={db!r} is not a database; give one, such as SqliteDb('sessions.db') or InMemoryDb()")
         self.plan = plan
         self.db = db
         self.on_event = guarded(on_event) if on_event is not None else None
@@ -233,7 +236,7 @@ class Graph:
     ) -> tuple[Flow[GraphResult], World]:
         if isinstance(input, Command) and input.resume is not MISSING:
             if session_id is None:
-                raise NoDatabase("Command(resume=…) answers a stored session: give its session_id=")
+                raise ValueError("Command(resume=…) answers a stored session: give its session_id=")
             return self._resume(session_id, input.resume, None, options, listening)
         call = self.call(session_id=session_id, listening=listening, **options)
         return self.finishing(runs.invoke(self.plan, input, call), call), self.world(call)
@@ -251,12 +254,22 @@ class Graph:
         return self.finishing(runs.resume(self.plan, call, answer, answers), call), self.world(call)
 
     def call(self, *, session_id: str | None = None, listening: bool = False, **options: Any) -> CallOptions:
-        """The options of one call, checked. Raises TypeError for an unknown one."""
+        """The options of one call, checked. Raises TypeError for an unknown one, ValueError for a wrong value."""
+        for name in options:
+            if name not in CallOptions.__slots__:
+                near = difflib.get_close_matches(name, (*RunOptions.__annotations__, "session_id"), n=1)
+                hint = (
+                    f"did you mean {near[0]!r}?"
+                    if near
+                    else f"it takes {', '.join(('session_id', *RunOptions.__annotations__))}"
+                )
+                raise TypeError(f"there is no option {name!r}; {hint}")
         call = CallOptions(
             session_id=session_id, db=self.db, listening=listening or self.on_event is not None, run_id=new_id(), **options
         )
-        if call.recursion_limit < 1 or (call.max_concurrency is not None and call.max_concurrency < 1):
-            raise ValueError("recursion_limit= and max_concurrency= take whole numbers from 1")
+        for name, number in (("recursion_limit", call.recursion_limit), ("max_concurrency", call.max_concurrency)):
+            if number is not None and (type(number) is not int or number < 1):
+                raise ValueError(f"{name}={number!r}: give a whole number from 1 on")
         if call.on_unfinished not in (None, "raise", "abandon"):
             raise ValueError(f"on_unfinished={call.on_unfinished!r}: give 'raise' or 'abandon'")
         if call.on_busy not in ("wait", "reject"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field
@@ -70,8 +70,16 @@ class Message(BaseModel):
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
 
-    def __init__(self, role: str, content: str | list[Any] = "", **fields: Any) -> None:
-        super().__init__(role=role, content=content, **fields)
+    def __init__(
+        self,
+        role: str,
+        content: str | list[Any] = "",
+        id: str | None = None,
+        name: str | None = None,
+        tool_calls: Sequence[Any] = (),
+        tool_call_id: str | None = None,
+    ) -> None:
+        super().__init__(role=role, content=content, id=id, name=name, tool_calls=tool_calls, tool_call_id=tool_call_id)
 
     @property
     def text(self) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
@@ -18,9 +18,9 @@ from graphflow.core.control import MISSING, Interrupt
 from graphflow.core.effects import Flow
 from graphflow.core.ids import check_id, new_id
 from graphflow.core.runs import CallOptions, Ended
-from graphflow.drive.stream import view
+from graphflow.drive.stream import Event, view
 from graphflow.drive.world import World
-from graphflow.errors import NoDatabase
+from graphflow.errors import InvalidUpdate, NoDatabase
 from graphflow.graph import Graph
 from graphflow.messages import FilePart, ImagePart, Message, TextPart, as_messages
 
@@ -104,7 +104,11 @@ class Runner:
 
     # --- run -----------------------------------------------------------------------------------------------------------
 
-    def run(self, input: Any, *, stream: bool = False, **arguments: Unpack[RunArguments]) -> Any:
+    @overload
+    def run(self, input: Any, *, stream: Literal[False] = False, **arguments: Unpack[RunArguments]) -> RunOutput: ...
+    @overload
+    def run(self, input: Any, *, stream: Literal[True], **arguments: Unpack[RunArguments]) -> Iterator[Event]: ...
+    def run(self, input: Any, *, stream: bool = False, **arguments: Unpack[RunArguments]) -> RunOutput | Iterator[Event]:
         """Answer ``input`` (text, a Message, parts, a list of messages, a dict or a pydantic object) and return a RunOutput.
 
         ``stream=True`` returns an iterator of Events instead; the texts of its token events are the content, and the last event
@@ -116,7 +120,15 @@ class Runner:
         prepared = self._prepare(input, arguments, stream)
         return drive.sync.stream(*prepared, view("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
 
-    def arun(self, input: Any, *, stream: bool = False, **arguments: Unpack[RunArguments]) -> Any:
+    @overload
+    def arun(
+        self, input: Any, *, stream: Literal[False] = False, **arguments: Unpack[RunArguments]
+    ) -> Awaitable[RunOutput]: ...
+    @overload
+    def arun(self, input: Any, *, stream: Literal[True], **arguments: Unpack[RunArguments]) -> AsyncIterator[Event]: ...
+    def arun(
+        self, input: Any, *, stream: bool = False, **arguments: Unpack[RunArguments]
+    ) -> Awaitable[RunOutput] | AsyncIterator[Event]:
         """``run`` for asyncio: ``await agent.arun(…)``, or ``async for event in agent.arun(…, stream=True)``."""
         prepared = self._prepare(input, arguments, stream)
         return drive.aio.stream(*prepared, view("events"), self.graph.on_event) if stream else drive.aio.run(*prepared)
@@ -209,7 +221,7 @@ class Runner:
     def _call(self, graph: Graph, arguments: Mapping[str, Any], listening: bool) -> CallOptions:
         unknown = [name for name in arguments if name not in RunArguments.__annotations__]
         if unknown:
-            raise TypeError(f"run() has no argument {unknown[0]!r}; it takes {', '.join(RunArguments.__annotations__)}")
+            raise TypeError(f"there is no argument {unknown[0]!r}; it takes {', '.join(RunArguments.__annotations__)}")
         told = {name: arguments[name] for name in _GRAPH_OPTIONS if arguments.get(name) is not None}
         call = graph.call(listening=listening, component_id=self.component_id, **told)
         call.session_id = check_id(arguments.get("session_id") or self.session_id or new_id(), "session_id")
@@ -219,6 +231,9 @@ class Runner:
             call.given = {"session_state": dict(arguments["session_state"])}
         call.options = {name: arguments[name] for name in _NODE_OPTIONS if arguments.get(name) is not None}
         if "num_history_runs" in arguments:
+            count = arguments["num_history_runs"]
+            if count is not None and (type(count) is not int or count < 0):
+                raise ValueError(f"num_history_runs={count!r}: give a whole number from 0 on, or None for all")
             call.options["num_history_runs"] = arguments["num_history_runs"]
         return call
 
@@ -298,7 +313,10 @@ def input_messages(input: Any) -> list[Message]:
         return [Message("user", [TextPart(text=item) if isinstance(item, str) else item for item in input])]
     if isinstance(input, BaseModel) or (isinstance(input, Mapping) and "role" not in input):
         return [Message("user", to_json(input).decode())]
-    messages = as_messages(input)
+    try:
+        messages = as_messages(input)
+    except ValueError as error:
+        raise InvalidUpdate(f"the input is no message: {error}", field="messages") from error
     return [message for message in messages if isinstance(message, Message)]
 
 
@@ -307,7 +325,12 @@ def executions(messages: Sequence[Message]) -> tuple[ToolExecution, ...]:
     found: list[ToolExecution] = []
     for at, message in enumerate(messages):
         if message.tool_calls:
-            answers = itertools.takewhile(lambda later: later.role == "tool", messages[at + 1 :])
-            results = {answer.tool_call_id: answer.text for answer in answers}
-            found += [ToolExecution(call.id, call.name, call.arguments, results.get(call.id)) for call in message.tool_calls]
+            answers = list(itertools.takewhile(lambda later: later.role == "tool", messages[at + 1 :]))
+            if [answer.tool_call_id for answer in answers] == [call.id for call in message.tool_calls]:
+                results: list[str | None] = [answer.text for answer in answers]  # in order, so that ids given twice do no harm
+            else:
+                by_id = {answer.tool_call_id: answer.text for answer in answers}
+                results = [by_id.get(call.id) for call in message.tool_calls]
+            for call, result in zip(message.tool_calls, results, strict=True):
+                found.append(ToolExecution(call.id, call.name, call.arguments, result))
     return tuple(found)

@@ -129,6 +129,8 @@ def _made_once(fn: FunctionType) -> Tool:
 
 def tool_table(tools: Iterable[Callable[..., Any] | Tool]) -> dict[str, Tool]:
     """The tools by name. Raises GraphError when two have the same one."""
+    if callable(tools):
+        raise GraphError(f"tools={tools!r}: give a list of tools, [{getattr(tools, '__name__', 'tool')}]")
     table: dict[str, Tool] = {}
     for each in map(as_tool, tools):
         if each.name in table:

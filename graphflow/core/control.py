@@ -145,6 +145,11 @@ class Context:
         return self._task.attempt
 
     @property
+    def position(self) -> int:
+        """The task's place among those of its superstep, from 0."""
+        return self._task.position
+
+    @property
     def task_key(self) -> str:
         """The same each time the same task runs again, different for every other task anywhere."""
         return self._task.id

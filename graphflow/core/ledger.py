@@ -39,6 +39,8 @@ class Ledger:
         self.head = -1
         self.epoch = 0
         self.log_head = 0
+        self.durable_log = 0
+        """The log as of the last commit; ``log_head`` runs ahead of it while a superstep is being merged."""
         self.weight = Weight()
         self.results: dict[str, TaskResult] = {}
         """Results of tasks of the current superstep that finished before this process took over, by task id."""
@@ -56,7 +58,8 @@ class Ledger:
         """Stand where the stored session stands, with new answers to its questions."""
         self.values.update(stored.values)
         self.ranges, self.frontier, self.weight = stored.ranges, stored.frontier, stored.weight
-        self.head, self.epoch, self.log_head = stored.head, stored.epoch, stored.log_head
+        self.head, self.epoch = stored.head, stored.epoch
+        self.log_head = self.durable_log = stored.log_head
         rows = (*stored.tasks, *answers)
         self.recorded = bool(rows)
         self.results = {row.task_id: row.value for row in rows if row.kind == "result"}
@@ -172,6 +175,7 @@ class Ledger:
     def advanced(self) -> None:
         """A superstep's commit was acknowledged."""
         self.head += 1
+        self.durable_log = self.log_head
         if self.recorded:
             self.recorded, self.results, self.answers, self.waiting = False, {}, {}, {}
 
@@ -182,8 +186,9 @@ class Ledger:
 
     def closing(self, status: str, metrics: dict[str, Any], error: BaseException | None = None) -> CloseRun:
         """The record that ends this run, for now or for good."""
+        last = self.log_head if status == "completed" else self.durable_log
         text = None if error is None else f"{type(error).__name__}: {error}"
-        return CloseRun(self.info.run_id, status, self.log_head, error=text, metrics=metrics)
+        return CloseRun(self.info.run_id, status, last, error=text, metrics=metrics)
 
     def _with_riding(self, delta: Delta) -> Delta:
         """One delta for supersteps that are committed together."""

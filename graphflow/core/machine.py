@@ -1,23 +1,25 @@
 """Supersteps, as a flow: the tasks of the frontier run, their writes are merged, edges say what is next, the result is
 committed.
 
-The machine never calls a node, a database or a clock: it yields effects and is sent their outcomes (see ``core.effects``),
-so the sync and the async driver run the very same steps and raise the very same errors. The superstep is Pregel's (Malewicz
-et al., 2010): tasks see the state as of the start of the step, and their writes take effect together at its end.
+The machine calls no node, database or clock (only routers and reducers, which are to be quick and pure): it yields effects
+and is sent their outcomes (see ``core.effects``), so the sync and the async driver run the very same steps and raise the
+very same errors. The superstep is Pregel's (Malewicz et al., 2010): tasks see the state as of the start of the step, and
+their writes take effect together at its end.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
-from graphflow.core.control import Cancelled, Command, Interrupt
+from graphflow.core.control import MISSING, Cancelled, Command, Interrupt
 from graphflow.core.effects import Commit, Emit, Flow, LogEntry, Outcome, RunInfo, RunTasks, Task, TaskResult
 from graphflow.core.ledger import Ledger, question_rows, result_rows
-from graphflow.core.plan import Plan
+from graphflow.core.plan import NodePlan, Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.routing import route, targets_of
 from graphflow.core.updates import checked, update_of
-from graphflow.errors import GraphflowError, InvalidUpdate, LeaseLost, RecursionLimit
+from graphflow.errors import GraphflowError, InvalidUpdate, LeaseLost, RecursionLimit, UnknownTarget
 
 
 class Machine:
@@ -33,27 +35,18 @@ class Machine:
         self.interrupts: tuple[Interrupt, ...] = ()
         self.metrics: dict[str, Any] = {"input_tokens": 0, "output_tokens": 0, "seconds": 0.0, "nodes": {}}
         self._closed = False
+        self._drop = False
+        """Whether results of the current superstep cannot be merged, so that a mended graph has to make them anew."""
 
-    def run(self) -> Flow[str]:
-        """Superstep after superstep until nothing is left, a task asks a question, or something fails.
+    def run(self, before: Flow[None]) -> Flow[str]:
+        """``before``, then superstep after superstep until nothing is left, a task asks a question, or something fails.
 
         Returns the run's status ("completed" or "paused"). A node's exception comes out as itself, with a note saying
         where; what was committed stays, finished siblings are kept, and the stored run can be resumed.
         """
-        ledger = self.ledger
         try:
-            while True:
-                tasks = self._next_tasks()
-                if not tasks:
-                    return "completed"
-                outcomes = yield from self._execute(tasks)
-                if self.interrupts:
-                    yield from self._stop("paused", outcomes)
-                    return "paused"
-                delta, entries = ledger.merge([(o.task.node.name, o.result) for o in outcomes if o.result is not None])
-                ran = [(o.task.node, o.result) for o in outcomes if o.result is not None]
-                yield from route(self.plan, ledger.values, ledger.frontier, ran)
-                yield from self._finish_superstep(outcomes, delta, entries)
+            yield from before
+            return (yield from self._supersteps())
         except LeaseLost:
             raise
         except Exception as error:
@@ -63,6 +56,25 @@ class Machine:
         except Cancelled:
             yield from self._close("cancelled")
             raise
+
+    def _supersteps(self) -> Flow[str]:
+        ledger = self.ledger
+        while True:
+            tasks = self._next_tasks()
+            if not tasks:
+                return "completed"
+            outcomes = yield from self._execute(tasks)
+            if self.interrupts:
+                yield from self._stop("paused", outcomes)
+                return "paused"
+            results = [(o.task.node, o.result) for o in outcomes if o.result is not None]
+            try:
+                delta, entries = ledger.merge((node.name, result) for node, result in results)
+            except InvalidUpdate:
+                self._drop = True
+                raise
+            yield from self._route(outcomes, results)
+            yield from self._finish_superstep(outcomes, delta, entries)
 
     # --- tasks -----------------------------------------------------------------------------------------------------------
 
@@ -131,7 +143,7 @@ class Machine:
             if task.context is not None:
                 changes = task.context.session_changes()
                 if changes:
-                    outcome.result.writes.append(("session_state", changes))
+                    outcome.result.writes.append(("session_state", self._session_write(task, changes)))
         except GraphflowError as error:
             outcome.error = self._located(error)
 
@@ -140,6 +152,10 @@ class Machine:
         if type(value) is dict:
             return TaskResult(checked(schema, value, name))
         if isinstance(value, Command):
+            if value.graph is not None:
+                raise UnknownTarget(
+                    f"a Command of node {name!r} addresses the graph around {self.plan.name!r}, but there is none"
+                )
             return TaskResult(
                 checked(schema, update_of(schema, value.update, task.input, name), name), targets_of(value, self.plan, name)
             )
@@ -150,6 +166,19 @@ class Machine:
             )
         return TaskResult(checked(schema, update_of(schema, value, task.input, name), name))
 
+    def _session_write(self, task: Task, changes: dict[str, Any]) -> dict[str, Any]:
+        channel = self.schema.channels.get("session_state")
+        if channel is None:
+            raise InvalidUpdate(
+                f"node {task.node.name!r} changed ctx.session_state, but the state has no such field; "
+                "declare session_state: Annotated[dict[str, Any], merge_keys]",
+                nodes=(task.node.name,),
+            )
+        if channel.kind == "keys":
+            return changes
+        whole = {**(self.ledger.values.get("session_state") or {}), **changes}
+        return {key: value for key, value in whole.items() if value is not MISSING}
+
     def take_untracked(self, outcome: Outcome) -> None:
         """Take only what a node wrote to channels that are not stored."""
         self.settle(outcome)
@@ -158,6 +187,18 @@ class Machine:
         if outcome.result is not None:
             lost = [write for write in outcome.result.writes if not self.schema.channels[write[0]].stored]
             self.ledger.merge([(outcome.task.node.name, TaskResult(lost))])
+
+    def _route(self, outcomes: list[Outcome], results: list[tuple[NodePlan, TaskResult]]) -> Flow[None]:
+        """Find what is next. When a router fails, the nodes have finished all the same: their results are kept."""
+        ledger = self.ledger
+        frontier = copy(ledger.frontier)
+        frontier.joins = {key: list(arrived) for key, arrived in frontier.joins.items()}
+        try:
+            yield from route(self.plan, ledger.values, frontier, results)
+        except Exception as error:
+            yield from self._stop("error", outcomes, error)
+            raise
+        ledger.frontier = frontier
 
     # --- the end of a superstep --------------------------------------------------------------------------------------------
 
@@ -174,6 +215,7 @@ class Machine:
         else:
             yield ledger.superstep(delta, entries, self.metrics)
             ledger.advanced()
+            self._closed = not ledger.upcoming()
         if self.info.listening:
             yield from self._tell(outcomes)
 
@@ -212,7 +254,7 @@ class Machine:
         """End the run for now. Results that could not be merged are dropped with it, so that a mended graph makes them anew."""
         ledger = self.ledger
         if ledger.stored and not self._closed:
-            drop = ledger.recorded and isinstance(error, GraphflowError)
+            drop = ledger.recorded and self._drop
             yield ledger.commit(drop_tasks=drop, closed=(ledger.closing(status, self.metrics, error),), status=status)
 
     # --- telling ---------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from graphflow.core.control import END, START, Command
 from graphflow.core.state import StateSchema
 from graphflow.errors import GraphError
 
-NodeKind = Literal["sync", "async", "flow", "graph"]
+NodeKind = Literal["sync", "async", "flow"]
 F = typing.TypeVar("F", bound=Callable[..., Any])
 
 
@@ -128,16 +128,29 @@ def lower_function(fn: Any, what: str) -> Function:
         return Function(fn, "flow", _takes_context(fn))
     if type(fn) is types.FunctionType and code is not None:
         flags = code.co_flags
+        _check_arity(fn, what)
         if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR):
             raise _generator(what)
         return Function(fn, "async" if flags & inspect.CO_COROUTINE else "sync", code.co_argcount > 1 and _takes_context(fn))
     if not callable(fn):
-        raise GraphError(f"{what} is {fn!r}, which cannot be called; give a function (def or async def) or a Graph")
+        raise GraphError(f"{what} is {fn!r}, which cannot be called; give a function, def or async def")
     inner = fn.func if isinstance(fn, functools.partial) else fn
     target = inner if inspect.isroutine(inner) or isinstance(inner, type) else type(inner).__call__
     if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
         raise _generator(what)
     return Function(fn, "async" if inspect.iscoroutinefunction(target) else "sync", _takes_context(fn))
+
+
+def _check_arity(fn: types.FunctionType, what: str) -> None:
+    """A node takes (state) or (state, ctx), whatever else it has defaults for."""
+    code = fn.__code__
+    required = code.co_argcount - len(fn.__defaults__ or ())
+    takes_any = bool(code.co_flags & inspect.CO_VARARGS)
+    missing = code.co_kwonlyargcount - len(fn.__kwdefaults__ or ())
+    if required > 2 or missing or (code.co_argcount == 0 and not takes_any):
+        raise GraphError(
+            f"{what} takes {inspect.signature(fn)}; a node is called with (state) or (state, ctx), a router with (state)"
+        )
 
 
 def _generator(what: str) -> GraphError:

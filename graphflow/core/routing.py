@@ -84,7 +84,8 @@ def _choose(plan: Plan, values: Values, branch: Branch, node: str) -> Flow[list[
         target = result
         if branch.targets is not None and not isinstance(result, Send):
             if result is not None and result not in branch.targets:
-                raise unknown(result, [str(key) for key in branch.targets], where)
+                known = ", ".join(map(repr, branch.targets))
+                raise UnknownTarget(f"{where} returned {result!r}, which is not among its targets: {known}")
             target = branch.targets.get(result)
         _check(plan, target, where)
         targets.append(target)

@@ -38,6 +38,7 @@ from graphflow.errors import (
     GraphChanged,
     GraphChangedWarning,
     InvalidAnswer,
+    InvalidUpdate,
     LeaseLost,
     SessionBusy,
     SessionNotFound,
@@ -220,10 +221,8 @@ def _abandoned(plan: Plan, stored: Stored, call: CallOptions) -> CloseRun:
 def _drive(machine: Machine) -> Flow[Ended]:
     """Run the supersteps and tell how they ended."""
     info = machine.info
-    if info.listening:
-        yield Emit("run_started", "", {"values": machine.schema.view(machine.ledger.values)})
     try:
-        status = yield from machine.run()
+        status = yield from machine.run(_before(machine))
     except Exception as error:
         if info.listening:
             yield Emit("run_failed", "", {"error": error})
@@ -256,7 +255,6 @@ def resume(plan: Plan, call: CallOptions, answer: Any = MISSING, answers: Mappin
             assert stored.run is not None
             ledger = machine.ledger
             return Ended(stored.run.status, ledger.values, (), session_id, stored.run.run_id, ledger.head, {})
-        yield from _refresh(machine)
         return (yield from _drive(machine))
 
 
@@ -292,7 +290,21 @@ def existing(
     stored: Stored | None = yield Load(session_id, user_id, plan.schema, at=at, with_log=with_log)
     if stored is None:
         raise SessionNotFound(f"there is no session {session_id!r} in this database; invoke() with that session_id begins it")
+    if plan.aliases:
+        _rename(stored, plan.aliases)
     return stored
+
+
+def _rename(stored: Stored, aliases: Mapping[str, str]) -> None:
+    """Call pending nodes by their new names, and their tasks' rows by the ids that go with them."""
+    before = pending_tasks(stored)
+    frontier = stored.frontier
+    frontier.next = [_renamed(arrival, aliases) for arrival in frontier.next]
+    frontier.deferred = [aliases.get(name, name) for name in frontier.deferred]
+    ids = {old.id: new for old, new in zip(before, pending_tasks(stored), strict=True)}
+    for row in stored.tasks:
+        if row.task_id in ids:
+            row.task_id, row.node = ids[row.task_id].id, ids[row.task_id].node
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,9 +366,6 @@ def _check_fit(plan: Plan, stored: Stored) -> None:
     """Refuse to go on when what is pending does not fit the graph; warn when the graph changed but it does."""
     frontier = stored.frontier
     joins = {join.key for join in plan.joins}
-    renamed = plan.aliases
-    frontier.next = [_renamed(arrival, renamed) for arrival in frontier.next]
-    frontier.deferred = [renamed.get(name, name) for name in frontier.deferred]
     names = [a if isinstance(a, str) else a.node for a in frontier.next] + frontier.deferred
     missing = [f"node {name!r} is pending but gone" for name in names if name not in plan.nodes]
     missing += [f"the join {key!r} is waiting but gone" for key in frontier.joins if key not in joins]
@@ -383,8 +392,10 @@ def _renamed(arrival: str | Send, aliases: Mapping[str, str]) -> str | Send:
     return aliases.get(arrival, arrival)
 
 
-def _refresh(machine: Machine) -> Flow[None]:
-    """Run again the rerunnable nodes whose untracked output is gone; only that part of what they return counts."""
+def _before(machine: Machine) -> Flow[None]:
+    """What comes before the first superstep: telling, and running again the rerunnable nodes whose untracked output is gone."""
+    if machine.info.listening:
+        yield Emit("run_started", "", {"values": machine.schema.view(machine.ledger.values)})
     for name in machine.ledger.frontier.refresh:
         if name in machine.plan.nodes:
             (outcome,) = yield RunTasks([machine.task(name)])
@@ -436,6 +447,9 @@ def _edit(plan: Plan, call: CallOptions, update: Any, as_node: str | None) -> Fl
         ledger.adopt(stored)
     node = as_node or "update_state"
     result = TaskResult(checked(plan.schema, update_of(plan.schema, update, machine.schema.view(ledger.values), node), node))
+    for name, _ in result.writes:
+        if not plan.schema.channels[name].stored:
+            raise InvalidUpdate(f"update_state cannot write {name!r}: an untracked field is not stored", field=name)
     delta, entries = ledger.merge([(node, result)])
     if as_node is not None:
         ledger.frontier.next, ledger.frontier.deferred = [], []

@@ -16,7 +16,7 @@ import functools
 import inspect
 import operator
 import typing
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired, Required, get_args, get_origin
 
@@ -123,11 +123,15 @@ def _model_view(cls: type[Any], values: Values) -> Any:
 # --- from a class to channels ------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=256)
-def state_schema(cls: Hashable) -> StateSchema:
+def state_schema(cls: type[Any]) -> StateSchema:
     """Read a state class. Raises GraphError for anything that is not a TypedDict, dataclass or pydantic model with fields."""
     if not isinstance(cls, type):
         raise GraphError(f"{cls!r} is not a state class: declare a TypedDict, a dataclass or a pydantic model")
+    return _read_schema(cls)  # type: ignore[arg-type]  # mypy doubts that a class can be hashed
+
+
+@functools.lru_cache(maxsize=256)
+def _read_schema(cls: type[Any]) -> StateSchema:
     hints = _hints(cls)
     if issubclass(cls, BaseModel):
         form: Literal["dict", "dataclass", "model"] = "model"
@@ -197,7 +201,9 @@ def _channel(cls: type[Any], name: str, hint: Any, default: Callable[[], Any] | 
         for extra in extras:
             if isinstance(extra, _Lifetime):
                 lifetime = extra.name
-            elif _is_reducer(extra):
+            elif callable(extra) and not isinstance(extra, type):
+                if not _is_reducer(extra):
+                    raise GraphError(f"{cls.__name__}.{name}: a reducer takes two values, (old, new); {extra!r} does not")
                 reducer = extra
             else:
                 base = Annotated[base, extra]
@@ -297,6 +303,6 @@ def _validator(hint: Any) -> Callable[[Any], Any] | None:
             if error.code != "type-adapter-config-unused":
                 raise
             adapter = TypeAdapter(hint)
-    except PydanticSchemaGenerationError as error:
+    except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise GraphError(f"the type {hint!r} cannot be checked: {error}") from error
     return adapter.validator.validate_python

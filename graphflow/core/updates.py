@@ -115,6 +115,10 @@ def reduce_writes(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any,
             raise _conflict(channel, writes, bool(overwriting))
     value = writes[0][1]
     if isinstance(value, Overwrite):
+        if channel.kind == "messages" and any(isinstance(message, RemoveMessage) for message in value.value):
+            raise InvalidUpdate(
+                f"{channel.name!r} was overwritten with a RemoveMessage; leave the message out", field=channel.name
+            )
         new = upsert([], value.value) if channel.kind == "messages" else value.value
         return new, {"set": new}
     return _REDUCE[channel.kind](channel, old, writes)
@@ -187,6 +191,9 @@ def _reduce_messages(channel: Channel, old: Any, writes: list[Write]) -> tuple[A
     return new, (op if op["upsert"] or "remove" in op else None)
 
 
+_CONSTANT = (int, float, complex, str, bytes, bool, frozenset, type(None))
+
+
 def _reduce_fold(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:
     assert channel.reducer is not None
     new = old
@@ -197,7 +204,9 @@ def _reduce_fold(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, 
                 new = channel.validate_value(new)
             except ValidationError as error:
                 raise _wrong_type(channel, node, new, error) from error
-    return new, (None if new is old else {"set": new})
+    # A reducer that changes the old value in place gives it back: only of values that cannot change is "the same" sure.
+    unchanged = new is old and isinstance(new, _CONSTANT)
+    return new, (None if unchanged else {"set": new})
 
 
 _REDUCE: dict[Kind, Callable[[Channel, Any, list[Write]], tuple[Any, Op | None]]] = {

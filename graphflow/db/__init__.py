@@ -1,4 +1,4 @@
-"""Databases that keep sessions: ``SqliteDb``, ``InMemoryDb``. Names are loaded when they are asked for."""
+"""Databases that keep sessions: ``SqliteDb``, ``PostgresDb``, ``InMemoryDb``. Names are loaded when they are asked for."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from graphflow.lazy import exports
 
 if TYPE_CHECKING:
     from graphflow.db.memory import InMemoryDb
+    from graphflow.db.postgres import PostgresDb
     from graphflow.db.records import Session, SessionType
     from graphflow.db.sqlite import SqliteDb
 
-__all__ = ["InMemoryDb", "Session", "SessionType", "SqliteDb"]
+__all__ = ["InMemoryDb", "PostgresDb", "Session", "SessionType", "SqliteDb"]
 
 _HOMES = {
     "InMemoryDb": "graphflow.db.memory",
+    "PostgresDb": "graphflow.db.postgres",
     "Session": "graphflow.db.records",
     "SessionType": "graphflow.db.records",
     "SqliteDb": "graphflow.db.sqlite",

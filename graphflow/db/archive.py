@@ -115,7 +115,7 @@ def write_archive(tx: Transaction, archive: Archive, session_id: str, *, new_run
             row = {**fields, "session": session, "sha256": row_digest(table, session_id, fields)}
             row["run"] = ordinals.get(fields.get("run_id"))
             tx.execute(statement, {name: row[name] for name in sql.columns[table]})
-    for contents in archive.media:
+    for contents in sorted(archive.media, key=lambda contents: contents["sha256"]):
         tx.execute(sql.insert_media, contents)
         tx.execute(sql.insert_media_use, {"sha256": contents["sha256"], "session": session})
 

@@ -152,9 +152,28 @@ class ReadyCommit:
         for row in self.closed:
             row["session"] = session
             execute(sql.close_run, row)
-        for checksum, (media_type, data) in self.media.items():
-            execute(sql.insert_media, {"sha256": checksum, "media_type": media_type, "data": data})
+        for checksum, (media_type, data) in sorted(self.media.items()):
+            execute(sql.insert_media, {"sha256": checksum, "media_type": plain_text(media_type), "data": data})
             execute(sql.insert_media_use, {"sha256": checksum, "session": session})
+
+    def is_plain(self) -> bool:
+        """Whether it is a step of a root graph that moves the head by one checkpoint and does nothing else."""
+        effect, new = self.effect, self.effect.checkpoint
+        if new is None or new.weight.session is None or effect.ns or not effect.epoch or effect.take_over:
+            return False
+        other = (
+            effect.opened or effect.reopened or effect.drop_tasks or self.messages or self.tasks or self.closed or self.media
+        )
+        return effect.status is None and not other
+
+    def write_at_once(self, tx: Transaction) -> None:
+        """What ``write`` does, for a plain step and in a single statement. Raises LeaseLost."""
+        effect, new = self.effect, self.effect.checkpoint
+        assert new is not None and self.checkpoint is not None
+        session, run = self.session, self.run = new.weight.session, new.weight.run
+        moved = (new.seq, session, effect.head, effect.epoch)
+        if tx.execute(tx.sql.step, (*moved, effect.ns, new.seq, run, *self.checkpoint)).rowcount != 1:
+            raise self._lost(tx)
 
     @property
     def seq(self) -> int:

@@ -14,6 +14,8 @@ from graphflow.messages import Message, RemoveMessage
 if TYPE_CHECKING:
     from graphflow.db.transactions import Transaction
 
+ALL: Final = 2**31 - 1
+"""More runs than a session can have."""
 MARGIN: Final = 8
 """Rows read beyond the number of messages asked for, because some rows replace or remove others."""
 
@@ -21,13 +23,11 @@ MARGIN: Final = 8
 def read_history(tx: Transaction, effect: ReadHistory) -> list[Message]:
     """The messages that ``effects.ReadHistory`` describes."""
     low = 1 if effect.after is None else effect.after + 1
-    if effect.last_runs is not None:
-        messages = _of_last_runs(tx, effect, low)
-    elif effect.last_messages is not None:
+    if effect.last_runs is None and effect.last_messages is not None:
         return _last_messages(tx, effect, low, effect.last_messages)
-    else:
-        messages = folded(row.entry for row in _window(tx, effect, low))
-    messages = keep_pairs(messages)
+    if effect.last_runs is None and effect.after is not None:
+        return keep_pairs(folded(_window(tx, effect, low)))
+    messages = keep_pairs(_of_last_runs(tx, effect, low))
     if effect.last_messages is not None:
         messages = keep_pairs(messages[max(0, len(messages) - effect.last_messages) :])
     return messages
@@ -41,34 +41,42 @@ def _window(tx: Transaction, effect: ReadHistory, low: int) -> list[LogRow]:
     last = rows[-1].seq if rows else low - 1
     if last < effect.before - 1 and last < log_head(tx, effect.session_id, effect.ns):
         raise CorruptCheckpoint(f"message {last + 1} of session {effect.session_id!r} is missing")
-    return [row for row in rows if not _replaces_earlier(row, low)]
+    return [row for row in rows if not _replaces_earlier(tx, row, low)]
 
 
-def _replaces_earlier(row: LogRow, low: int) -> bool:
-    """Whether the row is a new version of a message before ``low``: the ids that rows get by themselves end with their seq."""
-    if isinstance(row.entry, RemoveMessage) or row.entry.id is None:
+def _replaces_earlier(tx: Transaction, row: LogRow, low: int) -> bool:
+    """Whether the row is a new version of a message before ``low``, which got its id by itself: its run's id and its seq."""
+    id = row.entry.id
+    if isinstance(row.entry, RemoveMessage) or id is None or id == f"{row.run_id}-{row.seq}":
         return False
-    _, dash, seq = row.entry.id.rpartition("-")
-    return bool(dash) and seq.isdecimal() and int(seq) < low
+    run_id, dash, seq = id.rpartition("-")
+    if not dash or not seq.isdecimal() or int(seq) >= low:
+        return False
+    return run_id == row.run_id or tx.one(tx.sql.find_run, {"run_id": run_id}) is not None
 
 
 def _of_last_runs(tx: Transaction, effect: ReadHistory, low: int) -> list[Message]:
-    params = {"session_id": effect.session_id, "ns": effect.ns, "before": effect.before, "count": effect.last_runs}
+    params = {
+        "session_id": effect.session_id,
+        "ns": effect.ns,
+        "before": effect.before,
+        "count": ALL if effect.last_runs is None else effect.last_runs,
+    }
     runs = tx.all(tx.sql.last_runs, params)
     if not runs:
         return []
     counted = {ordinal for ordinal, _, _ in runs}
     rows = _window(tx, effect, max(low, min(first for _, first, _ in runs)))
-    ids = {row.entry.id for row in rows if row.run in counted}
+    ids = {row.entry.id for row in rows if row.run in counted and row.entry.id == f"{row.run_id}-{row.seq}"}
     # Rows of other runs count only where they replace or remove a message of these.
-    return folded(row.entry for row in rows if row.run in counted or row.entry.id in ids)
+    return folded(row for row in rows if row.run in counted or row.entry.id in ids)
 
 
 def _last_messages(tx: Transaction, effect: ReadHistory, low: int, count: int) -> list[Message]:
     span = count + MARGIN
     while True:
         start = max(low, effect.before - span)
-        messages = keep_pairs(folded(row.entry for row in _window(tx, effect, start)))
+        messages = keep_pairs(folded(_window(tx, effect, start)))
         if len(messages) >= count or start <= low:
             return keep_pairs(messages[max(0, len(messages) - count) :])
         span *= 2

@@ -7,6 +7,7 @@ write is refused (the fencing of Kleppmann, "How to do distributed locking", 201
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import secrets
@@ -31,9 +32,13 @@ def _machine() -> str:
 
 
 def _born(pid: int) -> str:
-    """When a process began, as the system counts it: a number used again belongs to another process. Empty where unknown."""
+    """When a process began, as the system counts it: a number used again belongs to another process.
+
+    Empty where that is unknown, and for a process that has ended but whose parent has not noticed.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        state, *facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if state in "ZX" else facts[18]
     except (OSError, IndexError):
         return ""
 
@@ -105,6 +110,8 @@ class Keeper:
         self._changed = threading.Condition()
         self._stores: weakref.WeakKeyDictionary[LeaseStore, _Leases] = weakref.WeakKeyDictionary()
         self._thread: threading.Thread | None = None
+        self._pause = math.inf
+        """Seconds the thread sleeps between two turns."""
 
     def hold(self, store: LeaseStore, session_id: str) -> None:
         """A lease was taken."""
@@ -112,6 +119,8 @@ class Keeper:
             leases = self._stores.setdefault(store, _Leases())
             leases.held.add(session_id)
             leases.left.discard(session_id)
+            if store.lease_ttl / 3 < self._pause:
+                self._changed.notify_all()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="graphflow-leases", daemon=True)
                 self._thread.start()
@@ -136,7 +145,8 @@ class Keeper:
         while True:
             with self._changed:
                 if failed or not any(leases.left for leases in self._stores.values()):
-                    self._changed.wait(min((store.lease_ttl for store in self._stores), default=0) / 3)
+                    self._pause = min((store.lease_ttl for store in self._stores), default=0) / 3
+                    self._changed.wait(self._pause)
                 due = {store: sorted(leases.left) for store, leases in self._stores.items() if leases.held or leases.left}
                 if not due:
                     self._thread = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,30 +50,39 @@ def log_head(tx: Transaction, session_id: str, ns: str) -> int:
     return last
 
 
-def folded(entries: Iterable[LogEntry], onto: Sequence[Message] = ()) -> list[Message]:
-    """The messages that rows of the log amount to. Removing one that is not among them does nothing: it may be older."""
-    messages: dict[object, Message] = {message.id or object(): message for message in onto}
-    for entry in entries:
+def folded(rows: Iterable[LogRow]) -> list[Message]:
+    """The messages that rows of the log amount to: a later row replaces or removes one with its id.
+
+    Ids that messages got by themselves (their run's and their seq) are good in the whole log, those that users gave within
+    a run. Removing a message that is not among them does nothing: it may be older.
+    """
+    messages: dict[object, Message] = {}
+    own: set[str] = set()
+    for row in rows:
+        entry = row.entry
+        if entry.id is not None and entry.id == f"{row.run_id}-{row.seq}":
+            own.add(entry.id)
+        key: object = entry.id if entry.id in own else (row.run, entry.id or object())
         if isinstance(entry, RemoveMessage):
-            messages.pop(entry.id, None)
+            messages.pop(key, None)
         else:
-            messages[entry.id or object()] = entry
+            messages[key] = entry
     return list(messages.values())
 
 
 def fill_logged(tx: Transaction, session_id: str, ns: str, schema: StateSchema, history: list[Stored], fetch: Fetch) -> None:
     """Give the logged channels of each of ``history`` their messages."""
     wanted = sorted({pair for stored in history for ranges in stored.ranges.values() for pair in ranges})
-    entries: dict[int, LogEntry] = {}
+    found: dict[int, LogRow] = {}
     for low, high in _joined(wanted):
         for row in read_log(tx, session_id, ns, low, high, fetch):
-            entries[row.seq] = row.entry
+            found[row.seq] = row
     for stored in history:
         for name in schema.logged:
             ranges = stored.ranges.get(name)
             if ranges:
                 stored.values[name] = folded(
-                    _entry(entries, session_id, seq) for first, last in ranges for seq in range(first, last + 1)
+                    _row(found, session_id, seq) for first, last in ranges for seq in range(first, last + 1)
                 )
 
 
@@ -87,8 +96,8 @@ def _joined(ranges: list[Range]) -> list[Range]:
     return joined
 
 
-def _entry(entries: dict[int, LogEntry], session_id: str, seq: int) -> LogEntry:
-    entry = entries.get(seq)
-    if entry is None:
+def _row(found: dict[int, LogRow], session_id: str, seq: int) -> LogRow:
+    row = found.get(seq)
+    if row is None:
         raise CorruptCheckpoint(f"message {seq} of session {session_id!r} is missing")
-    return entry
+    return row

@@ -85,9 +85,12 @@ def _session(row: Row, db: Reader) -> Session:
     )
 
 
-def owned(tx: Transaction, session_id: str, user_id: str | None) -> tuple[int, int] | None:
-    """Ordinal and head of a session that this user may change (no user: anybody's); None when there is none."""
-    row = tx.one(tx.sql.standing, {"session_id": session_id})
+def owned(tx: Transaction, session_id: str, user_id: str | None, *, hold: bool = False) -> tuple[int, int] | None:
+    """Ordinal and head of a session that this user may change (no user: anybody's); None when there is none.
+
+    With ``hold``, nobody else writes it until the transaction ends.
+    """
+    row = tx.one(tx.sql.hold if hold else tx.sql.standing, {"session_id": session_id})
     if row is None:
         return None
     ordinal, head, _, owner, *_ = row
@@ -96,9 +99,9 @@ def owned(tx: Transaction, session_id: str, user_id: str | None) -> tuple[int, i
     return ordinal, head
 
 
-def existing(tx: Transaction, session_id: str, user_id: str | None) -> tuple[int, int]:
+def existing(tx: Transaction, session_id: str, user_id: str | None, *, hold: bool = False) -> tuple[int, int]:
     """As ``owned``, but raises SessionNotFound."""
-    found = owned(tx, session_id, user_id)
+    found = owned(tx, session_id, user_id, hold=hold)
     if found is None:
         raise SessionNotFound(f"there is no session {session_id!r} in this database")
     return found
@@ -106,13 +109,13 @@ def existing(tx: Transaction, session_id: str, user_id: str | None) -> tuple[int
 
 def rename(tx: Transaction, session_id: str, name: str | None, user_id: str | None, now: int) -> None:
     """Give a session a name."""
-    ordinal, _ = existing(tx, session_id, user_id)
+    ordinal, _ = existing(tx, session_id, user_id, hold=True)
     tx.execute(tx.sql.rename, {"of": ordinal, "new_name": name, "now": now})
 
 
 def delete(tx: Transaction, session_id: str, user_id: str | None) -> bool:
     """Delete a session and everything in it; whether there was one."""
-    found = owned(tx, session_id, user_id)
+    found = owned(tx, session_id, user_id, hold=True)
     if found is not None:
         _delete(tx, found[0])
     return found is not None
@@ -193,7 +196,7 @@ def _messages_of(
     while True:
         start = max(low, head - span + 1)
         rows = read_log(tx, session_id, ns, start, head, media_of(tx))
-        kept = folded(row.entry for row in rows)
+        kept = folded(rows)
         if start <= low or (limit is not None and len(kept) >= limit):
             places = {row.entry.id: (row.run or 0, ns, row.seq) for row in reversed(rows)}
             return [(*places[message.id], message) for message in kept]
@@ -225,7 +228,7 @@ def run_messages(tx: Transaction, run_id: str) -> list[Message]:
     if last is None:
         last = log_head(tx, session_id, ns)
     rows = read_log(tx, session_id, ns, first, last, media_of(tx))
-    return folded(row.entry for row in rows if row.run == ordinal)
+    return folded(row for row in rows if row.run == ordinal)
 
 
 def _run(row: Row, db: Reader) -> RunRecord:

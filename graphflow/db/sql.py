@@ -63,6 +63,9 @@ class SqlDb(ABC):
     def _write(self, work: Callable[[Transaction], T]) -> T:
         """Do ``work`` in a transaction that is committed when it returns and rolled back when it raises."""
 
+    def _write_commit(self, ready: ReadyCommit) -> None:
+        self._write(ready.write)
+
     @abstractmethod
     def _before_fork(self) -> None:
         """Get to a point where this process can be copied, and stay there."""
@@ -98,7 +101,7 @@ class SqlDb(ABC):
         """Write everything the effect says, or nothing."""
         lease = Lease(process_name() if self.shared else None, int(self.lease_ttl * 1_000_000))
         ready = ReadyCommit(effect, self._stamp(), lease)
-        self._write(ready.write)
+        self._write_commit(ready)
         ready.settle()
         if ready.takes_lease:
             keeper().hold(self, effect.session_id)
@@ -236,7 +239,7 @@ class SqlDb(ABC):
         new = _new_session_id(session_id)
 
         def work(tx: Transaction) -> None:
-            ordinal, _ = sessions.existing(tx, id, user_id)
+            ordinal, _ = sessions.existing(tx, id, user_id, hold=True)
             transfer.fork(tx, ordinal, at, new, self._stamp())
 
         self._write(work)
@@ -289,19 +292,22 @@ def _listing(
     kinds = [kind.value for kind in SessionType]
     if session_type is not None and session_type not in kinds:
         raise ValueError(f"session_type={session_type!r}: give a SessionType, one of {', '.join(kinds)}")
-    return sessions.Listing(None if session_type is None else str(session_type), user_id, component_id, name)
+    kind = None if session_type is None else str(session_type)
+    return sessions.Listing(kind, user_id, plain_text(component_id), plain_text(name))
 
 
-_compiled: dict[str, Statements] = {}
+_compiled: dict[tuple[str, str | None], Statements] = {}
 
 
-def statements_for(dialect: str) -> Statements:
-    """The statements of a dialect. SQLAlchemy is imported here, at first use, because that takes longer than all the rest."""
-    if dialect not in _compiled:
+def statements_for(dialect: str, schema: str | None = None) -> Statements:
+    """The statements of a dialect, on tables in a schema. SQLAlchemy is imported at first use: it takes longer than
+    all else.
+    """
+    if (dialect, schema) not in _compiled:
         from graphflow.db.statements import Statements  # noqa: PLC0415
 
-        _compiled[dialect] = Statements(dialect)
-    return _compiled[dialect]
+        _compiled[dialect, schema] = Statements(dialect, schema)
+    return _compiled[dialect, schema]
 
 
 def _before_fork() -> None:

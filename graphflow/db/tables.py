@@ -20,15 +20,18 @@ from sqlalchemy import (
     func,
     literal_column,
 )
+from sqlalchemy.dialects import postgresql
 
 metadata = MetaData()
 
 # On SQLite only a column declared INTEGER is the rowid itself.
 _Ordinal = BigInteger().with_variant(Integer(), "sqlite")
+# Compared byte by byte, as SQLite does; and an index does not depend on which version of a locale the server has.
+_Text = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 
 def _text(name: str, *, required: bool = False) -> Column[str]:
-    return Column(name, Text, nullable=not required)
+    return Column(name, _Text, nullable=not required)
 
 
 def _integer(name: str, *, required: bool = False) -> Column[int]:
@@ -50,7 +53,7 @@ sessions = Table(
     "gf_sessions",
     metadata,
     Column("ordinal", _Ordinal, primary_key=True, autoincrement=True),
-    Column("session_id", Text, nullable=False, unique=True),
+    Column("session_id", _Text, nullable=False, unique=True),
     _text("session_type", required=True),
     _text("user_id"),
     _text("component_id"),
@@ -81,7 +84,7 @@ runs = Table(
     "gf_runs",
     metadata,
     Column("ordinal", _Ordinal, primary_key=True, autoincrement=True),
-    Column("run_id", Text, nullable=False, unique=True),
+    Column("run_id", _Text, nullable=False, unique=True),
     _integer("session", required=True),
     _text("ns", required=True),
     _integer("number", required=True),
@@ -202,7 +205,7 @@ memories = Table(
     "gf_memories",
     metadata,
     Column("ordinal", _Ordinal, primary_key=True, autoincrement=True),
-    Column("memory_id", Text, nullable=False, unique=True),
+    Column("memory_id", _Text, nullable=False, unique=True),
     _text("user_id", required=True),
     _text("memory", required=True),
     _text("topics"),

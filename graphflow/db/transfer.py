@@ -11,6 +11,7 @@ from graphflow.core.ids import check_id
 from graphflow.db.archive import Archive, Fields, read_archive, write_archive
 from graphflow.db.jsontext import loads
 from graphflow.db.records import SessionType
+from graphflow.db.rows import plain_text
 from graphflow.errors import CorruptCheckpoint, SchemaTooNew, SessionNotFound
 
 if TYPE_CHECKING:
@@ -193,4 +194,6 @@ def _parsed(part: str, row: Any) -> Fields:
     for name, types in fields.items():
         if type(row[name]) not in types:
             raise ValueError(f"the exported session has {row[name]!r} as {name} in {part}")
+        if type(row[name]) is str and plain_text(row[name]) != row[name]:
+            raise ValueError(f"the exported session has {row[name]!r} as {name} in {part}: no text of a database")
     return dict(row)

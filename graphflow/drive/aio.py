@@ -368,8 +368,14 @@ class _Background:
                     threading.Thread(target=self.loop.run_forever, name="graphflow-loop", daemon=True).start()
         return self.loop
 
+    def is_current(self) -> bool:
+        """Whether this is the background loop's own thread."""
+        return self.loop is not None and asyncio._get_running_loop() is self.loop
+
 
 _background = _Background()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_background.__init__)  # type: ignore[misc]
 
 
 def start(work: Coroutine[Any, Any, T]) -> Future[T]:
@@ -378,23 +384,20 @@ def start(work: Coroutine[Any, Any, T]) -> Future[T]:
     future: Future[T] = Future()
     context = contextvars.copy_context()
 
-    def begin() -> None:
-        task = loop.create_task(work, context=context)
-        task.add_done_callback(lambda done: _hand_over(done, future))
+    async def caught() -> None:
+        # Whatever the coroutine raises belongs to who waits for it: a SystemExit would end the loop of everybody.
+        try:
+            future.set_result(await work)
+        except BaseException as error:
+            future.set_exception(error)
 
-    loop.call_soon_threadsafe(begin)
+    loop.call_soon_threadsafe(lambda: loop.create_task(caught(), context=context))
     return future
-
-
-def _hand_over(done: asyncio.Task[T], future: Future[T]) -> None:
-    if done.cancelled():
-        future.set_exception(asyncio.CancelledError())
-    elif done.exception() is not None:
-        future.set_exception(done.exception())
-    else:
-        future.set_result(done.result())
 
 
 def background(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the background loop and wait for it; how sync runs execute async nodes, also inside a running loop."""
+    if _background.is_current():
+        # An async node that calls a graph: its loop waits here, so what it waits for needs a loop of its own.
+        return in_thread(lambda: asyncio.run(work)).result()
     return start(work).result()

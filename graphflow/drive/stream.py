@@ -50,8 +50,7 @@ def _updates(event: Event) -> Any:
 
 
 def _messages(event: Event) -> Any:
-    what = event.data["text"] if event.type == "token" else event.data["message"]
-    return what, {"node": event.node, "ns": event.ns, "run_id": event.run_id}
+    return event.data["text"], {"node": event.node, "ns": event.ns, "run_id": event.run_id}
 
 
 def _custom(event: Event) -> Any:
@@ -69,7 +68,7 @@ def _checkpoints(event: Event) -> Any:
 _VIEWS: dict[str, tuple[frozenset[str] | None, Callable[[Event], Any]]] = {
     "values": (frozenset({"run_started", "checkpoint"}), _values),
     "updates": (frozenset({"node_completed"}), _updates),
-    "messages": (frozenset({"token", "message"}), _messages),
+    "messages": (frozenset({"token"}), _messages),
     "custom": (frozenset({"custom"}), _custom),
     "tasks": (frozenset({"node_started", "node_completed"}), _itself),
     "checkpoints": (frozenset({"checkpoint"}), _checkpoints),
@@ -81,6 +80,8 @@ def view(modes: str | Sequence[str]) -> Callable[[Event], list[Any]]:
     """A function from an event to the parts that these stream modes make of it; several modes give (mode, data) pairs."""
     several = not isinstance(modes, str)
     names = list(modes) if several else [str(modes)]
+    if not names:
+        raise ValueError(f"stream_mode is empty; give some of {', '.join(_VIEWS)}")
     for name in names:
         if name not in _VIEWS:
             raise ValueError(f"stream_mode {name!r} is not one of {', '.join(_VIEWS)}")

@@ -52,6 +52,8 @@ class _PerProcess:
 
 
 _process = _PerProcess()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_process.__init__)  # type: ignore[misc]
 
 
 def run(flow: Flow[T], world: World) -> T:
@@ -232,6 +234,9 @@ class _Crew:
         self.recorder: Future[None] | None = None
         self.failure: BaseException | None = None
         self.running = 0
+        """Tasks that have begun and not ended."""
+        self.working = 0
+        """Threads that take tasks: no more than ``limit``."""
         self.limit = effect.tasks[0].run.max_concurrency or WORKERS
         self.waiting = deque(effect.tasks)
         self.summoned = False
@@ -242,7 +247,7 @@ class _Crew:
             self._start_async()
         self._work()
         with self.changed:
-            while self.running:
+            while self.running or self.working:
                 self.changed.wait()
             recorder = self.recorder
         if recorder is not None and not recorder.cancel():
@@ -269,13 +274,19 @@ class _Crew:
         self._finished(task, None if error is not None else future.result())
 
     def _work(self) -> None:
-        while self.failure is None:
+        with self.changed:
+            if self.working >= self.limit:
+                return
+            self.working += 1
+        while True:
             with self.changed:
-                if not self.waiting or self.running >= self.limit:
+                if not self.waiting or self.failure is not None:
+                    self.working -= 1
+                    self.changed.notify_all()
                     return
                 task = self.waiting.popleft()
                 self.running += 1
-                summon = bool(self.waiting) and not self.summoned and self.running < self.limit
+                summon = bool(self.waiting) and not self.summoned and self.working < self.limit
                 self.summoned = self.summoned or summon
             if summon:
                 _process.workers().submit(contextvars.copy_context().run, self._help)
@@ -383,6 +394,8 @@ def stream(flow: Flow[Any], world: World, parts: Callable[[Event], list[Any]], l
     channel = _Channel(STREAM_SIZE)
 
     def emit(event: Event) -> None:
+        if channel.abandoned:
+            raise Cancelled
         if listener is not None:
             listener(event)
         for part in parts(event):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -55,7 +56,9 @@ def guarded(listener: Emitter) -> Emitter:
         try:
             listener(event)
         except Exception as error:
-            warnings.warn(f"on_event raised {type(error).__name__}: {error}; the run goes on", RuntimeWarning, stacklevel=2)
+            # Where warnings are errors, this one is not to break the run either.
+            with suppress(Warning):
+                warnings.warn(f"on_event raised {type(error).__name__}: {error}; the run goes on", RuntimeWarning, stacklevel=2)
 
     return listen
 

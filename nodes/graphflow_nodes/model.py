@@ -37,6 +37,8 @@ def respond(
     With ``output_schema`` the answer has to be JSON of that type; anything else is a ModelError (the run can be resumed).
     A call's option ``output_schema`` takes precedence. Token events are streamed when somebody listens.
     """
+    if not isinstance(model, Model) and not callable(model):
+        raise TypeError(f"model={model!r}: give a Model, or a function that gives one")
     table = tools if isinstance(tools, Mapping) else tool_table(tools)
     specs = [tool.spec() for tool in table.values()]
 
@@ -52,9 +54,17 @@ def respond(
             schema,
         )
         reply: Reply = yield Ask(model if isinstance(model, Model) else model(), asked)
-        if schema is not None and not reply.tool_calls:
+        calls = tuple(reply.tool_calls)
+        if calls and called >= tool_call_limit:
+            calls = ()
+            if not reply.content:
+                raise ModelError(
+                    f"the model made {called} tool calls, its tool_call_limit, and asks for more instead of answering; "
+                    "give a clearer instruction or a higher tool_call_limit="
+                )
+        if schema is not None and not calls:
             parse_output(schema, reply.content)
-        return {messages: [Message("assistant", reply.content, tool_calls=tuple(reply.tool_calls))]}
+        return {messages: [Message("assistant", reply.content, tool_calls=calls)]}
 
     return ask_model
 
@@ -102,7 +112,7 @@ def call_tools(
     def run_tool(call: ToolCall, ctx: Context) -> Flow[dict[str, Any]]:
         yield from _tell(ctx, "tool_started", call, {})
         done = sum(1 for message in ctx.values.get(messages) or () if message.role == "tool")
-        if done >= tool_call_limit:
+        if done + ctx.position >= tool_call_limit:
             content, failed = (
                 f"Not called: this run has made its {tool_call_limit} tool calls. Answer with what you have.",
                 True,
@@ -122,13 +132,12 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
         return f"There is no tool {call.name!r}. The tools are: {', '.join(table) or 'none'}.", True
     arguments = dict(call.arguments)
     if tool.requires_confirmation:
-        answer = ctx.ask({"tool": tool.name, "arguments": arguments, "asks": "confirmation"})
+        answer = _confirmed(ctx, {"tool": tool.name, "arguments": arguments, "asks": "confirmation"})
         if answer is not True:
-            note = f" Their note: {answer}" if isinstance(answer, str) and answer else ""
+            note = f" Their note: {answer}" if answer else ""
             return f"The user declined this call.{note}", True
     if tool.user_input:
-        given = ctx.ask({"tool": tool.name, "arguments": arguments, "asks": "input", "fields": list(tool.user_input)})
-        arguments.update(given)
+        arguments = _filled_in(ctx, tool, arguments)
     if tool.external:
         return as_text(ctx.ask({"tool": tool.name, "arguments": arguments, "asks": "result"})), False
     try:
@@ -143,6 +152,30 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
         if on_tool_error == "raise":
             raise
         return f"The tool failed: {type(error).__name__}: {error}", True
+
+
+def _confirmed(ctx: Context, question: dict[str, Any]) -> bool | str:
+    """A person's True, False or note of refusal. Anything else is no answer, so the question is asked again."""
+    answer = ctx.ask(question)
+    while not isinstance(answer, bool | str):
+        answer = ctx.ask({**question, "problem": f"{answer!r} is no answer: give True, False, or a text that says why not"})
+    return answer
+
+
+def _filled_in(ctx: Context, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with the fields that a person gives. What does not fit is asked for again."""
+    question = {"tool": tool.name, "arguments": arguments, "asks": "input", "fields": list(tool.user_input)}
+    answer = ctx.ask(question)
+    while True:
+        if not isinstance(answer, Mapping) or set(answer) != set(tool.user_input):
+            problem = f"give a dict with the fields {', '.join(tool.user_input)}"
+        else:
+            try:
+                tool.bind({**arguments, **answer})
+                return {**arguments, **answer}
+            except ValueError as error:
+                problem = str(error)
+        answer = ctx.ask({**question, "problem": problem})
 
 
 def as_text(value: Any) -> str:

@@ -318,6 +318,31 @@ def test_the_tool_call_limit_makes_the_model_answer(way):
     assert [bool(request.tools) for request in model.requests] == [True, True, True, False]
 
 
+def test_the_tool_call_limit_holds_for_parallel_calls_and_for_a_model_that_goes_on(way):
+    made: list[int] = []
+
+    def again(n: int = 0) -> str:
+        made.append(n)
+        return "again"
+
+    many = calls(*(("again", {"n": n}) for n in range(8)))
+    output = way.run(Agent(ScriptedModel([many, "enough"]), tools=[again], tool_call_limit=2), "q")
+    assert sorted(made) == [0, 1] and output.content == "enough"
+    stubborn = ScriptedModel([many] * 50)
+    with pytest.raises(ModelError, match="tool_call_limit"):
+        way.run(Agent(stubborn, tools=[again], tool_call_limit=2), "q")
+    assert len(stubborn.requests) == 2
+
+
+def test_a_changed_setting_of_an_agent_counts_from_its_next_run(way):
+    model = ScriptedModel(["a", "b"])
+    agent = Agent(model, instructions="old")
+    way.run(agent, "q")
+    agent.instructions = "new"
+    way.run(agent, "q")
+    assert [request.messages[0].text for request in model.requests] == ["old", "new"]
+
+
 def test_tools_share_the_sessions_state_and_its_changes_are_stored(way, db):
     def put(item: str, ctx: Context) -> str:
         ctx.session_state["cart"].append(item)
@@ -377,6 +402,29 @@ def test_a_tool_executed_outside_and_one_a_person_fills_in(way, db):
     assert way.resume(agent, "s", "the page").status == RunStatus.PAUSED
     output = way.resume(agent, "s", {"pin": 1234})
     assert [t.result for t in output.tools] == ["the page", "front with 1234"]
+
+
+def test_an_answer_that_is_none_is_asked_for_again(way, db):
+    @tool(requires_confirmation=True)
+    def pay(amount: int) -> str:
+        return "paid"
+
+    @tool(user_input=["pin"])
+    def unlock(pin: int) -> str:
+        return f"unlocked with {pin}"
+
+    model = ScriptedModel([calls(("pay", {"amount": 5})), calls(("unlock", {})), "done"])
+    agent = Agent(model, tools=[pay, unlock], db=db, session_id="s")
+    way.run(agent, "q")
+    output = way.resume(agent, "s", 1)
+    assert output.status == RunStatus.PAUSED and "1 is no answer" in output.interrupts[0].value["problem"]
+    output = way.resume(agent, "s", True)
+    output = way.resume(agent, "s", {"pni": 1})
+    assert "pin" in output.interrupts[0].value["problem"]
+    output = way.resume(agent, "s", {"pin": "x"})
+    assert output.status == RunStatus.PAUSED
+    output = way.resume(agent, "s", {"pin": 7})
+    assert [execution.result for execution in output.tools] == ["paid", "unlocked with 7"]
 
 
 # --- structured output, parts, metrics ---------------------------------------------------------------------------------

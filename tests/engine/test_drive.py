@@ -127,6 +127,36 @@ def test_stored_crews_inside_crews_do_not_starve_on_recording(way):
     assert way.invoke(fan(outer, 60, db), {}, session_id="outer")["path"] == ["4"] * 60
 
 
+def test_an_async_node_may_call_another_graph_that_has_async_nodes(way):
+    inner = single(awaits)
+
+    async def outer(state: Any) -> dict[str, Any]:
+        return {"path": [*inner.invoke({})["path"], "outer"]}
+
+    assert way.invoke(single(outer), {})["path"] == ["async", "outer"]
+
+
+def test_many_async_and_sync_tasks_of_one_superstep_all_run(way):
+    async def anode(item: int) -> dict[str, Any]:
+        await asyncio.sleep(0.01)
+        return {"path": ["a"]}
+
+    builder = StateGraph(S).add_node("anode", anode).add_node("node", lambda item: {"path": ["s"]})
+    builder.add_edge("anode", END).add_edge("node", END)
+    sends = [Send("anode" if item < 60 else "node", item) for item in range(120)]
+    graph = builder.add_conditional_edges(START, lambda s: sends, ["anode", "node"]).compile()
+    assert way.invoke(graph, {})["path"] == ["a"] * 60 + ["s"] * 60
+
+
+def test_an_exit_inside_an_async_node_ends_the_caller_and_not_the_loop_of_everybody():
+    async def leaves(state: Any) -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        single(leaves).invoke({})
+    assert single(awaits).invoke({})["path"] == ["async"]
+
+
 class Odd(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
@@ -367,6 +397,37 @@ def test_a_stream_left_early_stops_the_run_and_resume_goes_on(db, asynchronous):
     ran.clear()
     assert graph.resume("s")["path"] == ["x"] * 6
     assert len(ran) == 6 - done, "what was committed is not run again"
+
+
+def test_a_stream_left_between_its_parts_stops_the_run_too(db):
+    """The mode gives one part at the start and none later: leaving is noticed all the same."""
+    ran: list[int] = []
+
+    def node(state: Any, ctx: Context) -> None:
+        ran.append(1)
+        if len(ran) == 1:
+            ctx.write("only")
+        time.sleep(0.01)
+
+    builder = StateGraph(S)
+    names = [f"n{i}" for i in range(20)]
+    for name in names:
+        builder.add_node(name, node)
+    for left, right in zip([START, *names], [*names, END], strict=True):
+        builder.add_edge(left, right)
+    stream = builder.compile(db=db).stream({}, session_id="s", stream_mode="custom")
+    next(stream)
+    stream.close()
+    assert len(ran) < 20 and db.get_session("s").status == "cancelled"
+
+
+def test_a_stream_left_after_the_last_commit_leaves_a_completed_run(db):
+    stream = two_steps(db).stream({}, session_id="s", stream_mode="events")
+    for event in stream:
+        if event.type == "node_completed" and event.node == "b":
+            break
+    stream.close()
+    assert db.get_session("s").status == "completed"
 
 
 def test_a_slow_reader_gets_everything(way):

@@ -283,6 +283,29 @@ def test_a_generator_function_is_refused_with_the_way_to_stream():
         StateGraph(S).add_node("a", 5).add_edge(START, "a").add_edge("a", END).compile()
 
 
+def test_wrong_signatures_options_and_databases_are_refused_with_the_repair():
+    for wrong in (lambda: None, lambda a, b, c: None, lambda state, *, needed: None):
+        with pytest.raises(GraphError, match=r"\(state\) or \(state, ctx\)"):
+            StateGraph(S).add_node("a", wrong).add_edge(START, "a").add_edge("a", END).compile()
+    graph = graph_of("a", edges=[(START, "a"), ("a", END)])
+    with pytest.raises(TypeError, match="did you mean 'session_id'"):
+        graph.invoke({}, sesion_id="s")
+    for option in ({"recursion_limit": "a"}, {"recursion_limit": 0}, {"max_concurrency": 1.5}, {"on_busy": "x"}):
+        with pytest.raises(ValueError):
+            graph.invoke({}, **option)
+    with pytest.raises(GraphError, match="SqliteDb"):
+        graph_of("a", edges=[(START, "a"), ("a", END)], db="x.db")
+    with pytest.raises(GraphError, match=r"\(old, new\)"):
+        StateGraph(TypedDict("T", {"x": Annotated[int, lambda one: one]}))
+
+
+def test_a_result_that_no_target_is_mapped_to_is_named(way):
+    builder = StateGraph(S).add_node("a", visit("a")).add_edge(START, "a")
+    builder.add_conditional_edges("a", lambda s: "maybe", {"again": "a", "no": END})
+    with pytest.raises(UnknownTarget, match="'maybe', which is not among its targets: 'again', 'no'"):
+        way.invoke(builder.compile(), {})
+
+
 def test_the_fingerprint_tells_graphs_apart_and_equal_ones_not():
     edges = [(START, "a"), ("a", "b"), ("b", END)]
     one, same = graph_of("a", "b", edges=edges), graph_of("a", "b", edges=edges)

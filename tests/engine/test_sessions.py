@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, TypedDict
@@ -28,7 +29,7 @@ from graphflow import (
     per_run,
     untracked,
 )
-from graphflow.core.effects import Commit, Load
+from graphflow.core.effects import Commit, Load, ReadHistory
 from graphflow.db import InMemoryDb, SqliteDb
 from graphflow.errors import (
     GraphChanged,
@@ -37,6 +38,7 @@ from graphflow.errors import (
     InvalidId,
     InvalidUpdate,
     LeaseLost,
+    ModelError,
     NoDatabase,
     NotOwner,
     SerializationError,
@@ -303,6 +305,118 @@ def test_rich_types_come_back_as_they_were(way, db):
     stored = way.get_state(graph, "s").values
     assert stored == value
     assert type(stored["items"][0]) is Item and type(stored["pair"]) is tuple and type(stored["anything"]["t"]) is tuple
+
+
+def in_place(old: dict[str, int], new: dict[str, int]) -> dict[str, int]:
+    old.update(new)
+    return old
+
+
+class InPlace(TypedDict):
+    facts: Annotated[dict[str, int], in_place]
+
+
+def test_what_a_reducer_changes_in_place_is_stored(way, db):
+    builder = StateGraph(InPlace).add_node("n", lambda s: {"facts": {"node": 2}}).add_edge(START, "n").add_edge("n", END)
+    graph = builder.compile(db=db)
+    way.invoke(graph, {"facts": {"input": 1}}, session_id="s")
+    assert way.get_state(graph, "s").values == {"facts": {"input": 1, "node": 2}}
+
+
+def test_a_node_whose_router_raises_has_finished(way, db):
+    calls, broken = [], [True]
+
+    def node(state):
+        calls.append(1)
+        return {"path": ["x"]}
+
+    def router(state):
+        if broken[0]:
+            raise ValueError("no way")
+        return END
+
+    graph = StateGraph(S).add_node("x", node).add_edge(START, "x").add_conditional_edges("x", router, [END]).compile(db=db)
+    with pytest.raises(ValueError, match="no way"):
+        way.invoke(graph, {}, session_id="s")
+    assert db.check().ok
+    broken[0] = False
+    assert way.resume(graph, "s")["path"] == ["x"]
+    assert calls == [1]
+
+
+def test_typed_errors_on_resume_keep_finished_siblings_and_answers(way, db):
+    calls: list[str] = []
+    broken = [True]
+
+    def sibling(state):
+        calls.append("sibling")
+        return {"path": ["sibling"]}
+
+    def asking(state):
+        answer = interrupt("name?")
+        if broken[0]:
+            raise ModelError("down")
+        return {"path": [answer]}
+
+    builder = StateGraph(S).add_node("sibling", sibling).add_node("asking", asking)
+    graph = (
+        builder.add_edge(START, "sibling")
+        .add_edge(START, "asking")
+        .add_edge("sibling", END)
+        .add_edge("asking", END)
+        .compile(db=db)
+    )
+    way.invoke(graph, {}, session_id="s")
+    for _ in range(2):
+        with pytest.raises(ModelError):
+            way.resume(graph, "s", "Anna") if way.get_state(graph, "s").interrupts else way.resume(graph, "s")
+    broken[0] = False
+    assert way.resume(graph, "s")["path"] == ["sibling", "Anna"]
+    assert calls == ["sibling"]
+
+
+def test_an_alias_keeps_finished_siblings_and_answers(way, db):
+    def named(name, flaky):
+        builder = StateGraph(S).add_node(name, ask).add_node("flaky", flaky).add_node("good", visit("good"))
+        for node in (name, "flaky", "good"):
+            builder.add_edge(START, node).add_edge(node, END)
+        return builder
+
+    flaky = Flaky()
+    with pytest.raises(ValueError):
+        way.invoke(named("old", flaky).compile(db=db), {}, session_id="s")
+    flaky.broken = False
+    graph = named("new", flaky).compile(db=db, aliases={"old": "new"})
+    with pytest.warns(GraphChangedWarning):
+        assert way.resume(graph, "s").status == "paused"
+        assert way.resume(graph, "s", 7)["path"] == ["got 7", "flaky", "good"]
+
+
+def test_a_plain_session_state_field_keeps_its_other_keys(way, db):
+    class Plain(TypedDict):
+        session_state: dict[str, int]
+
+    def node(state, ctx):
+        ctx.session_state["b"] = 2
+
+    graph = StateGraph(Plain).add_node("n", node).add_edge(START, "n").add_edge("n", END).compile(db=db)
+    assert way.invoke(graph, {"session_state": {"a": 1}}, session_id="s")["session_state"] == {"a": 1, "b": 2}
+    bare = StateGraph(S).add_node("n", node).add_edge(START, "n").add_edge("n", END).compile()
+    with pytest.raises(InvalidUpdate, match="session_state"):
+        way.invoke(bare, {})
+
+
+def test_a_state_that_cannot_be_made_leaves_an_error_whether_streamed_or_not(db):
+    @dataclass
+    class Needs:
+        x: int
+        y: int
+
+    graph = StateGraph(Needs).add_node("n", lambda s: None).add_edge(START, "n").add_edge("n", END).compile(db=db)
+    for session, run in (("a", graph.invoke), ("b", lambda i, session_id: list(graph.stream(i, session_id=session_id)))):
+        with pytest.raises(InvalidUpdate, match="'y'"):
+            run({"x": 1}, session_id=session)
+        assert db.get_session(session).status == "error"
 
 
 class Mixed(TypedDict):
@@ -628,6 +742,16 @@ def test_a_replaced_message_supersedes_the_old_one_in_the_log(way, db):
     assert [m.text for m in result["messages"]] == ["[redacted]", "ok"]
     assert [m.text for m in db.get_messages("s")] == ["[redacted]", "ok"]
     assert [m.text for m in way.get_state(graph, "s").values["messages"]] == ["[redacted]", "ok"]
+
+
+def test_ids_that_users_give_to_messages_are_good_within_a_run(way, db):
+    graph = talk(db)
+    for text in ("first", "second"):
+        way.invoke(graph, {"messages": [Message("user", text, id="msg-1")]}, session_id="s")
+    asked = [message.text for message in db.get_messages("s") if message.role == "user"]
+    assert asked == ["first", "second"]
+    history = db.read_history(ReadHistory("s", before=99, last_runs=1))
+    assert [message.text for message in history] == ["second", "answer to second"]
 
 
 def test_bytes_written_do_not_grow_with_the_length_of_a_session(tmp_path):

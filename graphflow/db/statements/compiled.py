@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, bindparam, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import psycopg
 
 from graphflow.db.tables import checkpoints, messages, runs, sessions
 
@@ -33,15 +34,19 @@ HERE: Final[Any] = matches(SESSION.session_id, "session_id")
 
 
 class Compiled:
-    """Compiles statements to text, for one dialect ("sqlite" or "postgresql")."""
+    """Compiles statements to text, for one dialect ("sqlite" or "postgresql") and, on PostgreSQL, a schema of the tables."""
 
-    def __init__(self, dialect: str) -> None:
+    def __init__(self, dialect: str, schema: str | None = None) -> None:
         self.dialect: Any = (
-            sqlite.dialect(paramstyle="named") if dialect == "sqlite" else postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+            sqlite.dialect(paramstyle="named") if dialect == "sqlite" else psycopg.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
         )
         self.by_place: Any = (
-            sqlite.dialect(paramstyle="qmark") if dialect == "sqlite" else postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+            sqlite.dialect(paramstyle="qmark") if dialect == "sqlite" else psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
         )
+        self.schema = schema
+        self._options: dict[str, Any] = {}
+        if schema is not None:
+            self._options = {"schema_translate_map": {None: schema}, "render_schema_translate": True}
         self.insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
 
     @property
@@ -55,17 +60,17 @@ class Compiled:
 
     def positional(self, statement: Any, columns: list[str]) -> str:
         """The text of a statement that takes its values by place, in this order: drivers bind tuples faster than names."""
-        compiled = statement.compile(dialect=self.by_place)
+        compiled = statement.compile(dialect=self.by_place, **self._options)
         assert compiled.positiontup == columns, f"the statement takes {compiled.positiontup}"
         return str(compiled)
 
     def text(self, statement: Any, columns: list[str] | None = None) -> str:
         """The text of a statement; ``columns`` are those an insert gives values for."""
-        compiled = statement.compile(dialect=self.dialect, column_keys=columns)
+        compiled = statement.compile(dialect=self.dialect, column_keys=columns, **self._options)
         constants = [name for name, bind in compiled.binds.items() if not bind.required]
         assert not constants, f"write {constants} as literals"
         return str(compiled)
 
     def ddl(self, *elements: Any) -> list[str]:
         """The texts of statements that make tables and indexes."""
-        return [str(element.compile(dialect=self.dialect)) for element in elements]
+        return [str(element.compile(dialect=self.dialect, **self._options)) for element in elements]

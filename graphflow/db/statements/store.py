@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, and_, bindparam, delete, func, null, or_, select, update
+from sqlalchemy import BigInteger, and_, bindparam, delete, func, null, or_, select, update
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from graphflow.db.statements.compiled import (
@@ -194,12 +194,20 @@ class StoreStatements(Compiled):
     def fenced(self) -> str:
         """The check of a commit that leaves the session row alone."""
         statement = select(SESSION.ordinal).where(HERE, matches(SESSION.epoch, "expected_epoch"))
-        return self.text(statement.with_for_update(read=True, key_share=True))
+        return self.text(statement.with_for_update(read=True))
 
     @cached_property
     def standing(self) -> str:
+        return self.text(self._standing())
+
+    @cached_property
+    def hold(self) -> str:
+        """As ``standing``; nobody else writes the session until the transaction ends."""
+        return self.text(self._standing().with_for_update())
+
+    def _standing(self) -> Any:
         lease = (SESSION.lease_owner, (SESSION.lease_until - self.now).label("lease_left"))
-        return self.text(select(SESSION.ordinal, SESSION.head, SESSION.epoch, SESSION.user_id, *lease).where(HERE))
+        return select(SESSION.ordinal, SESSION.head, SESSION.epoch, SESSION.user_id, *lease).where(HERE)
 
     @cached_property
     def insert_checkpoint(self) -> str:
@@ -217,7 +225,12 @@ class StoreStatements(Compiled):
 
     @cached_property
     def insert_media(self) -> str:
-        return self.text(self.insert(media).on_conflict_do_nothing(), ["sha256", "media_type", "data"])
+        insert = self.insert(media)
+        if self.dialect.name == "sqlite":
+            return self.text(insert.on_conflict_do_nothing(), ["sha256", "media_type", "data"])
+        # A row that is there is locked by writing it, so that nobody who deletes its last session takes it away meanwhile.
+        locking = insert.on_conflict_do_update(index_elements=["sha256"], set_={"media_type": insert.excluded.media_type})
+        return self.text(locking, ["sha256", "media_type", "data"])
 
     @cached_property
     def insert_media_use(self) -> str:
@@ -293,7 +306,7 @@ class StoreStatements(Compiled):
                 RUN.first_message < bindparam("before"),
             )
             .order_by(RUN.number.desc())
-            .limit(bindparam("count", type_=Integer))
+            .limit(bindparam("count", type_=BigInteger))
             .offset(ZERO)
         )
 

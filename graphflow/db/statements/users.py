@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache, cached_property
 from typing import Any
 
-from sqlalchemy import Integer, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import BigInteger, and_, bindparam, delete, func, or_, select, update
 
 from graphflow.db.statements.compiled import CHECKPOINT, EMPTY, HERE, ONE, RUN, SESSION, ZERO, Compiled, matches
 from graphflow.db.tables import checkpoints, media, media_uses, memories, messages, runs, sessions, summaries, tasks
@@ -37,8 +37,8 @@ class UserStatements(Compiled):
             select(*columns)
             .where(*(matches(s[name], name) for name in filters))
             .order_by(order.desc() if descending else order.asc(), s.ordinal.desc() if newest_first else s.ordinal.asc())
-            .limit(bindparam("count", type_=Integer))
-            .offset(bindparam("skip", type_=Integer))
+            .limit(bindparam("count", type_=BigInteger))
+            .offset(bindparam("skip", type_=BigInteger))
         )
 
     @cache  # noqa: B019
@@ -55,7 +55,9 @@ class UserStatements(Compiled):
 
     @cached_property
     def ordinals_of_user(self) -> str:
-        return self.text(select(SESSION.ordinal).where(matches(SESSION.user_id, "user_id")))
+        """Nobody else writes these sessions until the transaction ends."""
+        found = select(SESSION.ordinal).where(matches(SESSION.user_id, "user_id")).order_by(SESSION.ordinal)
+        return self.text(found.with_for_update())
 
     @cached_property
     def delete_memories(self) -> str:
@@ -63,13 +65,17 @@ class UserStatements(Compiled):
 
     @cached_property
     def delete_session(self) -> list[str]:
-        """What deletes a session by its ordinal, with the contents that no other session holds."""
+        """What deletes a session by its ordinal, with the contents that no other session holds.
+
+        The contents are locked before it is seen who holds them: a session that is just being given them is seen, too.
+        """
         other = media_uses.alias("other")
         ours = select(media_uses.c.sha256).where(matches(media_uses.c.session, "session"))
         used = select(other.c.sha256).where(other.c.sha256 == media.c.sha256, other.c.session != bindparam("session"))
         unused = delete(media).where(media.c.sha256.in_(ours), ~used.correlate(media).exists())
+        locked = select(media.c.sha256).where(media.c.sha256.in_(ours)).order_by(media.c.sha256).with_for_update()
         tables = (media_uses, tasks, checkpoints, messages, summaries, runs)
-        statements = [unused, *(delete(table).where(matches(table.c.session, "session")) for table in tables)]
+        statements = [locked, unused, *(delete(table).where(matches(table.c.session, "session")) for table in tables)]
         return [
             self.text(statement) for statement in (*statements, delete(sessions).where(matches(SESSION.ordinal, "session")))
         ]
@@ -107,12 +113,12 @@ class UserStatements(Compiled):
     @cached_property
     def root_runs(self) -> str:
         newest = self._runs().where(HERE, RUN.ns == EMPTY, RUN.parent_run_id.is_(None)).order_by(RUN.number.desc())
-        return self.text(newest.limit(bindparam("count", type_=Integer)).offset(ZERO))
+        return self.text(newest.limit(bindparam("count", type_=BigInteger)).offset(ZERO))
 
     @cached_property
     def runs_with_members(self) -> str:
         newest = self._runs().where(HERE).order_by(RUN.created_at.desc(), RUN.ordinal.desc())
-        return self.text(newest.limit(bindparam("count", type_=Integer)).offset(ZERO))
+        return self.text(newest.limit(bindparam("count", type_=BigInteger)).offset(ZERO))
 
     @cached_property
     def run_by_id(self) -> str:
@@ -132,7 +138,7 @@ class UserStatements(Compiled):
             select(RUN.first_message)
             .where(matches(RUN.session, "session"), matches(RUN.ns, "ns"), or_(RUN.ns != EMPTY, RUN.parent_run_id.is_(None)))
             .order_by(RUN.number.desc())
-            .limit(bindparam("count", type_=Integer))
+            .limit(bindparam("count", type_=BigInteger))
             .offset(ZERO)
             .subquery()
         )

@@ -1,0 +1,199 @@
+"""Connections to PostgreSQL: opened when they are needed, kept for a while, dropped when they are lost. psycopg lives here."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.types.numeric import Int8BinaryDumper
+from sqlalchemy.exc import TimeoutError as NoneInTime
+from sqlalchemy.pool import QueuePool
+
+from graphflow.db.transactions import Transaction
+from graphflow.errors import CorruptCheckpoint
+
+if TYPE_CHECKING:
+    from sqlalchemy.pool import PoolProxiedConnection
+
+    from graphflow.db.statements import Statements
+
+T = TypeVar("T")
+
+DEFAULTS: Final = {
+    "application_name": "graphflow",
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+"""What libpq is told unless the URL says otherwise: a machine that is gone is noticed within a minute."""
+
+PREPARED_AFTER: Final = 2
+"""How often a connection executes a statement before it has the server prepare it; short programs never do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a pool is made with."""
+
+    arguments: dict[str, Any]
+    """What libpq is given, the password among it: never shown."""
+    where: str
+    """The database, in errors."""
+    size: int
+    patience: float
+    """Seconds to wait for a connection while others use all of them."""
+    statement_timeout: float | None
+    stalled_after: float
+    """Seconds after which the server ends a transaction whose process does nothing."""
+
+    def __repr__(self) -> str:
+        return f"Settings({self.where!r})"
+
+    def libpq(self) -> dict[str, Any]:
+        """The arguments of a connection. The server takes the last of what it is told twice: the user's own options win."""
+        limit = round((self.statement_timeout or 0) * 1000)
+        options = f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={round(self.stalled_after * 1000)}"
+        # What a statement of its own is done in, whatever the role or the database have for a default.
+        options += " -c default_transaction_isolation=read\\ committed"
+        own = self.arguments.get("options")
+        return {**DEFAULTS, **self.arguments, "options": f"{options} {own}" if own else options, "client_encoding": "UTF8"}
+
+
+class Pool:
+    """At most ``size`` connections, each used by one thread at a time; the one that was used last is used next."""
+
+    def __init__(self, settings: Settings, sql: Statements) -> None:
+        self._settings = settings
+        self._sql = sql
+        self._closed = False
+        self.migrated = False
+        self._queue = QueuePool(
+            self._connect,  # type: ignore[arg-type]
+            pool_size=settings.size,
+            max_overflow=0,
+            timeout=settings.patience,
+            use_lifo=True,
+            reset_on_return=None,
+        )
+
+    def transact(self, begin: str | None, work: Callable[[Transaction], T]) -> T:
+        """Do ``work`` between ``begin`` and COMMIT, or roll back. Without ``begin``, each statement is a transaction.
+
+        Whoever wants to try again does it around this: when it raises, the transaction is over and the connection given back.
+        """
+        taken = self._take()
+        connection = _connection(taken)
+        execute, committing = connection.tx.execute, begin is None
+        try:
+            if begin is not None:
+                execute(begin)
+            result = work(connection.tx)
+            if begin is not None:
+                committing = True
+                # In a transaction that failed, PostgreSQL takes a COMMIT for a ROLLBACK, and does not call it an error.
+                if execute("COMMIT").statusmessage != "COMMIT":
+                    raise RuntimeError("the transaction had failed before it was committed; nothing of it was written")
+        except BaseException as error:
+            _translate(error, self._settings.where, unknown=committing and connection.is_lost())
+            raise
+        finally:
+            self._give_back(taken)
+        return result
+
+    def _connect(self) -> _Connection:
+        try:
+            driver = psycopg.connect(**self._settings.libpq(), autocommit=True, prepare_threshold=PREPARED_AFTER)
+        except psycopg.Error as error:
+            error.add_note(f"while connecting to {self._settings.where}")
+            raise
+        # One type for all integers: a statement is prepared once, and not for each size of its numbers.
+        driver.adapters.register_dumper(int, Int8BinaryDumper)
+        return _Connection(driver, self._sql)
+
+    def _take(self) -> PoolProxiedConnection:
+        while True:
+            try:
+                taken = self._queue.connect()
+            except NoneInTime:
+                used = f"all {self._settings.size} connections to {self._settings.where} were in use"
+                raise TimeoutError(f"{used} for {self._settings.patience:g} seconds; give a larger pool_size=") from None
+            if not _connection(taken).is_stale():
+                return taken
+            taken.invalidate()
+            taken.close()
+
+    def _give_back(self, taken: PoolProxiedConnection) -> None:
+        if not _connection(taken).roll_back():
+            taken.invalidate()
+        taken.close()
+        if self._closed:
+            self._queue.dispose()
+
+    def close(self) -> None:
+        """Close the connections that are not in use now, and the others when they are given back."""
+        self._closed = True
+        self._queue.dispose()
+
+
+class _Connection:
+    """A connection with the one cursor that is used on it, again and again."""
+
+    def __init__(self, driver: psycopg.Connection[Any], sql: Statements) -> None:
+        self._driver = driver
+        self._poll: Any = None
+        if hasattr(select, "poll"):  # not on Windows
+            self._poll = select.poll()
+            self._poll.register(driver.fileno(), select.POLLIN)
+        self.tx = Transaction(driver.cursor(binary=True).execute, sql)
+
+    def is_stale(self) -> bool:
+        """Whether the server has hung up: nobody has asked it anything, and there is something to read."""
+        if self._poll is None:
+            return bool(select.select([self._driver.fileno()], [], [], 0)[0])
+        return bool(self._poll.poll(0))
+
+    def is_lost(self) -> bool:
+        """Whether nothing can be known of what the server did last."""
+        return self._driver.pgconn.transaction_status not in (
+            TransactionStatus.IDLE,
+            TransactionStatus.INTRANS,
+            TransactionStatus.INERROR,
+        )
+
+    def roll_back(self) -> bool:
+        """End the transaction, if one is open; whether the connection is still good for another."""
+        if self.is_lost():
+            return False
+        if self._driver.pgconn.transaction_status != TransactionStatus.IDLE:
+            try:
+                self.tx.execute("ROLLBACK")
+            except psycopg.Error:
+                return False
+        return True
+
+    def close(self) -> None:
+        self._driver.close()
+
+
+def _connection(taken: PoolProxiedConnection) -> _Connection:
+    connection = taken.dbapi_connection
+    assert isinstance(connection, _Connection)
+    return connection
+
+
+def _translate(error: BaseException, where: str, *, unknown: bool) -> None:
+    """Raise damage that the driver finds as the error that says so; say of other errors what became of the transaction."""
+    if isinstance(error, UnicodeDecodeError):
+        raise CorruptCheckpoint(f"a stored text is damaged: {error}") from error
+    if isinstance(error, psycopg.errors.DataCorrupted | psycopg.errors.IndexCorrupted):
+        raise CorruptCheckpoint(f"the database is damaged: {error}; bring it back from a backup") from error
+    if isinstance(error, psycopg.IntegrityError):
+        raise CorruptCheckpoint(f"a row stands where none should be ({error}); check() tells more") from error
+    if isinstance(error, psycopg.Error):
+        outcome = "it was being committed, and may be written or not" if unknown else "nothing of it was written"
+        error.add_note(f"in a transaction on {where}: {outcome}")

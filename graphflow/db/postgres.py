@@ -1,0 +1,184 @@
+"""PostgresDb: sessions in a PostgreSQL database, which processes on many machines share."""
+
+from __future__ import annotations
+
+import re
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from graphflow.db import migrations
+from graphflow.db.commits import ReadyCommit
+from graphflow.db.sql import SqlDb, statements_for, system_clock
+from graphflow.db.transactions import Transaction
+
+if TYPE_CHECKING:
+    from graphflow.db.pool import Pool
+    from graphflow.db.statements import Statements
+
+T = TypeVar("T")
+
+WRITING: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+"""Whoever writes a session has its row to himself; a rival who waited for it then sees what was written."""
+READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+"""All that is read is of one moment."""
+
+_DRIVERS: Final = ("postgresql", "postgresql+psycopg", "postgres")
+_SCHEMA: Final = re.compile(r"(?!pg_)[^\W\d][\w-]*")
+
+_abandoned: list[Any] = []
+"""Pools of a parent process: closing their connections in the child would end them for the parent."""
+
+
+class PostgresDb(SqlDb):
+    """Sessions in a PostgreSQL database.
+
+    ``db_url`` begins with postgresql://, postgresql+psycopg:// or postgres://; what stands behind its ``?`` goes to libpq
+    (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS). The tables are in ``schema``, which is
+    made when it is missing; without one, where the server's search_path says.
+
+    A process opens at most ``pool_size`` connections, and one is used for the milliseconds of a transaction and never while a
+    node runs, so that few serve many threads. A statement may take ``statement_timeout`` seconds (None: any time). A process
+    that stalls in a transaction is cut off after ``lease_ttl``, so that others can take its session over. Poolers between this
+    and the server have to be in session mode. A commit survives what the server's ``synchronous_commit`` says: by default a
+    power cut.
+    """
+
+    dialect: Literal["postgresql"] = "postgresql"
+
+    def __init__(
+        self,
+        db_url: str | URL = "postgresql+psycopg://ai:ai@localhost:5532/ai",
+        schema: str | None = None,
+        *,
+        pool_size: int = 5,
+        statement_timeout: float | None = 60.0,
+        lease_ttl: float = 30.0,
+        busy_timeout: float = 60.0,
+        clock: Callable[[], float] = system_clock,
+    ) -> None:
+        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, clock=clock)
+        if type(pool_size) is not int or pool_size < 1:
+            raise ValueError(f"pool_size={pool_size!r}: give a whole number from 1 on")
+        if statement_timeout is not None and not statement_timeout > 0:
+            raise ValueError(f"statement_timeout={statement_timeout!r}: give a number of seconds above 0, or None")
+        if schema is not None and (_SCHEMA.fullmatch(schema) is None or len(schema.encode()) > 63):
+            raise ValueError(f"schema={schema!r}: give letters, digits, _ and -, at most 63 bytes, and not pg_ in front")
+        self.schema = schema
+        self.pool_size = pool_size
+        self.statement_timeout = statement_timeout
+        self._arguments = _arguments_of(db_url)
+        self._where = _place_of(self._arguments)
+        self.identity = f"{self._where}?schema={schema or ''}&options={self._arguments.get('options', '')}"
+        self._begin_anew()
+
+    def __repr__(self) -> str:
+        return f"PostgresDb({self._where!r}, schema={self.schema!r})"
+
+    def _statements(self) -> Statements:
+        return statements_for(self.dialect, self.schema)
+
+    # --- transactions ------------------------------------------------------------------------------------------------------
+
+    def _read(self, work: Callable[[Transaction], T]) -> T:
+        return self._ready().transact(READING, work)
+
+    def _write(self, work: Callable[[Transaction], T]) -> T:
+        return self._ready().transact(WRITING, work)
+
+    def _write_commit(self, ready: ReadyCommit) -> None:
+        if ready.is_plain():
+            self._ready().transact(None, ready.write_at_once)
+        else:
+            self._write(ready.write)
+
+    # --- connections -------------------------------------------------------------------------------------------------------
+
+    def _ready(self) -> Pool:
+        """The connections to a database that has its tables."""
+        pool = self._pool
+        if pool is not None and pool.migrated:
+            return pool
+        with self._opening:
+            pool = self._pool or self._open()
+            if not pool.migrated:
+                if pool.transact(READING, _version) < migrations.VERSION:
+                    pool.transact(WRITING, self._migrate)
+                pool.migrated = True
+        return pool
+
+    def _open(self) -> Pool:
+        # psycopg looks for libpq when it is imported, and not every machine has one.
+        from graphflow.db.pool import Pool, Settings  # noqa: PLC0415
+
+        settings = Settings(
+            self._arguments, self._where, self.pool_size, self.busy_timeout, self.statement_timeout, self.lease_ttl
+        )
+        self._pool = Pool(settings, self._statements())
+        self._at_exit = weakref.finalize(self, self._pool.close)
+        return self._pool
+
+    def _migrate(self, tx: Transaction) -> None:
+        """Make the schema and the tables; processes that do so at the same time come one after the other."""
+        tx.execute(tx.sql.lock_schema)
+        if self.schema is not None and not _is_true(tx.one(tx.sql.has_schema, {})):
+            tx.execute(tx.sql.create_schema)
+        migrations.migrate(tx, self._stamp())
+
+    def _begin_anew(self) -> None:
+        self._opening = threading.Lock()
+        self._pool: Pool | None = None
+        self._at_exit: Any = None
+
+    def close(self) -> None:
+        """Close all connections. Using the object again opens new ones."""
+        with self._opening:
+            if self._pool is not None:
+                self._at_exit()
+                self._pool = None
+
+    def _before_fork(self) -> None:
+        """Nothing has to be waited for: what the child copies is left alone there."""
+
+    def _after_fork(self, in_child: bool) -> None:
+        if in_child and self._pool is not None:
+            self._at_exit.detach()
+            _abandoned.append(self._pool)
+        if in_child:
+            self._begin_anew()
+
+
+def _version(tx: Transaction) -> int:
+    return migrations.current_version(tx) if _is_true(tx.one(tx.sql.has_tables, {})) else 0
+
+
+def _is_true(row: tuple[Any, ...] | None) -> bool:
+    return row is not None and bool(row[0])
+
+
+# --- URLs ------------------------------------------------------------------------------------------------------------------
+
+
+def _arguments_of(db_url: str | URL) -> dict[str, Any]:
+    """What libpq is told. Errors do not show the URL, because it may hold a password."""
+    try:
+        url = make_url(db_url)
+    except (ArgumentError, ValueError):
+        raise ValueError("db_url= cannot be read; write it as postgresql://user:password@host:5432/database") from None
+    if url.drivername not in _DRIVERS:
+        raise ValueError(
+            f"db_url= begins with {url.drivername}://, but {', '.join(f'{name}://' for name in _DRIVERS)} are known"
+        )
+    dialect = url.set(drivername="postgresql+psycopg").get_dialect()
+    _, arguments = dialect().create_connect_args(url)
+    return dict(arguments)
+
+
+def _place_of(arguments: dict[str, Any]) -> str:
+    """The database, as it is named in errors: without user and password."""
+    host, port = arguments.get("host", "localhost"), arguments.get("port", 5432)
+    return f"postgresql://{host}:{port}/{arguments.get('dbname') or arguments.get('user') or ''}"
