@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypedDict, Unpack
 
 from graphflow import draw, drive
-from graphflow.core import runs
+from graphflow.core import runs, sessions
+from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Command, Interrupt
 from graphflow.core.effects import Emit, Flow, Stored, T
 from graphflow.core.ids import new_id
 from graphflow.core.plan import Plan
-from graphflow.core.runs import CallOptions, Ended
 from graphflow.core.state import Values
 from graphflow.db.base import Store
 from graphflow.drive.stream import view
@@ -181,11 +181,11 @@ class Graph:
 
     def get_state(self, session_id: str, at: int | None = None, *, user_id: str | None = None) -> Snapshot:
         """The session as it stands, or as it stood at checkpoint ``at``."""
-        return drive.sync.run(*self._look(runs.get_state(self.plan, session_id, user_id, at)))
+        return drive.sync.run(*self._look(sessions.get_state(self.plan, session_id, user_id, at)))
 
     async def aget_state(self, session_id: str, at: int | None = None, *, user_id: str | None = None) -> Snapshot:
         """``get_state`` for asyncio."""
-        return await drive.aio.run(*self._look(runs.get_state(self.plan, session_id, user_id, at)))
+        return await drive.aio.run(*self._look(sessions.get_state(self.plan, session_id, user_id, at)))
 
     def get_state_history(self, session_id: str, limit: int | None = None, *, user_id: str | None = None) -> list[Snapshot]:
         """The session at each of its checkpoints, newest first."""
@@ -202,26 +202,28 @@ class Graph:
 
         ``as_node``: as if that node had written it, so its edges say what ``resume`` runs next (START: as if it were an input).
         """
-        return drive.sync.run(*self._with_db(runs.update_state(self.plan, session_id, user_id, update, as_node, self.db)))
+        return drive.sync.run(*self._with_db(sessions.update_state(self.plan, session_id, user_id, update, as_node, self.db)))
 
     async def aupdate_state(
         self, session_id: str, update: Any, as_node: str | None = None, *, user_id: str | None = None
     ) -> int:
         """``update_state`` for asyncio."""
-        return await drive.aio.run(*self._with_db(runs.update_state(self.plan, session_id, user_id, update, as_node, self.db)))
+        return await drive.aio.run(
+            *self._with_db(sessions.update_state(self.plan, session_id, user_id, update, as_node, self.db))
+        )
 
     def fork(self, source: str, /, at: int | None = None, session_id: str | None = None, *, user_id: str | None = None) -> str:
         """A new session with the past of session ``source`` up to checkpoint ``at`` (None: all of it); returns its id.
 
         ``session_id`` is the new session's id (None: one is made). The source is untouched.
         """
-        return drive.sync.run(*self._with_db(runs.fork(self.plan, source, user_id, at, session_id, self.db)))
+        return drive.sync.run(*self._with_db(sessions.fork(self.plan, source, user_id, at, session_id, self.db)))
 
     async def afork(
         self, source: str, /, at: int | None = None, session_id: str | None = None, *, user_id: str | None = None
     ) -> str:
         """``fork`` for asyncio."""
-        return await drive.aio.run(*self._with_db(runs.fork(self.plan, source, user_id, at, session_id, self.db)))
+        return await drive.aio.run(*self._with_db(sessions.fork(self.plan, source, user_id, at, session_id, self.db)))
 
     def draw_mermaid(self) -> str:
         """The graph as a Mermaid flowchart: chosen ways are dashed, a circle "all" is a join. Paste it into Markdown,
@@ -312,7 +314,7 @@ class Graph:
         return self._shown(flow), World(self._need_db())
 
     def _look_back(self, session_id: str, user_id: str | None, limit: int | None) -> tuple[Flow[list[Snapshot]], World]:
-        flow = runs.get_state_history(self.plan, session_id, user_id, limit)
+        flow = sessions.get_state_history(self.plan, session_id, user_id, limit)
         return self._all_shown(flow), World(self._need_db())
 
     def _shown(self, flow: Flow[Stored]) -> Flow[Snapshot]:
@@ -326,7 +328,7 @@ class Graph:
 
 def snapshot(plan: Plan, stored: Stored) -> Snapshot:
     """What users see of a stored checkpoint."""
-    tasks = runs.pending_tasks(stored)
+    tasks = sessions.pending_tasks(stored)
     return Snapshot(
         values=plan.schema.view(stored.values) if plan.schema.form == "dict" else _lenient_view(plan, stored.values),
         next=tuple(task.node for task in tasks),

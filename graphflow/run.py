@@ -13,11 +13,11 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 
 from graphflow import drive
-from graphflow.core import runs
+from graphflow.core import runs, sessions
+from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Interrupt
 from graphflow.core.effects import Flow
 from graphflow.core.ids import check_id, new_id
-from graphflow.core.runs import CallOptions, Ended
 from graphflow.drive.stream import Event, view
 from graphflow.drive.world import World
 from graphflow.errors import InvalidUpdate, NoDatabase
@@ -267,7 +267,7 @@ class Runner:
         """The session's id, once it is known to exist and to belong to the user."""
         self._need_db()
         chosen = self._session(session_id)
-        drive.sync.run(runs.existing(self.graph.plan, chosen, user_id or self.user_id), World(self.db))
+        drive.sync.run(sessions.existing(self.graph.plan, chosen, user_id or self.user_id), World(self.db))
         return chosen
 
     def _printing(self, arguments: Mapping[str, Any]) -> RunArguments:

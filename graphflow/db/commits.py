@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from graphflow.core.calls import busy
 from graphflow.core.effects import CloseRun, Commit, NewCheckpoint
-from graphflow.core.runs import busy
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
 from graphflow.db.leases import in_words, is_dead
 from graphflow.db.rows import digest, encode_entry, encode_frontier, encode_task, plain_text, run_digest

@@ -49,7 +49,8 @@ def load(tx: Transaction, effect: Load) -> Stored | None:
     if effect.with_log:
         fill_logged(tx, effect.session_id, effect.ns, effect.schema, [stored], fetch)
     if found.status != "completed" and (effect.at is None or effect.at == found.head):
-        stored.tasks = read_tasks(tx, effect, found.ordinal, stored.frontier.origin, fetch)
+        origin = stored.frontier.origin
+        stored.tasks = read_tasks(tx, effect.session_id, effect.ns, effect.schema, found.ordinal, origin, fetch)
     return stored
 
 
@@ -68,10 +69,17 @@ def load_many(tx: Transaction, effect: LoadMany) -> list[Stored]:
     fetch = media_of(tx)
     state = Folded.initial(effect.schema)
     history: list[Stored] = []
+    runs = {ordinal: Run(*run) for ordinal, *run in tx.all(tx.sql.runs_of_session, {"session": found.ordinal})}
     for chained in read_chain(tx, effect.session_id, found.ordinal, "", base, found.seq):
         state.add(chained, fetch)
         if chained.seq >= low:
-            history.append(_stored(effect.session_id, found, state.copy(), chained, fetch))
+            stored = _stored(effect.session_id, found, state.copy(), chained, fetch)
+            stored.run = runs.get(chained.run or 0)
+            history.append(stored)
+    if found.status != "completed":
+        history[-1].tasks = read_tasks(
+            tx, effect.session_id, "", effect.schema, found.ordinal, history[-1].frontier.origin, fetch
+        )
     fill_logged(tx, effect.session_id, "", effect.schema, history, fetch)
     return history[::-1]
 
@@ -121,15 +129,20 @@ def _stored(session_id: str, found: _Found, state: Folded, row: ChainRow | None,
     if found.run_id is not None:
         run = Run(found.run_id, found.run_status, found.first_message, found.fingerprint, found.component_id)
     state.weight.session, state.weight.run = found.ordinal, None if row is None else row.run
+    frontier = Frontier(-1) if row is None else decode_frontier(row.frontier, row.seq, fetch)
+    status = found.status
+    if row is not None and row.seq != found.head:
+        # How the session stood then: nobody had stopped there, or the head would be there.
+        status = "running" if frontier.next or frontier.deferred else "completed"
     return Stored(
         session_id=session_id,
         session_type=found.session_type,
         user_id=found.user_id,
-        status=found.status,
+        status=status,
         head=found.head,
         epoch=found.epoch,
         seq=-1 if row is None else row.seq,
-        frontier=Frontier(-1) if row is None else decode_frontier(row.frontier, row.seq, fetch),
+        frontier=frontier,
         values=state.values,
         ranges=state.ranges,
         log_head=0 if row is None else row.log_head,
@@ -281,12 +294,14 @@ class Folded:
 # --- tasks -----------------------------------------------------------------------------------------------------------------
 
 
-def read_tasks(tx: Transaction, effect: Load, session: int, origin: int, fetch: Fetch) -> list[TaskRow]:
+def read_tasks(
+    tx: Transaction, session_id: str, ns: str, schema: StateSchema, session: int, origin: int, fetch: Fetch
+) -> list[TaskRow]:
     """The rows of the unfinished superstep."""
-    found: list[Row] = tx.all(tx.sql.load_tasks, {"session": session, "ns": effect.ns, "origin": origin})
+    found: list[Row] = tx.all(tx.sql.load_tasks, {"session": session, "ns": ns, "origin": origin})
     tasks = []
     for task_id, node, kind, name, nth, at, text, checksum in found:
-        if digest("task", effect.session_id, effect.ns, task_id, kind, name, nth, at, node, text) != checksum:
-            raise CorruptCheckpoint(f"the {kind} of node {node!r} in session {effect.session_id!r} does not match its checksum")
-        tasks.append(TaskRow(task_id, node, kind, decode_task(kind, text, effect.schema, fetch), name, nth))
+        if digest("task", session_id, ns, task_id, kind, name, nth, at, node, text) != checksum:
+            raise CorruptCheckpoint(f"the {kind} of node {node!r} in session {session_id!r} does not match its checksum")
+        tasks.append(TaskRow(task_id, node, kind, decode_task(kind, text, schema, fetch), name, nth))
     return tasks

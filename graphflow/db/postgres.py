@@ -49,6 +49,8 @@ class PostgresDb(SqlDb):
     """
 
     dialect: Literal["postgresql"] = "postgresql"
+    _pool: Pool | None
+    _at_exit: Any
 
     def __init__(
         self,
@@ -131,8 +133,7 @@ class PostgresDb(SqlDb):
 
     def _begin_anew(self) -> None:
         self._opening = threading.Lock()
-        self._pool: Pool | None = None
-        self._at_exit: Any = None
+        self._pool = self._at_exit = None
 
     def close(self) -> None:
         """Close all connections. Using the object again opens new ones."""

@@ -8,9 +8,9 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
+from graphflow.core.calls import CallOptions
 from graphflow.core.control import Context, Suspended
 from graphflow.core.effects import Outcome, Task
-from graphflow.core.runs import CallOptions
 from graphflow.db.base import Store
 from graphflow.drive.stream import Event
 from graphflow.errors import SessionBusy

@@ -650,6 +650,18 @@ def test_history_is_newest_first_and_each_checkpoint_can_be_read(way, db):
         way.get_state(graph, "s", at=9)
 
 
+def test_each_checkpoint_of_the_history_knows_its_own_run_and_the_newest_its_questions(way, db):
+    graph = chain(visit("a"), ask, db=db)
+    first = way.invoke(graph, {}, session_id="s")
+    way.resume(graph, "s", 1)
+    second = way.invoke(graph, {}, session_id="s")
+    history = way.get_state_history(graph, "s")
+    assert [snap.run_id for snap in history] == [second.run_id] * 2 + [first.run_id] * 3
+    assert [snap.status for snap in history] == ["paused", "running", "completed", "running", "running"]
+    assert history[0].interrupts == second.interrupts and not any(snap.interrupts for snap in history[1:])
+    assert way.get_state(graph, "s", at=2).status == "completed"
+
+
 def test_update_state_goes_through_the_reducers(way, db):
     graph = chain(visit("a"), db=db)
     way.invoke(graph, {}, session_id="s")

@@ -90,6 +90,11 @@ class StoreStatements(Compiled):
         )
 
     @cached_property
+    def runs_of_session(self) -> str:
+        columns = (RUN.ordinal, RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id)
+        return self.text(select(*columns).where(matches(RUN.session, "session")))
+
+    @cached_property
     def base_of(self) -> str:
         c = CHECKPOINT
         return self.text(select(c.base).where(matches(c.session, "session"), matches(c.ns, "ns"), matches(c.seq, "seq")))

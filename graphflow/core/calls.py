@@ -1,0 +1,102 @@
+"""One call of a graph: what the caller says, how it ends, and how long it waits for a session that is busy."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from graphflow.core.control import Interrupt
+from graphflow.core.effects import (
+    Flow,
+    RunInfo,
+    Sleep,
+    Stored,
+)
+from graphflow.core.machine import Machine
+from graphflow.core.plan import Plan
+from graphflow.core.state import Values
+from graphflow.errors import (
+    LeaseLost,
+    SessionBusy,
+)
+
+
+@dataclass(slots=True, eq=False)
+class CallOptions:
+    """What a caller says besides the input."""
+
+    session_id: str | None = None
+    user_id: str | None = None
+    run_id: str | None = None
+    context: Any = None
+    db: Any = None
+    recursion_limit: int = 1000
+    max_concurrency: int | None = None
+    on_unfinished: Literal["raise", "abandon"] | None = None
+    on_busy: str = "wait"
+    component_id: str | None = None
+    listening: bool = False
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """For dict channels: keys to write at the begin of a run where neither the session nor the input has them."""
+    given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """For dict channels: keys to write at the begin of a run."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Ended:
+    """How a run ended, and the state it left."""
+
+    status: str
+    values: Values
+    interrupts: tuple[Interrupt, ...]
+    session_id: str | None
+    run_id: str
+    seq: int
+    metrics: Mapping[str, Any]
+
+
+class Patience:
+    """How a run meets a session that another process holds: it polls, in growing pauses, until the database's busy_timeout."""
+
+    def __init__(self, call: CallOptions) -> None:
+        self.left = 0.0 if call.on_busy == "reject" else float(call.db.busy_timeout)
+        self.pause = 0.01
+
+    def wait(self, held: SessionBusy | LeaseLost) -> Flow[None]:
+        """Pause before the next try; raises ``held`` when there is none."""
+        if self.left <= 0:
+            raise held
+        seconds = min(self.pause * random.uniform(0.5, 1.0), self.left)
+        self.left -= seconds
+        self.pause = min(self.pause * 1.5, 0.5)
+        yield Sleep(seconds)
+
+
+def check_free(stored: Stored | None) -> None:
+    if stored is not None and stored.holder is not None:
+        raise busy(stored.session_id, stored.holder)
+
+
+def busy(session_id: str, holder: str) -> SessionBusy:
+    """The error for a session that another process runs."""
+    return SessionBusy(
+        f"session {session_id!r} is being run by {holder}; wait for it (on_busy='wait' does, for the database's "
+        "busy_timeout=), or use another session"
+    )
+
+
+def new_machine(plan: Plan, call: CallOptions, run_id: str) -> Machine:
+    info = RunInfo(
+        run_id,
+        session_id=call.session_id,
+        user_id=call.user_id,
+        context=call.context,
+        db=call.db,
+        listening=call.listening,
+        max_concurrency=call.max_concurrency,
+        options=call.options,
+    )
+    return Machine(plan, info, recursion_limit=call.recursion_limit)

@@ -1,0 +1,166 @@
+"""Operations on stored sessions, as flows: look, look back, edit, fork."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphflow.core.calls import CallOptions, Patience, check_free, new_machine
+from graphflow.core.control import START, Interrupt, Send
+from graphflow.core.effects import (
+    Acquire,
+    Call,
+    Flow,
+    Load,
+    LoadMany,
+    OpenRun,
+    Stored,
+    TaskResult,
+    task_id,
+)
+from graphflow.core.ids import check_id, new_id
+from graphflow.core.plan import Plan
+from graphflow.core.routing import route
+from graphflow.core.updates import checked, update_of
+from graphflow.errors import (
+    InvalidUpdate,
+    LeaseLost,
+    SessionBusy,
+    SessionNotFound,
+)
+
+
+def existing(
+    plan: Plan, session_id: str, user_id: str | None, *, at: int | None = None, with_log: bool = False
+) -> Flow[Stored]:
+    """The stored session. Raises SessionNotFound, NotOwner."""
+    stored: Stored | None = yield Load(session_id, user_id, plan.schema, at=at, with_log=with_log)
+    if stored is None:
+        raise SessionNotFound(f"there is no session {session_id!r} in this database; invoke() with that session_id begins it")
+    if plan.aliases:
+        _rename(stored, plan.aliases)
+    return stored
+
+
+def _rename(stored: Stored, aliases: Mapping[str, str]) -> None:
+    """Call pending nodes by their new names, and their tasks' rows by the ids that go with them."""
+    before = pending_tasks(stored)
+    frontier = stored.frontier
+    frontier.next = [_renamed(arrival, aliases) for arrival in frontier.next]
+    frontier.deferred = [aliases.get(name, name) for name in frontier.deferred]
+    ids = {old.id: new for old, new in zip(before, pending_tasks(stored), strict=True)}
+    for row in stored.tasks:
+        if row.task_id in ids:
+            row.task_id, row.node = ids[row.task_id].id, ids[row.task_id].node
+
+
+def _renamed(arrival: str | Send, aliases: Mapping[str, str]) -> str | Send:
+    if isinstance(arrival, Send):
+        return Send(aliases.get(arrival.node, arrival.node), arrival.arg)
+    return aliases.get(arrival, arrival)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTask:
+    """A task of a stored frontier: "done" (kept while a sibling is not), "waiting" (at ``interrupt``) or "pending"."""
+
+    id: str
+    node: str
+    state: str
+    interrupt: Interrupt | None = None
+    nth: int = 0
+
+
+def pending_tasks(stored: Stored) -> list[StoredTask]:
+    """The tasks of the next superstep, in order, as far as they are."""
+    frontier = stored.frontier
+    done = {row.task_id for row in stored.tasks if row.kind == "result"}
+    answered = {(row.task_id, row.nth) for row in stored.tasks if row.kind == "answer"}
+    asked = {row.task_id: row for row in stored.tasks if row.kind == "interrupt" and (row.task_id, row.nth) not in answered}
+    tasks = []
+    for position, arrival in enumerate(frontier.next or frontier.deferred):
+        node = arrival if isinstance(arrival, str) else arrival.node
+        id = task_id(stored.session_id, "", frontier.origin, node, position)
+        if id in done:
+            tasks.append(StoredTask(id, node, "done"))
+        elif id in asked:
+            tasks.append(StoredTask(id, node, "waiting", asked[id].value, asked[id].nth))
+        else:
+            tasks.append(StoredTask(id, node, "pending"))
+    return tasks
+
+
+def get_state(plan: Plan, session_id: str, user_id: str | None, at: int | None) -> Flow[Stored]:
+    """The session at its head or at checkpoint ``at``."""
+    return (yield from existing(plan, check_id(session_id, "session_id"), user_id, at=at, with_log=True))
+
+
+def get_state_history(plan: Plan, session_id: str, user_id: str | None, limit: int | None) -> Flow[list[Stored]]:
+    """The session at each of its checkpoints, newest first."""
+    yield from existing(plan, check_id(session_id, "session_id"), user_id)
+    history: list[Stored] = yield LoadMany(session_id, user_id, plan.schema, limit)
+    return history
+
+
+def update_state(plan: Plan, session_id: str, user_id: str | None, update: Any, as_node: str | None, db: Any) -> Flow[int]:
+    """Write to the state by hand. Returns the new checkpoint's seq.
+
+    With ``as_node`` the edges out of that node say what is next (START: as if it were an input); without, what was next stays.
+    """
+    if as_node is not None and as_node != START and as_node not in plan.nodes:
+        raise ValueError(f"as_node={as_node!r} is not a node; the nodes are {', '.join(map(repr, plan.nodes))}")
+    call = CallOptions(check_id(session_id, "session_id"), user_id, db=db)
+    yield Acquire(session_id)
+    patience = Patience(call)
+    while True:
+        try:
+            return (yield from _edit(plan, call, update, as_node))
+        except (LeaseLost, SessionBusy) as held:
+            yield from patience.wait(held)
+
+
+def _edit(plan: Plan, call: CallOptions, update: Any, as_node: str | None) -> Flow[int]:
+    session_id, user_id = check_id(call.session_id, "session_id"), call.user_id
+    stored: Stored | None = yield Load(session_id, user_id, plan.schema, with_log=True)
+    check_free(stored)
+    run_id = stored.run.run_id if stored is not None and stored.run is not None else new_id()
+    machine = new_machine(plan, call, run_id)
+    ledger = machine.ledger
+    if stored is None:
+        ledger.values.update(plan.schema.initial())
+    else:
+        ledger.adopt(stored)
+    node = as_node or "update_state"
+    result = TaskResult(checked(plan.schema, update_of(plan.schema, update, machine.schema.view(ledger.values), node), node))
+    for name, _ in result.writes:
+        if not plan.schema.channels[name].stored:
+            raise InvalidUpdate(f"update_state cannot write {name!r}: an untracked field is not stored", field=name)
+    delta, entries = ledger.merge([(node, result)])
+    if as_node is not None:
+        ledger.frontier.next, ledger.frontier.deferred = [], []
+        yield from route(
+            plan, ledger.values, ledger.frontier, [(plan.entry if as_node == START else plan.nodes[as_node], result)]
+        )
+        ledger.frontier.origin = ledger.head + 1
+    changed = as_node is not None or stored is None
+    status = ("paused" if ledger.upcoming() else "completed") if changed else None
+    yield ledger.commit(
+        checkpoint=ledger.checkpoint(delta),
+        messages=entries,
+        drop_tasks=as_node is not None and ledger.recorded,
+        take_over=True,
+        user_id=user_id,
+        session_type=plan.session_type,
+        opened=OpenRun(run_id, None, plan.fingerprint, 1) if stored is None else None,
+        closed=(ledger.closing(status, machine.metrics),) if status is not None else (),
+        status=status,
+    )
+    return ledger.head + 1
+
+
+def fork(plan: Plan, session_id: str, user_id: str | None, at: int | None, new_session_id: str | None, db: Any) -> Flow[str]:
+    """A new session with the old one's past up to checkpoint ``at``. The source is untouched."""
+    yield from existing(plan, check_id(session_id, "session_id"), user_id, at=at)
+    new: str = yield Call(db.fork_session, (session_id, at, new_session_id), {}, False)
+    return new
