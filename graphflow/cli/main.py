@@ -49,6 +49,7 @@ def _main(
 def draw(
     graph: Annotated[str, typer.Argument(metavar="MODULE:GRAPH", help="A Graph, a StateGraph or an Agent.")],
     format: Annotated[Format, typer.Option(help="The language of the picture.")] = Format.MERMAID,
+    db: Annotated[str | None, typer.Option(help="Taken as by every command; a picture needs no sessions.")] = None,
 ) -> None:
     """Write a graph as a picture: text that Markdown pages and mermaid.live draw."""
     typer.echo(load_graph(graph).draw_mermaid(), nl=False)
