@@ -309,7 +309,8 @@ class _Crew:
                 self.unrecorded.append(outcome)
             if not self.running:
                 self.changed.notify_all()
-            elif self.record is not None and self.recorder is None and self.failure is None:
+            others = self.running or self.waiting
+            if others and self.record is not None and self.recorder is None and self.failure is None:
                 self.recorder = _process.workers().submit(self._record)
 
     def _record(self) -> None:

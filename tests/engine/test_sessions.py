@@ -794,6 +794,53 @@ def test_rerunnable_nodes_ride_on_the_next_commit(way):
     assert way.get_state(graph, "s").values["path"] == ["read", "work"]
 
 
+def test_what_rode_along_is_stored_before_parallel_results_rest_on_it(way, db):
+    calls: list[str] = []
+    flaky = Flaky()
+
+    def noted(name):
+        def node(state):
+            calls.append(name)
+            return {"path": [name]}
+
+        return node
+
+    builder = StateGraph(S).add_node("read", noted("read"), rerunnable=True).add_node("good", noted("good"))
+    builder.add_node("flaky", flaky).add_edge(START, "read").add_edge("read", "good").add_edge("read", "flaky")
+    graph = builder.add_edge("good", END).add_edge("flaky", END).compile(db=db)
+    with pytest.raises(ValueError):
+        way.invoke(graph, {}, session_id="s")
+    assert way.get_state(graph, "s").values["path"] == ["read"]
+    flaky.broken = False
+    assert way.resume(graph, "s")["path"] == ["read", "good", "flaky"]
+    assert calls == ["read", "good"]
+
+
+class NotRecording(InMemoryDb):
+    """An InMemoryDb that cannot keep tasks."""
+
+    def commit(self, effect: Any) -> None:
+        if effect.tasks and not effect.closed:
+            raise OSError("no room for tasks")
+        super().commit(effect)
+
+
+def test_a_recording_that_fails_fails_the_run(way):
+    slow = threading.Event()
+
+    def first(state):
+        return {"path": ["first"]}
+
+    def second(state):
+        slow.wait(0.3)
+        return {"path": ["second"]}
+
+    builder = StateGraph(S).add_node("first", first).add_node("second", second)
+    graph = builder.add_edge(START, "first").add_edge(START, "second").add_edge("first", END).add_edge("second", END)
+    with pytest.raises(OSError, match="no room for tasks"):
+        way.invoke(graph.compile(db=NotRecording()), {}, session_id="s")
+
+
 class Counting(InMemoryDb):
     """An InMemoryDb that counts its transactions."""
 

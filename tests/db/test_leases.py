@@ -1,0 +1,111 @@
+"""Leases: who holds them, when they are known to be dead, and that none is kept longer than its run."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pytest
+
+from graphflow import END, START, StateGraph
+from graphflow.core.effects import Commit
+from graphflow.db import SqliteDb
+from graphflow.db.leases import in_words, is_dead, process_name
+
+
+class State(TypedDict):
+    n: int
+
+
+def graph(node: Callable[[Any], Any], db: SqliteDb) -> Any:
+    return StateGraph(State).add_node("n", node).add_edge(START, "n").add_edge("n", END).compile(db=db)
+
+
+def holder(path: Path) -> tuple[str | None, int | None]:
+    with closing(sqlite3.connect(path)) as connection:
+        row: tuple[str | None, int | None] = connection.execute("SELECT lease_owner, lease_until FROM gf_sessions").fetchone()
+    return row
+
+
+def test_this_process_is_alive_and_one_that_only_has_its_number_is_dead() -> None:
+    machine, pid, born, nonce = process_name().split(":")
+    assert not is_dead(process_name())
+    assert is_dead(f"{machine}:{pid}:{int(born or 0) + 1}:{nonce}") or not born
+    assert not is_dead(f"another:{pid}:1:{nonce}"), "nothing is known of processes of other machines"
+    assert "this machine" in in_words(process_name(), 3) and "another machine" in in_words(f"x:{pid}:1:2", 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_process_that_ended_is_dead_even_before_its_parent_noticed() -> None:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, process_name().encode())
+        os._exit(0)
+    name = os.read(reading, 500).decode()
+    deadline = time.monotonic() + 10
+    while not is_dead(name) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert is_dead(name)
+    os.waitpid(child, 0)
+    assert is_dead(name)
+
+
+def test_a_lease_is_held_while_the_run_goes_on_and_not_after(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    db = SqliteDb(db_file=path)
+    seen = []
+    graph(lambda state: seen.append(holder(path)), db).invoke({"n": 1}, session_id="s")
+    assert seen[0][0] == process_name() and seen[0][1] is not None
+    assert holder(path) == (None, None)
+    db.close()
+
+
+class Failing(SqliteDb):
+    """A SqliteDb that cannot store how a run ended."""
+
+    failing = True
+
+    def commit(self, effect: Commit) -> None:
+        if self.failing and effect.closed:
+            raise sqlite3.OperationalError("no room")
+        super().commit(effect)
+
+
+def test_a_lease_that_a_failed_run_could_not_give_back_is_given_back_soon(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    db = Failing(db_file=path)
+    with pytest.raises(sqlite3.OperationalError):
+        graph(lambda state: {"n": 2}, db).invoke({"n": 1}, session_id="s")
+    deadline = time.monotonic() + 10
+    while holder(path) != (None, None) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert holder(path) == (None, None)
+    db.failing = False
+    assert graph(lambda state: {"n": 3}, db).resume("s")["n"] == 3
+    db.close()
+
+
+def test_a_store_with_a_short_ttl_is_renewed_although_one_with_a_long_ttl_was_there_first(tmp_path: Path) -> None:
+    slow, quick = SqliteDb(db_file=tmp_path / "slow.db"), SqliteDb(db_file=tmp_path / "quick.db", lease_ttl=0.3)
+
+    def inner(state: Any) -> None:
+        first = holder(tmp_path / "quick.db")[1]
+        deadline = time.monotonic() + 10
+        while holder(tmp_path / "quick.db")[1] == first and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert holder(tmp_path / "quick.db")[1] != first
+
+    def outer(state: Any) -> None:
+        time.sleep(0.1)
+        graph(inner, quick).invoke({"n": 1}, session_id="q")
+
+    graph(outer, slow).invoke({"n": 1}, session_id="s")
+    slow.close()
+    quick.close()
