@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graphflow.db import InMemoryDb, SqliteDb
+from graphflow.db import InMemoryDb, PostgresDb, SqliteDb
+from tests import postgres
 
 
 class Way:
@@ -50,9 +52,34 @@ def way(request: pytest.FixtureRequest) -> Way:
     return Way(request.param)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """A PostgreSQL; without one, tests that need it are skipped, except in CI."""
+    try:
+        server = postgres.start()
+    except postgres.Unavailable as reason:
+        if os.environ.get("CI", "").lower() in ("true", "1"):
+            pytest.fail(f"no PostgreSQL to test with: {reason}")
+        pytest.skip(f"no PostgreSQL to test with: {reason}")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgres_db(postgres_server: postgres.Server) -> Iterator[PostgresDb]:
+    """A database with a schema of its own."""
+    with postgres_server.schema() as name:
+        made = PostgresDb(postgres_server.url_within(name))
+        yield made
+        made.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """Every database, empty."""
-    database = InMemoryDb() if request.param == "memory" else SqliteDb(db_file=str(tmp_path / "sessions.db"))
+    if request.param == "postgres":
+        yield request.getfixturevalue("postgres_db")
+        return
+    database = InMemoryDb() if request.param == "memory" else SqliteDb(tmp_path / "sessions.db")
     yield database
     database.close()

@@ -12,7 +12,7 @@ from graphflow.core.control import MISSING, Send
 from graphflow.core.effects import CloseRun, Commit, Frontier, Load, LogEntry, NewCheckpoint, OpenRun, Stored, TaskRow, Weight
 from graphflow.core.reducers import Delta, add_messages, append, apply_op, merge_keys
 from graphflow.core.state import StateSchema, logged, state_schema, untracked
-from graphflow.db import InMemoryDb, SqliteDb
+from graphflow.db import SqliteDb
 from graphflow.messages import Message
 
 
@@ -105,14 +105,6 @@ class Writer:
         stored = self.db.load(Load(self.session_id, self.user_id, self.schema, **options))
         assert stored is not None
         return stored
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InMemoryDb | SqliteDb]:
-    """Every database the contract has to hold on."""
-    made = InMemoryDb() if request.param == "memory" else SqliteDb(tmp_path / "sessions.db", synchronous="normal")
-    yield made
-    made.close()
 
 
 @pytest.fixture

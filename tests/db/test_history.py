@@ -154,8 +154,10 @@ def test_contents_of_images_come_back_and_are_stored_once(writer: Make) -> None:
     assert history[0].content == from_camera.content
     assert first.load(with_log=True).values["anything"] == [from_camera]
     assert media_rows(first.db) == 1
+    second.begin("r5", messages=[Message("user", [ImagePart(data=b"other", media_type="nul\0 half \ud83e")])])
+    assert media_rows(first.db) == 2
     first.db.delete_session("s1")
-    assert media_rows(first.db) == 1
+    assert media_rows(first.db) == 2
     first.db.delete_session("s2")
     assert media_rows(first.db) == 0
 

@@ -108,7 +108,18 @@ def test_sessions_are_sorted_by_name_and_change(five: Any) -> None:
     assert ids(five.get_sessions(sort_by="name")) == ["b", "d", "e", "c", "a"]
     assert ids(five.get_sessions(sort_by="updated_at")) == ["d", "b", "e", "c", "a"]
     assert ids(five.get_sessions(name="Zoo")) == ["b"]
+    five.rename_session("c", "ark")
+    five.rename_session("e", "Äpfel")
+    assert ids(five.get_sessions(sort_by="name", sort_order="asc")) == ["a", "d", "b", "c", "e"], "by code points"
     assert five.get_session("b").name == "Zoo"
+
+
+@pytest.mark.parametrize("name", ["nul\0", "half a \ud83e"])
+def test_texts_that_no_database_takes_are_written_out(five: Any, name: str) -> None:
+    five.rename_session("b", name)
+    assert ids(five.get_sessions(name=name)) == ["b"]
+    assert five.get_sessions(component_id=name) == []
+    assert five.get_session("b").name.startswith(name[:3])
 
 
 def test_within_one_tick_of_the_clock_the_newest_is_first() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from graphflow.core.control import Interrupt
 from graphflow.core.effects import Load, TaskRow
-from graphflow.db import InMemoryDb
+from graphflow.db import InMemoryDb, transfer
 from graphflow.errors import CorruptCheckpoint, SchemaTooNew, SessionNotFound
 from graphflow.messages import ImagePart, Message, RemoveMessage
 
@@ -148,6 +148,10 @@ def test_a_changed_export_is_refused(told: Writer) -> None:
         told.db.import_session(changed(exported, messages=exported["messages"][:-1]))
     with pytest.raises(SchemaTooNew, match="version 99"):
         told.db.import_session(changed(exported, version=99))
+    unstorable = changed(exported, session={**exported["session"], "name": "nul\0"})
+    unstorable["sha256"] = transfer._checksum(unstorable)
+    with pytest.raises(ValueError, match="as name in session"):
+        told.db.import_session(unstorable)
     for nonsense in ({}, [], "x", None, {"format": "other"}):
         with pytest.raises(ValueError, match="not an exported session"):
             told.db.import_session(nonsense)

@@ -75,6 +75,7 @@ LOCAL_IMPORTS: set[tuple[str, str]] = {
     ("graphflow.cli.reference", "(dynamic)"),
     # libraries that take longer to load than most programs need of them, or the module that knows one
     ("graphflow.core.checks", "networkx"),
+    ("graphflow.db.postgres", "graphflow.db.pool"),
     ("graphflow.db.sql", "graphflow.db.statements"),
     ("graphflow.models.openai", "openai"),
     ("graphflow.models.openai", "tenacity"),
