@@ -138,6 +138,7 @@ def main(binaries: Path) -> None:
         if owner:
             shutil.chown(home, owner["user"], owner["group"])
             binaries = _within_reach(binaries, home, owner)
+        _initialise(binaries, home, owner)
         server = _start(binaries, home, owner)
         print(f"postgresql+psycopg://postgres@/postgres?host={home}&port={_port_of(home)}", flush=True)
         sys.stdin.read()
@@ -185,46 +186,42 @@ def _within_reach(binaries: Path, home: Path, owner: dict[str, Any]) -> Path:
     """The binaries, or a copy of them where the owner can execute them."""
     try:
         subprocess.run([binaries / "postgres", "--version"], check=True, capture_output=True, **owner)
+        return binaries
     except (OSError, subprocess.CalledProcessError):
-        shutil.copytree(binaries.parent, home / "install", symlinks=True)
-        home.chmod(0o755)
-        return home / "install" / binaries.name
-    return binaries
+        installed, package = binaries.parent, binaries.parents[1]
+        libraries = package.with_name(f"{package.name}.libs")  # where a wheel has them, beside its package
+        for folder in (installed, libraries):
+            if folder.exists():
+                shutil.copytree(folder, home / folder.relative_to(package.parent))
+        return home / binaries.relative_to(package.parent)
 
 
-def _start(binaries: Path, home: Path, owner: dict[str, Any]) -> subprocess.Popen[bytes]:
-    data, secret = home / "data", home / "secret"
+def _initialise(binaries: Path, home: Path, owner: dict[str, Any]) -> None:
+    """Make the files of a server. Its socket is where only its owner may enter; over the network it asks for the password."""
+    secret = home / "secret"
     secret.write_text(PASSWORD)
     if owner:
         shutil.chown(secret, owner["user"], owner["group"])
-    # The socket is in a folder that only its owner may enter; whoever comes over the network needs the password.
-    command = [
-        str(binaries / "initdb"),
-        "-D",
-        str(data),
-        "-U",
-        "postgres",
-        f"--pwfile={secret}",
-        "--encoding=UTF8",
-        "--no-sync",
-    ]
-    command += ["--locale=C", "--auth-local=trust", "--auth-host=scram-sha-256"]
-    subprocess.run(command, check=True, capture_output=True, text=True, cwd=home, **owner)
+    command = [str(binaries / "initdb"), "-D", str(home / "data"), "-U", "postgres", f"--pwfile={secret}", "--no-sync"]
+    command += ["--encoding=UTF8", "--locale=C", "--auth-local=trust", "--auth-host=scram-sha-256"]
+    # Sorting as people do, where the server can: nothing may rest on texts being sorted by code points.
+    sorting = ["--locale-provider=icu", "--icu-locale=en"]
+    if subprocess.run([*command, *sorting], capture_output=True, cwd=home, **owner).returncode:
+        subprocess.run(command, check=True, capture_output=True, text=True, cwd=home, **owner)
+
+
+def _start(binaries: Path, home: Path, owner: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """A server that takes connections."""
     port = _free_port()
     (home / "port").write_text(str(port))
     settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": home, "max_connections": 200}
-    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    command = [str(binaries / "postgres"), "-D", str(home / "data")]
+    for name, value in settings.items():
+        command += ["-c", f"{name}={value}"]
     with open(home / "log", "wb") as log:
-        server = subprocess.Popen(
-            [str(binaries / "postgres"), "-D", str(data), *options],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=home,
-            **owner,
-        )
+        server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=home, **owner)
     deadline = time.monotonic() + STARTING_MAY_TAKE
-    while not _is_ready(data):
+    while not _is_ready(home / "data"):
         if server.poll() is not None or time.monotonic() > deadline:
             server.kill()
             raise OSError((home / "log").read_text("utf-8", "replace"))

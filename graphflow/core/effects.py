@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphflow.core.control import Context, Interrupt, Send, Suspended
+from graphflow.core.ids import digest
 from graphflow.core.reducers import Delta
 from graphflow.core.state import StateSchema, Values
 from graphflow.core.updates import Write
@@ -275,8 +275,7 @@ class RunInfo:
 
 def task_id(session: str, ns: str, origin: int, node: str, position: int) -> str:
     """What a task is called, the same whenever it runs again: a hash of where it stands."""
-    place = f"{session}\n{ns}\n{origin}\n{node}\n{position}"
-    return blake2b(place.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    return digest(f"{session}\n{ns}\n{origin}\n{node}\n{position}", 12)
 
 
 class Task:

@@ -13,6 +13,13 @@ def new_id() -> str:
     return base64.urlsafe_b64encode(os.urandom(12)).decode()
 
 
+def digest(text: str, size: int) -> str:
+    """A hash of a text, as ``2 * size`` hex digits; the same everywhere and always (BLAKE2b)."""
+    from hashlib import blake2b  # noqa: PLC0415  # brings OpenSSL along, which most runs without a database never need
+
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
+
+
 def check_id(value: object, what: str) -> str:
     """The id itself. Raises InvalidId when it is not 1-255 printable characters."""
     if isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable():

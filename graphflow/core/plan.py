@@ -6,7 +6,6 @@ A user's functions are looked at once, here: whether they are def, async def or 
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 import types
 import typing
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin
 
 from graphflow.core.control import END, START, Command
+from graphflow.core.ids import digest
 from graphflow.core.state import StateSchema
 from graphflow.errors import GraphError
 
@@ -105,7 +105,7 @@ class Plan:
     @functools.cached_property
     def fingerprint(self) -> str:
         """What a stored run needs to fit: nodes, edges, channel types and reducers, as 16 hex digits."""
-        return hashlib.blake2b("\n".join(description(self)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        return digest("\n".join(description(self)), 8)
 
     def next_of(self, node: str) -> tuple[str, ...]:
         """Static and declared conditional targets of a node, for checks and pictures."""

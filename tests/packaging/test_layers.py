@@ -22,6 +22,7 @@ LAYERS: list[set[str]] = [
     {"graphflow.messages"},
     {"graphflow.core"},
     {"graphflow.models.base"},
+    {"graphflow.signatures"},
     {"graphflow.db", "graphflow.models", "graphflow.tools", "graphflow.draw"},
     {"graphflow.drive"},
     {"graphflow.graph"},
@@ -75,11 +76,13 @@ LOCAL_IMPORTS: set[tuple[str, str]] = {
     ("graphflow.cli.reference", "(dynamic)"),
     # libraries that take longer to load than most programs need of them, or the module that knows one
     ("graphflow.core.checks", "networkx"),
+    ("graphflow.core.ids", "hashlib"),
     ("graphflow.db.postgres", "graphflow.db.pool"),
     ("graphflow.db.sql", "graphflow.db.statements"),
     ("graphflow.models.openai", "openai"),
     ("graphflow.models.openai", "tenacity"),
     ("graphflow.run", "graphflow.printing"),
+    ("graphflow.tools", "graphflow.signatures"),
 }
 """(module, what it imports inside a function): all there are."""
 
