@@ -62,6 +62,8 @@ class StateGraph:
             action, node = node, getattr(node, "__name__", type(node).__name__)
         if node in RESERVED or not node or node.startswith("__"):
             raise GraphError(f"node name {node!r} is reserved; choose another")
+        if "\0" in node or any("\ud800" <= letter <= "\udfff" for letter in node):
+            raise GraphError(f"node name {node!r} has characters that no database takes; choose another")
         if node in self._nodes:
             raise GraphError(f"there is a node {node!r} already; give this one another name")
         if action is None:

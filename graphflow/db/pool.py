@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import select
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -72,6 +74,7 @@ class Pool:
         self._sql = sql
         self._closed = False
         self.migrated = False
+        self._all: weakref.WeakSet[_Connection] = weakref.WeakSet()
         self._queue = QueuePool(
             self._connect,  # type: ignore[arg-type]
             pool_size=settings.size,
@@ -113,7 +116,9 @@ class Pool:
             raise
         # One type for all integers: a statement is prepared once, and not for each size of its numbers.
         driver.adapters.register_dumper(int, Int8BinaryDumper)
-        return _Connection(driver, self._sql)
+        made = _Connection(driver, self._sql)
+        self._all.add(made)
+        return made
 
     def _take(self) -> PoolProxiedConnection:
         while True:
@@ -122,13 +127,17 @@ class Pool:
             except NoneInTime:
                 used = f"all {self._settings.size} connections to {self._settings.where} were in use"
                 raise TimeoutError(f"{used} for {self._settings.patience:g} seconds; give a larger pool_size=") from None
-            if not _connection(taken).is_stale():
+            connection = _connection(taken)
+            if not connection.is_stale():
+                connection.at_work = True
                 return taken
             taken.invalidate()
             taken.close()
 
     def _give_back(self, taken: PoolProxiedConnection) -> None:
-        if not _connection(taken).roll_back():
+        connection = _connection(taken)
+        connection.at_work = False
+        if not connection.roll_back():
             taken.invalidate()
         taken.close()
         if self._closed:
@@ -138,6 +147,11 @@ class Pool:
         """Close the connections that are not in use now, and the others when they are given back."""
         self._closed = True
         self._queue.dispose()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: let go of the connections without a word to the server, which knows them as the parent's."""
+        for connection in list(self._all):
+            connection.leave_to_parent()
 
 
 class _Connection:
@@ -150,6 +164,7 @@ class _Connection:
             self._poll = select.poll()
             self._poll.register(driver.fileno(), select.POLLIN)
         self.tx = Transaction(driver.cursor(binary=True).execute, sql)
+        self.at_work = False
 
     def is_stale(self) -> bool:
         """Whether the server has hung up: nobody has asked it anything, and there is something to read."""
@@ -178,6 +193,16 @@ class _Connection:
 
     def close(self) -> None:
         self._driver.close()
+
+    def leave_to_parent(self) -> None:
+        """Give up this process's copy of the socket, so that the server hears of it when the parent is killed."""
+        if self._driver.closed:
+            return
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, self._driver.fileno(), inheritable=False)
+        os.close(nothing)
+        if not self.at_work:  # else a thread was in the middle of it, of which this process has half a copy
+            self._driver.close()
 
 
 def _connection(taken: PoolProxiedConnection) -> _Connection:

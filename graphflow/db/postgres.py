@@ -31,7 +31,7 @@ _DRIVERS: Final = ("postgresql", "postgresql+psycopg", "postgres")
 _SCHEMA: Final = re.compile(r"(?!pg_)[^\W\d][\w-]*")
 
 _abandoned: list[Any] = []
-"""Pools of a parent process: closing their connections in the child would end them for the parent."""
+"""Pools of a parent process, whose locks may be held by threads that the child does not have."""
 
 
 class PostgresDb(SqlDb):
@@ -148,6 +148,7 @@ class PostgresDb(SqlDb):
     def _after_fork(self, in_child: bool) -> None:
         if in_child and self._pool is not None:
             self._at_exit.detach()
+            self._pool.leave_to_parent()
             _abandoned.append(self._pool)
         if in_child:
             self._begin_anew()

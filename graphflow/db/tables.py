@@ -68,8 +68,6 @@ sessions = Table(
     _integer("updated_at", required=True),
     # Ordinals are never given twice, so that nobody who remembers one reads another session's rows.
     sqlite_autoincrement=True,
-    # Each step moves the head of a session: room for the new version beside the old one leaves the indexes alone.
-    postgresql_with={"fillfactor": 50},
 )
 Index("gf_sessions_created", sessions.c.created_at)
 Index("gf_sessions_updated", sessions.c.updated_at)

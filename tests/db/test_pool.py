@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypedDict
 
 import psycopg
@@ -18,6 +23,8 @@ from graphflow.errors import CorruptCheckpoint, LeaseLost
 from tests.postgres import Server
 
 from .conftest import Writer
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Served:
@@ -268,3 +275,29 @@ def test_a_fork_while_another_thread_writes_leaves_the_child_able_to_write(postg
     thread.join()
     assert [child.exitcode for child in children] == [0] * 4
     assert postgres_db.count_sessions() == 5 and postgres_db.check().ok
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not copied on this system")
+def test_a_killed_process_holds_nothing_through_the_children_it_forked(served: Served) -> None:
+    """The server learns of the kill at once, though a child has a copy of the socket; else it would wait for lease_ttl."""
+    code = """
+import os, signal, sys
+from graphflow.db import PostgresDb
+db = PostgresDb(sys.argv[1], lease_ttl=600)
+db.get_sessions()
+if os.fork() == 0:
+    sys.stdin.read()
+    os._exit(0)
+def work(tx):
+    tx.execute("UPDATE gf_sessions SET name = 'killed'")
+    os.kill(os.getpid(), signal.SIGKILL)
+db._write(work)
+"""
+    Writer(served.db).turn("r1")
+    url = served.server.url_within(served.schema)
+    with subprocess.Popen([sys.executable, "-c", code, url], stdin=subprocess.PIPE, cwd=REPOSITORY) as process:
+        assert process.wait(60) == -signal.SIGKILL
+        started = time.monotonic()
+        assert served.db.get_sessions()[0].name is None
+        served.db.rename_session("s1", "free")
+        assert time.monotonic() - started < 10

@@ -261,6 +261,9 @@ def test_reserved_duplicate_and_unnamed_nodes_are_refused_at_once():
     for name in (START, END, "", "__own"):
         with pytest.raises(GraphError, match="reserved"):
             builder.add_node(name, visit("x"))
+    for name in ("x\0y", "x\ud800y"):
+        with pytest.raises(GraphError, match="no database"):
+            builder.add_node(name, visit("x"))
     with pytest.raises(GraphError, match="already"):
         builder.add_node("a", visit("a"))
     with pytest.raises(GraphError, match="no function"):
