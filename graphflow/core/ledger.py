@@ -93,37 +93,42 @@ class Ledger:
         merged: Values = {}
         delta: Delta = {}
         entries: list[LogEntry] = []
+        ranges: dict[str, list[Range]] = {}
         for name, writes in by_channel.items():
             channel = self.schema.channels[name]
             value, op = reduce_writes(channel, self.values.get(name, MISSING), writes)
             if op is not None and channel.kind == "messages":
-                value, op = self._identify(name, value, op, entries, channel.lifetime == "logged")
+                value, op = self._identify(name, value, op, entries, ranges if channel.lifetime == "logged" else None)
             merged[name] = value
             if op is not None and channel.lifetime != "untracked":
                 delta[name] = op
         self.values.update(merged)
+        self.ranges.update(ranges)
         self.log_head += len(entries)
         return delta, entries
 
-    def _identify(self, name: str, value: list[Any], op: Op, entries: list[LogEntry], is_logged: bool) -> tuple[list[Any], Op]:
-        """Give ids to messages that came without one, and move those of a logged channel from the delta into the log."""
+    def _identify(
+        self, name: str, value: list[Any], op: Op, entries: list[LogEntry], ranges: dict[str, list[Range]] | None
+    ) -> tuple[list[Any], Op]:
+        """Give ids to messages that came without one, and move those of a logged channel (one with ``ranges``) from the
+        delta into the log."""
         changed = op["set"] if "set" in op else op["upsert"]
         first = self.log_head + len(entries) + 1
         removals: list[LogEntry] = [RemoveMessage(id=id) for id in op.get("remove", ())]
-        if is_logged and "set" in op:
+        if ranges is not None and "set" in op:
             removals = [RemoveMessage(id=message.id) for message in self.values.get(name, ())]
         start = first + len(removals)
-        prefix = f"{self.info.run_id}-" if is_logged else f"{self.info.run_id}-{self.head + 1}.{name}."
+        prefix = f"{self.info.run_id}-" if ranges is not None else f"{self.info.run_id}-{self.head + 1}.{name}."
         named = {id(m): m.with_id(f"{prefix}{start + n}") for n, m in enumerate(changed) if m.id is None}
         if named:
             value = [named.get(id(m), m) for m in value]
             changed = [named.get(id(m), m) for m in changed]
-        if not is_logged:
+        if ranges is None:
             return value, ({"set": value} if "set" in op else {**op, "upsert": changed})
         entries += removals
         entries += changed
         added = (first, self.log_head + len(entries))
-        self.ranges[name] = _joined(self.ranges.get(name, ()), added)
+        ranges[name] = _joined(self.ranges.get(name, ()), added)
         return value, {"log": [added]}
 
     def upcoming(self) -> tuple[str, ...]:

@@ -15,8 +15,8 @@ from typing import Any, Final
 from graphflow.core.effects import Range
 from graphflow.core.reducers import Delta, Op
 from graphflow.core.state import Channel, StateSchema, Values
-from graphflow.db.jsontext import dumps, loads
-from graphflow.db.tags import Fetch, Media, Packer, Refused
+from graphflow.db.jsontext import dumps
+from graphflow.db.tags import Media, Packer, Refused
 from graphflow.db.typed import is_exact, take_apart, validated
 from graphflow.errors import SerializationError
 
@@ -142,9 +142,3 @@ def encode_snapshot(
         return packed
 
     return write(pack, "state", media)
-
-
-def decode_delta(text: str, fetch: Fetch | None = None) -> Delta:
-    """A delta or a snapshot from its text. Values of declared types are still apart; ``decode_value`` puts them together."""
-    delta: Delta = loads(text, fetch)
-    return delta

@@ -271,8 +271,8 @@ class _Crew:
 
 
 class _Channel:
-    """Parts on their way from a run to an async reader. Nodes put them from any thread; the run waits when the reader
-    is behind.
+    """Parts on their way from a run to an async reader. Nodes put them from any thread; between its own effects the run waits
+    when the reader is behind.
     """
 
     def __init__(self, size: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -119,3 +121,26 @@ def sqlite_db(tmp_path: Path) -> Iterator[SqliteDb]:
 def writer(db: Any) -> Callable[..., Writer]:
     """Makes writers on the database under test."""
     return lambda session_id="s1", **options: Writer(db, session_id, **options)
+
+
+def fork_while_writing(db: Any) -> None:
+    """Fork four children that write a session each, while a thread of this process writes another; all have to end well."""
+    stop = threading.Event()
+    busy = Writer(db, "busy")
+    busy.begin("r1")
+
+    def work() -> None:
+        while not stop.is_set():
+            busy.step({"count": {"set": busy.head}})
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=Writer(db, f"child-{n}").turn, args=(f"run-{n}",)) for n in range(4)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+    stop.set()
+    thread.join()
+    assert [child.exitcode for child in children] == [0] * 4

@@ -22,7 +22,7 @@ from graphflow.db import PostgresDb
 from graphflow.errors import CorruptCheckpoint, LeaseLost
 from tests.postgres import Server
 
-from .conftest import Writer
+from .conftest import Writer, fork_while_writing
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -255,25 +255,7 @@ def test_a_forked_child_uses_connections_of_its_own(served: Served) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_fork_while_another_thread_writes_leaves_the_child_able_to_write(postgres_db: PostgresDb) -> None:
-    stop = threading.Event()
-    busy = Writer(postgres_db, "busy")
-    busy.begin("r1")
-
-    def work() -> None:
-        while not stop.is_set():
-            busy.step({"count": {"set": busy.head}})
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    context = multiprocessing.get_context("fork")
-    children = [context.Process(target=Writer(postgres_db, f"child-{n}").turn, args=(f"run-{n}",)) for n in range(4)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(60)
-    stop.set()
-    thread.join()
-    assert [child.exitcode for child in children] == [0] * 4
+    fork_while_writing(postgres_db)
     assert postgres_db.count_sessions() == 5 and postgres_db.check().ok
 
 

@@ -7,7 +7,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from graphflow.db import SqliteDb, migrations
 from graphflow.errors import SchemaTooNew
 from graphflow.messages import Message
 
-from .conftest import Writer
+from .conftest import Writer, fork_while_writing
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -137,25 +136,7 @@ def test_a_forked_child_uses_connections_of_its_own(sqlite_db: SqliteDb) -> None
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_fork_while_another_thread_writes_leaves_the_child_able_to_write(sqlite_db: SqliteDb) -> None:
     Writer(sqlite_db, "other").begin("r0")
-    stop = threading.Event()
-    busy = Writer(sqlite_db, "busy")
-    busy.begin("r1")
-
-    def work() -> None:
-        while not stop.is_set():
-            busy.step({"count": {"set": busy.head}})
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    context = multiprocessing.get_context("fork")
-    children = [context.Process(target=Writer(sqlite_db, f"child-{n}").turn, args=(f"run-{n}",)) for n in range(4)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(60)
-    stop.set()
-    thread.join()
-    assert [child.exitcode for child in children] == [0] * 4
+    fork_while_writing(sqlite_db)
     assert sqlite_db.count_sessions() == 6
 
 
