@@ -9,7 +9,8 @@ from typing import Any
 
 from graphflow.core.checks import check
 from graphflow.core.control import END, START
-from graphflow.core.plan import Branch, Join, NodePlan, Plan, literal_targets, lower_function, speaks_of_command
+from graphflow.core.nested import graph_node
+from graphflow.core.plan import Branch, Join, NodePlan, Plan, literal_targets, lower_function, speaks_of
 from graphflow.core.state import state_schema
 from graphflow.drive.world import Emitter
 from graphflow.errors import GraphError
@@ -24,6 +25,8 @@ class _Node:
     defer: bool
     rerunnable: bool
     destinations: tuple[str, ...] | None
+    mapping: dict[str, Any]
+    """How a node that is a graph is bound to the state: input, output, persist."""
 
 
 class StateGraph:
@@ -44,12 +47,15 @@ class StateGraph:
 
     def add_node(
         self,
-        node: str | Callable[..., Any],
-        action: Callable[..., Any] | None = None,
+        node: str | Callable[..., Any] | Graph,
+        action: Callable[..., Any] | Graph | None = None,
         *,
         defer: bool = False,
         rerunnable: bool = False,
         destinations: Sequence[str] | None = None,
+        input: Callable[[Any], Any] | None = None,
+        output: Callable[[Any], Any] | None = None,
+        persist: bool = False,
     ) -> StateGraph:
         """Add a node: ``add_node("name", function)``, or ``add_node(function)`` to take the function's own name.
 
@@ -57,9 +63,14 @@ class StateGraph:
         of the fields it changes, a Command, or None. ``defer``: runs when nothing else is left. ``rerunnable``: only reads,
         so its result need not be stored on its own and it may run again after a crash. ``destinations``: the nodes its
         Commands may go to.
+
+        A Graph is a node, too. It runs with its own checkpoints under the session of the graph around it, and after a crash
+        or a question it goes on inside. It gets the fields that both states have and gives back what it changed in them, or
+        added to them; ``input=`` (a function from this state to what it starts with) and ``output=`` (from its state to an
+        update) map other fields. It starts afresh each time, unless ``persist``. Its own db is not used.
         """
         if not isinstance(node, str):
-            action, node = node, getattr(node, "__name__", type(node).__name__)
+            action, node = node, node.name if isinstance(node, Graph) else getattr(node, "__name__", type(node).__name__)
         if node in RESERVED or not node or node.startswith("__"):
             raise GraphError(f"node name {node!r} is reserved; choose another")
         if "\0" in node or any("\ud800" <= letter <= "\udfff" for letter in node):
@@ -68,8 +79,13 @@ class StateGraph:
             raise GraphError(f"there is a node {node!r} already; give this one another name")
         if action is None:
             raise GraphError(f"node {node!r} has no function; write add_node({node!r}, function)")
+        mapping = {"input": input, "output": output, "persist": persist}
+        if not isinstance(action, Graph):
+            given = [name for name, value in mapping.items() if value]
+            if given:
+                raise GraphError(f"node {node!r} is a function, and {given[0]}= is for a node that is a Graph")
         names = tuple(destinations) if destinations is not None else literal_targets(action)
-        self._nodes[node] = _Node(action, defer, rerunnable, names)
+        self._nodes[node] = _Node(action, defer, rerunnable, names, mapping)
         return self
 
     def add_edge(self, source: str | Sequence[str], target: str) -> StateGraph:
@@ -152,15 +168,23 @@ class StateGraph:
         return Plan(label, self.schema, nodes, entry, tuple(self._joins), defers, reruns, **kinds)
 
     def _lower(self, label: str, node: _Node, index: int) -> NodePlan:
+        graph = node.action.plan if isinstance(node.action, Graph) else None
+        if graph is None:
+            action, free = node.action, speaks_of(node.action, "Command")
+        else:
+            action = graph_node(graph, self.schema, label, **node.mapping)
+            free = any(speaks_of(inner.function.call, "PARENT") for inner in graph.nodes.values())
         return NodePlan(
             label,
-            lower_function(node.action, f"node {label!r}"),
+            lower_function(action, f"node {label!r}"),
             index,
             *self._ways(label),
             defer=node.defer,
             rerunnable=node.rerunnable,
             destinations=node.destinations,
-            free=node.destinations is None and speaks_of_command(node.action),
+            free=free and node.destinations is None,
+            graph=graph,
+            persist=node.mapping["persist"],
         )
 
     def _ways(self, label: str) -> tuple[tuple[str, ...], tuple[Branch, ...], tuple[Join, ...]]:

@@ -13,9 +13,10 @@ from typing import Any, Literal, TypedDict, Unpack
 from graphflow import draw, drive
 from graphflow.core import runs, sessions
 from graphflow.core.calls import CallOptions, Ended
-from graphflow.core.control import MISSING, Command, Interrupt
-from graphflow.core.effects import Emit, Flow, Stored, T
+from graphflow.core.control import MISSING, Command, Interrupt, current_task
+from graphflow.core.effects import Emit, Flow, Stored, T, Task
 from graphflow.core.ids import new_id
+from graphflow.core.nested import call_graph, plan_at
 from graphflow.core.plan import Plan
 from graphflow.core.state import Values
 from graphflow.db.base import Store
@@ -63,14 +64,16 @@ class GraphResult:
 
 @dataclass(frozen=True, slots=True)
 class PendingTask:
-    """A task of the next superstep. ``state`` is "pending", "done" (kept while a sibling is not) or "waiting" (at
-    ``interrupt``).
+    """A task of the next superstep. ``state`` is "pending", "done" (kept while a sibling is not) or "waiting" (for answers to
+    ``interrupts``).
     """
 
     id: str
     node: str
     state: str
-    interrupt: Interrupt | None = None
+    interrupts: tuple[Interrupt, ...] = ()
+    ns: str | None = None
+    """The namespace of the nested graph that the task runs: ``get_state(session_id, ns=…)`` shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,9 @@ class Graph:
         ``resume(session_id, x)``. A node's exception comes out as itself with a note; the run is stored with status
         ``error`` and can be resumed. Killed at any moment, the session stands at the last commit and ``resume`` goes on
         from there.
+
+        Inside a node of another graph, a graph without a ``db`` of its own runs as a part of that node: its steps are stored
+        in the outer session, a question it asks pauses the outer run, and after a crash it goes on where it was.
         """
         return drive.sync.run(*self._invoke(input, session_id, options))
 
@@ -138,14 +144,18 @@ class Graph:
         *,
         session_id: str | None = None,
         stream_mode: str | Sequence[str] = "updates",
+        subgraphs: bool = False,
         **options: Unpack[RunOptions],
     ) -> Iterator[Any]:
         """Run the graph and give parts as they come: ``updates`` ({node: update}), ``values`` (states), ``messages`` (tokens),
         ``custom`` (ctx.write), ``tasks``, ``checkpoints``, ``events``. A list of modes gives (mode, part) pairs.
 
+        Nested graphs: their tokens, custom data and typed events (which tell their ``ns``) are among the parts. With
+        ``subgraphs`` their updates and values are, too, and every part comes as (ns, part) or (ns, mode, part).
+
         Leaving the iterator early stops the run; the committed work is kept and ``resume`` goes on.
         """
-        parts = view(stream_mode)
+        parts = view(stream_mode, subgraphs)
         return drive.sync.stream(*self._invoke(input, session_id, options, listening=True), parts, self.on_event)
 
     def astream(
@@ -154,10 +164,11 @@ class Graph:
         *,
         session_id: str | None = None,
         stream_mode: str | Sequence[str] = "updates",
+        subgraphs: bool = False,
         **options: Unpack[RunOptions],
     ) -> AsyncIterator[Any]:
         """``stream`` for asyncio."""
-        parts = view(stream_mode)
+        parts = view(stream_mode, subgraphs)
         return drive.aio.stream(*self._invoke(input, session_id, options, listening=True), parts, self.on_event)
 
     def resume(
@@ -179,23 +190,32 @@ class Graph:
 
     # --- looking and editing ---------------------------------------------------------------------------------------------
 
-    def get_state(self, session_id: str, at: int | None = None, *, user_id: str | None = None) -> Snapshot:
-        """The session as it stands, or as it stood at checkpoint ``at``."""
-        return drive.sync.run(*self._look(sessions.get_state(self.plan, session_id, user_id, at)))
+    def get_state(
+        self, session_id: str, at: int | None = None, *, ns: str = "", user_id: str | None = None
+    ) -> Snapshot:
+        """The session as it stands, or as it stood at checkpoint ``at``.
 
-    async def aget_state(self, session_id: str, at: int | None = None, *, user_id: str | None = None) -> Snapshot:
+        ``ns``: a nested graph in it instead, as ``Snapshot.tasks`` and events name it; ``at`` is then its own seq.
+        """
+        return drive.sync.run(*self._look(session_id, user_id, at, ns))
+
+    async def aget_state(
+        self, session_id: str, at: int | None = None, *, ns: str = "", user_id: str | None = None
+    ) -> Snapshot:
         """``get_state`` for asyncio."""
-        return await drive.aio.run(*self._look(sessions.get_state(self.plan, session_id, user_id, at)))
+        return await drive.aio.run(*self._look(session_id, user_id, at, ns))
 
-    def get_state_history(self, session_id: str, limit: int | None = None, *, user_id: str | None = None) -> list[Snapshot]:
-        """The session at each of its checkpoints, newest first."""
-        return drive.sync.run(*self._look_back(session_id, user_id, limit))
+    def get_state_history(
+        self, session_id: str, limit: int | None = None, *, ns: str = "", user_id: str | None = None
+    ) -> list[Snapshot]:
+        """The session (or the nested graph ``ns`` in it) at each of its checkpoints, newest first."""
+        return drive.sync.run(*self._look_back(session_id, user_id, limit, ns))
 
     async def aget_state_history(
-        self, session_id: str, limit: int | None = None, *, user_id: str | None = None
+        self, session_id: str, limit: int | None = None, *, ns: str = "", user_id: str | None = None
     ) -> list[Snapshot]:
         """``get_state_history`` for asyncio."""
-        return await drive.aio.run(*self._look_back(session_id, user_id, limit))
+        return await drive.aio.run(*self._look_back(session_id, user_id, limit, ns))
 
     def update_state(self, session_id: str, update: Any, as_node: str | None = None, *, user_id: str | None = None) -> int:
         """Write to the state by hand, through the reducers; returns the new checkpoint's seq.
@@ -240,8 +260,20 @@ class Graph:
             if session_id is None:
                 raise ValueError("Command(resume=…) answers a stored session: give its session_id=")
             return self._resume(session_id, input.resume, None, options, listening)
+        task = current_task.get()
+        if task is not None and task.world is not None and self.db is None and not listening:
+            return self._called(input, task, options)
         call = self.call(session_id=session_id, listening=listening, **options)
         return self.finishing(runs.invoke(self.plan, input, call), call), self.world(call)
+
+    def _called(self, input: Any, task: Task, options: Mapping[str, Any]) -> tuple[Flow[GraphResult], World]:
+        """A call from inside a node of another graph: part of that one's run."""
+        call = self.call(**options)
+        flow = call_graph(self.plan, input, task, context=call.context, recursion_limit=options.get("recursion_limit"))
+        return self._result_of(flow), task.world.inside(self.on_event)
+
+    def _result_of(self, flow: Flow[Ended]) -> Flow[GraphResult]:
+        return self.result((yield from flow))
 
     def _resume(
         self,
@@ -310,20 +342,25 @@ class Graph:
     def _with_db(self, flow: Flow[T]) -> tuple[Flow[T], World]:
         return flow, World(self._need_db())
 
-    def _look(self, flow: Flow[Stored]) -> tuple[Flow[Snapshot], World]:
-        return self._shown(flow), World(self._need_db())
+    def _look(self, session_id: str, user_id: str | None, at: int | None, ns: str) -> tuple[Flow[Snapshot], World]:
+        plan = plan_at(self.plan, ns)
+        return _shown(plan, sessions.get_state(plan, session_id, user_id, at, ns)), World(self._need_db())
 
-    def _look_back(self, session_id: str, user_id: str | None, limit: int | None) -> tuple[Flow[list[Snapshot]], World]:
-        flow = sessions.get_state_history(self.plan, session_id, user_id, limit)
-        return self._all_shown(flow), World(self._need_db())
+    def _look_back(
+        self, session_id: str, user_id: str | None, limit: int | None, ns: str
+    ) -> tuple[Flow[list[Snapshot]], World]:
+        plan = plan_at(self.plan, ns)
+        return _all_shown(plan, sessions.get_state_history(plan, session_id, user_id, limit, ns)), World(self._need_db())
 
-    def _shown(self, flow: Flow[Stored]) -> Flow[Snapshot]:
-        stored = yield from flow
-        return snapshot(self.plan, stored)
 
-    def _all_shown(self, flow: Flow[list[Stored]]) -> Flow[list[Snapshot]]:
-        history = yield from flow
-        return [snapshot(self.plan, stored) for stored in history]
+def _shown(plan: Plan, flow: Flow[Stored]) -> Flow[Snapshot]:
+    stored = yield from flow
+    return snapshot(plan, stored)
+
+
+def _all_shown(plan: Plan, flow: Flow[list[Stored]]) -> Flow[list[Snapshot]]:
+    history = yield from flow
+    return [snapshot(plan, stored) for stored in history]
 
 
 def snapshot(plan: Plan, stored: Stored) -> Snapshot:
@@ -335,10 +372,15 @@ def snapshot(plan: Plan, stored: Stored) -> Snapshot:
         seq=stored.seq,
         run_id=stored.run.run_id if stored.run is not None else None,
         created_at=datetime.fromtimestamp(stored.created_at, UTC),
-        interrupts=tuple(task.interrupt for task in tasks if task.interrupt is not None),
-        tasks=tuple(PendingTask(task.id, task.node, task.state, task.interrupt) for task in tasks),
+        interrupts=tuple(question for task in tasks for question in task.interrupts),
+        tasks=tuple(PendingTask(task.id, task.node, task.state, task.interrupts, _inside(plan, task)) for task in tasks),
         status=stored.status,
     )
+
+
+def _inside(plan: Plan, task: sessions.StoredTask) -> str | None:
+    node = plan.nodes.get(task.node)
+    return None if node is None or node.graph is None else task.paths[node.persist]
 
 
 def _lenient_view(plan: Plan, values: Values) -> Any:

@@ -98,5 +98,7 @@ def new_machine(plan: Plan, call: CallOptions, run_id: str) -> Machine:
         listening=call.listening,
         max_concurrency=call.max_concurrency,
         options=call.options,
+        recursion_limit=call.recursion_limit,
+        aliases=plan.aliases,
     )
-    return Machine(plan, info, recursion_limit=call.recursion_limit)
+    return Machine(plan, info)

@@ -74,14 +74,29 @@ class Interrupt:
     id: str
     value: Any
     node: str
+    ns: str = ""
+    """The namespace of the nested graph that asks; empty for the outermost one."""
 
 
-class Suspended(BaseException):
-    """Ends the current execution of a node at a question without an answer. Not an Exception, so nodes cannot swallow it."""
+class Parted(BaseException):
+    """Ends the current execution of a node before it returns. Not an Exception, so nodes cannot swallow it."""
 
-    def __init__(self, interrupt: Interrupt) -> None:
-        super().__init__(interrupt)
-        self.interrupt = interrupt
+
+class Suspended(Parted):
+    """The node waits for answers: to its own question or, ``nested``, to those of a graph inside it, which keeps them."""
+
+    def __init__(self, *interrupts: Interrupt, nested: bool = False) -> None:
+        super().__init__(*interrupts)
+        self.interrupts = interrupts
+        self.nested = nested
+
+
+class Left(Parted):
+    """A graph inside the node was left by ``Command(graph=Command.PARENT)``: the commands are the node's result."""
+
+    def __init__(self, commands: list[Command]) -> None:
+        super().__init__(commands)
+        self.commands = commands
 
 
 class Cancelled(BaseException):
@@ -170,6 +185,11 @@ class Context:
         return self._task.run.ns
 
     @property
+    def log_ns(self) -> str:
+        """The namespace of the message log of this task's graph: the names of the nodes around it, without task ids."""
+        return self._task.run.log_ns
+
+    @property
     def stored(self) -> bool:
         """Whether this run belongs to a session in a database."""
         return self._task.run.db is not None and self._task.run.session_id is not None
@@ -220,4 +240,4 @@ class Context:
     def write(self, data: Any) -> None:
         """Send ``data`` to whoever streams this run (stream mode ``custom``); when nobody does, nothing happens."""
         if self._emit is not None:
-            self._emit("custom", self._task.node.name, {"data": data})
+            self._emit("custom", self._task.node.name, {"data": data}, self._task.run.ns)

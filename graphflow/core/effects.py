@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from graphflow.core.control import Context, Interrupt, Send, Suspended
+from graphflow.core.control import Command, Context, Interrupt, Send, Suspended
 from graphflow.core.ids import digest
 from graphflow.core.reducers import Delta
 from graphflow.core.state import StateSchema, Values
@@ -45,6 +45,10 @@ class Frontier:
     """Nodes that run when nothing else is left."""
     refresh: list[str] = field(default_factory=list)
     """Rerunnable nodes whose untracked output a resumed run has to make again."""
+    caller: str = ""
+    """The task that a nested graph which keeps its state between calls was called by last."""
+    added: dict[str, list[Any]] = field(default_factory=dict)
+    """For channels of a nested graph that it shares with its parent and that custom reducers fold: what was written to them."""
 
 
 @dataclass(slots=True)
@@ -69,6 +73,10 @@ class TaskRow:
     value: Any
     name: str = ""
     nth: int = 0
+    ns: str | None = None
+    """The namespace, when it is another than that of the commit or of the load."""
+    origin: int | None = None
+    """The origin of the frontier in that namespace."""
 
 
 @dataclass(slots=True)
@@ -200,6 +208,11 @@ class Stored:
     tasks: list[TaskRow]
     created_at: float
     """When the checkpoint was written, seconds since 1970."""
+    ns: str = ""
+    questions: list[TaskRow] = field(default_factory=list)
+    """Questions of graphs inside this one that have no answer yet."""
+    inner_rows: bool = False
+    """Whether graphs inside this one have task rows."""
     holder: str | None = None
     """Who runs the session at the moment, when that is another process: its words for a person. None when it is free."""
 
@@ -231,6 +244,7 @@ class LoadMany:
     user_id: str | None
     schema: StateSchema
     limit: int | None = None
+    ns: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -253,6 +267,16 @@ class ReadHistory:
 
 
 @dataclass(slots=True, eq=False)
+class Fence:
+    """What nested graphs need to write under the run of the outermost graph."""
+
+    epoch: int = 0
+    """The fencing number of the session."""
+    weight: Weight = field(default_factory=Weight)
+    """Knows the store's own numbers of session and run."""
+
+
+@dataclass(slots=True, eq=False)
 class RunInfo:
     """What every task of a run shares."""
 
@@ -260,6 +284,7 @@ class RunInfo:
     session_id: str | None = None
     user_id: str | None = None
     ns: str = ""
+    """Where checkpoints and task rows are kept, and who events are from; empty for the outermost graph."""
     context: Any = None
     db: Any = None
     listening: bool = False
@@ -271,6 +296,14 @@ class RunInfo:
     """The state as of the start of the current superstep."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Settings of this call that a ready-made node looks up, e.g. ``num_history_runs``."""
+    recursion_limit: int = 1000
+    log_ns: str = ""
+    """The namespace of the message log: that of the outermost graph, or the path of the nodes around a nested one."""
+    resumed: bool = False
+    """Whether the run goes on with what an earlier call left, so that nested graphs may have something stored."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Old names of the graph's nodes and what they are called now."""
+    fence: Fence = field(default_factory=Fence)
 
 
 def task_id(session: str, ns: str, origin: int, node: str, position: int) -> str:
@@ -278,22 +311,52 @@ def task_id(session: str, ns: str, origin: int, node: str, position: int) -> str
     return digest(f"{session}\n{ns}\n{origin}\n{node}\n{position}", 12)
 
 
+def namespace(outer: str, node: str, origin: int, position: int) -> str:
+    """The namespace of the nested graph that a task of the namespace ``outer`` runs."""
+    return f"{outer}/{node}:{origin}.{position}" if outer else f"{node}:{origin}.{position}"
+
+
+def lasting_namespace(outer: str, node: str) -> str:
+    """The namespace of a nested graph that keeps its state between calls; without task ids, that of a message log."""
+    return f"{outer}/{node}" if outer else node
+
+
 class Task:
     """One execution of one node in one superstep.
 
-    ``input`` is the state as the node sees it, or the argument of a Send. ``id`` is the same whenever the task runs again.
+    ``input`` is the state as the node sees it, or (``sent``) the argument of a Send. ``id`` is the same whenever the task
+    runs again. ``world`` is what the driver performs the task's effects with, ``calls`` counts the graphs the node has called.
     """
 
-    __slots__ = ("_id", "answers", "asked", "attempt", "context", "input", "node", "origin", "position", "run")
+    __slots__ = (
+        "_id",
+        "answers",
+        "asked",
+        "attempt",
+        "calls",
+        "context",
+        "input",
+        "node",
+        "origin",
+        "position",
+        "run",
+        "sent",
+        "world",
+    )
 
-    def __init__(self, node: NodePlan, input: Any, position: int, origin: int, run: RunInfo) -> None:
+    def __init__(
+        self, node: NodePlan, input: Any, position: int, origin: int, run: RunInfo, sent: bool = False
+    ) -> None:
         self.node = node
         self.input = input
         self.position = position
         self.origin = origin
         self.run = run
+        self.sent = sent
         self.attempt = 1
         self.asked = 0
+        self.calls = 0
+        self.world: Any = None
         self.answers: Mapping[int, Any] = {}
         self.context: Context | None = None
         self._id: str | None = None
@@ -306,28 +369,37 @@ class Task:
             self._id = task_id(run.session_id or run.run_id, run.ns, self.origin, self.node.name, self.position)
         return self._id
 
+    @property
+    def path(self) -> str:
+        """The namespace of a graph that runs in this task: readable, and without the session, so that a fork keeps it."""
+        return namespace(self.run.ns, self.node.name, self.origin, self.position)
+
     def ask(self, payload: Any) -> Any:
         """The answer to the task's next question; ends the execution when there is none yet."""
         nth = self.asked
         self.asked += 1
         if nth in self.answers:
             return self.answers[nth]
-        raise Suspended(Interrupt(f"{self.id}-{nth}", payload, self.node.name))
+        raise Suspended(Interrupt(f"{self.id}-{nth}", payload, self.node.name, self.run.ns))
 
 
 @dataclass(slots=True, eq=False)
 class Outcome:
-    """How a task ended: with a value, an error, or a question."""
+    """How a task ended: with a value, an error, or questions."""
 
     task: Task
     value: Any = None
     error: Exception | None = None
-    interrupt: Interrupt | None = None
+    interrupts: tuple[Interrupt, ...] = ()
+    nested: bool = False
+    """Whether the questions are those of a graph inside the node, which keeps them itself."""
     seconds: float = 0.0
     usage: Any = None
     """Tokens of the models the task asked (models.base.Usage), or None."""
     result: TaskResult | None = None
     """What the value means, once it was checked."""
+    leaving: Command | None = None
+    """Where the task goes in the graph around this one, which it leaves."""
 
 
 @dataclass(slots=True, eq=False)
@@ -358,6 +430,14 @@ class Call:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     is_async: bool
+
+
+@dataclass(slots=True, eq=False)
+class Spent:
+    """Count the tokens that a nested graph used as the task's own."""
+
+    input_tokens: int
+    output_tokens: int
 
 
 @dataclass(slots=True, eq=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Container, Iterable, Sequence
+from functools import reduce
 from typing import Any
 
-from graphflow.core.control import MISSING, Interrupt
+from graphflow.core.control import MISSING, Interrupt, Overwrite
 from graphflow.core.effects import (
     CloseRun,
     Commit,
@@ -20,8 +22,9 @@ from graphflow.core.effects import (
     TaskRow,
     Weight,
 )
+from graphflow.core.ids import digest
 from graphflow.core.reducers import Delta, Op
-from graphflow.core.state import StateSchema, Values
+from graphflow.core.state import Channel, StateSchema, Values
 from graphflow.core.updates import Write, reduce_writes
 from graphflow.messages import RemoveMessage
 
@@ -52,7 +55,14 @@ class Ledger:
         """Whether the current superstep has rows in the tasks table."""
         self.rides = False
         """Whether rerunnable supersteps changed something since the last commit."""
+        self.added: Container[str] = ()
+        """Channels whose writes are kept one by one, because a nested graph hands them on to its parent."""
         self._riding: Delta = {}
+        # Messages of graphs inside others get ids of their own, since all of them may meet in the outermost one.
+        self._ids = f"{info.run_id}.{digest(info.ns, 4)}" if info.ns else info.run_id
+        if info.ns:
+            self.epoch = info.fence.epoch
+            self.weight = Weight(session=info.fence.weight.session, run=info.fence.weight.run)
 
     def adopt(self, stored: Stored, answers: Sequence[TaskRow] = ()) -> None:
         """Stand where the stored session stands, with new answers to its questions."""
@@ -61,7 +71,7 @@ class Ledger:
         self.head, self.epoch = stored.head, stored.epoch
         self.log_head = self.durable_log = stored.log_head
         rows = (*stored.tasks, *answers)
-        self.recorded = bool(rows)
+        self.recorded = bool(rows) or stored.inner_rows
         self.results = {row.task_id: row.value for row in rows if row.kind == "result"}
         for row in rows:
             if row.kind == "answer":
@@ -69,6 +79,12 @@ class Ledger:
         for row in rows:
             if row.kind == "interrupt" and row.task_id not in self.results and row.nth not in self.answers.get(row.task_id, {}):
                 self.waiting[row.task_id] = row.value
+
+    def took_over(self) -> None:
+        """The session is ours under a new fencing number, which the graphs inside this one write under, too."""
+        self.epoch += 1
+        fence = self.info.fence
+        fence.epoch, fence.weight = self.epoch, self.weight
 
     def begin(self) -> None:
         """Forget what an earlier run of the session left pending: a new run begins."""
@@ -99,6 +115,8 @@ class Ledger:
             value, op = reduce_writes(channel, self.values.get(name, MISSING), writes)
             if op is not None and channel.kind == "messages":
                 value, op = self._identify(name, value, op, entries, ranges if channel.lifetime == "logged" else None)
+            elif name in self.added:
+                self._keep_added(channel, writes)
             merged[name] = value
             if op is not None and channel.lifetime != "untracked":
                 delta[name] = op
@@ -106,6 +124,13 @@ class Ledger:
         self.ranges.update(ranges)
         self.log_head += len(entries)
         return delta, entries
+
+    def _keep_added(self, channel: Channel, writes: list[Write]) -> None:
+        """Remember what was written to a folded channel. Sums and unions are kept as one write."""
+        added = [*self.frontier.added.get(channel.name, ()), *(value for _, value in writes)]
+        if channel.reducer in (operator.add, operator.or_) and not any(isinstance(value, Overwrite) for value in added):
+            added = [reduce(channel.reducer, added)]
+        self.frontier.added[channel.name] = added
 
     def _identify(
         self, name: str, value: list[Any], op: Op, entries: list[LogEntry], ranges: dict[str, list[Range]] | None
@@ -118,7 +143,7 @@ class Ledger:
         if ranges is not None and "set" in op:
             removals = [RemoveMessage(id=message.id) for message in self.values.get(name, ())]
         start = first + len(removals)
-        prefix = f"{self.info.run_id}-" if ranges is not None else f"{self.info.run_id}-{self.head + 1}.{name}."
+        prefix = f"{self._ids}-" if ranges is not None else f"{self._ids}-{self.head + 1}.{name}."
         named = {id(m): m.with_id(f"{prefix}{start + n}") for n, m in enumerate(changed) if m.id is None}
         if named:
             value = [named.get(id(m), m) for m in value]
@@ -169,12 +194,13 @@ class Ledger:
         done = not frontier.next and not frontier.deferred
         if done:
             frontier.joins, frontier.refresh = {}, []
+        ends = done and not self.info.ns
         return self.commit(
             checkpoint=self.checkpoint(delta),
             messages=entries,
             drop_tasks=self.recorded,
-            closed=(self.closing("completed", metrics),) if done else (),
-            status="completed" if done else None,
+            closed=(self.closing("completed", metrics),) if ends else (),
+            status="completed" if ends else None,
         )
 
     def advanced(self) -> None:
@@ -219,11 +245,11 @@ def result_rows(outcomes: Iterable[Outcome]) -> list[TaskRow]:
 
 
 def question_rows(outcomes: Iterable[Outcome]) -> list[TaskRow]:
-    """The rows of tasks that ask something."""
+    """The rows of tasks that ask something; what a graph inside a task asks is kept by that graph."""
     return [
-        TaskRow(o.task.id, o.task.node.name, "interrupt", o.interrupt, nth=o.task.asked - 1)
+        TaskRow(o.task.id, o.task.node.name, "interrupt", o.interrupts[0], nth=o.task.asked - 1)
         for o in outcomes
-        if o.interrupt is not None
+        if o.interrupts and not o.nested
     ]
 
 

@@ -9,30 +9,32 @@ their writes take effect together at its end.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
-from graphflow.core.control import MISSING, Cancelled, Command, Interrupt
+from graphflow.core.control import MISSING, START, Cancelled, Command, Interrupt
 from graphflow.core.effects import Commit, Emit, Flow, LogEntry, Outcome, RunInfo, RunTasks, Task, TaskResult
 from graphflow.core.ledger import Ledger, question_rows, result_rows
 from graphflow.core.plan import NodePlan, Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.routing import route, targets_of
-from graphflow.core.updates import checked, update_of
+from graphflow.core.updates import Write, checked, update_of
 from graphflow.errors import GraphflowError, InvalidUpdate, LeaseLost, RecursionLimit, UnknownTarget
 
 
 class Machine:
     """One run of one plan."""
 
-    def __init__(self, plan: Plan, info: RunInfo, *, recursion_limit: int) -> None:
+    def __init__(self, plan: Plan, info: RunInfo) -> None:
         self.plan = plan
         self.info = info
         self.schema = plan.schema
         self.ledger = Ledger(plan.schema, info)
-        self.recursion_limit = recursion_limit
         self.steps = 0
         self.interrupts: tuple[Interrupt, ...] = ()
+        self.leaving: list[Command] = []
+        """What tasks of a nested graph told the graph around it when they left."""
         self.metrics: dict[str, Any] = {"input_tokens": 0, "output_tokens": 0, "seconds": 0.0, "nodes": {}}
         self._closed = False
         self._drop = False
@@ -41,8 +43,9 @@ class Machine:
     def run(self, before: Flow[None]) -> Flow[str]:
         """``before``, then superstep after superstep until nothing is left, a task asks a question, or something fails.
 
-        Returns the run's status ("completed" or "paused"). A node's exception comes out as itself, with a note saying
-        where; what was committed stays, finished siblings are kept, and the stored run can be resumed.
+        Returns the run's status: "completed", "paused", or "left" (a nested graph, for its parent to go on). A node's exception
+        comes out as itself, with a note saying where; what was committed stays, finished siblings are kept, and the stored
+        run can be resumed.
         """
         try:
             yield from before
@@ -67,6 +70,8 @@ class Machine:
             if self.interrupts:
                 yield from self._stop("paused", outcomes)
                 return "paused"
+            if self.leaving:
+                return "left"
             results = [(o.task.node, o.result) for o in outcomes if o.result is not None]
             try:
                 delta, entries = ledger.merge((node.name, result) for node, result in results)
@@ -75,6 +80,19 @@ class Machine:
                 raise
             yield from self._route(outcomes, results)
             yield from self._finish_superstep(outcomes, delta, entries)
+
+    def enter(self, input: Any, more: Sequence[Write] = (), cleared: Delta | None = None) -> Flow[tuple[Delta, list[LogEntry]]]:
+        """Apply the input (and ``more`` writes) to the state and find the first tasks.
+
+        ``cleared`` is the delta of what the new run emptied before. Returns the delta and the new rows of the message log.
+        """
+        writes = checked(self.schema, update_of(self.schema, input, None, START), START)
+        result = TaskResult([*writes, *more])
+        delta, entries = self.ledger.merge([(START, result)])
+        for name, op in (cleared or {}).items():
+            delta[name] = op if name not in delta else delta[name] if "set" in delta[name] else {**op, **delta[name]}
+        yield from route(self.plan, self.ledger.values, self.ledger.frontier, [(self.plan.entry, result)])
+        return delta, entries
 
     # --- tasks -----------------------------------------------------------------------------------------------------------
 
@@ -91,7 +109,7 @@ class Machine:
                 return []
             frontier.next = [*sorted(frontier.deferred, key=lambda name: nodes[name].index)]
             frontier.deferred = []
-        if self.steps >= self.recursion_limit:
+        if self.steps >= self.info.recursion_limit:
             raise RecursionLimit(
                 f"{self.plan.name!r} made {self.steps} supersteps, its recursion_limit, and would run "
                 f"{', '.join(map(repr, dict.fromkeys(self.ledger.upcoming())))} next; "
@@ -103,7 +121,7 @@ class Machine:
             if isinstance(arrival, str):
                 tasks.append(self.task(arrival, position))
             else:
-                tasks.append(Task(nodes[arrival.node], arrival.arg, position, frontier.origin, self.info))
+                tasks.append(Task(nodes[arrival.node], arrival.arg, position, frontier.origin, self.info, sent=True))
         return tasks
 
     def _execute(self, tasks: list[Task]) -> Flow[list[Outcome]]:
@@ -114,11 +132,11 @@ class Machine:
         for task in todo if ledger.answers else ():
             task.answers = ledger.answers.get(task.id, {})
         several = ledger.stored and len(tasks) > 1
-        if several and ledger.rides:
+        if ledger.rides and (several or tasks[0].node.graph is not None):
             yield from self._flush()
         if self.info.listening:
             for task in todo:
-                yield Emit("node_started", task.node.name, {"task_id": task.id, "input": task.input})
+                yield Emit("node_started", task.node.name, {"task_id": task.id, "input": task.input}, self.info.ns)
         outcomes: list[Outcome] = (yield RunTasks(todo, self._record if several else None)) if todo else []
         for outcome in outcomes:
             self.settle(outcome)
@@ -126,7 +144,7 @@ class Machine:
         if error is not None:
             yield from self._stop("error", outcomes, error)
             raise error
-        asked = [outcome.interrupt for outcome in outcomes if outcome.interrupt is not None]
+        asked = [question for outcome in outcomes for question in outcome.interrupts]
         self.interrupts = (*waiting.values(), *asked) if waiting or asked else ()
         if known:
             done = {outcome.task.id: outcome for outcome in outcomes}
@@ -135,11 +153,14 @@ class Machine:
 
     def settle(self, outcome: Outcome) -> None:
         """Turn what a node returned into checked writes, once; what is wrong with it becomes the task's error."""
-        if outcome.result is not None or outcome.error is not None or outcome.interrupt is not None:
+        if outcome.result is not None or outcome.error is not None or outcome.interrupts or outcome.leaving is not None:
             return
-        task = outcome.task
+        task, value = outcome.task, outcome.value
         try:
-            outcome.result = self._result(task, outcome.value)
+            if isinstance(value, Command) and value.graph is not None:
+                self._leave(outcome, value)
+                return
+            outcome.result = self._result(task, value)
             if task.context is not None:
                 changes = task.context.session_changes()
                 if changes:
@@ -153,9 +174,7 @@ class Machine:
             return TaskResult(checked(schema, value, name))
         if isinstance(value, Command):
             if value.graph is not None:
-                raise UnknownTarget(
-                    f"a Command of node {name!r} addresses the graph around {self.plan.name!r}, but there is none"
-                )
+                raise UnknownTarget(f"node {name!r} returned a Command to the graph around {self.plan.name!r} among others")
             return TaskResult(
                 checked(schema, update_of(schema, value.update, task.input, name), name), targets_of(value, self.plan, name)
             )
@@ -165,6 +184,15 @@ class Machine:
                 [write for part in parts for write in part.writes], tuple(to for part in parts for to in part.goto)
             )
         return TaskResult(checked(schema, update_of(schema, value, task.input, name), name))
+
+    def _leave(self, outcome: Outcome, command: Command) -> None:
+        name = outcome.task.node.name
+        if command.graph != Command.PARENT:
+            raise UnknownTarget(f"a Command of node {name!r} has graph={command.graph!r}; give Command.PARENT")
+        if not self.info.ns:
+            raise UnknownTarget(f"a Command of node {name!r} addresses the graph around {self.plan.name!r}, but there is none")
+        outcome.leaving = Command(command.update, command.goto)
+        self.leaving.append(outcome.leaving)
 
     def _session_write(self, task: Task, changes: dict[str, Any]) -> dict[str, Any]:
         channel = self.schema.channels.get("session_state")
@@ -179,7 +207,14 @@ class Machine:
         whole = {**(self.ledger.values.get("session_state") or {}), **changes}
         return {key: value for key, value in whole.items() if value is not MISSING}
 
-    def take_untracked(self, outcome: Outcome) -> None:
+    def refresh(self) -> Flow[None]:
+        """Run the rerunnable nodes again whose untracked output is gone, because another process made it."""
+        for name in self.ledger.frontier.refresh:
+            if name in self.plan.nodes:
+                (outcome,) = yield RunTasks([self.task(name)])
+                self._take_untracked(outcome)
+
+    def _take_untracked(self, outcome: Outcome) -> None:
         """Take only what a node wrote to channels that are not stored."""
         self.settle(outcome)
         if outcome.error is not None:
@@ -243,19 +278,25 @@ class Machine:
         self._measure(outcomes)
         ledger = self.ledger
         rows = result_rows(o for o in outcomes if o.task.id not in ledger.results) + question_rows(outcomes)
-        if not ledger.stored or (error is not None and not rows):
+        if not ledger.stored or (not rows and (error is not None or self.info.ns)):
             return
         if ledger.rides:
             yield from self._flush()
-        yield ledger.keep(rows, closed=(ledger.closing(status, self.metrics, error),), status=status)
+        yield ledger.keep(rows, **self._ending(status, error))
         self._closed = True
+
+    def _ending(self, status: str, error: Exception | None = None) -> dict[str, Any]:
+        """The parts of a commit that end the run for now; a nested graph leaves that to the outermost one."""
+        if self.info.ns:
+            return {}
+        return {"closed": (self.ledger.closing(status, self.metrics, error),), "status": status}
 
     def _close(self, status: str, error: Exception | None = None) -> Flow[None]:
         """End the run for now. Results that could not be merged are dropped with it, so that a mended graph makes them anew."""
         ledger = self.ledger
-        if ledger.stored and not self._closed:
-            drop = ledger.recorded and self._drop
-            yield ledger.commit(drop_tasks=drop, closed=(ledger.closing(status, self.metrics, error),), status=status)
+        drop = ledger.recorded and self._drop
+        if ledger.stored and not self._closed and (drop or not self.info.ns):
+            yield ledger.commit(drop_tasks=drop, **self._ending(status, error))
 
     # --- telling ---------------------------------------------------------------------------------------------------------
 
@@ -263,12 +304,11 @@ class Machine:
         for outcome in outcomes:
             update = dict(outcome.result.writes) if outcome.result is not None else {}
             data = {"task_id": outcome.task.id, "update": update, "seconds": outcome.seconds}
-            yield Emit("node_completed", outcome.task.node.name, data)
+            yield Emit("node_completed", outcome.task.node.name, data, self.info.ns)
         ledger = self.ledger
         view = self.schema.view(ledger.values)
-        yield Emit(
-            "checkpoint", "", {"seq": ledger.head, "values": view, "next": ledger.upcoming(), "stored": not ledger.rides}
-        )
+        told = {"seq": ledger.head, "values": view, "next": ledger.upcoming(), "stored": not ledger.rides}
+        yield Emit("checkpoint", "", told, self.info.ns)
 
     def _measure(self, outcomes: list[Outcome]) -> None:
         metrics = self.metrics
@@ -285,7 +325,9 @@ class Machine:
         metrics["seconds"] += longest
 
     def _note(self, error: Exception) -> None:
-        if self.ledger.stored:
+        if self.info.ns:
+            error.add_note(f"in the nested graph {self.plan.name!r} ({self.info.ns})")
+        elif self.ledger.stored:
             session, after = self.info.session_id, self.ledger.head
             error.add_note(
                 f"in graph {self.plan.name!r}, session {session!r}, after checkpoint {after} (next: "

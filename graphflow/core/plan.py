@@ -81,6 +81,10 @@ class NodePlan:
     """The nodes a Command of this node may go to, when declared."""
     free: bool = False
     """Whether its Commands may go anywhere (it speaks of Command and declares no destinations)."""
+    graph: Plan | None = None
+    """The graph that this node is."""
+    persist: bool = False
+    """Whether that graph keeps its state between calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,15 +197,15 @@ def _collect_literals(hint: Any, names: list[str]) -> bool:
     return False
 
 
-def speaks_of_command(fn: Any) -> bool:
-    """Whether a function's own code names Command, so that it may go where no edge leads."""
+def speaks_of(fn: Any, name: str) -> bool:
+    """Whether a function's own code names ``name``: Command, so that it may go where no edge leads, or PARENT."""
     inner = fn.func if isinstance(fn, functools.partial) else fn
     function = inner if inspect.isroutine(inner) else type(inner).__call__
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     pending = [code] if code is not None else []
     while pending:
         code = pending.pop()
-        if "Command" in code.co_names or "Command" in code.co_freevars:
+        if name in code.co_names or name in code.co_freevars:
             return True
         pending += [const for const in code.co_consts if isinstance(const, types.CodeType)]
     return False
@@ -213,6 +217,8 @@ def speaks_of_command(fn: Any) -> bool:
 def description(plan: Plan) -> list[str]:
     """The facts behind the fingerprint, a line each, sorted: comparing two lists names what changed."""
     lines = [f"node {name}" for name in plan.nodes]
+    for name, node in plan.nodes.items():
+        lines += [f"in {name}: {line}" for line in description(node.graph)] if node.graph is not None else ()
     for source in (START, *plan.nodes):
         node = plan.entry if source == START else plan.nodes[source]
         lines += [f"edge {source} -> {target}" for target in node.edges]

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from graphflow.core.calls import CallOptions, Ended, Patience, check_free, new_machine
-from graphflow.core.control import MISSING, START, Cancelled
+from graphflow.core.control import MISSING, Cancelled
 from graphflow.core.effects import (
     Acquire,
     CloseRun,
     Emit,
     Flow,
     Load,
-    LogEntry,
     OpenRun,
-    RunTasks,
     Stored,
-    TaskResult,
     TaskRow,
 )
 from graphflow.core.ids import check_id, new_id
 from graphflow.core.machine import Machine
 from graphflow.core.plan import Plan
 from graphflow.core.reducers import Delta
-from graphflow.core.routing import route
-from graphflow.core.sessions import existing, pending_tasks
-from graphflow.core.updates import checked, reset, update_of
+from graphflow.core.sessions import existing, pending_questions
+from graphflow.core.state import Values
+from graphflow.core.updates import Write, reset
 from graphflow.errors import (
     GraphChanged,
     GraphChangedWarning,
@@ -46,7 +44,7 @@ def invoke(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
     if call.db is None:
         machine = new_machine(plan, call, run_id)
         machine.ledger.values.update(plan.schema.initial())
-        yield from _enter(machine, input, call)
+        yield from machine.enter(input, _starting_keys(machine.ledger.values, call))
         return (yield from _drive(machine))
     call.session_id = check_id(call.session_id, "session_id") if call.session_id is not None else new_id()
     if call.user_id is not None:
@@ -65,21 +63,15 @@ def invoke(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
         return (yield from _drive(machine))
 
 
-def _enter(machine: Machine, input: Any, call: CallOptions, cleared: Delta | None = None) -> Flow[tuple[Delta, list[LogEntry]]]:
-    """Apply the input to the state and find the first tasks. ``cleared`` is the delta of what the new run emptied before."""
-    plan, ledger = machine.plan, machine.ledger
-    writes = checked(plan.schema, update_of(plan.schema, input, None, START), START)
+def _starting_keys(values: Values, call: CallOptions) -> list[Write]:
+    """What the caller gives to dict channels: its defaults where the session has nothing, and what it says for this run."""
+    writes: list[Write] = []
     for name in {**call.defaults, **call.given}:
-        held, given = ledger.values.get(name) or {}, call.given.get(name, {})
-        entries_of = {**{key: value for key, value in call.defaults.get(name, {}).items() if key not in held}, **given}
-        if entries_of:
-            writes.append((name, entries_of))
-    result = TaskResult(writes)
-    delta, entries = ledger.merge([(START, result)])
-    for name, op in (cleared or {}).items():
-        delta[name] = op if name not in delta else delta[name] if "set" in delta[name] else {**op, **delta[name]}
-    yield from route(plan, ledger.values, ledger.frontier, [(plan.entry, result)])
-    return delta, entries
+        held, given = values.get(name) or {}, call.given.get(name, {})
+        entries = {**{key: value for key, value in call.defaults.get(name, {}).items() if key not in held}, **given}
+        if entries:
+            writes.append((name, entries))
+    return writes
 
 
 def _open(machine: Machine, input: Any, stored: Stored | None, call: CallOptions) -> Flow[None]:
@@ -96,7 +88,7 @@ def _open(machine: Machine, input: Any, stored: Stored | None, call: CallOptions
         if stored.run is not None and stored.run.status in ("running", "paused"):
             closed.append(_abandoned(plan, stored, call))
     info.first_message = ledger.log_head + 1
-    delta, entries = yield from _enter(machine, input, call, cleared)
+    delta, entries = yield from machine.enter(input, _starting_keys(ledger.values, call), cleared)
     ledger.frontier.origin = ledger.head + 1
     done = not ledger.upcoming()
     if done:
@@ -114,7 +106,7 @@ def _open(machine: Machine, input: Any, stored: Stored | None, call: CallOptions
         status="completed" if done else "running",
     )
     ledger.advanced()
-    ledger.epoch += 1
+    ledger.took_over()
 
 
 def _abandoned(plan: Plan, stored: Stored, call: CallOptions) -> CloseRun:
@@ -177,9 +169,10 @@ def _reopen(plan: Plan, call: CallOptions, stored: Stored, answer: Any, answers:
     call.run_id = stored.run.run_id
     machine = new_machine(plan, call, stored.run.run_id)
     ledger = machine.ledger
-    ledger.adopt(stored, rows)
+    ledger.adopt(stored, [row for row in rows if row.ns is None])
     if ledger.upcoming():
-        _check_fit(plan, stored)
+        check_fit(plan, stored)
+        _warn_of_changes(plan, stored)
         yield ledger.commit(
             tasks=rows,
             origin=ledger.frontier.origin,
@@ -190,13 +183,14 @@ def _reopen(plan: Plan, call: CallOptions, stored: Stored, answer: Any, answers:
             reopened=stored.run.run_id,
             status="running",
         )
-        ledger.epoch += 1
+        ledger.took_over()
         machine.info.first_message = stored.run.first_message
+        machine.info.resumed = True
     return machine
 
 
 def _answer_rows(stored: Stored, answer: Any, answers: Mapping[str, Any] | None) -> list[TaskRow]:
-    questions = {task.interrupt.id: task for task in pending_tasks(stored) if task.interrupt is not None}
+    questions = {row.value.id: row for row in pending_questions(stored)}
     where = f"session {stored.session_id!r}"
     if answer is not MISSING:
         if answers is not None:
@@ -215,13 +209,12 @@ def _answer_rows(stored: Stored, answer: Any, answers: Mapping[str, Any] | None)
             known = f"pending are {', '.join(map(repr, questions))}" if questions else "nothing is pending"
             raise InvalidAnswer(f"{where} has no pending question {id!r}; {known}")
     return [
-        TaskRow(questions[id].id, questions[id].node, "answer", value, nth=questions[id].nth)
-        for id, value in (answers or {}).items()
+        replace(questions[id], kind="answer", value=value) for id, value in (answers or {}).items()
     ]
 
 
-def _check_fit(plan: Plan, stored: Stored) -> None:
-    """Refuse to go on when what is pending does not fit the graph; warn when the graph changed but it does."""
+def check_fit(plan: Plan, stored: Stored) -> None:
+    """Refuse to go on when what is pending does not fit the graph."""
     frontier = stored.frontier
     joins = {join.key for join in plan.joins}
     names = [a if isinstance(a, str) else a.node for a in frontier.next] + frontier.deferred
@@ -235,6 +228,10 @@ def _check_fit(plan: Plan, stored: Stored) -> None:
             f"{'; '.join(missing)}. Bring the names back, compile with aliases={{'old': 'new'}}, "
             "or begin anew with on_unfinished='abandon'"
         )
+
+
+def _warn_of_changes(plan: Plan, stored: Stored) -> None:
+    assert stored.run is not None
     if stored.run.fingerprint != plan.fingerprint:
         warnings.warn(
             f"graph {plan.name!r} changed since run {stored.run.run_id!r} of session {stored.session_id!r} was stored; "
@@ -245,10 +242,7 @@ def _check_fit(plan: Plan, stored: Stored) -> None:
 
 
 def _before(machine: Machine) -> Flow[None]:
-    """What comes before the first superstep: telling, and running again the rerunnable nodes whose untracked output is gone."""
+    """What comes before the first superstep."""
     if machine.info.listening:
         yield Emit("run_started", "", {"values": machine.schema.view(machine.ledger.values)})
-    for name in machine.ledger.frontier.refresh:
-        if name in machine.plan.nodes:
-            (outcome,) = yield RunTasks([machine.task(name)])
-            machine.take_untracked(outcome)
+    yield from machine.refresh()

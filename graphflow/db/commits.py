@@ -107,7 +107,9 @@ class ReadyCommit:
     def _task_row(self, row: Any) -> Params:
         effect = self.effect
         value = encode_task(row, effect.schema, self.media)
-        keys = (effect.ns, row.task_id, row.kind, row.name, row.nth, effect.origin)
+        ns = effect.ns if row.ns is None else row.ns
+        origin = effect.origin if row.origin is None else row.origin
+        keys = (ns, row.task_id, row.kind, row.name, row.nth, origin)
         return {
             "session": None,
             **dict(zip(("ns", "task_id", "kind", "name", "nth", "origin"), keys, strict=True)),
@@ -141,7 +143,7 @@ class ReadyCommit:
         if effect.reopened is not None:
             execute(sql.reopen_run, {"run_id": effect.reopened, "session": session})
         if effect.drop_tasks:
-            execute(sql.drop_tasks, {"session": session, "ns": effect.ns})
+            execute(sql.drop_tasks if effect.ns else sql.drop_all_tasks, {"session": session, "ns": effect.ns})
         if self.checkpoint is not None:
             execute(sql.insert_checkpoint, (session, effect.ns, self.seq, run, *self.checkpoint))
         for seq, *values in self.messages:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from graphflow.core.control import MISSING
@@ -45,42 +45,47 @@ def load(tx: Transaction, effect: Load) -> Stored | None:
     rows = [] if found.seq is None else read_chain(tx, effect.session_id, found.ordinal, effect.ns, found.base, found.seq)
     for chained in rows:
         state.add(chained, fetch)
-    stored = _stored(effect.session_id, found, state, rows[-1] if rows else None, fetch)
+    stored = _stored(effect.session_id, found, state, rows[-1] if rows else None, fetch, effect.ns)
     if effect.with_log:
         fill_logged(tx, effect.session_id, effect.ns, effect.schema, [stored], fetch)
     if found.status != "completed" and (effect.at is None or effect.at == found.head):
         origin = stored.frontier.origin
         stored.tasks = read_tasks(tx, effect.session_id, effect.ns, effect.schema, found.ordinal, origin, fetch)
+        if not effect.ns:
+            _read_questions(tx, stored, found.ordinal, fetch)
     return stored
 
 
 def load_many(tx: Transaction, effect: LoadMany) -> list[Stored]:
     """The session at each of its newest ``limit`` checkpoints, newest first, with messages."""
-    params = {"session_id": effect.session_id, "ns": "", "user_id": effect.user_id}
-    row = tx.one(tx.sql.load_head, params)
+    ns = effect.ns
+    params = {"session_id": effect.session_id, "ns": ns, "user_id": effect.user_id}
+    row = tx.one(tx.sql.load_nested if ns else tx.sql.load_head, params)
     if row is None:
         check_not_foreign(tx, effect.session_id)
         raise SessionNotFound(f"there is no session {effect.session_id!r} in this database")
     found = _Found(*row)
     if found.seq is None or effect.limit == 0:
         return []
-    low = 0 if effect.limit is None else max(0, found.head - effect.limit + 1)
-    base = found.base if low >= found.base else base_of(tx, effect.session_id, found.ordinal, low)
+    low = 0 if effect.limit is None else max(0, found.seq - effect.limit + 1)
+    base = found.base if low >= found.base else base_of(tx, effect.session_id, found.ordinal, ns, low)
     fetch = media_of(tx)
     state = Folded.initial(effect.schema)
     history: list[Stored] = []
     runs = {ordinal: Run(*run) for ordinal, *run in tx.all(tx.sql.runs_of_session, {"session": found.ordinal})}
-    for chained in read_chain(tx, effect.session_id, found.ordinal, "", base, found.seq):
+    for chained in read_chain(tx, effect.session_id, found.ordinal, ns, base, found.seq):
         state.add(chained, fetch)
         if chained.seq >= low:
-            stored = _stored(effect.session_id, found, state.copy(), chained, fetch)
+            stored = _stored(effect.session_id, found, state.copy(), chained, fetch, ns)
             stored.run = runs.get(chained.run or 0)
             history.append(stored)
     if found.status != "completed":
         history[-1].tasks = read_tasks(
-            tx, effect.session_id, "", effect.schema, found.ordinal, history[-1].frontier.origin, fetch
+            tx, effect.session_id, ns, effect.schema, found.ordinal, history[-1].frontier.origin, fetch
         )
-    fill_logged(tx, effect.session_id, "", effect.schema, history, fetch)
+        if not ns:
+            _read_questions(tx, history[-1], found.ordinal, fetch)
+    fill_logged(tx, effect.session_id, ns, effect.schema, history, fetch)
     return history[::-1]
 
 
@@ -124,14 +129,15 @@ def no_checkpoint(session_id: str, at: int, head: int) -> SessionNotFound:
     return SessionNotFound(f"session {session_id!r} has no checkpoint {at}; its checkpoints are 0 to {head}")
 
 
-def _stored(session_id: str, found: _Found, state: Folded, row: ChainRow | None, fetch: Fetch) -> Stored:
+def _stored(session_id: str, found: _Found, state: Folded, row: ChainRow | None, fetch: Fetch, ns: str = "") -> Stored:
     run = None
     if found.run_id is not None:
         run = Run(found.run_id, found.run_status, found.first_message, found.fingerprint, found.component_id)
     state.weight.session, state.weight.run = found.ordinal, None if row is None else row.run
-    frontier = Frontier(-1) if row is None else decode_frontier(row.frontier, row.seq, fetch)
+    head = (found.seq or 0) if ns else found.head
+    frontier = Frontier(-1) if row is None else decode_frontier(row.frontier, row.seq, state.schema, fetch)
     status = found.status
-    if row is not None and row.seq != found.head:
+    if row is not None and row.seq != head:
         # How the session stood then: nobody had stopped there, or the head would be there.
         status = "running" if frontier.next or frontier.deferred else "completed"
     return Stored(
@@ -139,7 +145,7 @@ def _stored(session_id: str, found: _Found, state: Folded, row: ChainRow | None,
         session_type=found.session_type,
         user_id=found.user_id,
         status=status,
-        head=found.head,
+        head=head,
         epoch=found.epoch,
         seq=-1 if row is None else row.seq,
         frontier=frontier,
@@ -151,6 +157,7 @@ def _stored(session_id: str, found: _Found, state: Folded, row: ChainRow | None,
         tasks=[],
         created_at=0.0 if row is None else row.created_at / 1e6,
         holder=found.holder,
+        ns=ns,
     )
 
 
@@ -196,9 +203,9 @@ def _digest(session_id: str, ns: str, row: ChainRow) -> bytes:
     return digest("checkpoint", session_id, ns, *keys, row.frontier, row.delta, row.snapshot)
 
 
-def base_of(tx: Transaction, session_id: str, session: int, seq: int) -> int:
+def base_of(tx: Transaction, session_id: str, session: int, ns: str, seq: int) -> int:
     """The seq of the snapshot that the chain of checkpoint ``seq`` starts at."""
-    row = tx.one(tx.sql.base_of, {"session": session, "ns": "", "seq": seq})
+    row = tx.one(tx.sql.base_of, {"session": session, "ns": ns, "seq": seq})
     if row is None:
         raise CorruptCheckpoint(f"checkpoint {seq} of session {session_id!r} is missing")
     base: int = row[0]
@@ -303,5 +310,22 @@ def read_tasks(
     for task_id, node, kind, name, nth, at, text, checksum in found:
         if digest("task", session_id, ns, task_id, kind, name, nth, at, node, text) != checksum:
             raise CorruptCheckpoint(f"the {kind} of node {node!r} in session {session_id!r} does not match its checksum")
-        tasks.append(TaskRow(task_id, node, kind, decode_task(kind, text, schema, fetch), name, nth))
+        value = decode_task(kind, text, schema, fetch)
+        tasks.append(TaskRow(task_id, node, kind, replace(value, ns=ns) if ns and kind == "interrupt" else value, name, nth))
     return tasks
+
+
+def _read_questions(tx: Transaction, stored: Stored, session: int, fetch: Fetch) -> None:
+    """What graphs inside the outermost one ask and have no answer to."""
+    asked: dict[tuple[str, str, int], TaskRow] = {}
+    for ns, task_id, node, kind, name, nth, at, text, checksum in tx.all(tx.sql.nested_tasks, {"session": session}):
+        stored.inner_rows = True
+        if kind == "answer":
+            asked.pop((ns, task_id, nth), None)
+        elif kind == "interrupt":
+            if digest("task", stored.session_id, ns, task_id, kind, name, nth, at, node, text) != checksum:
+                raise CorruptCheckpoint(
+                    f"the question of node {node!r} ({ns}) in session {stored.session_id!r} does not match its checksum"
+                )
+            asked[ns, task_id, nth] = TaskRow(task_id, node, kind, replace(loads(text, fetch), ns=ns), name, nth, ns, at)
+    stored.questions = list(asked.values())

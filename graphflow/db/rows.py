@@ -61,12 +61,24 @@ def encode_frontier(frontier: Frontier, seq: int, schema: StateSchema, media: Me
         parts["deferred"] = frontier.deferred
     if frontier.refresh:
         parts["refresh"] = frontier.refresh
+    if frontier.caller:
+        parts["caller"] = frontier.caller
+    if frontier.added:
+        return write(lambda packer: _with_added(parts, frontier, schema, packer), "state", media)
     if not parts:
         return None
     if any(type(target) is not str for target in frontier.next):
         parts["next"] = [_without_untracked(target, schema) for target in frontier.next]
         return write(lambda packer: packer.pack(parts), "frontier", media)
     return dumps(parts)
+
+
+def _with_added(parts: dict[str, Any], frontier: Frontier, schema: StateSchema, packer: Packer) -> dict[str, Any]:
+    codecs = channel_codecs(schema)
+    added = {
+        name: [_packed_write(codecs[name], name, value, packer) for value in values] for name, values in frontier.added.items()
+    }
+    return {**packer.pack({**parts, "next": [_without_untracked(target, schema) for target in frontier.next]}), "added": added}
 
 
 def _without_untracked(target: str | Send, schema: StateSchema) -> str | Send:
@@ -77,9 +89,19 @@ def _without_untracked(target: str | Send, schema: StateSchema) -> str | Send:
     return Send(target.node, kept) if len(kept) < len(target.arg) else target
 
 
-def decode_frontier(text: str | None, seq: int, fetch: Fetch | None = None) -> Frontier:
+def decode_frontier(text: str | None, seq: int, schema: StateSchema, fetch: Fetch | None = None) -> Frontier:
     """What ``encode_frontier`` wrote."""
-    return Frontier(seq) if text is None else Frontier(**{"origin": seq, **loads(text, fetch)})
+    if text is None:
+        return Frontier(seq)
+    frontier = Frontier(**{"origin": seq, **loads(text, fetch)})
+    if frontier.added:
+        codecs = channel_codecs(schema)
+        frontier.added = {
+            name: [_unpacked_write(codecs[name], *packed)[1] for packed in values]
+            for name, values in frontier.added.items()
+            if name in codecs
+        }
+    return frontier
 
 
 # --- tasks -----------------------------------------------------------------------------------------------------------------
@@ -138,11 +160,15 @@ def decode_task(kind: str, text: str, schema: StateSchema, fetch: Fetch | None =
                 GraphChangedWarning,
                 stacklevel=2,
             )
-        elif how == [_OVERWRITE]:
-            writes.append((name, Overwrite(codec.unpack(packed, f"state.{name}"))))
         else:
-            writes.append((name, codec.unpack_write(packed, how == [_TYPED_AS_VALUE], f"state.{name}")))
+            writes.append(_unpacked_write(codec, name, packed, *how))
     return TaskResult(writes, tuple(value.get("goto", ())))
+
+
+def _unpacked_write(codec: ChannelCodec, name: str, packed: Any, how: int = _TYPED_AS_UPDATE) -> tuple[str, Any]:
+    if how == _OVERWRITE:
+        return name, Overwrite(codec.unpack(packed, f"state.{name}"))
+    return name, codec.unpack_write(packed, how == _TYPED_AS_VALUE, f"state.{name}")
 
 
 # --- messages of the log -----------------------------------------------------------------------------------------------------

@@ -15,13 +15,13 @@ from concurrent.futures import Future
 from time import perf_counter
 from typing import Any
 
-from graphflow.core.control import Cancelled, Suspended, current_task
-from graphflow.core.effects import Acquire, Ask, Call, Commit, Emit, Flow, Outcome, RunTasks, Sleep, T, Task
+from graphflow.core.control import Cancelled, Parted, current_task
+from graphflow.core.effects import Acquire, Ask, Call, Commit, Emit, Flow, Outcome, RunTasks, Sleep, Spent, T, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event
 from graphflow.drive.sync import STREAM_SIZE, give_back, in_thread, note_usage, tell_piece
-from graphflow.drive.world import Emitter, World, failed, suspended, unwrap_group
+from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.models.base import AsyncModel, Reply
 
 
@@ -75,6 +75,7 @@ async def execute(task: Task, world: World) -> Outcome:
     """Run one task to its outcome."""
     function = task.node.function
     token = current_task.set(task)
+    task.world = world
     usage: list[Any] = []
     started = perf_counter()
     try:
@@ -86,12 +87,12 @@ async def execute(task: Task, world: World) -> Outcome:
         else:
             value = await _threaded(functools.partial(function.call, *arguments))
         return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
-    except Suspended as pause:
-        return suspended(task, pause, started)
+    except Parted as stop:
+        return parted(task, stop, started)
     except BaseExceptionGroup as group:
-        pause_inside = unwrap_group(group)
-        if pause_inside is not None:
-            return suspended(task, pause_inside, started)
+        stop_inside = unwrap_group(group)
+        if stop_inside is not None:
+            return parted(task, stop_inside, started)
         if isinstance(group, Exception):
             return failed(task, group, started)
         raise
@@ -168,7 +169,7 @@ async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
             piece = await _threaded(functools.partial(_stream_in_thread, model, request, task, world))
         assert isinstance(piece, Reply)
         reply = piece
-    note_usage(usage, reply)
+    note_usage(usage, reply.usage)
     return reply
 
 
@@ -198,6 +199,10 @@ async def _acquire(effect: Acquire, world: World, usage: Any) -> None:
         raise world.busy(effect.session_id, world.store.busy_timeout) from None
 
 
+async def _spent(effect: Spent, world: World, usage: list[Any] | None) -> None:
+    note_usage(usage, effect)
+
+
 async def _sleep(effect: Sleep, world: World, usage: Any) -> None:
     await asyncio.sleep(effect.seconds)
 
@@ -209,6 +214,7 @@ _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Coroutine[Any, Any, Any]]
     Emit: _emit,
     Acquire: _acquire,
     Sleep: _sleep,
+    Spent: _spent,
     **{effect: functools.partial(_store, method) for effect, method in PERFORMED.items()},
 }
 

@@ -18,13 +18,13 @@ from time import perf_counter, sleep
 from typing import Any
 
 from graphflow import drive
-from graphflow.core.control import Cancelled, Suspended, current_task
-from graphflow.core.effects import Acquire, Ask, Call, Emit, Flow, Outcome, RunTasks, Sleep, T, Task
+from graphflow.core.control import Cancelled, Parted, current_task
+from graphflow.core.effects import Acquire, Ask, Call, Emit, Flow, Outcome, RunTasks, Sleep, Spent, T, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event
-from graphflow.drive.world import Emitter, World, failed, suspended, unwrap_group
-from graphflow.models.base import Reply, Restart, Token
+from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
+from graphflow.models.base import Reply, Restart, Token, Usage
 
 WORKERS = 32
 """Helpers of the process that run tasks beside the callers' own threads."""
@@ -107,6 +107,7 @@ def execute(task: Task, world: World) -> Outcome:
     """Run one task to its outcome."""
     function = task.node.function
     token = current_task.set(task)
+    task.world = world
     usage: list[Any] = []
     started = perf_counter()
     try:
@@ -117,12 +118,12 @@ def execute(task: Task, world: World) -> Outcome:
         elif function.kind == "async":
             value = drive.aio.background(value)
         return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
-    except Suspended as pause:
-        return suspended(task, pause, started)
+    except Parted as stop:
+        return parted(task, stop, started)
     except BaseExceptionGroup as group:
-        pause_inside = unwrap_group(group)
-        if pause_inside is not None:
-            return suspended(task, pause_inside, started)
+        stop_inside = unwrap_group(group)
+        if stop_inside is not None:
+            return parted(task, stop_inside, started)
         if isinstance(group, Exception):
             return failed(task, group, started)
         raise
@@ -158,28 +159,25 @@ def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
         for piece in effect.model.stream(effect.request):
             tell_piece(piece, task, world)
         reply = piece
-    note_usage(usage, reply)
+    note_usage(usage, reply.usage)
     return reply
 
 
 def tell_piece(piece: Any, task: Task | None, world: World) -> None:
     """Pass a piece of a streamed answer on to the listeners."""
-    node, attempt = (task.node.name, task.attempt) if task is not None else ("", 1)
+    node, attempt, ns = (task.node.name, task.attempt, task.run.ns) if task is not None else ("", 1, "")
     if isinstance(piece, Token):
-        world.emit("reasoning" if piece.reasoning else "token", node, {"text": piece.text, "attempt": attempt})
+        world.emit("reasoning" if piece.reasoning else "token", node, {"text": piece.text, "attempt": attempt}, ns)
     elif isinstance(piece, Restart):
-        world.emit("attempt_restarted", node, {"reason": piece.reason, "attempt": attempt})
+        world.emit("attempt_restarted", node, {"reason": piece.reason, "attempt": attempt}, ns)
 
 
-def note_usage(usage: list[Any] | None, reply: Reply) -> None:
-    """Add a reply's tokens to what the task has used."""
+def note_usage(usage: list[Any] | None, spent: Usage | Spent) -> None:
+    """Add tokens to what the task has used."""
     if usage is None:
         return
-    if usage:
-        old = usage[0]
-        usage[0] = type(old)(old.input_tokens + reply.usage.input_tokens, old.output_tokens + reply.usage.output_tokens)
-    else:
-        usage.append(reply.usage)
+    old = usage.pop() if usage else Usage()
+    usage.append(Usage(old.input_tokens + spent.input_tokens, old.output_tokens + spent.output_tokens))
 
 
 def _emit(effect: Emit, world: World, usage: Any) -> None:
@@ -198,6 +196,10 @@ def _acquire(effect: Acquire, world: World, usage: Any) -> None:
         raise world.busy(effect.session_id, world.store.busy_timeout) from None
 
 
+def _spent(effect: Spent, world: World, usage: list[Any] | None) -> None:
+    note_usage(usage, effect)
+
+
 def _sleep(effect: Sleep, world: World, usage: Any) -> None:
     sleep(effect.seconds)
 
@@ -209,6 +211,7 @@ _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Any]] = {
     Emit: _emit,
     Acquire: _acquire,
     Sleep: _sleep,
+    Spent: _spent,
     **{effect: functools.partial(_store, method) for effect, method in PERFORMED.items()},
 }
 

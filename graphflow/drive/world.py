@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from graphflow.core.calls import CallOptions
-from graphflow.core.control import Context, Suspended
+from graphflow.core.control import Context, Left, Parted, Suspended
 from graphflow.core.effects import Outcome, Task
 from graphflow.db.base import Store
 from graphflow.drive.stream import Event
@@ -36,6 +36,13 @@ class World:
         if self.emitter is not None:
             self.emitter(Event(type, node, ns, self.call.run_id or "", self.call.session_id, data))
 
+    def inside(self, listener: Emitter | None = None) -> World:
+        """The surroundings of a graph that a node of this flow calls; ``listener`` hears of that graph only."""
+        emitter = self.emitter
+        if listener is not None:
+            emitter = listener if emitter is None else both(emitter, listener)
+        return World(self.store, emitter, self.call)
+
     def context(self, task: Task) -> Context:
         """The Context of a task, kept with it because changes made through it are part of its update."""
         context = task.context = Context(task, self.emit if self.emitter is not None else None)
@@ -47,6 +54,16 @@ class World:
             f"session {session_id!r} is held by another run of this process (waited {seconds:g} seconds); try again later, or "
             "raise the database's busy_timeout=. (A node that runs its own session again would wait for itself.)"
         )
+
+
+def both(first: Emitter, second: Emitter) -> Emitter:
+    """One listener made of two."""
+
+    def listen(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return listen
 
 
 def guarded(listener: Emitter) -> Emitter:
@@ -74,14 +91,18 @@ def failed(task: Task, error: Exception, started: float) -> Outcome:
     return Outcome(task, error=error, seconds=perf_counter() - started)
 
 
-def suspended(task: Task, pause: Suspended, started: float) -> Outcome:
-    """The outcome of a task that asks a question."""
-    return Outcome(task, interrupt=pause.interrupt, seconds=perf_counter() - started)
+def parted(task: Task, stop: Parted, started: float) -> Outcome:
+    """The outcome of a task that asks something, or whose inner graph says where to go."""
+    seconds = perf_counter() - started
+    if isinstance(stop, Suspended):
+        return Outcome(task, interrupts=stop.interrupts, nested=stop.nested, seconds=seconds)
+    assert isinstance(stop, Left)
+    return Outcome(task, stop.commands, seconds=seconds)
 
 
-def unwrap_group(group: BaseExceptionGroup[Any]) -> Suspended | None:
+def unwrap_group(group: BaseExceptionGroup[Any]) -> Parted | None:
     """The question inside an exception group, as a node's own TaskGroup would deliver it."""
-    match: BaseException | None = group.subgroup(Suspended)
+    match: BaseException | None = group.subgroup(Parted)
     while isinstance(match, BaseExceptionGroup):
         match = match.exceptions[0]
-    return match if isinstance(match, Suspended) else None
+    return match if isinstance(match, Parted) else None

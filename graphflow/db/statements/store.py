@@ -108,6 +108,16 @@ class StoreStatements(Compiled):
             .order_by(t.task_id, t.kind, t.name, t.nth)
         )
 
+    @cached_property
+    def nested_tasks(self) -> str:
+        """What graphs inside the outermost one recorded: a question before its answer."""
+        t = tasks.c
+        return self.text(
+            select(t.ns, t.task_id, t.node, t.kind, t.name, t.nth, t.origin, t.value, t.sha256)
+            .where(matches(t.session, "session"), t.ns != EMPTY)
+            .order_by(t.ns, t.task_id, t.kind.desc(), t.name, t.nth)
+        )
+
     # --- committing ----------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -251,6 +261,11 @@ class StoreStatements(Compiled):
     @cached_property
     def drop_tasks(self) -> str:
         return self.text(delete(tasks).where(matches(tasks.c.session, "session"), matches(tasks.c.ns, "ns")))
+
+    @cached_property
+    def drop_all_tasks(self) -> str:
+        """Those of graphs inside the outermost one, too."""
+        return self.text(delete(tasks).where(matches(tasks.c.session, "session")))
 
     @cached_property
     def insert_run(self) -> str:
