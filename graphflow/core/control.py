@@ -10,7 +10,7 @@ from types import GenericAlias
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
-    from graphflow.core.effects import Task
+    from graphflow.core.effects import SideWrite, Task
 
 START: Final = "__start__"
 """The source of the edges that a run enters by."""
@@ -65,6 +65,19 @@ class Command:
     goto: str | Send | Sequence[str | Send] = ()
     resume: Any = MISSING
     graph: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """An update together with side writes: what else is stored with this task, in the transaction of its superstep.
+
+    ``values`` is what a node could return instead (a dict, a Command, None). ``writes`` are records of ``core.effects``:
+    ``SummaryWrite``, ``MemoryWrite``. Whatever happens, each is applied once or, if the superstep is not committed, not at
+    all. Needs a stored session, else NoDatabase.
+    """
+
+    values: Mapping[str, Any] | Any = None
+    writes: Sequence[SideWrite] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from graphflow.core.control import Command, Context, Interrupt, Send, Suspended
 from graphflow.core.ids import digest
@@ -51,12 +51,64 @@ class Frontier:
     """For channels of a nested graph that it shares with its parent and that custom reducers fold: what was written to them."""
 
 
+@dataclass(frozen=True, slots=True)
+class SummaryWrite:
+    """A side write: the summary of the session's conversation up to row ``upto_seq`` of its message log."""
+
+    text: str
+    upto_seq: int
+    topics: tuple[str, ...] = ()
+    ns: str = ""
+    """The message log it is of; filled in by the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryWrite:
+    """A side write: something to add to, change in or drop from what is known about the user of the run.
+
+    "add" needs ``memory``; the same text of the same user is stored once, however often it is added. "change" and "drop" name
+    the ``memory_id`` and its ``version`` as it was read: when it has moved on since, a drop does nothing, and a change leaves
+    it alone and adds its text beside it, so that nothing the user said is lost.
+    """
+
+    action: Literal["add", "change", "drop"]
+    memory: str = ""
+    topics: tuple[str, ...] = ()
+    memory_id: str | None = None
+    version: int = 0
+    message_id: str | None = None
+    """The message that it comes from."""
+    user_id: str | None = None
+    """Always the user of the run; filled in by the machine."""
+    key: str = ""
+    """The id of what is added; filled in by the machine: the same whenever the task runs again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunWrite:
+    """A side write: a finished run of a nested graph that has a message log of its own, such as a member of a team.
+
+    Made by nested graphs, not by nodes. Runs of one superstep are appended whole, in task order.
+    """
+
+    run_id: str
+    parent_run_id: str
+    component_id: str
+    ns: str
+    """The message log: the names of the nodes around the graph, without task ids."""
+    messages: tuple[Message, ...]
+
+
+SideWrite = SummaryWrite | MemoryWrite | RunWrite
+
+
 @dataclass(slots=True)
 class TaskResult:
-    """What a finished task leaves behind: its checked writes and where it wants to go."""
+    """What a finished task leaves behind: its checked writes, where it wants to go, and its side writes."""
 
     writes: list[Write]
     goto: tuple[str | Send, ...] = ()
+    side: tuple[SideWrite, ...] = ()
 
 
 @dataclass(slots=True)
@@ -152,6 +204,8 @@ class Commit:
     checkpoint: NewCheckpoint | None = None
     messages: Sequence[LogEntry] = ()
     """Appended to the log of ``ns``; the first gets seq ``checkpoint.log_head - len(messages) + 1``."""
+    side: Sequence[SideWrite] = ()
+    """The side writes of the superstep that is committed, in task order."""
     tasks: Sequence[TaskRow] = ()
     """Stored for the frontier with origin ``origin``; an equal (task, kind, name, nth) is replaced."""
     schema: StateSchema | None = None
@@ -325,7 +379,8 @@ class Task:
     """One execution of one node in one superstep.
 
     ``input`` is the state as the node sees it, or (``sent``) the argument of a Send. ``id`` is the same whenever the task
-    runs again. ``world`` is what the driver performs the task's effects with, ``calls`` counts the graphs the node has called.
+    runs again. ``world`` is what the driver performs the task's effects with, ``calls`` counts the graphs the node has called,
+    ``runs`` are those that have a message log of their own.
     """
 
     __slots__ = (
@@ -340,6 +395,7 @@ class Task:
         "origin",
         "position",
         "run",
+        "runs",
         "sent",
         "world",
     )
@@ -356,6 +412,7 @@ class Task:
         self.attempt = 1
         self.asked = 0
         self.calls = 0
+        self.runs: tuple[RunWrite, ...] = ()
         self.world: Any = None
         self.answers: Mapping[int, Any] = {}
         self.context: Context | None = None

@@ -17,6 +17,7 @@ from graphflow.core.effects import (
     Outcome,
     Range,
     RunInfo,
+    SideWrite,
     Stored,
     TaskResult,
     TaskRow,
@@ -47,6 +48,8 @@ class Ledger:
         self.weight = Weight()
         self.results: dict[str, TaskResult] = {}
         """Results of tasks of the current superstep that finished before this process took over, by task id."""
+        self.side: list[SideWrite] = []
+        """Side writes of the superstep that is being merged."""
         self.answers: dict[str, dict[int, Any]] = {}
         """Answers to questions of the current superstep, by task id and order."""
         self.waiting: dict[str, Interrupt] = {}
@@ -59,7 +62,7 @@ class Ledger:
         """Channels whose writes are kept one by one, because a nested graph hands them on to its parent."""
         self._riding: Delta = {}
         # Messages of graphs inside others get ids of their own, since all of them may meet in the outermost one.
-        self._ids = f"{info.run_id}.{digest(info.ns, 4)}" if info.ns else info.run_id
+        self.own_ids = f"{info.run_id}.{digest(info.ns, 4)}-" if info.ns else f"{info.run_id}-"
         if info.ns:
             self.epoch = info.fence.epoch
             self.weight = Weight(session=info.fence.weight.session, run=info.fence.weight.run)
@@ -100,7 +103,10 @@ class Ledger:
         Raises InvalidUpdate before anything is changed.
         """
         by_channel: dict[str, list[Write]] = {}
+        side: list[SideWrite] = []
         for node, result in results:
+            if result.side:
+                side += result.side
             for name, value in result.writes:
                 if name in by_channel:
                     by_channel[name].append((node, value))
@@ -120,6 +126,7 @@ class Ledger:
             merged[name] = value
             if op is not None and channel.lifetime != "untracked":
                 delta[name] = op
+        self.side = side
         self.values.update(merged)
         self.ranges.update(ranges)
         self.log_head += len(entries)
@@ -143,7 +150,7 @@ class Ledger:
         if ranges is not None and "set" in op:
             removals = [RemoveMessage(id=message.id) for message in self.values.get(name, ())]
         start = first + len(removals)
-        prefix = f"{self._ids}-" if ranges is not None else f"{self._ids}-{self.head + 1}.{name}."
+        prefix = self.own_ids if ranges is not None else f"{self.own_ids}{self.head + 1}.{name}."
         named = {id(m): m.with_id(f"{prefix}{start + n}") for n, m in enumerate(changed) if m.id is None}
         if named:
             value = [named.get(id(m), m) for m in value]
@@ -198,6 +205,7 @@ class Ledger:
         return self.commit(
             checkpoint=self.checkpoint(delta),
             messages=entries,
+            side=self.side,
             drop_tasks=self.recorded,
             closed=(self.closing("completed", metrics),) if ends else (),
             status="completed" if ends else None,
@@ -207,6 +215,8 @@ class Ledger:
         """A superstep's commit was acknowledged."""
         self.head += 1
         self.durable_log = self.log_head
+        if self.side:
+            self.side = []
         if self.recorded:
             self.recorded, self.results, self.answers, self.waiting = False, {}, {}, {}
 

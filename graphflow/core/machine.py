@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
-from graphflow.core.control import MISSING, START, Cancelled, Command, Interrupt
+from graphflow.core.control import MISSING, START, Cancelled, Command, Interrupt, Update
 from graphflow.core.effects import Commit, Emit, Flow, LogEntry, Outcome, RunInfo, RunTasks, Task, TaskResult
 from graphflow.core.ledger import Ledger, question_rows, result_rows
 from graphflow.core.plan import NodePlan, Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.routing import route, targets_of
+from graphflow.core.sidewrites import stamped, told
 from graphflow.core.updates import Write, checked, update_of
 from graphflow.errors import GraphflowError, InvalidUpdate, LeaseLost, RecursionLimit, UnknownTarget
 
@@ -160,11 +161,16 @@ class Machine:
             if isinstance(value, Command) and value.graph is not None:
                 self._leave(outcome, value)
                 return
-            outcome.result = self._result(task, value)
+            result = self._result(task, value)
+            if result.side:
+                result.side = stamped(task, result.side)
+            if task.runs:
+                result.side += task.runs
             if task.context is not None:
                 changes = task.context.session_changes()
                 if changes:
-                    outcome.result.writes.append(("session_state", self._session_write(task, changes)))
+                    result.writes.append(("session_state", self._session_write(task, changes)))
+            outcome.result = result
         except GraphflowError as error:
             outcome.error = self._located(error)
 
@@ -178,10 +184,15 @@ class Machine:
             return TaskResult(
                 checked(schema, update_of(schema, value.update, task.input, name), name), targets_of(value, self.plan, name)
             )
+        if isinstance(value, Update):
+            update = self._result(task, value.values)
+            return TaskResult(update.writes, update.goto, (*update.side, *value.writes))
         if isinstance(value, list | tuple):
             parts = [self._result(task, part) for part in value]
             return TaskResult(
-                [write for part in parts for write in part.writes], tuple(to for part in parts for to in part.goto)
+                [write for part in parts for write in part.writes],
+                tuple(to for part in parts for to in part.goto),
+                tuple(write for part in parts for write in part.side),
             )
         return TaskResult(checked(schema, update_of(schema, value, task.input, name), name))
 
@@ -245,7 +256,7 @@ class Machine:
         if not ledger.stored:
             ledger.head += 1
             ledger.frontier.origin = ledger.head
-        elif len(outcomes) == 1 and outcomes[0].task.node.rerunnable and not entries and ledger.frontier.next:
+        elif len(outcomes) == 1 and outcomes[0].task.node.rerunnable and not (entries or ledger.side) and ledger.frontier.next:
             ledger.ride(delta)
         else:
             yield ledger.superstep(delta, entries, self.metrics)
@@ -305,10 +316,12 @@ class Machine:
             update = dict(outcome.result.writes) if outcome.result is not None else {}
             data = {"task_id": outcome.task.id, "update": update, "seconds": outcome.seconds}
             yield Emit("node_completed", outcome.task.node.name, data, self.info.ns)
+            for write in outcome.result.side if outcome.result is not None else ():
+                yield from told(write, outcome.task)
         ledger = self.ledger
         view = self.schema.view(ledger.values)
-        told = {"seq": ledger.head, "values": view, "next": ledger.upcoming(), "stored": not ledger.rides}
-        yield Emit("checkpoint", "", told, self.info.ns)
+        data = {"seq": ledger.head, "values": view, "next": ledger.upcoming(), "stored": not ledger.rides}
+        yield Emit("checkpoint", "", data, self.info.ns)
 
     def _measure(self, outcomes: list[Outcome]) -> None:
         metrics = self.metrics

@@ -15,7 +15,7 @@ from typing import Any
 
 from graphflow.core.calls import Ended
 from graphflow.core.control import MISSING, Context, Left, Overwrite, Suspended, current_task
-from graphflow.core.effects import Flow, Load, RunInfo, Spent, Stored, Task, lasting_namespace, namespace
+from graphflow.core.effects import Flow, Load, RunInfo, RunWrite, Spent, Stored, Task, lasting_namespace, namespace
 from graphflow.core.machine import Machine
 from graphflow.core.plan import Plan, flow
 from graphflow.core.reducers import message_delta
@@ -61,7 +61,7 @@ def graph_node(
             given = _known(state, inside.schema, outer)
         else:
             given = _shared(task.run.values, shared, inside.schema)
-        call = _Call(inside, task, given, lasting=persist, shares_log=_shares_log(plan, outer, shared))
+        call = _Call(plan, task, given, lasting=persist, shares_log=_shares_log(plan, outer, shared))
         machine = yield from call.run()
         if machine.leaving:
             return list(machine.leaving)
@@ -136,10 +136,9 @@ def call_graph(
 
     The order of calls has to be the same each time the node runs.
     """
-    inside = nestable(plan)
     segment = f"{name or plan.name}:{task.calls}"
     task.calls += 1
-    call = _Call(inside, task, input, segment=segment, name=name or plan.name)
+    call = _Call(plan, task, input, segment=segment, name=name or plan.name)
     if context is not None:
         call.info.context = context
     if recursion_limit is not None:
@@ -173,7 +172,8 @@ class _Call:
         shares_log: bool = False,
     ) -> None:
         outer = task.run
-        self.plan = plan
+        self.keeps_log = () if shares_log else plan.schema.logged
+        self.plan = plan = nestable(plan)
         self.task = task
         self.input = input
         self.lasting = lasting
@@ -209,7 +209,21 @@ class _Call:
             yield Spent(metrics["input_tokens"], metrics["output_tokens"])
         if status == "paused":
             raise Suspended(*machine.interrupts, nested=True)
+        if self.keeps_log and machine.ledger.stored and status == "completed":
+            self.task.runs += (self._run_write(machine),)
         return machine
+
+    def _run_write(self, machine: Machine) -> RunWrite:
+        """What the graph said, for a log of its own. Messages that were given ids here get those of their rows there."""
+        own, task = machine.ledger.own_ids, self.task
+        said = [message for name in self.keeps_log for message in machine.ledger.values.get(name, ())]
+        return RunWrite(
+            f"{task.id}.{self.segment}" if self.segment else task.id,
+            task.run.run_id,
+            self.plan.name,
+            self.info.log_ns,
+            tuple(message.with_id(None) if str(message.id).startswith(own) else message for message in said),
+        )
 
     def _namespace(self, node: str) -> str:
         task, outer = self.task, self.task.run.ns

@@ -10,6 +10,7 @@ from graphflow.core.effects import CloseRun, Commit, NewCheckpoint
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
 from graphflow.db.leases import in_words, is_dead
 from graphflow.db.rows import digest, encode_entry, encode_frontier, encode_task, plain_text, run_digest
+from graphflow.db.sidewrites import ReadySideWrites
 from graphflow.db.tags import Media
 from graphflow.errors import LeaseLost, SessionBusy
 
@@ -47,6 +48,7 @@ class ReadyCommit:
         "now",
         "run",
         "session",
+        "side",
         "snapshot",
         "tasks",
     )
@@ -67,6 +69,7 @@ class ReadyCommit:
         self.messages = [self._message_row(*numbered) for numbered in self._numbered()] if effect.messages else []
         self.tasks = [self._task_row(row) for row in effect.tasks] if effect.tasks else []
         self.closed = [self._closed_row(closed) for closed in effect.closed] if effect.closed else []
+        self.side = ReadySideWrites(effect, now, self.media) if effect.side else None
 
     # --- making rows ready -----------------------------------------------------------------------------------------------
 
@@ -154,6 +157,8 @@ class ReadyCommit:
         for row in self.closed:
             row["session"] = session
             execute(sql.close_run, row)
+        if self.side is not None:
+            self.side.write(tx, session, run)
         for checksum, (media_type, data) in sorted(self.media.items()):
             execute(sql.insert_media, {"sha256": checksum, "media_type": plain_text(media_type), "data": data})
             execute(sql.insert_media_use, {"sha256": checksum, "session": session})
@@ -164,7 +169,14 @@ class ReadyCommit:
         if new is None or new.weight.session is None or effect.ns or not effect.epoch or effect.take_over:
             return False
         other = (
-            effect.opened or effect.reopened or effect.drop_tasks or self.messages or self.tasks or self.closed or self.media
+            effect.opened
+            or effect.reopened
+            or effect.drop_tasks
+            or self.messages
+            or self.tasks
+            or self.closed
+            or self.side
+            or self.media
         )
         return effect.status is None and not other
 
@@ -194,7 +206,7 @@ class ReadyCommit:
             params: Params = {"session_id": effect.session_id, "expected_epoch": effect.epoch}
             if effect.ns:
                 # A nested graph writes under its root's fencing number; where the session stands is the root's to say.
-                row = tx.one(sql.fenced, params)
+                row = tx.one(sql.fenced if self.side is None else sql.fenced_alone, params)
             else:
                 params |= {"expected_head": effect.head, "new_head": self.seq, "new_status": effect.status, "now": self.now}
                 row = self._take(tx, params) if effect.take_over else tx.one(sql.give_up, params)

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from graphflow.core.control import Overwrite, Send
-from graphflow.core.effects import Frontier, LogEntry, TaskResult, TaskRow
+from graphflow.core.effects import Frontier, LogEntry, MemoryWrite, RunWrite, SideWrite, SummaryWrite, TaskResult, TaskRow
 from graphflow.core.state import StateSchema
 from graphflow.db.codec import ChannelCodec, channel_codecs, write, write_value
 from graphflow.db.jsontext import dumps, loads
@@ -127,6 +127,8 @@ def encode_task(row: TaskRow, schema: StateSchema | None, media: Media | None = 
             packed["writes"] = writes
         if result.goto:
             packed["goto"] = packer.items(result.goto, 2)
+        if result.side:
+            packed["side"] = [_packed_side_write(write, packer) for write in result.side]
         return packed
 
     return write(pack, "state", media)
@@ -162,7 +164,22 @@ def decode_task(kind: str, text: str, schema: StateSchema, fetch: Fetch | None =
             )
         else:
             writes.append(_unpacked_write(codec, name, packed, *how))
-    return TaskResult(writes, tuple(value.get("goto", ())))
+    side = tuple(_unpacked_side_write(*packed) for packed in value.get("side", ()))
+    return TaskResult(writes, tuple(value.get("goto", ())), side)
+
+
+_SIDE_WRITES: Final[dict[str, Any]] = {"summary": SummaryWrite, "memory": MemoryWrite, "run": RunWrite}
+"""The records a task row may hold, by their names in it."""
+
+
+def _packed_side_write(write: SideWrite, packer: Packer) -> list[Any]:
+    kind = next(name for name, record in _SIDE_WRITES.items() if type(write) is record)
+    return [kind, {name: packer.pack(value, 3) for name in write.__slots__ if (value := getattr(write, name))}]
+
+
+def _unpacked_side_write(kind: str, fields: dict[str, Any]) -> SideWrite:
+    made: SideWrite = _SIDE_WRITES[kind](**fields)
+    return made
 
 
 def _unpacked_write(codec: ChannelCodec, name: str, packed: Any, how: int = _TYPED_AS_UPDATE) -> tuple[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.control import MISSING
 from graphflow.core.reducers import apply_op
+from graphflow.db import memories
 from graphflow.db.jsontext import loads
 from graphflow.db.loading import read_chain
 from graphflow.db.media import media_of
@@ -126,6 +127,7 @@ def delete_user(tx: Transaction, user_id: str) -> int:
     ordinals = [row[0] for row in tx.all(tx.sql.ordinals_of_user, {"user_id": user_id})]
     for ordinal in ordinals:
         _delete(tx, ordinal)
+    memories.hold(tx, user_id)
     tx.execute(tx.sql.delete_memories, {"user_id": user_id})
     return len(ordinals)
 
@@ -163,7 +165,7 @@ def summary(tx: Transaction, session_id: str) -> str | None:
     if digest("summary", session_id, "", upto_seq, body) != checksum:
         raise CorruptCheckpoint(f"the summary of session {session_id!r} up to message {upto_seq} does not match its checksum")
     value = loads(body)
-    return value if isinstance(value, str) else str(value)
+    return value if isinstance(value, str) else str(value["text"])
 
 
 def messages(

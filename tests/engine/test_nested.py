@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import time
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -23,10 +24,12 @@ from graphflow import (
     interrupt,
     logged,
     merge,
+    untracked,
 )
 from graphflow.core.reducers import merge_keys
 from graphflow.db import InMemoryDb
 from graphflow.errors import GraphChanged, GraphError, InvalidUpdate, SessionNotFound, UnknownTarget
+from graphflow_nodes import history
 from tests.conftest import Way
 
 
@@ -540,6 +543,90 @@ def test_a_fork_of_a_paused_session_asks_its_nested_questions_again(way: Way, db
 
 class Talk(TypedDict):
     messages: Annotated[list[Message], add_messages, logged]
+
+
+def talker(answer: Any, **options: Any) -> Graph:
+    """A graph with a history, to be asked in words."""
+    builder = StateGraph(TalkWithHistory, name="talker")
+    builder.add_node("history", history(last_runs=None), rerunnable=True)
+    builder.add_node("answer", answer)
+    builder.add_edge(START, "history")
+    builder.add_edge("history", "answer")
+    builder.add_edge("answer", END)
+    return builder.compile(**options)
+
+
+class TalkWithHistory(TypedDict):
+    messages: Annotated[list[Message], add_messages, logged]
+    history: Annotated[list[Message], untracked]
+
+
+def remembering(state: TalkWithHistory) -> dict[str, Any]:
+    earlier = [message.text for message in state["history"]]
+    return {"messages": [("assistant", f"{state['messages'][-1].text} after {len(earlier)}")]}
+
+
+def asking(inner: Graph, times: int = 1, db: Any = None) -> Graph:
+    """A graph that asks another one several things at once, in words; its own state knows nothing of messages."""
+    builder = StateGraph(Notes, name="asking")
+    builder.add_node(
+        "member",
+        inner,
+        input=lambda topic: {"messages": [("user", topic)]},
+        output=lambda end: {"notes": [end["messages"][-1].text]},
+    )
+    ask_all = lambda state: [Send("member", f"{state['topic']}{n}") for n in range(times)]  # noqa: E731
+    builder.add_conditional_edges(START, ask_all, ["member"])
+    builder.add_edge("member", END)
+    return builder.compile(db=db)
+
+
+def test_a_nested_graph_with_a_log_of_its_own_has_a_history_there(way: Way, db: Any) -> None:
+    graph = asking(talker(remembering), db=db)
+    notes = [way.invoke(graph, {"topic": topic}, session_id="s")["notes"][-1] for topic in "abc"]
+    assert notes == ["a0 after 0", "b0 after 2", "c0 after 4"]
+    assert db.get_messages("s") == []
+    everything = db.get_messages("s", include_members=True)
+    assert [message.text for message in everything] == ["a0", "a0 after 0", "b0", "b0 after 2", "c0", "c0 after 4"]
+    own = [run for run in db.get_runs("s", include_members=True) if run.ns == "member"]
+    assert [run.status for run in own] == ["completed"] * 3
+    assert [run.parent_run_id for run in own] == [run.run_id for run in db.get_runs("s")]
+    assert db.check().ok
+
+
+def test_parallel_calls_append_whole_runs_in_the_order_of_the_tasks(way: Way, db: Any) -> None:
+    def slow_first(state: TalkWithHistory) -> dict[str, Any]:
+        time.sleep(0.05 if state["messages"][-1].text.endswith("0") else 0)
+        return remembering(state)
+
+    graph = asking(talker(slow_first), times=3, db=db)
+    way.invoke(graph, {"topic": "t"}, session_id="s")
+    texts = [message.text for message in db.get_messages("s", include_members=True)]
+    assert texts == ["t0", "t0 after 0", "t1", "t1 after 0", "t2", "t2 after 0"]
+    second = way.invoke(graph, {"topic": "u"}, session_id="s")
+    assert second["notes"][-3:] == ["u0 after 6", "u1 after 6", "u2 after 6"]
+
+
+def test_a_log_of_its_own_is_written_once_however_often_the_run_was_resumed(way: Way, db: Any) -> None:
+    broken = {"b1"}
+
+    def fails_for_some(state: TalkWithHistory) -> dict[str, Any]:
+        if state["messages"][-1].text in broken:
+            raise ConnectionError("down")
+        return remembering(state)
+
+    graph = asking(talker(fails_for_some), times=2, db=db)
+    way.invoke(graph, {"topic": "a"}, session_id="s")
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            way.invoke(graph, {"topic": "b"}, session_id="s") if _ == 0 else way.resume(graph, "s")
+    broken.clear()
+    assert way.resume(graph, "s")["notes"] == ["a0 after 0", "a1 after 0", "b0 after 4", "b1 after 4"]
+    texts = [message.text for message in db.get_messages("s", include_members=True)]
+    assert texts == ["a0", "a0 after 0", "a1", "a1 after 0", "b0", "b0 after 4", "b1", "b1 after 4"]
+    other = way.fork(graph, "s")
+    assert [message.text for message in db.get_messages(other, include_members=True)] == texts
+    assert db.check().ok
 
 
 def test_messages_of_a_nested_graph_are_logged_once_with_the_conversation(way: Way, db: Any) -> None:

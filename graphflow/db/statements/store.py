@@ -208,8 +208,15 @@ class StoreStatements(Compiled):
     @cached_property
     def fenced(self) -> str:
         """The check of a commit that leaves the session row alone."""
-        statement = select(SESSION.ordinal).where(HERE, matches(SESSION.epoch, "expected_epoch"))
-        return self.text(statement.with_for_update(read=True))
+        return self.text(self._fenced().with_for_update(read=True))
+
+    @cached_property
+    def fenced_alone(self) -> str:
+        """As ``fenced``; other graphs inside the same one wait until the transaction ends."""
+        return self.text(self._fenced().with_for_update())
+
+    def _fenced(self) -> Any:
+        return select(SESSION.ordinal).where(HERE, matches(SESSION.epoch, "expected_epoch"))
 
     @cached_property
     def standing(self) -> str:
@@ -349,6 +356,11 @@ class StoreStatements(Compiled):
         )
         rows = select(func.max(MESSAGE.seq)).where(MESSAGE.session == SESSION.ordinal, matches(MESSAGE.ns, "ns"))
         return self.text(select(known, rows.correlate(sessions).scalar_subquery()).select_from(sessions).where(HERE))
+
+    @cached_property
+    def last_message(self) -> str:
+        rows = select(func.max(MESSAGE.seq)).where(matches(MESSAGE.session, "session"), matches(MESSAGE.ns, "ns"))
+        return self.text(rows)
 
     @cached_property
     def log_spaces(self) -> str:
