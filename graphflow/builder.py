@@ -67,7 +67,8 @@ class StateGraph:
         A Graph is a node, too. It runs with its own checkpoints under the session of the graph around it, and after a crash
         or a question it goes on inside. It gets the fields that both states have and gives back what it changed in them, or
         added to them; ``input=`` (a function from this state to what it starts with) and ``output=`` (from its state to an
-        update) map other fields. It starts afresh each time, unless ``persist``. Its own db is not used.
+        update) map other fields. It starts afresh each time, unless ``persist``. Its own db is not used. An Agent stands for
+        its graph.
         """
         if not isinstance(node, str):
             action, node = node, node.name if isinstance(node, Graph) else getattr(node, "__name__", type(node).__name__)
@@ -79,6 +80,7 @@ class StateGraph:
             raise GraphError(f"there is a node {node!r} already; give this one another name")
         if action is None:
             raise GraphError(f"node {node!r} has no function; write add_node({node!r}, function)")
+        action = _graph_of(action)
         mapping = {"input": input, "output": output, "persist": persist}
         if not isinstance(action, Graph):
             given = [name for name, value in mapping.items() if value]
@@ -190,6 +192,12 @@ class StateGraph:
     def _ways(self, label: str) -> tuple[tuple[str, ...], tuple[Branch, ...], tuple[Join, ...]]:
         joins = tuple(join for join in self._joins if label in join.sources) if self._joins else ()
         return tuple(self._edges.get(label, ())), tuple(self._branches.get(label, ())), joins
+
+
+def _graph_of(action: Any) -> Any:
+    """The graph of what compiles to one, such as an Agent; anything else as it is."""
+    graph = None if callable(action) else getattr(action, "graph", None)
+    return graph if isinstance(graph, Graph) else action
 
 
 def _nothing(state: Any) -> None:

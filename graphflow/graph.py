@@ -14,7 +14,7 @@ from graphflow import draw, drive
 from graphflow.core import runs, sessions
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Command, Interrupt, current_task
-from graphflow.core.effects import Emit, Flow, Stored, T, Task
+from graphflow.core.effects import Emit, Flow, Stored, T
 from graphflow.core.ids import new_id
 from graphflow.core.nested import call_graph, plan_at
 from graphflow.core.plan import Plan
@@ -260,20 +260,21 @@ class Graph:
             if session_id is None:
                 raise ValueError("Command(resume=…) answers a stored session: give its session_id=")
             return self._resume(session_id, input.resume, None, options, listening)
-        task = current_task.get()
-        if task is not None and task.world is not None and self.db is None and not listening:
-            return self._called(input, task, options)
         call = self.call(session_id=session_id, listening=listening, **options)
-        return self.finishing(runs.invoke(self.plan, input, call), call), self.world(call)
+        return self.begin(input, call, listening)
 
-    def _called(self, input: Any, task: Task, options: Mapping[str, Any]) -> tuple[Flow[GraphResult], World]:
-        """A call from inside a node of another graph: part of that one's run."""
-        call = self.call(**options)
-        flow = call_graph(self.plan, input, task, context=call.context, recursion_limit=options.get("recursion_limit"))
-        return self._result_of(flow), task.world.inside(self.on_event)
+    def begin(
+        self, input: Any, call: CallOptions, streamed: bool, output: Callable[[Ended], Any] | None = None
+    ) -> tuple[Flow[Any], World]:
+        """A new run and its surroundings; ``output`` makes of its end what the caller gets.
 
-    def _result_of(self, flow: Flow[Ended]) -> Flow[GraphResult]:
-        return self.result((yield from flow))
+        Inside a node of another graph, a graph without a database runs as a part of that node.
+        """
+        task = current_task.get()
+        if self.db is None and task is not None and task.world is not None and not streamed:
+            called = call_graph(self.plan, input, task, options=call)
+            return _put_out(called, output or self.result), task.world.inside(self.on_event)
+        return self.finishing(runs.invoke(self.plan, input, call), call, output), self.world(call)
 
     def _resume(
         self,
@@ -351,6 +352,11 @@ class Graph:
     ) -> tuple[Flow[list[Snapshot]], World]:
         plan = plan_at(self.plan, ns)
         return _all_shown(plan, sessions.get_state_history(plan, session_id, user_id, limit, ns)), World(self._need_db())
+
+
+def _put_out(flow: Flow[Ended], output: Callable[[Ended], Any]) -> Flow[Any]:
+    ended = yield from flow
+    return output(ended)
 
 
 def _shown(plan: Plan, flow: Flow[Stored]) -> Flow[Snapshot]:

@@ -207,8 +207,7 @@ class Runner:
     def _prepare(self, input: Any, arguments: Mapping[str, Any], listening: bool) -> tuple[Flow[RunOutput], World]:
         graph = self.graph_for(arguments)
         call = self._call(graph, arguments, listening)
-        flow = runs.invoke(graph.plan, {"messages": input_messages(input)}, call)
-        return graph.finishing(flow, call, lambda ended: self._output(ended, call)), graph.world(call)
+        return graph.begin({"messages": input_messages(input)}, call, listening, lambda ended: self._output(ended, call))
 
     def _prepare_resume(
         self, session_id: str | None, answer: Any, answers: Mapping[str, Any] | None, arguments: Mapping[str, Any]

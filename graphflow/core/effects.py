@@ -249,6 +249,7 @@ class Stored:
     user_id: str | None
     status: str
     head: int
+    """The last checkpoint of the session, or of the nested graph that was asked for."""
     epoch: int
     seq: int
     """The checkpoint the rest was read at (the head, unless another was asked for)."""

@@ -13,16 +13,16 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from graphflow.core.calls import Ended
+from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Context, Left, Overwrite, Suspended, current_task
 from graphflow.core.effects import Flow, Load, RunInfo, RunWrite, Spent, Stored, Task, lasting_namespace, namespace
 from graphflow.core.machine import Machine
 from graphflow.core.plan import Plan, flow
 from graphflow.core.reducers import message_delta
-from graphflow.core.runs import check_fit
+from graphflow.core.runs import check_fit, starting_keys
 from graphflow.core.sessions import rename
 from graphflow.core.state import Channel, StateSchema, Values
-from graphflow.core.updates import reset
+from graphflow.core.updates import Write, reset
 from graphflow.errors import GraphError
 from graphflow.messages import RemoveMessage
 
@@ -124,25 +124,21 @@ def _names(node: str, ns: str) -> re.Match[str] | None:
 
 
 def call_graph(
-    plan: Plan,
-    input: Any,
-    task: Task,
-    *,
-    name: str | None = None,
-    context: Any = None,
-    recursion_limit: int | None = None,
+    plan: Plan, input: Any, task: Task, *, name: str | None = None, options: CallOptions | None = None
 ) -> Flow[Ended]:
     """Run a graph inside a task, as the n-th that its node calls. Its questions pause the task, as its own would.
 
-    The order of calls has to be the same each time the node runs.
+    The order of calls has to be the same each time the node runs. ``name``: what it is called in namespaces (the graph's own).
+    Of ``options`` count those that say how the graph runs: context, limits, settings of nodes, keys to begin with.
     """
     segment = f"{name or plan.name}:{task.calls}"
     task.calls += 1
     call = _Call(plan, task, input, segment=segment, name=name or plan.name)
-    if context is not None:
-        call.info.context = context
-    if recursion_limit is not None:
-        call.info.recursion_limit = recursion_limit
+    if options is not None:
+        call.options = options
+        call.info.context = task.run.context if options.context is None else options.context
+        call.info.options, call.info.recursion_limit = options.options, options.recursion_limit
+        call.info.max_concurrency = options.max_concurrency or task.run.max_concurrency
     return _called(call)
 
 
@@ -176,6 +172,7 @@ class _Call:
         self.plan = plan = nestable(plan)
         self.task = task
         self.input = input
+        self.options: CallOptions | None = None
         self.lasting = lasting
         self.segment = segment
         self.start: Values = {}
@@ -256,7 +253,7 @@ class _Call:
             ledger.adopt(stored)
             cleared = reset(self.plan.schema, ledger.values, ledger.ranges)
             ledger.begin()
-        delta, entries = yield from machine.enter(self.input, cleared=cleared)
+        delta, entries = yield from machine.enter(self.input, self._keys(ledger.values), cleared)
         self.start = dict(ledger.values)
         ledger.added = self._folded()
         ledger.frontier.origin = ledger.head + 1
@@ -273,11 +270,14 @@ class _Call:
         check_fit(self.plan, stored)
         aside = Machine(self.plan, replace(self.info, values={}))
         aside.ledger.values.update(self.plan.schema.initial())
-        yield from aside.enter(self.input)
+        yield from aside.enter(self.input, self._keys(aside.ledger.values))
         self.start = aside.ledger.values
         machine.ledger.adopt(stored)
         machine.ledger.added = self._folded()
         yield from machine.refresh()
+
+    def _keys(self, values: Values) -> list[Write]:
+        return [] if self.options is None else starting_keys(values, self.options)
 
     def _folded(self) -> frozenset[str]:
         return frozenset(name for name, channel in self.plan.schema.channels.items() if channel.kind == "fold")

@@ -44,7 +44,7 @@ def invoke(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
     if call.db is None:
         machine = new_machine(plan, call, run_id)
         machine.ledger.values.update(plan.schema.initial())
-        yield from machine.enter(input, _starting_keys(machine.ledger.values, call))
+        yield from machine.enter(input, starting_keys(machine.ledger.values, call))
         return (yield from _drive(machine))
     call.session_id = check_id(call.session_id, "session_id") if call.session_id is not None else new_id()
     if call.user_id is not None:
@@ -63,7 +63,7 @@ def invoke(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
         return (yield from _drive(machine))
 
 
-def _starting_keys(values: Values, call: CallOptions) -> list[Write]:
+def starting_keys(values: Values, call: CallOptions) -> list[Write]:
     """What the caller gives to dict channels: its defaults where the session has nothing, and what it says for this run."""
     writes: list[Write] = []
     for name in {**call.defaults, **call.given}:
@@ -88,7 +88,7 @@ def _open(machine: Machine, input: Any, stored: Stored | None, call: CallOptions
         if stored.run is not None and stored.run.status in ("running", "paused"):
             closed.append(_abandoned(plan, stored, call))
     info.first_message = ledger.log_head + 1
-    delta, entries = yield from machine.enter(input, _starting_keys(ledger.values, call), cleared)
+    delta, entries = yield from machine.enter(input, starting_keys(ledger.values, call), cleared)
     ledger.frontier.origin = ledger.head + 1
     done = not ledger.upcoming()
     if done:

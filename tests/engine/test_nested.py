@@ -13,22 +13,27 @@ from pydantic import BaseModel
 from graphflow import (
     END,
     START,
+    Agent,
     Command,
     Context,
     Graph,
     Message,
     Send,
     StateGraph,
+    ToolCall,
     add_messages,
     append,
     interrupt,
     logged,
     merge,
+    tool,
     untracked,
 )
 from graphflow.core.reducers import merge_keys
 from graphflow.db import InMemoryDb
 from graphflow.errors import GraphChanged, GraphError, InvalidUpdate, SessionNotFound, UnknownTarget
+from graphflow.models.base import Reply
+from graphflow.testing import ScriptedModel
 from graphflow_nodes import history
 from tests.conftest import Way
 
@@ -636,3 +641,43 @@ def test_messages_of_a_nested_graph_are_logged_once_with_the_conversation(way: W
         way.invoke(graph, {"messages": [("user", text)]}, session_id="s")
     assert [message.text for message in db.get_messages("s")] == ["one", "saw 1", "more", "two", "saw 1", "more"]
     assert db.check().ok
+
+
+# --- agents ---------------------------------------------------------------------------------------------------------------
+
+
+def test_an_agent_is_a_node_that_shares_the_conversation(way: Way, db: Any) -> None:
+    model = ScriptedModel(["one", "two"])
+    builder = StateGraph(Talk, name="outer")
+    builder.add_node("agent", Agent(model, tools=[], add_history_to_context=True))
+    builder.add_edge(START, "agent")
+    builder.add_edge("agent", END)
+    graph = builder.compile(db=db)
+    for text in ("first", "second"):
+        result = way.invoke(graph, {"messages": [("user", text)]}, session_id="s")
+    assert [message.text for message in result["messages"]] == ["second", "two"]
+    assert [message.text for message in model.requests[1].messages] == ["first", "one", "second"]
+    assert [message.text for message in db.get_messages("s")] == ["first", "one", "second", "two"]
+
+
+def test_an_agent_run_by_a_node_is_a_part_of_the_run(way: Way, db: Any) -> None:
+    @tool(requires_confirmation=True)
+    def pay(amount: int) -> str:
+        """Pay."""
+        return f"paid {amount}"
+
+    calls = [Reply(tool_calls=[ToolCall("1", "pay", {"amount": 3})]), "done"]
+    agent = Agent(ScriptedModel(calls), tools=[pay], name="cashier", session_state={"till": 1})
+
+    def shop(state: Notes) -> dict[str, Any]:
+        answer = agent.run("pay three")
+        return {"notes": [answer.content, answer.tools[0].result, str(answer.session_state)]}
+
+    graph = chain(("shop", shop), db=db)
+    paused = way.invoke(graph, {"topic": "t"}, session_id="s")
+    assert paused.interrupts[0].value["tool"] == "pay"
+    done = way.resume(graph, "s", True)
+    assert done["notes"] == ["done", "paid 3", "{'till': 1}"]
+    assert done.metrics["nodes"].keys() == {"shop"}
+    own = [run for run in db.get_runs("s", include_members=True) if run.ns == "cashier"]
+    assert len(own) == 1
