@@ -49,10 +49,7 @@ def load(tx: Transaction, effect: Load) -> Stored | None:
     if effect.with_log:
         fill_logged(tx, effect.session_id, effect.ns, effect.schema, [stored], fetch)
     if found.status != "completed" and (effect.at is None or effect.at == found.head):
-        origin = stored.frontier.origin
-        stored.tasks = read_tasks(tx, effect.session_id, effect.ns, effect.schema, found.ordinal, origin, fetch)
-        if not effect.ns:
-            _read_questions(tx, stored, found.ordinal, fetch)
+        read_tasks(tx, stored, found.ordinal, effect.schema, fetch)
     return stored
 
 
@@ -80,11 +77,7 @@ def load_many(tx: Transaction, effect: LoadMany) -> list[Stored]:
             stored.run = runs.get(chained.run or 0)
             history.append(stored)
     if found.status != "completed":
-        history[-1].tasks = read_tasks(
-            tx, effect.session_id, ns, effect.schema, found.ordinal, history[-1].frontier.origin, fetch
-        )
-        if not ns:
-            _read_questions(tx, history[-1], found.ordinal, fetch)
+        read_tasks(tx, history[-1], found.ordinal, effect.schema, fetch)
     fill_logged(tx, effect.session_id, ns, effect.schema, history, fetch)
     return history[::-1]
 
@@ -301,31 +294,27 @@ class Folded:
 # --- tasks -----------------------------------------------------------------------------------------------------------------
 
 
-def read_tasks(
-    tx: Transaction, session_id: str, ns: str, schema: StateSchema, session: int, origin: int, fetch: Fetch
-) -> list[TaskRow]:
-    """The rows of the unfinished superstep."""
-    found: list[Row] = tx.all(tx.sql.load_tasks, {"session": session, "ns": ns, "origin": origin})
-    tasks = []
-    for task_id, node, kind, name, nth, at, text, checksum in found:
-        if digest("task", session_id, ns, task_id, kind, name, nth, at, node, text) != checksum:
-            raise CorruptCheckpoint(f"the {kind} of node {node!r} in session {session_id!r} does not match its checksum")
-        value = decode_task(kind, text, schema, fetch)
-        tasks.append(TaskRow(task_id, node, kind, replace(value, ns=ns) if ns and kind == "interrupt" else value, name, nth))
-    return tasks
-
-
-def _read_questions(tx: Transaction, stored: Stored, session: int, fetch: Fetch) -> None:
-    """What graphs inside the outermost one ask and have no answer to."""
-    asked: dict[tuple[str, str, int], TaskRow] = {}
-    for ns, task_id, node, kind, name, nth, at, text, checksum in tx.all(tx.sql.nested_tasks, {"session": session}):
+def read_tasks(tx: Transaction, stored: Stored, session: int, schema: StateSchema, fetch: Fetch) -> None:
+    """Fill in the rows of the unfinished superstep and, for the outermost graph, the open questions of those inside it."""
+    place = {"session": session, "ns": stored.ns, "origin": stored.frontier.origin}
+    found: list[Row] = tx.all(tx.sql.load_tasks if stored.ns else tx.sql.load_all_tasks, place)
+    for row in found:
+        if row[0] == stored.ns:
+            stored.tasks.append(_task(stored.session_id, row, schema, fetch))
+    inside = [row for row in found if row[0] != stored.ns]
+    if inside:
         stored.inner_rows = True
-        if kind == "answer":
-            asked.pop((ns, task_id, nth), None)
-        elif kind == "interrupt":
-            if digest("task", stored.session_id, ns, task_id, kind, name, nth, at, node, text) != checksum:
-                raise CorruptCheckpoint(
-                    f"the question of node {node!r} ({ns}) in session {stored.session_id!r} does not match its checksum"
-                )
-            asked[ns, task_id, nth] = TaskRow(task_id, node, kind, replace(loads(text, fetch), ns=ns), name, nth, ns, at)
-    stored.questions = list(asked.values())
+        answered = {(ns, task_id, nth) for ns, task_id, _, kind, _, nth, *_ in inside if kind == "answer"}
+        for row in inside:
+            if row[3] == "interrupt" and (row[0], row[1], row[5]) not in answered:
+                question = _task(stored.session_id, row, schema, fetch)
+                stored.questions.append(replace(question, ns=row[0], origin=row[6]))
+
+
+def _task(session_id: str, row: Row, schema: StateSchema, fetch: Fetch) -> TaskRow:
+    ns, task_id, node, kind, name, nth, at, text, checksum = row
+    if digest("task", session_id, ns, task_id, kind, name, nth, at, node, text) != checksum:
+        where = f" ({ns})" if ns else ""
+        raise CorruptCheckpoint(f"the {kind} of node {node!r}{where} in session {session_id!r} does not match its checksum")
+    value = decode_task(kind, text, schema, fetch)
+    return TaskRow(task_id, node, kind, replace(value, ns=ns) if ns and kind == "interrupt" else value, name, nth)

@@ -99,24 +99,23 @@ class StoreStatements(Compiled):
         c = CHECKPOINT
         return self.text(select(c.base).where(matches(c.session, "session"), matches(c.ns, "ns"), matches(c.seq, "seq")))
 
-    @cached_property
-    def load_tasks(self) -> str:
-        t = tasks.c
-        return self.text(
-            select(t.task_id, t.node, t.kind, t.name, t.nth, t.origin, t.value, t.sha256)
-            .where(matches(t.session, "session"), matches(t.ns, "ns"), matches(t.origin, "origin"))
-            .order_by(t.task_id, t.kind, t.name, t.nth)
-        )
-
-    @cached_property
-    def nested_tasks(self) -> str:
-        """What graphs inside the outermost one recorded: a question before its answer."""
+    def _tasks(self, where: Any) -> str:
         t = tasks.c
         return self.text(
             select(t.ns, t.task_id, t.node, t.kind, t.name, t.nth, t.origin, t.value, t.sha256)
-            .where(matches(t.session, "session"), t.ns != EMPTY)
-            .order_by(t.ns, t.task_id, t.kind.desc(), t.name, t.nth)
+            .where(matches(t.session, "session"), where)
+            .order_by(t.ns, t.task_id, t.kind, t.name, t.nth)
         )
+
+    @cached_property
+    def load_tasks(self) -> str:
+        """The rows of a graph's unfinished superstep."""
+        return self._tasks(and_(matches(tasks.c.ns, "ns"), matches(tasks.c.origin, "origin")))
+
+    @cached_property
+    def load_all_tasks(self) -> str:
+        """Those of the outermost graph, and all of the graphs inside it."""
+        return self._tasks(or_(tasks.c.ns != EMPTY, matches(tasks.c.origin, "origin")))
 
     # --- committing ----------------------------------------------------------------------------------------------------
 
