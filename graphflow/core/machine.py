@@ -55,7 +55,10 @@ class Machine:
             raise
         except Exception as error:
             self._note(error)
-            yield from self._close("error", error)
+            try:
+                yield from self._close("error", error)
+            except Exception as failure:
+                error.add_note(f"and the run could not be closed: {type(failure).__name__}: {failure}")
             raise
         except Cancelled:
             yield from self._close("cancelled")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import operator
 import time
 from typing import Annotated, Any, TypedDict
@@ -29,6 +30,7 @@ from graphflow import (
     tool,
     untracked,
 )
+from graphflow.core.effects import Commit
 from graphflow.core.reducers import merge_keys
 from graphflow.db import InMemoryDb
 from graphflow.errors import GraphChanged, GraphError, InvalidUpdate, SessionNotFound, UnknownTarget
@@ -681,3 +683,80 @@ def test_an_agent_run_by_a_node_is_a_part_of_the_run(way: Way, db: Any) -> None:
     assert done.metrics["nodes"].keys() == {"shop"}
     own = [run for run in db.get_runs("s", include_members=True) if run.ns == "cashier"]
     assert len(own) == 1
+
+
+# --- failures at every commit -----------------------------------------------------------------------------------------------
+
+
+class FailingDb(InMemoryDb):
+    """A database that does, or does not do, its n-th commit and then raises."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nth, self.after = 0, False
+        self._counter = itertools.count(1)
+
+    def commit(self, effect: Commit) -> None:
+        fails = next(self._counter) == self.nth
+        if fails and not self.after:
+            raise ConnectionError("before the commit")
+        super().commit(effect)
+        if fails:
+            raise ConnectionError("after the commit")
+
+
+def nested_in_many_ways(db: Any, ran: list[str]) -> Graph:
+    """Nested three deep, in parallel, called by a node, with a log of its own; ``ran`` notes what runs."""
+
+    def noting(name: str) -> Any:
+        def node(state: Any) -> dict[str, Any]:
+            ran.append(name)
+            return {"notes": [name]}
+
+        return node
+
+    def caller(state: Notes) -> dict[str, Any]:
+        return {"notes": [*called.invoke({"topic": "one"})["notes"], "called"]}
+
+    called = chain(("c1", noting("c1")), ("c2", noting("c2")), name="called")
+    deepest = chain(("d1", noting("d1")), ("d2", noting("d2")), name="deepest")
+    left = chain(("l1", noting("l1")), ("deepest", deepest), ("l2", noting("l2")), name="left")
+    talking = asking(talker(remembering))
+    builder = StateGraph(Notes, name="outer")
+    builder.add_node("first", noting("first"))
+    builder.add_node("left", left)
+    builder.add_node("right", chain(("r1", noting("r1")), ("r2", noting("r2")), name="right"))
+    builder.add_node("talking", talking, input=lambda state: {"topic": "t"})
+    builder.add_node("caller", caller)
+    builder.add_edge(START, "first")
+    for name in ("left", "right", "talking"):
+        builder.add_edge("first", name)
+    builder.add_edge(["left", "right", "talking"], "caller")
+    builder.add_edge("caller", END)
+    return builder.compile(db=db)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_commit_that_fails_anywhere_leaves_a_run_that_comes_to_the_same_end(way: Way, after: bool) -> None:
+    undisturbed: list[str] = []
+    db = FailingDb()
+    expected = way.invoke(nested_in_many_ways(db, undisturbed), {"topic": "t"}, session_id="s")
+    for nth in itertools.count(1):
+        db, ran = FailingDb(), list[str]()
+        graph = nested_in_many_ways(db, ran)
+        db.nth, db.after = nth, after
+        try:
+            way.invoke(graph, {"topic": "t"}, session_id="s")
+        except ConnectionError:
+            pass
+        else:
+            break  # fewer commits than that: finished tasks may be recorded together
+        if db.get_session("s") is None:
+            continue
+        result = way.resume(graph, "s")
+        assert sorted(result["notes"]) == sorted(expected["notes"]), nth
+        assert [message.text for message in db.get_messages("s", include_members=True)] == ["t0", "t0 after 0"], nth
+        again = sorted(name for name in set(ran) if ran.count(name) > 1)
+        assert len(again) <= (0 if after else 2), (nth, again)
+        assert db.check().ok
+    assert nth > 20
