@@ -10,7 +10,6 @@ their writes take effect together at its end.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from typing import Any
 
 from graphflow.core.control import MISSING, START, Cancelled, Command, Interrupt, Update
@@ -239,15 +238,11 @@ class Machine:
 
     def _route(self, outcomes: list[Outcome], results: list[tuple[NodePlan, TaskResult]]) -> Flow[None]:
         """Find what is next. When a router fails, the nodes have finished all the same: their results are kept."""
-        ledger = self.ledger
-        frontier = copy(ledger.frontier)
-        frontier.joins = {key: list(arrived) for key, arrived in frontier.joins.items()}
         try:
-            yield from route(self.plan, ledger.values, frontier, results)
+            yield from route(self.plan, self.ledger.values, self.ledger.frontier, results)
         except Exception as error:
             yield from self._stop("error", outcomes, error)
             raise
-        ledger.frontier = frontier
 
     # --- the end of a superstep --------------------------------------------------------------------------------------------
 
