@@ -7,6 +7,7 @@ GraphflowError
 ├── InvalidAnswer             resume() was given an answer that fits no pending question
 ├── RecursionLimit            a run made more supersteps than allowed
 ├── NodeTimeout               a node ran longer than its timeout
+├── StepError                 a recorded step was used in a way that could not be recorded
 ├── SerializationError        a value cannot be stored so that it comes back equal
 ├── ModelError                a model could not be had, refused, or answered something unusable
 └── SessionError              everything about stored sessions
@@ -61,7 +62,19 @@ class RecursionLimit(GraphflowError):
 
 
 class NodeTimeout(GraphflowError):
-    """A node ran longer than its timeout."""
+    """A node ran longer than its timeout of ``seconds``.
+
+    Also raised inside a node's thread that runs on after its time: by its ``ctx`` and by ``interrupt``.
+    """
+
+    def __init__(self, message: str, *, node: str = "", seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.node = node
+        self.seconds = seconds
+
+
+class StepError(GraphflowError):
+    """``ctx.step`` was used in a way that could not be recorded: one name concurrently, a step or a question inside a step."""
 
 
 class SerializationError(GraphflowError):

@@ -13,12 +13,13 @@ from typing import Any, Literal, TypedDict, Unpack
 from graphflow import draw, drive
 from graphflow.core import runs, sessions
 from graphflow.core.calls import CallOptions, Ended
-from graphflow.core.control import MISSING, Command, Interrupt, current_task
+from graphflow.core.control import MISSING, Command, Interrupt, current_step, current_task
 from graphflow.core.effects import Emit, Flow, Stored, T
 from graphflow.core.ids import new_id
 from graphflow.core.nested import call_graph, plan_at
 from graphflow.core.plan import Plan
-from graphflow.core.state import Values
+from graphflow.core.schemas import context_value, json_schema
+from graphflow.core.state import Values, state_schema
 from graphflow.db.base import Store
 from graphflow.drive.stream import view
 from graphflow.drive.world import Emitter, World, guarded
@@ -34,6 +35,7 @@ class RunOptions(TypedDict, total=False):
     max_concurrency: int | None
     on_unfinished: Literal["raise", "abandon"] | None
     on_busy: Literal["wait", "reject"]
+    durability: Literal["sync", "exit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ class Graph:
         superstep is committed before the next begins. Options: ``user_id``, ``context`` (given to nodes, never stored),
         ``recursion_limit`` (supersteps, 1,000), ``max_concurrency`` (tasks at once), ``on_unfinished`` ("raise": a crashed
         or paused run is an UnfinishedRun; "abandon" leaves it behind), ``on_busy`` (another run holds the session:
-        "wait" for the database's ``busy_timeout``, first come first served within a process, or "reject"; then SessionBusy).
+        "wait" for the database's ``busy_timeout``, first come first served within a process, or "reject"; then SessionBusy),
+        ``durability`` ("sync", or "exit": see ``compile``; default: as compiled).
         ``Command(resume=x)`` as input is
         ``resume(session_id, x)``. A node's exception comes out as itself with a note; the run is stored with status
         ``error`` and can be resumed. Killed at any moment, the session stands at the last commit and ``resume`` goes on
@@ -190,18 +193,14 @@ class Graph:
 
     # --- looking and editing ---------------------------------------------------------------------------------------------
 
-    def get_state(
-        self, session_id: str, at: int | None = None, *, ns: str = "", user_id: str | None = None
-    ) -> Snapshot:
+    def get_state(self, session_id: str, at: int | None = None, *, ns: str = "", user_id: str | None = None) -> Snapshot:
         """The session as it stands, or as it stood at checkpoint ``at``.
 
         ``ns``: a nested graph in it instead, as ``Snapshot.tasks`` and events name it; ``at`` is then its own seq.
         """
         return drive.sync.run(*self._look(session_id, user_id, at, ns))
 
-    async def aget_state(
-        self, session_id: str, at: int | None = None, *, ns: str = "", user_id: str | None = None
-    ) -> Snapshot:
+    async def aget_state(self, session_id: str, at: int | None = None, *, ns: str = "", user_id: str | None = None) -> Snapshot:
         """``get_state`` for asyncio."""
         return await drive.aio.run(*self._look(session_id, user_id, at, ns))
 
@@ -245,6 +244,27 @@ class Graph:
         """``fork`` for asyncio."""
         return await drive.aio.run(*self._with_db(sessions.fork(self.plan, source, user_id, at, session_id, self.db)))
 
+    def clear_cache(self) -> None:
+        """Forget the results that nodes with a CachePolicy have kept, in this process."""
+        for node in self.plan.nodes.values():
+            results = getattr(node.function.call, "results", None)
+            if results is not None:
+                results.clear()
+
+    def input_json_schema(self) -> dict[str, Any]:
+        """The JSON schema of what ``invoke`` takes: the fields of ``input_schema``, or of the state."""
+        schema = self.plan.input_schema or self.plan.schema
+        return json_schema(schema, complete=schema.form != "dict")
+
+    def output_json_schema(self) -> dict[str, Any]:
+        """The JSON schema of a result's value: the fields of ``output_schema``, or of the state."""
+        return json_schema(self.plan.output_schema or self.plan.schema, complete=False)
+
+    def context_json_schema(self) -> dict[str, Any] | None:
+        """The JSON schema of ``context=``; None when the graph was given no ``context_schema``."""
+        cls = self.plan.context_schema
+        return None if cls is None else json_schema(state_schema(cls), complete=True)
+
     def draw_mermaid(self) -> str:
         """The graph as a Mermaid flowchart: chosen ways are dashed, a circle "all" is a join. Paste it into Markdown,
         or mermaid.live.
@@ -268,10 +288,12 @@ class Graph:
     ) -> tuple[Flow[Any], World]:
         """A new run and its surroundings; ``output`` makes of its end what the caller gets.
 
-        Inside a node of another graph, a graph without a database runs as a part of that node.
+        Inside a node of another graph, a graph without a database runs as a part of that node; inside a recorded step it
+        runs by itself, since its result is recorded.
         """
         task = current_task.get()
-        if self.db is None and task is not None and task.world is not None and not streamed:
+        inside = self.db is None and task is not None and current_step.get() is None
+        if inside and task is not None and task.world is not None and not streamed:
             called = call_graph(self.plan, input, task, options=call)
             return _put_out(called, output or self.result), task.world.inside(self.on_event)
         return self.finishing(runs.invoke(self.plan, input, call), call, output), self.world(call)
@@ -299,9 +321,14 @@ class Graph:
                     else f"it takes {', '.join(('session_id', *RunOptions.__annotations__))}"
                 )
                 raise TypeError(f"there is no option {name!r}; {hint}")
+        options = {"durability": self.plan.durability, **options}
         call = CallOptions(
             session_id=session_id, db=self.db, listening=listening or self.on_event is not None, run_id=new_id(), **options
         )
+        checked_durability(call.durability)
+        inherits = call.context is None and self.db is None and current_task.get() is not None
+        if self.plan.context_schema is not None and not inherits:
+            call.context = context_value(self.plan.context_schema, call.context)
         for name, number in (("recursion_limit", call.recursion_limit), ("max_concurrency", call.max_concurrency)):
             if number is not None and (type(number) is not int or number < 1):
                 raise ValueError(f"{name}={number!r}: give a whole number from 1 on")
@@ -328,8 +355,9 @@ class Graph:
 
     def result(self, ended: Ended) -> GraphResult:
         """How a run ended, for users."""
-        values = ended.values
-        shown = self.plan.schema.view(values)
+        part = self.plan.output_schema
+        values = ended.values if part is None else part.part(ended.values)
+        shown = (part or self.plan.schema).view(values)
         return GraphResult(
             values, shown, ended.status, ended.interrupts, ended.session_id, ended.run_id, ended.seq, ended.metrics
         )
@@ -367,6 +395,13 @@ def _shown(plan: Plan, flow: Flow[Stored]) -> Flow[Snapshot]:
 def _all_shown(plan: Plan, flow: Flow[list[Stored]]) -> Flow[list[Snapshot]]:
     history = yield from flow
     return [snapshot(plan, stored) for stored in history]
+
+
+def checked_durability(value: Any) -> Any:
+    """The value itself, when it is one."""
+    if value not in ("sync", "exit"):
+        raise ValueError(f"durability={value!r}: give 'sync' or 'exit'")
+    return value
 
 
 def snapshot(plan: Plan, stored: Stored) -> Snapshot:

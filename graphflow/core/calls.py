@@ -36,6 +36,7 @@ class CallOptions:
     max_concurrency: int | None = None
     on_unfinished: Literal["raise", "abandon"] | None = None
     on_busy: str = "wait"
+    durability: Literal["sync", "exit"] = "sync"
     component_id: str | None = None
     listening: bool = False
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -100,5 +101,6 @@ def new_machine(plan: Plan, call: CallOptions, run_id: str) -> Machine:
         options=call.options,
         recursion_limit=call.recursion_limit,
         aliases=plan.aliases,
+        durability=call.durability,
     )
     return Machine(plan, info)

@@ -8,18 +8,23 @@ exists once and runs under plain calls and under asyncio alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from graphflow.core.control import Command, Context, Interrupt, Send, Suspended
+from graphflow.core.answers import answer_form
+from graphflow.core.control import Command, Context, Interrupt, Send, Suspended, current_step
 from graphflow.core.ids import digest
 from graphflow.core.reducers import Delta
 from graphflow.core.state import StateSchema, Values
 from graphflow.core.updates import Write
+from graphflow.errors import NodeTimeout, StepError
 from graphflow.messages import Message, RemoveMessage
 
 if TYPE_CHECKING:
-    from graphflow.core.plan import NodePlan
+    from graphflow.core.ledger import Ledger
+    from graphflow.core.plan import Function, NodePlan
+    from graphflow.core.steps import StepBook
 
 T = TypeVar("T")
 Flow = Generator[Any, Any, T]
@@ -329,6 +334,8 @@ class Fence:
     """The fencing number of the session."""
     weight: Weight = field(default_factory=Weight)
     """Knows the store's own numbers of session and run."""
+    passed: int = -1
+    """The epoch under which a pause of this superstep was last gone past."""
 
 
 @dataclass(slots=True, eq=False)
@@ -359,6 +366,16 @@ class RunInfo:
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Old names of the graph's nodes and what they are called now."""
     fence: Fence = field(default_factory=Fence)
+    durability: str = "sync"
+    """Whether each superstep is committed ("sync") or all of them at the end ("exit")."""
+    steps: StepBook | None = None
+    """The recorded steps of the current superstep; the run's ledger gives it."""
+    ledger: Ledger | None = None
+    """The books of the run, for graphs inside its tasks."""
+
+
+NO_ANSWERS: Mapping[int, Any] = {}
+"""What most tasks have been answered."""
 
 
 def task_id(session: str, ns: str, origin: int, node: str, position: int) -> str:
@@ -401,9 +418,7 @@ class Task:
         "world",
     )
 
-    def __init__(
-        self, node: NodePlan, input: Any, position: int, origin: int, run: RunInfo, sent: bool = False
-    ) -> None:
+    def __init__(self, node: NodePlan, input: Any, position: int, origin: int, run: RunInfo, sent: bool = False) -> None:
         self.node = node
         self.input = input
         self.position = position
@@ -414,9 +429,9 @@ class Task:
         self.asked = 0
         self.calls = 0
         self.runs: tuple[RunWrite, ...] = ()
-        self.world: Any = None
-        self.answers: Mapping[int, Any] = {}
+        self.answers: Mapping[int, Any] = NO_ANSWERS
         self.context: Context | None = None
+        self.world: Any = None
         self._id: str | None = None
 
     @property
@@ -432,13 +447,73 @@ class Task:
         """The namespace of a graph that runs in this task: readable, and without the session, so that a fork keeps it."""
         return namespace(self.run.ns, self.node.name, self.origin, self.position)
 
-    def ask(self, payload: Any) -> Any:
+    def check_open(self) -> None:
+        """Raise NodeTimeout when this execution was given up; only an Attempt can be."""
+
+    def ask(self, payload: Any, response_schema: Any = None) -> Any:
         """The answer to the task's next question; ends the execution when there is none yet."""
+        self.check_open()
+        form = None if response_schema is None else answer_form(response_schema)
+        step = current_step.get()
+        if step is not None and step.run_id == self.run.run_id:
+            raise StepError(
+                f"node {step.node!r} asked a question inside its step {step.name!r}; ask before or after the step, "
+                "so that the answer and the step's result can both be kept"
+            )
         nth = self.asked
         self.asked += 1
         if nth in self.answers:
-            return self.answers[nth]
-        raise Suspended(Interrupt(f"{self.id}-{nth}", payload, self.node.name, self.run.ns))
+            answer = self.answers[nth]
+            return answer if form is None else form.read(answer, self.node.name)
+        schema = None if form is None else form.json_schema
+        raise Suspended(Interrupt(f"{self.id}-{nth}", payload, self.node.name, self.run.ns, schema))
+
+
+class Attempt(Task):
+    """One execution of a task whose node has policies. Once it is over (failed, or out of time) it is ``closed``: whoever
+    still holds its Context can change nothing any more.
+    """
+
+    __slots__ = ("closed", "seconds")
+
+    def __init__(self, task: Task, number: int, seconds: float | None) -> None:
+        for name in Task.__slots__:
+            setattr(self, name, getattr(task, name))
+        self.input = copy(task.input)
+        self.context = None
+        self.asked = self.calls = 0
+        self.runs = ()
+        self.attempt = number
+        self.seconds = seconds
+        self.closed = False
+
+    def check_open(self) -> None:
+        """Raise NodeTimeout when this execution was given up."""
+        if self.closed:
+            raise self.timed_out("; it is over, so this has no effect")
+
+    def timed_out(self, what_now: str = "") -> NodeTimeout:
+        """The error for an attempt that took too long."""
+        name, seconds = self.node.name, self.seconds or 0.0
+        limit = f"ran longer than its timeout of {seconds:g} seconds" if self.seconds is not None else "ended"
+        return NodeTimeout(f"attempt {self.attempt} of node {name!r} {limit}{what_now}", node=name, seconds=seconds)
+
+
+def fenced(flow: Flow[T], task: Task) -> Flow[T]:
+    """A flow whose next effects are refused once the attempt it belongs to was given up: a thread may still be driving it."""
+    outcome: Any = None
+    step: Callable[[Any], Any] = flow.send
+    while True:
+        try:
+            effect = step(outcome)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        try:
+            task.check_open()
+            outcome, step = (yield effect), flow.send
+        except BaseException as error:
+            outcome, step = error, flow.throw
 
 
 @dataclass(slots=True, eq=False)
@@ -499,8 +574,28 @@ class Spent:
 
 
 @dataclass(slots=True, eq=False)
+class RunAttempt:
+    """Execute ``function`` once, as ``attempt``, for at most its ``seconds``. Outcome: what it returns; what it raises is
+    raised. Raises NodeTimeout when the time is over.
+    """
+
+    attempt: Attempt
+    function: Function
+
+
+@dataclass(slots=True, eq=False)
+class Keep:
+    """Make something durable in the middle of a task, by commits that nothing of the run comes between. Raises
+    SerializationError, LeaseLost, and NodeTimeout when the task's attempt has been given up.
+    """
+
+    task: Task
+    commits: Callable[[], Flow[None]]
+
+
+@dataclass(slots=True, eq=False)
 class Sleep:
-    """Wait."""
+    """Wait, unless the run is stopped meanwhile."""
 
     seconds: float
 

@@ -9,7 +9,7 @@ their writes take effect together at its end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphflow.core.control import MISSING, START, Cancelled, Command, Interrupt, Update
@@ -18,6 +18,7 @@ from graphflow.core.ledger import Ledger, question_rows, result_rows
 from graphflow.core.plan import NodePlan, Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.routing import route, targets_of
+from graphflow.core.schemas import input_update
 from graphflow.core.sidewrites import stamped, told
 from graphflow.core.updates import Write, checked, update_of
 from graphflow.errors import GraphflowError, InvalidUpdate, LeaseLost, RecursionLimit, UnknownTarget
@@ -37,8 +38,11 @@ class Machine:
         """What tasks of a nested graph told the graph around it when they left."""
         self.metrics: dict[str, Any] = {"input_tokens": 0, "output_tokens": 0, "seconds": 0.0, "nodes": {}}
         self._closed = False
+        self._held = False
+        """Whether a graph inside a task of the current superstep paused without a question."""
         self._drop = False
-        """Whether results of the current superstep cannot be merged, so that a mended graph has to make them anew."""
+        """Whether results of the current superstep cannot be merged, so that a mended graph has to make them anew (from the
+        steps they recorded)."""
 
     def run(self, before: Flow[None]) -> Flow[str]:
         """``before``, then superstep after superstep until nothing is left, a task asks a question, or something fails.
@@ -65,12 +69,15 @@ class Machine:
 
     def _supersteps(self) -> Flow[str]:
         ledger = self.ledger
+        if ledger.held or (self.plan.pauses and not ledger.passed and self._holds(())):
+            yield from self._stop("paused", [])
+            return "paused"
         while True:
             tasks = self._next_tasks()
             if not tasks:
                 return "completed"
             outcomes = yield from self._execute(tasks)
-            if self.interrupts:
+            if self.interrupts or self._held:
                 yield from self._stop("paused", outcomes)
                 return "paused"
             if self.leaving:
@@ -82,14 +89,24 @@ class Machine:
                 self._drop = True
                 raise
             yield from self._route(outcomes, results)
-            yield from self._finish_superstep(outcomes, delta, entries)
+            if (yield from self._finish_superstep(outcomes, delta, entries)):
+                return "paused"
+
+    def _holds(self, ran: Sequence[Outcome]) -> bool:
+        """Whether the run is to pause where it stands: after a node that ran, or before one that is next."""
+        plan = self.plan
+        upcoming = self.ledger.upcoming()
+        return bool(upcoming) and (
+            any(name in plan.interrupt_before for name in upcoming)
+            or any(outcome.task.node.name in plan.interrupt_after for outcome in ran)
+        )
 
     def enter(self, input: Any, more: Sequence[Write] = (), cleared: Delta | None = None) -> Flow[tuple[Delta, list[LogEntry]]]:
         """Apply the input (and ``more`` writes) to the state and find the first tasks.
 
         ``cleared`` is the delta of what the new run emptied before. Returns the delta and the new rows of the message log.
         """
-        writes = checked(self.schema, update_of(self.schema, input, None, START), START)
+        writes = checked(self.schema, input_update(self.schema, self.plan.input_schema, input, self.ledger.values), START)
         result = TaskResult([*writes, *more])
         delta, entries = self.ledger.merge([(START, result)])
         for name, op in (cleared or {}).items():
@@ -102,7 +119,8 @@ class Machine:
     def task(self, name: str, position: int = 0) -> Task:
         """A task of one node on the state as it is."""
         ledger = self.ledger
-        return Task(self.plan.nodes[name], self.schema.view(ledger.values), position, ledger.frontier.origin, self.info)
+        node = self.plan.nodes[name]
+        return Task(node, node.schema.view(ledger.values), position, ledger.frontier.origin, self.info)
 
     def _next_tasks(self) -> list[Task]:
         frontier = self.ledger.frontier
@@ -134,9 +152,9 @@ class Machine:
         todo = [task for task in tasks if task.id not in known and task.id not in waiting] if known or waiting else tasks
         for task in todo if ledger.answers else ():
             task.answers = ledger.answers.get(task.id, {})
-        several = ledger.stored and len(tasks) > 1
-        if ledger.rides and (several or tasks[0].node.graph is not None):
-            yield from self._flush()
+        several = ledger.durable and len(tasks) > 1
+        if several and ledger.rides:
+            yield from ledger.settle()
         if self.info.listening:
             for task in todo:
                 yield Emit("node_started", task.node.name, {"task_id": task.id, "input": task.input}, self.info.ns)
@@ -157,6 +175,9 @@ class Machine:
     def settle(self, outcome: Outcome) -> None:
         """Turn what a node returned into checked writes, once; what is wrong with it becomes the task's error."""
         if outcome.result is not None or outcome.error is not None or outcome.interrupts or outcome.leaving is not None:
+            return
+        if outcome.nested:
+            self._held = True
             return
         task, value = outcome.task, outcome.value
         try:
@@ -183,9 +204,7 @@ class Machine:
         if isinstance(value, Command):
             if value.graph is not None:
                 raise UnknownTarget(f"node {name!r} returned a Command to the graph around {self.plan.name!r} among others")
-            return TaskResult(
-                checked(schema, update_of(schema, value.update, task.input, name), name), targets_of(value, self.plan, name)
-            )
+            return TaskResult(checked(schema, self._update(task, value.update), name), targets_of(value, self.plan, name))
         if isinstance(value, Update):
             update = self._result(task, value.values)
             return TaskResult(update.writes, update.goto, (*update.side, *value.writes))
@@ -196,7 +215,13 @@ class Machine:
                 tuple(to for part in parts for to in part.goto),
                 tuple(write for part in parts for write in part.side),
             )
-        return TaskResult(checked(schema, update_of(schema, value, task.input, name), name))
+        return TaskResult(checked(schema, self._update(task, value), name))
+
+    def _update(self, task: Task, value: Any) -> Mapping[str, Any]:
+        """The update that a value other than a dict stands for; a node may give back the part of the state it was given."""
+        own = task.node.schema
+        returned = own if own.form != "dict" and isinstance(value, own.cls) else self.schema
+        return update_of(returned, value, task.input, task.node.name)
 
     def _leave(self, outcome: Outcome, command: Command) -> None:
         name = outcome.task.node.name
@@ -246,22 +271,36 @@ class Machine:
 
     # --- the end of a superstep --------------------------------------------------------------------------------------------
 
-    def _finish_superstep(self, outcomes: list[Outcome], delta: Delta, entries: list[LogEntry]) -> Flow[None]:
+    def _finish_superstep(self, outcomes: list[Outcome], delta: Delta, entries: list[LogEntry]) -> Flow[bool]:
+        """Commit, tell, and say whether the run pauses here."""
         ledger = self.ledger
+        paused = self.plan.pauses and self._holds(outcomes)
         self._measure(outcomes)
         if self.plan.reruns:
             self._remember_refresh(outcomes)
         if not ledger.stored:
             ledger.head += 1
             ledger.frontier.origin = ledger.head
-        elif len(outcomes) == 1 and outcomes[0].task.node.rerunnable and not (entries or ledger.side) and ledger.frontier.next:
-            ledger.ride(delta)
+            if ledger.steps.rows:
+                ledger.steps.rows.clear()
+        elif not paused and self._waits(outcomes, entries):
+            ledger.ride(delta, entries)
         else:
-            yield ledger.superstep(delta, entries, self.metrics)
+            self._closed = ledger.exit
+            yield ledger.superstep(delta, entries, self.metrics, paused)
             ledger.advanced()
-            self._closed = not ledger.upcoming()
+            self._closed = paused or not ledger.upcoming()
         if self.info.listening:
             yield from self._tell(outcomes)
+        return paused
+
+    def _waits(self, outcomes: list[Outcome], entries: list[LogEntry]) -> bool:
+        """Whether a superstep that is not the last is left to a later commit."""
+        ledger = self.ledger
+        if ledger.exit:
+            return bool(ledger.upcoming())
+        reads = len(outcomes) == 1 and outcomes[0].task.node.rerunnable and not (entries or ledger.side)
+        return reads and bool(ledger.frontier.next)
 
     def _remember_refresh(self, outcomes: list[Outcome]) -> None:
         channels, refresh = self.schema.channels, self.ledger.frontier.refresh
@@ -270,10 +309,6 @@ class Machine:
             writes = outcome.result.writes if outcome.result is not None else ()
             if node.rerunnable and node.name not in refresh and any(not channels[name].stored for name, _ in writes):
                 refresh.append(node.name)
-
-    def _flush(self) -> Flow[None]:
-        yield self.ledger.flush()
-        self.ledger.head += 1
 
     def _record(self, outcomes: list[Outcome]) -> Commit | None:
         """The effect that keeps finished tasks while their siblings still run; None when there is nothing to keep."""
@@ -287,11 +322,12 @@ class Machine:
         self._measure(outcomes)
         ledger = self.ledger
         rows = result_rows(o for o in outcomes if o.task.id not in ledger.results) + question_rows(outcomes)
+        if self.info.ns and not outcomes and not ledger.held:
+            rows = [ledger.holding()]
         if not ledger.stored or (not rows and (error is not None or self.info.ns)):
             return
-        if ledger.rides:
-            yield from self._flush()
-        yield ledger.keep(rows, **self._ending(status, error))
+        self._closed = ledger.exit
+        yield from ledger.stop(rows, self._ending(status, error))
         self._closed = True
 
     def _ending(self, status: str, error: Exception | None = None) -> dict[str, Any]:
@@ -303,9 +339,14 @@ class Machine:
     def _close(self, status: str, error: Exception | None = None) -> Flow[None]:
         """End the run for now. Results that could not be merged are dropped with it, so that a mended graph makes them anew."""
         ledger = self.ledger
+        if not ledger.stored or self._closed:
+            return
         drop = ledger.recorded and self._drop
-        if ledger.stored and not self._closed and (drop or not self.info.ns):
-            yield ledger.commit(drop_tasks=drop, **self._ending(status, error))
+        if ledger.exit and ledger.rides:
+            yield from ledger.stop((), self._ending(status, error))
+        elif drop or not self.info.ns:
+            rows = ledger.steps.all() if drop or ledger.exit else ()
+            yield ledger.commit(drop_tasks=drop, tasks=rows, origin=ledger.frontier.origin, **self._ending(status, error))
 
     # --- telling ---------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,20 @@ from typing import Any
 
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Context, Left, Overwrite, Suspended, current_task
-from graphflow.core.effects import Flow, Load, RunInfo, RunWrite, Spent, Stored, Task, lasting_namespace, namespace
+from graphflow.core.effects import (
+    Attempt,
+    Flow,
+    Keep,
+    Load,
+    RunInfo,
+    RunWrite,
+    Spent,
+    Stored,
+    Task,
+    fenced,
+    lasting_namespace,
+    namespace,
+)
 from graphflow.core.machine import Machine
 from graphflow.core.plan import Plan, flow
 from graphflow.core.reducers import message_delta
@@ -45,6 +58,10 @@ def graph_node(
     """
     inside = nestable(plan)
     shared = tuple(field for field in inside.schema.channels if field in outer.channels)
+    taken, given_back = (
+        shared if part is None else tuple(field for field in shared if field in part.channels)
+        for part in (plan.input_schema, plan.output_schema)
+    )
     if not shared and (input is None or output is None):
         raise GraphError(
             f"the graph {plan.name!r} at node {name!r} shares no field with the state around it; give input= and output=, "
@@ -60,14 +77,14 @@ def graph_node(
         elif task.sent:
             given = _known(state, inside.schema, outer)
         else:
-            given = _shared(task.run.values, shared, inside.schema)
+            given = _shared(task.run.values, taken, inside.schema)
         call = _Call(plan, task, given, lasting=persist, shares_log=_shares_log(plan, outer, shared))
         machine = yield from call.run()
         if machine.leaving:
             return list(machine.leaving)
         if output is not None:
             return output(inside.schema.view(machine.ledger.values))
-        return _changes(machine, call.start, shared, outer)
+        return _changes(machine, call.start, given_back, outer)
 
     return run_graph
 
@@ -139,7 +156,7 @@ def call_graph(
         call.info.context = task.run.context if options.context is None else options.context
         call.info.options, call.info.recursion_limit = options.options, options.recursion_limit
         call.info.max_concurrency = options.max_concurrency or task.run.max_concurrency
-    return _called(call)
+    return fenced(_called(call), task) if isinstance(task, Attempt) else _called(call)
 
 
 def _called(call: _Call) -> Flow[Ended]:
@@ -195,6 +212,10 @@ class _Call:
 
     def run(self) -> Flow[Machine]:
         """Run the graph to its end, or to where it is left. Raises Suspended when it asks, and what its nodes raise."""
+        around = self.task.run.ledger
+        if around is not None and around.rides:
+            # What this graph commits rests on what the graph around it has done.
+            yield Keep(self.task, around.settle)
         stored = yield from self._stored()
         self.info.resumed = stored is not None
         machine = Machine(self.plan, self.info)

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from graphflow.core.control import END, START, Command
 from graphflow.core.ids import digest
+from graphflow.core.schemas import PartSchema
 from graphflow.core.state import StateSchema
 from graphflow.errors import GraphError
 
@@ -39,6 +40,8 @@ class Function:
     call: Callable[..., Any]
     kind: NodeKind
     wants_context: bool
+    awaits: bool = False
+    """Whether it is an async def, or a flow around one: many of them need no threads."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +74,8 @@ class NodePlan:
     function: Function
     index: int
     """Place in the order of declaration, which is the order of parallel tasks."""
+    schema: StateSchema
+    """What it sees of the state: all of it, or the part that the class its first parameter is annotated with names."""
     edges: tuple[str, ...] = ()
     branches: tuple[Branch, ...] = ()
     joins: tuple[Join, ...] = ()
@@ -101,6 +106,19 @@ class Plan:
     """Whether any node is deferred."""
     reruns: bool = False
     """Whether any node is rerunnable."""
+    interrupt_before: frozenset[str] = frozenset()
+    """Nodes before which a run pauses."""
+    interrupt_after: frozenset[str] = frozenset()
+    """Nodes after which a run pauses, if anything comes next."""
+    pauses: bool = False
+    """Whether there are any of these two."""
+    input_schema: PartSchema | None = None
+    """The fields that an input may have; None: all of the state."""
+    output_schema: PartSchema | None = None
+    """The fields that a result has; None: all of the state."""
+    context_schema: type[Any] | None = None
+    """What the context of a run has to be; None: anything."""
+    durability: Literal["sync", "exit"] = "sync"
     session_type: str = "graph"
     on_unfinished: Literal["raise", "abandon"] = "raise"
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -135,14 +153,16 @@ def lower_function(fn: Any, what: str) -> Function:
         _check_arity(fn, what)
         if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR):
             raise _generator(what)
-        return Function(fn, "async" if flags & inspect.CO_COROUTINE else "sync", code.co_argcount > 1 and _takes_context(fn))
+        awaits = bool(flags & inspect.CO_COROUTINE)
+        return Function(fn, "async" if awaits else "sync", code.co_argcount > 1 and _takes_context(fn), awaits)
     if not callable(fn):
         raise GraphError(f"{what} is {fn!r}, which cannot be called; give a function, def or async def")
     inner = fn.func if isinstance(fn, functools.partial) else fn
     target = inner if inspect.isroutine(inner) or isinstance(inner, type) else type(inner).__call__
     if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
         raise _generator(what)
-    return Function(fn, "async" if inspect.iscoroutinefunction(target) else "sync", _takes_context(fn))
+    awaits = inspect.iscoroutinefunction(target)
+    return Function(fn, "async" if awaits else "sync", _takes_context(fn), awaits)
 
 
 def _check_arity(fn: types.FunctionType, what: str) -> None:

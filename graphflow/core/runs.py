@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from graphflow.core.answers import storable
 from graphflow.core.calls import CallOptions, Ended, Patience, check_free, new_machine
 from graphflow.core.control import MISSING, Cancelled
 from graphflow.core.effects import (
@@ -93,18 +94,20 @@ def _open(machine: Machine, input: Any, stored: Stored | None, call: CallOptions
     done = not ledger.upcoming()
     if done:
         closed.append(ledger.closing("completed", machine.metrics))
-    yield ledger.commit(
-        checkpoint=ledger.checkpoint(delta),
-        messages=entries,
-        drop_tasks=ledger.recorded,
-        take_over=True,
-        user_id=call.user_id,
-        session_type=plan.session_type,
-        component_id=call.component_id,
-        opened=OpenRun(info.run_id, call.component_id, plan.fingerprint, info.first_message),
-        closed=closed,
-        status="completed" if done else "running",
-    )
+    opening: dict[str, Any] = {
+        "drop_tasks": ledger.recorded,
+        "take_over": True,
+        "user_id": call.user_id,
+        "session_type": plan.session_type,
+        "component_id": call.component_id,
+        "opened": OpenRun(info.run_id, call.component_id, plan.fingerprint, info.first_message),
+        "closed": closed,
+    }
+    if ledger.exit and not done:
+        ledger.ride(delta, entries, **opening)
+        return
+    status = "completed" if done else "running"
+    yield ledger.commit(checkpoint=ledger.checkpoint(delta), messages=entries, status=status, **opening)
     ledger.advanced()
     ledger.took_over()
 
@@ -173,6 +176,11 @@ def _reopen(plan: Plan, call: CallOptions, stored: Stored, answer: Any, answers:
     if ledger.upcoming():
         check_fit(plan, stored)
         _warn_of_changes(plan, stored)
+        if stored.status in ("paused", "error") and (plan.pauses or stored.inner_rows):
+            # Whoever resumes (or forked: "error") has seen where it paused: it goes past that, also after a crash from here on.
+            rows.append(TaskRow("", "", "passed", ledger.epoch + 1))
+            ledger.passed = ledger.recorded = True
+            machine.info.fence.passed = ledger.epoch + 1
         yield ledger.commit(
             tasks=rows,
             origin=ledger.frontier.origin,
@@ -208,9 +216,11 @@ def _answer_rows(stored: Stored, answer: Any, answers: Mapping[str, Any] | None)
         if id not in questions:
             known = f"pending are {', '.join(map(repr, questions))}" if questions else "nothing is pending"
             raise InvalidAnswer(f"{where} has no pending question {id!r}; {known}")
-    return [
-        replace(questions[id], kind="answer", value=value) for id, value in (answers or {}).items()
-    ]
+    rows = []
+    for id, value in (answers or {}).items():
+        row = questions[id]
+        rows.append(replace(row, kind="answer", value=storable(value, row.value.schema, f"{where}, question {id!r}")))
+    return rows
 
 
 def check_fit(plan: Plan, stored: Stored) -> None:

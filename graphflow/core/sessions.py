@@ -108,9 +108,7 @@ def get_state(plan: Plan, session_id: str, user_id: str | None, at: int | None, 
     return (yield from existing(plan, check_id(session_id, "session_id"), user_id, ns=ns, at=at, with_log=True))
 
 
-def get_state_history(
-    plan: Plan, session_id: str, user_id: str | None, limit: int | None, ns: str = ""
-) -> Flow[list[Stored]]:
+def get_state_history(plan: Plan, session_id: str, user_id: str | None, limit: int | None, ns: str = "") -> Flow[list[Stored]]:
     """The session, or a nested graph in it, at each of its checkpoints, newest first."""
     yield from existing(plan, check_id(session_id, "session_id"), user_id, ns=ns)
     history: list[Stored] = yield LoadMany(session_id, user_id, plan.schema, limit, ns)

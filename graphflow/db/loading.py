@@ -242,7 +242,9 @@ class Folded:
 
     def _apply(self, delta: Delta) -> None:
         channels, codecs = self.schema.channels, channel_codecs(self.schema)
-        for name, op in delta.items():
+        aliases = self.schema.aliases
+        for stored_name, op in delta.items():
+            name = aliases.get(stored_name, stored_name)
             channel = channels.get(name)
             if channel is None:
                 self._keep_foreign(name, op)

@@ -154,7 +154,8 @@ def decode_task(kind: str, text: str, schema: StateSchema, fetch: Fetch | None =
         return value
     codecs = channel_codecs(schema)
     writes: list[tuple[str, Any]] = []
-    for name, packed, *how in value.get("writes", ()):
+    for stored_name, packed, *how in value.get("writes", ()):
+        name = schema.aliases.get(stored_name, stored_name)
         codec = codecs.get(name)
         if codec is None:
             warnings.warn(

@@ -58,9 +58,7 @@ def _cut(archive: Archive, last: Fields, status: str) -> None:
     at_head = last["seq"] == archive.session["head"]
     archive.tasks = []
     archive.checkpoints = [
-        row
-        for row in archive.checkpoints
-        if (at_head or row["created_at"] <= time if row["ns"] else row["seq"] <= last["seq"])
+        row for row in archive.checkpoints if (at_head or row["created_at"] <= time if row["ns"] else row["seq"] <= last["seq"])
     ]
     archive.runs = [run for run in archive.runs if _began(run, last)]
     for run in archive.runs:

@@ -13,14 +13,31 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 from graphflow.core.control import Cancelled, Parted, current_task
-from graphflow.core.effects import Acquire, Ask, Call, Commit, Emit, Flow, Outcome, RunTasks, Sleep, Spent, T, Task
+from graphflow.core.effects import (
+    Acquire,
+    Ask,
+    Attempt,
+    Call,
+    Commit,
+    Emit,
+    Flow,
+    Keep,
+    Outcome,
+    RunAttempt,
+    RunTasks,
+    Sleep,
+    Spent,
+    T,
+    Task,
+)
+from graphflow.core.plan import Function
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event
-from graphflow.drive.sync import STREAM_SIZE, give_back, in_thread, note_usage, tell_piece
+from graphflow.drive.sync import STREAM_SIZE, give_back, in_own_thread, in_thread, keep, note_usage, tell_piece
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.models.base import AsyncModel, Reply
 
@@ -28,12 +45,13 @@ from graphflow.models.base import AsyncModel, Reply
 async def run(flow: Flow[T], world: World) -> T:
     """Drive a flow to its end and give back the turns it holds. Cancelling the caller stops at the next effect, committed."""
     try:
-        return await _drive(flow, world)
+        return await perform(flow, world)
     finally:
         give_back(world)
 
 
-async def _drive(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
+async def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
+    """Drive a flow to its end."""
     outcome: Any = None
     step: Callable[[Any], Any] = flow.send
     while True:
@@ -73,19 +91,10 @@ async def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
 
 async def execute(task: Task, world: World) -> Outcome:
     """Run one task to its outcome."""
-    function = task.node.function
-    token = current_task.set(task)
-    task.world = world
     usage: list[Any] = []
     started = perf_counter()
     try:
-        arguments = (task.input, world.context(task)) if function.wants_context else (task.input,)
-        if function.kind == "async":
-            value = await function.call(*arguments)
-        elif function.kind == "flow":
-            value = await _drive(function.call(*arguments), world, usage)
-        else:
-            value = await _threaded(functools.partial(function.call, *arguments))
+        value = await _called(task, task.node.function, world, usage)
         return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
     except Parted as stop:
         return parted(task, stop, started)
@@ -98,13 +107,26 @@ async def execute(task: Task, world: World) -> Outcome:
         raise
     except Exception as error:
         return failed(task, error, started)
+
+
+async def _called(task: Task, function: Function, world: World, usage: list[Any] | None, alone: str | None = None) -> Any:
+    """What a node's function returns for a task; ``alone`` names a thread of its own for blocking work."""
+    token = current_task.set(task)
+    task.world = world
+    try:
+        arguments = (task.input, world.context(task)) if function.wants_context else (task.input,)
+        if function.kind == "async":
+            return await function.call(*arguments)
+        if function.kind == "flow":
+            return await perform(function.call(*arguments), world, usage)
+        return await _threaded(functools.partial(function.call, *arguments), alone)
     finally:
         current_task.reset(token)
 
 
-async def _threaded(work: Callable[[], T]) -> T:
-    """Run blocking work in a helper thread. What it raises comes out as itself: futures would exchange or refuse some
-    errors.
+async def _threaded(work: Callable[[], T], alone: str | None = None) -> T:
+    """Run blocking work in a helper thread, or in one of its own. What it raises comes out as itself: futures would exchange
+    or refuse some errors.
     """
 
     def caught() -> tuple[T, None] | tuple[None, BaseException]:
@@ -113,7 +135,7 @@ async def _threaded(work: Callable[[], T]) -> T:
         except BaseException as error:
             return None, error
 
-    value, error = await asyncio.wrap_future(in_thread(caught))
+    value, error = await asyncio.wrap_future(in_thread(caught) if alone is None else in_own_thread(caught, alone))
     if error is not None:
         raise error
     return value  # type: ignore[return-value]
@@ -203,12 +225,55 @@ async def _spent(effect: Spent, world: World, usage: list[Any] | None) -> None:
     note_usage(usage, effect)
 
 
+GRACE: Final = 1.0
+"""Seconds that a cancelled attempt has for its clean-up, before the run goes on without it."""
+
+
+async def run_attempt(effect: RunAttempt, world: World, usage: list[Any] | None) -> Any:
+    """Execute a node's function once; out of time, it is cancelled."""
+    attempt, function = effect.attempt, effect.function
+    if attempt.seconds is None:
+        return await _called(attempt, function, world, usage)
+    ended = asyncio.ensure_future(_called(attempt, function, world, usage, f"graphflow-{attempt.node.name}"))
+    try:
+        await asyncio.wait([ended], timeout=attempt.seconds)
+    except BaseException:
+        await _stop(ended, attempt, world)
+        raise
+    if not ended.done():
+        await _stop(ended, attempt, world)
+        raise attempt.timed_out("; it was cancelled" if function.awaits else "; nothing more will come of it")
+    return ended.result()
+
+
+async def _stop(ended: asyncio.Future[Any], attempt: Attempt, world: World) -> None:
+    await asyncio.wrap_future(in_thread(functools.partial(world.give_up, attempt), store=True))
+    ended.cancel()
+    await asyncio.wait([ended], timeout=GRACE)
+    if ended.done() and not ended.cancelled():
+        ended.exception()  # asked for, so that nobody is told it was never looked at
+
+
+async def _keep(effect: Keep, world: World, usage: Any) -> None:
+    if world.store is None or not world.store.blocking:
+        keep(effect, world, usage)
+        return
+    keeping = asyncio.wrap_future(in_thread(functools.partial(keep, effect, world, usage), store=True))
+    try:
+        await asyncio.shield(keeping)
+    except asyncio.CancelledError:
+        await asyncio.wait([keeping])
+        raise
+
+
 async def _sleep(effect: Sleep, world: World, usage: Any) -> None:
     await asyncio.sleep(effect.seconds)
 
 
 _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Coroutine[Any, Any, Any]]] = {
     RunTasks: _run_tasks,
+    RunAttempt: run_attempt,
+    Keep: _keep,
     Call: _call,
     Ask: _ask,
     Emit: _emit,

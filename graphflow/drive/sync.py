@@ -13,13 +13,28 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from time import perf_counter, sleep
 from typing import Any
 
 from graphflow import drive
 from graphflow.core.control import Cancelled, Parted, current_task
-from graphflow.core.effects import Acquire, Ask, Call, Emit, Flow, Outcome, RunTasks, Sleep, Spent, T, Task
+from graphflow.core.effects import (
+    Acquire,
+    Ask,
+    Call,
+    Emit,
+    Flow,
+    Keep,
+    Outcome,
+    RunAttempt,
+    RunTasks,
+    Sleep,
+    Spent,
+    T,
+    Task,
+)
+from graphflow.core.plan import Function
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event
@@ -59,7 +74,7 @@ if hasattr(os, "register_at_fork"):
 def run(flow: Flow[T], world: World) -> T:
     """Drive a flow to its end and give back the turns it holds."""
     try:
-        return _drive(flow, world)
+        return perform(flow, world)
     finally:
         give_back(world)
 
@@ -72,7 +87,8 @@ def give_back(world: World) -> None:
         session_queue().leave(ticket)
 
 
-def _drive(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
+def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
+    """Drive a flow to its end."""
     outcome: Any = None
     step: Callable[[Any], Any] = flow.send
     while True:
@@ -105,18 +121,10 @@ def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
 
 def execute(task: Task, world: World) -> Outcome:
     """Run one task to its outcome."""
-    function = task.node.function
-    token = current_task.set(task)
-    task.world = world
     usage: list[Any] = []
     started = perf_counter()
     try:
-        call = function.call
-        value = call(task.input, world.context(task)) if function.wants_context else call(task.input)
-        if function.kind == "flow":
-            value = _drive(value, world, usage)
-        elif function.kind == "async":
-            value = drive.aio.background(value)
+        value = _called(task, task.node.function, world, usage)
         return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
     except Parted as stop:
         return parted(task, stop, started)
@@ -129,6 +137,18 @@ def execute(task: Task, world: World) -> Outcome:
         raise
     except Exception as error:
         return failed(task, error, started)
+
+
+def _called(task: Task, function: Function, world: World, usage: list[Any] | None) -> Any:
+    """What a node's function returns for a task."""
+    token = current_task.set(task)
+    task.world = world
+    try:
+        call = function.call
+        value = call(task.input, world.context(task)) if function.wants_context else call(task.input)
+        if function.kind == "flow":
+            return perform(value, world, usage)
+        return drive.aio.background(value) if function.kind == "async" else value
     finally:
         current_task.reset(token)
 
@@ -164,7 +184,9 @@ def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
 
 
 def tell_piece(piece: Any, task: Task | None, world: World) -> None:
-    """Pass a piece of a streamed answer on to the listeners."""
+    """Pass a piece of a streamed answer on to the listeners. Raises NodeTimeout when the asking attempt was given up."""
+    if task is not None:
+        task.check_open()
     node, attempt, ns = (task.node.name, task.attempt, task.run.ns) if task is not None else ("", 1, "")
     if isinstance(piece, Token):
         world.emit("reasoning" if piece.reasoning else "token", node, {"text": piece.text, "attempt": attempt}, ns)
@@ -200,12 +222,41 @@ def _spent(effect: Spent, world: World, usage: list[Any] | None) -> None:
     note_usage(usage, effect)
 
 
+def _run_attempt(effect: RunAttempt, world: World, usage: list[Any] | None) -> Any:
+    attempt, function = effect.attempt, effect.function
+    if attempt.seconds is None:
+        return _called(attempt, function, world, usage)
+    if function.awaits:
+        return drive.aio.background(drive.aio.run_attempt(effect, world, usage))
+    ended = in_own_thread(lambda: _called(attempt, function, world, usage), f"graphflow-{attempt.node.name}")
+    try:
+        wait([ended], attempt.seconds)
+    finally:
+        if not ended.done():
+            world.give_up(attempt)
+    if not ended.done():
+        raise attempt.timed_out("; its thread cannot be stopped, but nothing more will come of it")
+    return ended.result()
+
+
+def keep(effect: Keep, world: World, usage: Any) -> None:
+    """Make a recorded step durable."""
+    with world.keeping:
+        effect.task.check_open()
+        perform(effect.commits(), world)
+
+
 def _sleep(effect: Sleep, world: World, usage: Any) -> None:
-    sleep(effect.seconds)
+    if world.left is None:
+        sleep(effect.seconds)
+    elif world.left.wait(effect.seconds):
+        raise Cancelled
 
 
 _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Any]] = {
     RunTasks: _run_tasks,
+    RunAttempt: _run_attempt,
+    Keep: keep,
     Call: _call,
     Ask: _ask,
     Emit: _emit,
@@ -261,10 +312,10 @@ class _Crew:
 
     def _start_async(self) -> None:
         """Put all async nodes on the background loop at once; they need no threads."""
-        awaited = [task for task in self.tasks if task.node.function.kind == "async"]
+        awaited = [task for task in self.tasks if task.node.function.awaits]
         if not awaited:
             return
-        self.waiting = deque(task for task in self.tasks if task.node.function.kind != "async")
+        self.waiting = deque(task for task in self.tasks if not task.node.function.awaits)
         self.running = len(awaited)
         for task in awaited:
             future = drive.aio.start(drive.aio.execute(task, self.world))
@@ -336,6 +387,15 @@ class _Crew:
 def in_thread(work: Callable[[], T], *, store: bool = False) -> Future[T]:
     """Run work in a helper thread, with the caller's context variables."""
     return _process.workers(store).submit(contextvars.copy_context().run, work)
+
+
+def in_own_thread(work: Callable[[], T], name: str) -> Future[T]:
+    """Run work that may never end in a thread that nobody waits for, not even the end of the process."""
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()  # from here on nobody can cancel it
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(_settle, done, work), name=name, daemon=True).start()
+    return done
 
 
 # --- streaming ---------------------------------------------------------------------------------------------------------
@@ -412,22 +472,19 @@ def stream(flow: Flow[Any], world: World, parts: Callable[[Event], list[Any]], l
             channel.end()
 
     world.emitter = emit
-    done: Future[None] = Future()
-    thread = threading.Thread(
-        target=contextvars.copy_context().run, args=(_settle, done, work), name="graphflow-stream", daemon=True
-    )
-    thread.start()
+    left = world.left = threading.Event()
+    done = in_own_thread(work, "graphflow-stream")
     try:
         yield from channel.read()
     finally:
         channel.abandon()
-        thread.join()
+        left.set()
+        wait([done])
     done.result()
 
 
-def _settle(future: Future[None], work: Callable[[], None]) -> None:
+def _settle(future: Future[T], work: Callable[[], T]) -> None:
     try:
-        work()
-        future.set_result(None)
+        future.set_result(work())
     except BaseException as error:
         future.set_exception(error)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
+from graphflow import drive
 from graphflow.core.calls import CallOptions
 from graphflow.core.control import Context, Left, Parted, Suspended
-from graphflow.core.effects import Outcome, Task
+from graphflow.core.effects import Attempt, Flow, Outcome, T, Task
 from graphflow.db.base import Store
 from graphflow.drive.stream import Event
 from graphflow.errors import SessionBusy
@@ -30,6 +32,23 @@ class World:
         """Under asyncio: a cancellation that waits for the commit under way."""
         self.pressure: Callable[[], Awaitable[None]] | None = None
         """Under asyncio: waits until whoever reads the stream has caught up."""
+        self.left: threading.Event | None = None
+        """Under plain calls: set when nobody reads the stream any more."""
+        self.keeping = threading.Lock()
+        """Held while a recorded step is made durable, and while an attempt is given up."""
+
+    def perform(self, flow: Flow[T]) -> T:
+        """Drive a flow from inside a node, blocking."""
+        return drive.sync.perform(flow, self)
+
+    async def aperform(self, flow: Flow[T]) -> T:
+        """Drive a flow from inside an async node."""
+        return await drive.aio.perform(flow, self)
+
+    def give_up(self, attempt: Attempt) -> None:
+        """Let nothing more come of an attempt. A step that it is just recording is recorded first."""
+        with self.keeping:
+            attempt.closed = True
 
     def emit(self, type: str, node: str, data: Mapping[str, Any], ns: str = "") -> None:
         """Hand an event to the listeners, if there are any."""
@@ -41,7 +60,9 @@ class World:
         emitter = self.emitter
         if listener is not None:
             emitter = listener if emitter is None else both(emitter, listener)
-        return World(self.store, emitter, self.call)
+        inside = World(self.store, emitter, self.call)
+        inside.keeping, inside.left = self.keeping, self.left
+        return inside
 
     def context(self, task: Task) -> Context:
         """The Context of a task, kept with it because changes made through it are part of its update."""

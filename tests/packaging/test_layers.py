@@ -77,6 +77,7 @@ LOCAL_IMPORTS: set[tuple[str, str]] = {
     # libraries that take longer to load than most programs need of them, or the module that knows one
     ("graphflow.core.checks", "networkx"),
     ("graphflow.core.ids", "hashlib"),
+    ("graphflow.core.policies", "tenacity"),
     ("graphflow.db.postgres", "graphflow.db.pool"),
     ("graphflow.db.sql", "graphflow.db.statements"),
     ("graphflow.models.openai", "openai"),
