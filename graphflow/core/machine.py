@@ -221,7 +221,10 @@ class Machine:
         """The update that a value other than a dict stands for; a node may give back the part of the state it was given."""
         own = task.node.schema
         returned = own if own.form != "dict" and isinstance(value, own.cls) else self.schema
-        return update_of(returned, value, task.input, task.node.name)
+        given = task.input
+        if value is given and value is not None and returned.form != "dict":
+            given = own.view(self.ledger.values)  # it changed its own copy of the state and gives that back
+        return update_of(returned, value, given, task.node.name)
 
     def _leave(self, outcome: Outcome, command: Command) -> None:
         name = outcome.task.node.name
