@@ -84,7 +84,7 @@ class Machine:
                 return "left"
             results = [(o.task.node, o.result) for o in outcomes if o.result is not None]
             try:
-                delta, entries = ledger.merge((node.name, result) for node, result in results)
+                delta, entries = ledger.merge([(node.name, result) for node, result in results])
             except InvalidUpdate:
                 self._drop = True
                 raise
@@ -116,12 +116,6 @@ class Machine:
 
     # --- tasks -----------------------------------------------------------------------------------------------------------
 
-    def task(self, name: str, position: int = 0) -> Task:
-        """A task of one node on the state as it is."""
-        ledger = self.ledger
-        node = self.plan.nodes[name]
-        return Task(node, node.schema.view(ledger.values), position, ledger.frontier.origin, self.info)
-
     def _next_tasks(self) -> list[Task]:
         frontier = self.ledger.frontier
         nodes = self.plan.nodes
@@ -138,11 +132,13 @@ class Machine:
             )
         self.steps += 1
         tasks = []
+        origin, info, values = frontier.origin, self.info, self.ledger.values
         for position, arrival in enumerate(frontier.next):
             if isinstance(arrival, str):
-                tasks.append(self.task(arrival, position))
+                node = nodes[arrival]
+                tasks.append(Task(node, node.schema.view(values), position, origin, info))
             else:
-                tasks.append(Task(nodes[arrival.node], arrival.arg, position, frontier.origin, self.info, sent=True))
+                tasks.append(Task(nodes[arrival.node], arrival.arg, position, origin, info, sent=True))
         return tasks
 
     def _execute(self, tasks: list[Task]) -> Flow[list[Outcome]]:
@@ -159,14 +155,17 @@ class Machine:
             for task in todo:
                 yield Emit("node_started", task.node.name, {"task_id": task.id, "input": task.input}, self.info.ns)
         outcomes: list[Outcome] = (yield RunTasks(todo, self._record if several else None)) if todo else []
+        asked = list(waiting.values())
+        error: Exception | None = None
         for outcome in outcomes:
             self.settle(outcome)
-        error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
+            if outcome.result is None:
+                error = error or outcome.error
+                asked += outcome.interrupts
         if error is not None:
             yield from self._stop("error", outcomes, error)
             raise error
-        asked = [question for outcome in outcomes for question in outcome.interrupts]
-        self.interrupts = (*waiting.values(), *asked) if waiting or asked else ()
+        self.interrupts = tuple(asked)
         if known:
             done = {outcome.task.id: outcome for outcome in outcomes}
             return [done.get(task.id) or Outcome(task, result=known[task.id]) for task in tasks if task.id not in waiting]
@@ -181,12 +180,15 @@ class Machine:
             return
         task, value = outcome.task, outcome.value
         try:
-            if isinstance(value, Command) and value.graph is not None:
+            if type(value) is dict:
+                result = TaskResult(checked(self.schema, value, task.node.name))
+            elif isinstance(value, Command) and value.graph is not None:
                 self._leave(outcome, value)
                 return
-            result = self._result(task, value)
-            if result.side:
-                result.side = stamped(task, result.side)
+            else:
+                result = self._result(task, value)
+                if result.side:
+                    result.side = stamped(task, result.side)
             if task.runs:
                 result.side += task.runs
             if task.context is not None:
@@ -252,7 +254,9 @@ class Machine:
         """Run the rerunnable nodes again whose untracked output is gone, because another process made it."""
         for name in self.ledger.frontier.refresh:
             if name in self.plan.nodes:
-                (outcome,) = yield RunTasks([self.task(name)])
+                node, ledger = self.plan.nodes[name], self.ledger
+                task = Task(node, node.schema.view(ledger.values), 0, ledger.frontier.origin, self.info)
+                (outcome,) = yield RunTasks([task])
                 self._take_untracked(outcome)
 
     def _take_untracked(self, outcome: Outcome) -> None:

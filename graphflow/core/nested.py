@@ -213,8 +213,8 @@ class _Call:
     def run(self) -> Flow[Machine]:
         """Run the graph to its end, or to where it is left. Raises Suspended when it asks, and what its nodes raise."""
         around = self.task.run.ledger
-        if around is not None and around.rides:
-            # What this graph commits rests on what the graph around it has done.
+        if around is not None and (around.rides or (around.exit and not around.epoch)):
+            # What this graph commits rests on what the graph around it has done, which a sibling may be committing now.
             yield Keep(self.task, around.settle)
         stored = yield from self._stored()
         self.info.resumed = stored is not None

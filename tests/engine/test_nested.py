@@ -736,6 +736,15 @@ def nested_in_many_ways(db: Any, ran: list[str]) -> Graph:
     return builder.compile(db=db)
 
 
+def test_nested_graphs_are_stored_under_a_run_that_is_committed_at_its_end(way: Way, db: Any) -> None:
+    result = way.invoke(nested_in_many_ways(db, []), {"topic": "t"}, session_id="s", durability="exit")
+    assert result.status == "completed" and len(result["notes"]) == 11
+    graph = three_deep(ask("name"), db=db)
+    assert way.invoke(graph, {"topic": "t"}, session_id="s2", durability="exit").status == "paused"
+    assert way.resume(graph, "s2", "Ada", durability="exit")["notes"][-2:] == ["name: Ada", "last"]
+    assert db.check().ok
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_commit_that_fails_anywhere_leaves_a_run_that_comes_to_the_same_end(way: Way, after: bool) -> None:
     undisturbed: list[str] = []
