@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import count
 
 from graphflow.core.plan import Plan
 from graphflow.draw.canvas import Canvas
@@ -80,10 +81,11 @@ def _size(shape: Shape, text: Sequence[str], ports: int, lying: bool) -> tuple[i
 
 def _draw_shape(canvas: Canvas, box: Box, text: Sequence[str]) -> None:
     left, top, width, height = _area(canvas, box)
-    for row in range(height):
-        edge = row in (0, height - 1)
-        framed = height > 2
-        canvas.write(left, top + row, ("+" + "-" * (width - 2) + "+" if edge else "|" + " " * (width - 2) + "|") if framed else "")
+    if height > 2:
+        for row in range(1, height - 1):
+            canvas.write(left, top + row, "|" + " " * (width - 2) + "|")
+        for row in (0, height - 1):
+            canvas.write(left, top + row, "+" + "-" * (width - 2) + "+")
     _write(canvas, box, text)
 
 
@@ -125,21 +127,23 @@ def _label_size(line: Line, lying: bool) -> tuple[int, int] | None:
 
 @dataclass(slots=True, eq=False)
 class _Net:
-    """Lines that share a bar in a gap: those that leave one end of a shape together, or arrive at one together."""
+    """Lines that share a bar in a gap: those that leave one end of a shape together, or that all lead to the same ends."""
 
-    spans: list[Span] = field(default_factory=list)
-    row: int | None = None
-    """The row of its bar, from 0; None for a line that goes straight on."""
+    before: set[int]
+    """Where it meets the layer above."""
+    after: set[int]
+    """Where it meets the layer below."""
+    dashed: bool
+    row: int = 0
+    """The row of its bar, from 0."""
+    rest: _Net | None = None
+    """Its second half, with a bar of its own further down, where one bar would run into others; ``after`` leads there."""
+    is_rest: bool = False
 
     @property
-    def before(self) -> set[int]:
-        """Where it meets the layer above."""
-        return {s.begin for s in self.spans if s.begins_above} | {s.end for s in self.spans if s.ends_above}
-
-    @property
-    def after(self) -> set[int]:
-        """Where it meets the layer below."""
-        return {s.begin for s in self.spans if not s.begins_above} | {s.end for s in self.spans if not s.ends_above}
+    def reach(self) -> tuple[int, int]:
+        """The columns its bar begins and ends at."""
+        return min(self.before | self.after), max(self.before | self.after)
 
 
 def _port(route: Route) -> Hashable:
@@ -148,43 +152,68 @@ def _port(route: Route) -> Hashable:
 
 def _gap(spans: Sequence[Span]) -> int:
     """A row to leave by, the rows of the bars, a row for the arrowheads."""
-    return 2 + _lay(_nets(spans))
+    return 2 + max((net.row + 1 for net in _nets(spans) if _bends(net)), default=0)
 
 
 STANDING = Metric(shapes=3, bends=2, ports=2, inset=1, port_of=_port, gap=_gap)
-LYING = Metric(shapes=1, bends=0, ports=2, inset=1, port_of=_port, gap=lambda spans: 2 + _gap(spans))
+LYING = Metric(shapes=1, bends=1, ports=2, inset=1, port_of=_port, gap=lambda spans: 2 + _gap(spans))
 
 
 def _nets(spans: Iterable[Span]) -> list[_Net]:
-    """Spans of one beginning are one net; so are nets that all lead to one and the same end."""
-    by_begin: dict[Hashable, _Net] = {}
+    """The nets of a gap, with their rows. Spans of one beginning are one net; so are nets that lead to the same ends."""
+    by_begin: dict[Hashable, list[Span]] = {}
     for span in spans:
-        by_begin.setdefault((span.begin, span.begins_above, span.dashed), _Net()).spans.append(span)
-    nets: dict[Hashable, _Net] = {}
-    for begin, net in by_begin.items():
-        ends = {(span.end, span.ends_above, span.dashed) for span in net.spans}
-        nets.setdefault(("end", *ends) if len(ends) == 1 else begin, _Net()).spans.extend(net.spans)
-    return list(nets.values())
+        by_begin.setdefault((span.begin, span.begins_above, span.dashed), []).append(span)
+    by_ends: dict[Hashable, list[Span]] = {}
+    for group in by_begin.values():
+        by_ends.setdefault(frozenset((s.end, s.ends_above, s.dashed) for s in group), []).extend(group)
+    nets = []
+    for group in by_ends.values():
+        sides = [(s.begin, s.begins_above) for s in group] + [(s.end, s.ends_above) for s in group]
+        before, after = ({place for place, is_above in sides if is_above is side} for side in (True, False))
+        nets.append(_Net(before, after, group[0].dashed))
+    return _laid(nets)
 
 
-def _lay(nets: Sequence[_Net]) -> int:
-    """Give each bar the first row where it has room and lies below the bars whose lines come down where its own go on;
-    returns how many rows there are.
+def _bends(net: _Net) -> bool:
+    return len(net.before | net.after) > 1
+
+
+def _laid(nets: list[_Net]) -> list[_Net]:
+    """Give each bar the first row where it has room and lies below the bars whose lines come down where its own go on.
+
+    Where bars wait for each other in a circle, one is parted in two with a column to itself between them (a dogleg).
     """
-    bars = [net for net in nets if len(net.before | net.after) > 1]
-    above = {net: {other for other in bars if other is not net and other.before & net.after} for net in bars}
+    taken = {place for net in nets for place in net.before | net.after}
+    waiting = [net for net in nets if _bends(net)]
     rows: list[list[tuple[int, int]]] = []
-    while above:
-        # Where bars wait for each other in a circle, the first one goes ahead and two lines touch.
-        net = next((net for net, others in above.items() if not others & above.keys()), next(iter(above)))
-        row = max((other.row + 1 for other in above.pop(net) if other.row is not None), default=0)
-        first, last = min(net.before | net.after), max(net.before | net.after)
-        while row < len(rows) and any(first <= end + 1 and begin <= last + 1 for begin, end in rows[row]):
-            row += 1
-        rows += [[] for _ in range(row + 1 - len(rows))]
-        rows[row].append((first, last))
-        net.row = row
-    return len(rows)
+    done = [net for net in nets if not _bends(net)]
+    while waiting:
+        net = next((net for net in waiting if not any(_is_above(other, net) for other in waiting)), None)
+        if net is None:
+            parted = waiting.pop(0)
+            column = next(c for c in count(parted.reach[1] + 2) if not taken & {c - 1, c, c + 1})
+            taken.add(column)
+            rest = _Net({column}, parted.after, parted.dashed, is_rest=True)
+            waiting += [_Net(parted.before, {column}, parted.dashed, rest=rest), rest]
+            continue
+        waiting.remove(net)
+        # A row stays free between two bars that end in one column, or their corners would seem to meet.
+        net.row = max((other.row + (1 if other.rest is net else 2) for other in done if _is_above(other, net)), default=0)
+        first, last = net.reach
+        while net.row < len(rows) and any(first <= end + 1 and begin <= last + 1 for begin, end in rows[net.row]):
+            net.row += 1
+        rows += [[] for _ in range(net.row + 1 - len(rows))]
+        rows[net.row].append((first, last))
+        done.append(net)
+    return done
+
+
+def _is_above(net: _Net, other: _Net) -> bool:
+    """Whether a net's bar has to be above that of another."""
+    if net is other or net.is_rest:
+        return False
+    return net.rest is other or bool(net.before & other.after)
 
 
 def _draw_lines(canvas: Canvas, layout: Layout) -> None:
@@ -196,22 +225,23 @@ def _draw_lines(canvas: Canvas, layout: Layout) -> None:
     for gap, spans in gaps.items():
         begin = layout.layers[gap - 1][1] if gap else 0
         end = layout.layers[gap][0] if gap < len(layout.layers) else layout.along
-        nets = _nets(spans)
-        _lay(nets)
-        for net in nets:
+        for net in _nets(spans):
             _draw_net(canvas, net, begin, end)
 
 
 def _draw_net(canvas: Canvas, net: _Net, begin: int, end: int) -> None:
-    if net.spans[0].dashed:
+    if net.dashed:
         canvas.dash(net)
-    bar = end if net.row is None else begin + 1 + net.row
-    for across in net.before:
+    if not _bends(net):
+        for across in net.before:
+            canvas.along(net, across, begin, end)
+        return
+    bar = begin + 1 + net.row
+    canvas.bar(net, bar, net.before, net.after)
+    for across in () if net.is_rest else net.before:
         canvas.along(net, across, begin, bar)
-    if net.row is not None:
-        canvas.bar(net, bar, net.before, net.after)
-        for across in net.after:
-            canvas.along(net, across, bar + 1, end)
+    for across in net.after:
+        canvas.along(net, across, bar + 1, end if net.rest is None else begin + 1 + net.rest.row)
 
 
 def _draw_ends(canvas: Canvas, layout: Layout, route: Route) -> None:

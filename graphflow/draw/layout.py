@@ -161,7 +161,10 @@ def _layers(boxes: Sequence[Box], routes: Sequence[Route], side: int) -> list[li
     leaving: dict[Box, list[Box]] = {}
     returning: dict[Box, list[Box]] = {}
     for route in routes:
-        (returning if route.back else leaving).setdefault(route.boxes[0], []).extend(route.boxes[1:])
+        if route.back:
+            returning.setdefault(route.boxes[0], []).extend(route.boxes[1:-1])
+        else:
+            leaving.setdefault(route.boxes[0], []).extend(route.boxes[1:])
     seen: set[Box] = set()
     for root in boxes:
         pending = [root]
@@ -169,7 +172,7 @@ def _layers(boxes: Sequence[Box], routes: Sequence[Route], side: int) -> list[li
             box = pending.pop()
             if box not in seen:
                 seen.add(box)
-                turning = returning.get(box, [])[:-1]
+                turning = returning.get(box, [])
                 layers[box.rank] += [*(b for b in turning if b.rank == box.rank), box][::-side]
                 for bend in turning:
                     seen.add(bend)
@@ -251,7 +254,7 @@ def _straighten(layers: Sequence[Sequence[Box]], room: Sequence[Sequence[int]], 
     least: dict[Box, tuple[Box, int]] = {}
     most: dict[Box, tuple[Box, int]] = {}
     for layer, distances in zip(layers, room, strict=True):
-        for left, right, distance in zip(layer, layer[1:], distances, strict=True):
+        for (left, right), distance in zip(pairwise(layer), distances, strict=True):
             least[right], most[left] = (left, distance), (right, distance)
     for route in routes:
         bends = route.boxes[1:-1]

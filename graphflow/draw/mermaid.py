@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from graphflow.core.control import END, START
 from graphflow.core.plan import Plan
-from graphflow.draw.picture import Line, Shape, picture_of
+from graphflow.draw.picture import ANY, Line, Shape, picture_of
 
 _RESERVED = frozenset(
     {
@@ -15,6 +16,8 @@ _RESERVED = frozenset(
     }
 )
 """Words that mean something else to Mermaid where a node's id stands."""
+
+_FRAMES = {"start": ("([", "])"), "end": ("([", "])"), "all": ("((", "))"), "any": ("((", "))")}
 
 
 def draw_mermaid(plan: Plan) -> str:
@@ -30,9 +33,10 @@ def draw_mermaid(plan: Plan) -> str:
 
 def _lines(plan: Plan, prefix: str, indent: str) -> Iterator[str]:
     picture = picture_of(plan)
-    ids: dict[str, str] = {}
-    for index, shape in enumerate(picture.shapes):
-        ids[shape.key] = prefix + _id(shape, index - 1, sum(known.kind == "all" for known in picture.shapes[:index]))
+    circles = [shape.key for shape in picture.shapes if shape.kind == "all"]
+    ids = {key: f"{prefix}join_{index}" for index, key in enumerate(circles)}
+    ids |= {START: f"{prefix}start", END: f"{prefix}finish", ANY: f"{prefix}any_0"}
+    ids |= {name: prefix + _id(name, index) for index, name in enumerate(plan.nodes)}
     for shape in picture.shapes:
         yield from _shape(shape, ids[shape.key], indent)
     for line in picture.lines:
@@ -42,22 +46,18 @@ def _lines(plan: Plan, prefix: str, indent: str) -> Iterator[str]:
 def _shape(shape: Shape, id: str, indent: str) -> Iterator[str]:
     if shape.inner is not None:
         yield f'{indent}subgraph {id}["{_escaped(shape.text)}"]'
+        yield f"{indent}    direction TB"
         yield from _lines(shape.inner, f"{id}__", indent + "    ")
         yield f"{indent}end"
         return
-    opening, closing = {"start": ("([", "])"), "end": ("([", "])"), "all": ("((", "))"), "any": ("((", "))")}.get(
-        shape.kind, ("[", "]")
-    )
+    opening, closing = _FRAMES.get(shape.kind, ("[", "]"))
     yield f'{indent}{id}{opening}"{_escaped(shape.text)}"{closing}'
 
 
-def _id(shape: Shape, index: int, joins: int) -> str:
+def _id(name: str, index: int) -> str:
     """The node's name where Mermaid can read it as an id, else a number. Two underscores stand only between a nested graph
     and what is in it.
     """
-    if shape.kind in ("start", "end", "all", "any"):
-        return {"start": "start", "end": "finish", "all": f"join_{joins}", "any": "any_0"}[shape.kind]
-    name = shape.key
     plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*", name) is not None and name.lower() not in _RESERVED
     taken = name in ("start", "finish") or re.fullmatch(r"(?:any|join|node)_\d+", name) is not None
     return name if plain and not taken else f"node_{index}"

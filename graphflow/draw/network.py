@@ -15,8 +15,10 @@ from graphflow.draw.ways import ways_of
 if TYPE_CHECKING:
     import networkx
 
+    Network = networkx.MultiDiGraph[str]
 
-def to_networkx(plan: Plan) -> networkx.MultiDiGraph[str]:
+
+def to_networkx(plan: Plan) -> Network:
     """The graph as a ``networkx.MultiDiGraph`` whose nodes are the names, with START and END.
 
     Nodes have ``kind`` (start, end, node, flow: ready-made, graph: nested), ``defer``, ``rerunnable``, and a nested one
@@ -24,7 +26,7 @@ def to_networkx(plan: Plan) -> networkx.MultiDiGraph[str]:
     that stand for the target, "" where they are its name), and those of a join ``join``, the same text for all its sources.
     A router or Command that declares no targets has an edge to each node it may reach.
     """
-    graph: networkx.MultiDiGraph[str] = _library().MultiDiGraph(name=plan.name)
+    graph: Network = _library().MultiDiGraph(name=plan.name)
     graph.add_node(START, kind="start", defer=False, rerunnable=False)
     for node in plan.nodes.values():
         graph.add_node(node.name, kind=kind_of(node), defer=node.defer, rerunnable=node.rerunnable)
@@ -42,7 +44,7 @@ def draw_json(plan: Plan) -> str:
     return json.dumps(_linked(to_networkx(plan)), indent=2, ensure_ascii=False) + "\n"
 
 
-def _linked(graph: networkx.MultiDiGraph[str]) -> dict[str, Any]:
+def _linked(graph: Network) -> dict[str, Any]:
     data: dict[str, Any] = _library().node_link_data(graph, edges="edges")
     data["nodes"] = [{**node, "graph": _linked(node["graph"])} if "graph" in node else node for node in data["nodes"]]
     return data
