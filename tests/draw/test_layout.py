@@ -23,7 +23,7 @@ def layouts(draw: st.DrawFn) -> Layout:
     return lay_out(boxes, wires, METRIC)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(layouts())
 def test_nothing_lies_on_anything_else(layout: Layout) -> None:
     placed = {box for route in layout.routes for box in route.boxes} | set(layout.boxes)
@@ -38,7 +38,7 @@ def test_nothing_lies_on_anything_else(layout: Layout) -> None:
     assert layout.layers[-1][1] <= layout.along
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(layouts())
 def test_every_line_goes_from_its_source_to_its_target(layout: Layout) -> None:
     for route in layout.routes:
@@ -53,7 +53,7 @@ def test_every_line_goes_from_its_source_to_its_target(layout: Layout) -> None:
             assert abs(before.gap - after.gap) == 1 or before.ends_above is not after.begins_above
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(layouts())
 def test_lines_lead_downwards_but_where_they_close_a_circle(layout: Layout) -> None:
     below: dict[str, set[str]] = {}
