@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphflow.core.control import END, START
 from graphflow.core.plan import Plan
-from graphflow.draw.picture import inner_of, kind_of
+from graphflow.draw.picture import kind_of
 from graphflow.draw.ways import ways_of
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def to_networkx(plan: Plan) -> Network:
     graph.add_node(START, kind="start", defer=False, rerunnable=False)
     for node in plan.nodes.values():
         graph.add_node(node.name, kind=kind_of(node), defer=node.defer, rerunnable=node.rerunnable)
-        if (inner := inner_of(node)) is not None:
-            graph.nodes[node.name]["graph"] = to_networkx(inner)
+        if node.graph is not None:
+            graph.nodes[node.name]["graph"] = to_networkx(node.graph)
     graph.add_node(END, kind="end", defer=False, rerunnable=False)
     for way in ways_of(plan):
         more = {"join": way.join} if way.kind == "join" else {}

@@ -64,15 +64,9 @@ def picture_of(plan: Plan) -> Picture:
 
 def kind_of(node: NodePlan) -> Literal["node", "flow", "graph"]:
     """What a node is to readers: a nested graph, a ready-made flow, or a function of the user's."""
-    if inner_of(node) is not None:
+    if node.graph is not None:
         return "graph"
     return "flow" if node.function.kind == "flow" else "node"
-
-
-def inner_of(node: NodePlan) -> Plan | None:
-    """The plan of the graph that a node is, or None."""
-    inner: Plan | None = getattr(node, "graph", None)
-    return inner
 
 
 def circle(join: str) -> str:
@@ -81,7 +75,7 @@ def circle(join: str) -> str:
 
 
 def _shape(node: NodePlan) -> Shape:
-    return Shape(node.name, kind_of(node), node.name, node.defer, inner_of(node))
+    return Shape(node.name, kind_of(node), node.name, node.defer, node.graph)
 
 
 def _taken(plan: Plan, ways: Iterable[Way]) -> Iterator[Line]:

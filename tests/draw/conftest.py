@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
 from typing import TypedDict
 
 import pytest
 
 from graphflow import END, START, StateGraph
-from graphflow.core.plan import NodePlan, Plan
+from graphflow.core.plan import Plan
 
 
 class State(TypedDict):
@@ -20,20 +19,6 @@ class State(TypedDict):
 
 def work(state: State) -> None:
     """A node that does nothing."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Nested(NodePlan):
-    """A node that is a graph."""
-
-    graph: Plan | None = None
-
-
-def nested(outer: Plan, name: str, inner: Plan) -> Plan:
-    """``outer`` with the graph ``inner`` as its node ``name``."""
-    node = outer.nodes[name]
-    whole = Nested(**{field.name: getattr(node, field.name) for field in fields(NodePlan)}, graph=inner)
-    return replace(outer, nodes={**outer.nodes, name: whole})
 
 
 def build(*names: str) -> StateGraph:
@@ -63,12 +48,13 @@ def chain() -> Callable[..., Plan]:
 
 
 @pytest.fixture
-def deep(chain: Callable[..., Plan]) -> Plan:
+def deep() -> Plan:
     """A graph in a graph in a graph, with a loop in the middle one."""
-    middle = build("ask", "search").add_edge("ask", "search")
+    inner = build("find", "rank").add_edge("find", "rank").add_edge("rank", END).compile()
+    middle = build("ask").add_node("search", inner).add_edge("ask", "search")
     middle.add_conditional_edges("search", lambda state: END, {"again": "ask", "fine": END})
-    inner = nested(middle.plan(), "search", chain("find", "rank"))
-    return nested(chain("intake", "team", "report"), "team", inner)
+    outer = build("intake").add_node("team", middle.compile()).add_node("report", work)
+    return outer.add_edge("intake", "team").add_edge("team", "report").add_edge("report", END).plan()
 
 
 @pytest.fixture
