@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from graphflow import drive
-from graphflow.core.checks import check, unknown
+from graphflow.core.checks import check, meant
 from graphflow.core.control import END, START
 from graphflow.core.nested import graph_node
 from graphflow.core.plan import Branch, Join, NodePlan, Plan, literal_targets, lower_function, speaks_of
@@ -16,7 +16,7 @@ from graphflow.core.policies import CachePolicy, Policies, RetryPolicy, guarded,
 from graphflow.core.schemas import node_view, part_schema
 from graphflow.core.state import state_schema
 from graphflow.drive.world import Emitter
-from graphflow.errors import GraphError
+from graphflow.errors import GraphError, UnknownTarget
 from graphflow.graph import Graph, checked_durability
 
 RESERVED = frozenset({START, END, "__input__", "update_state", "*"})
@@ -121,6 +121,7 @@ class StateGraph:
             given = [name for name, value in mapping.items() if value]
             if given:
                 raise GraphError(f"node {node!r} is a function, and {given[0]}= is for a node that is a Graph")
+        _check_list(destinations, f"destinations= of node {node!r}")
         names = tuple(destinations) if destinations is not None else literal_targets(action)
         told = None
         if retry is not None or timeout is not None or cache is not None or on_error is not None:
@@ -132,6 +133,8 @@ class StateGraph:
         """After ``source`` comes ``target``. A list of sources is a join: the target runs once all of them have run."""
         if source == END:
             raise GraphError(f"an edge cannot leave END; let {target!r} follow the node before it")
+        if not isinstance(target, str):
+            raise GraphError(f"an edge leads to one node, not to {target!r}; call add_edge once for each of several")
         if isinstance(source, str):
             targets = self._edges.setdefault(source, [])
             if target not in targets:
@@ -170,6 +173,11 @@ class StateGraph:
         after it.
         """
         label = getattr(router, "__name__", type(router).__name__)
+        if source == END:
+            raise GraphError(f"a router cannot leave END; ask {label!r} after the node before it")
+        _check_list(targets, f"targets= of the router {label!r} of node {source!r}")
+        if targets is not None and not targets:
+            raise GraphError(f"targets= of the router {label!r} of node {source!r} is empty; name where it may go")
         if targets is None:
             targets = literal_targets(router)
         table = dict(targets) if isinstance(targets, Mapping) else None if targets is None else {name: name for name in targets}
@@ -216,7 +224,8 @@ class StateGraph:
         """The lowered form, unchecked. ``kinds`` are further fields of Plan."""
         for source in (*self._edges, *self._branches):
             if source != START and source not in self._nodes:
-                raise GraphError(f"an edge leaves {source!r}, which is not a node; add_node({source!r}, …) or mend the name")
+                hint = meant(source, self._nodes)
+                raise UnknownTarget(f"an edge leaves {source!r}, which is not a node; {hint} (or add_node({source!r}, …))")
         kinds = {**self._kinds, **kinds}
         nodes = {label: self._lower(label, node, at) for at, (label, node) in enumerate(self._nodes.items())}
         entry = NodePlan(START, lower_function(_nothing, START), -1, self.schema, *self._ways(START))
@@ -268,7 +277,9 @@ def _named(plan: Plan, names: Sequence[str]) -> frozenset[str]:
         return frozenset(plan.nodes)
     for name in listed:
         if name not in plan.nodes:
-            raise unknown(name, plan.nodes, "interrupt_before= or interrupt_after=")
+            raise UnknownTarget(
+                f"interrupt_before= or interrupt_after= names {name!r}, which is not a node; {meant(name, plan.nodes)}"
+            )
     return frozenset(listed)
 
 
@@ -276,10 +287,17 @@ def _with_aliases(plan: Plan, aliases: Mapping[str, str]) -> Plan:
     """The plan with old names of nodes and fields. Raises GraphError for a new name that is neither."""
     for old, new in aliases.items():
         if new not in plan.nodes and new not in plan.schema.channels:
-            raise GraphError(f"aliases={{{old!r}: {new!r}}}: there is no node and no field {new!r}; map old names to new ones")
+            hint = meant(new, [*plan.nodes, *plan.schema.channels], "map old names to new ones", "nodes and fields")
+            raise GraphError(f"aliases={{{old!r}: {new!r}}}: there is no node and no field {new!r}; {hint}")
     fields = {old: new for old, new in aliases.items() if new in plan.schema.channels and old not in plan.schema.channels}
     nodes = {old: new for old, new in aliases.items() if new in plan.nodes}
     return replace(plan, aliases=nodes, schema=replace(plan.schema, aliases=fields) if fields else plan.schema)
+
+
+def _check_list(names: Any, what: str) -> None:
+    """Refuse a lone text, whose letters would be taken for names."""
+    if isinstance(names, str):
+        raise GraphError(f"{what} is the text {names!r}; give a list: [{names!r}]")
 
 
 def _nothing(state: Any) -> None:

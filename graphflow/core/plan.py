@@ -132,11 +132,13 @@ class Plan:
     def next_of(self, node: str) -> tuple[str, ...]:
         """Static and declared conditional targets of a node, for checks and pictures."""
         plan = self.entry if node == START else self.nodes[node]
+        if not (plan.branches or plan.destinations or plan.joins):
+            return plan.edges
         targets = list(plan.edges)
         for branch in plan.branches:
             targets += branch.targets.values() if branch.targets is not None else [*self.nodes, END]
         targets += plan.destinations or ()
-        targets += [join.target for join in self.joins if node in join.sources]
+        targets += [join.target for join in plan.joins]
         return tuple(dict.fromkeys(targets))
 
 
