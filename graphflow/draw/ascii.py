@@ -33,7 +33,8 @@ def draw_ascii(plan: Plan) -> str:
 def _rows(plan: Plan, lying: bool) -> list[str]:
     picture = picture_of(plan)
     texts = {shape.key: _text(shape, lying) for shape in picture.shapes}
-    boxes = [Box(shape.key, *_size(shape, texts[shape.key], _ports(shape, picture), lying)) for shape in picture.shapes]
+    ports = _ports(picture)
+    boxes = [Box(shape.key, *_size(shape, texts[shape.key], ports[shape.key], lying)) for shape in picture.shapes]
     wires = [Wire(line.source, line.target, line.dashed, _label_size(line, lying)) for line in picture.lines]
     layout = lay_out(boxes, wires, LYING if lying else STANDING)
     canvas = Canvas(lying)
@@ -64,11 +65,14 @@ def _text(shape: Shape, lying: bool) -> list[str]:
     return lines
 
 
-def _ports(shape: Shape, picture: Picture) -> int:
-    """How many ends of lines the busier side of a shape has: one for solid lines, one for dashed ones."""
-    leaving = {line.dashed for line in picture.lines if line.source == shape.key}
-    arriving = {line.dashed for line in picture.lines if line.target == shape.key}
-    return max(len(leaving), len(arriving))
+def _ports(picture: Picture) -> dict[str, int]:
+    """How many ends of lines the busier side of each shape has: one for solid lines, one for dashed ones."""
+    leaving: dict[str, set[bool]] = {shape.key: set() for shape in picture.shapes}
+    arriving: dict[str, set[bool]] = {shape.key: set() for shape in picture.shapes}
+    for line in picture.lines:
+        leaving[line.source].add(line.dashed)
+        arriving[line.target].add(line.dashed)
+    return {key: max(len(leaving[key]), len(arriving[key])) for key in leaving}
 
 
 def _size(shape: Shape, text: Sequence[str], ports: int, lying: bool) -> tuple[int, int]:
