@@ -260,3 +260,10 @@ print("networkx" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def test_an_annotated_router_is_understood_beside_a_type_that_cannot_be_looked_up() -> None:
+    names: dict[str, Any] = {"Literal": Literal}
+    exec("def route(state: 'Unknown') -> 'Literal[\"wirte\"]': ...", names)
+    with pytest.raises(UnknownTarget, match="the router 'route' of 'judge' goes to 'wirte'"):
+        two_nodes().add_edge(START, "write").add_conditional_edges("judge", names["route"]).compile()
