@@ -122,7 +122,7 @@ class StateGraph:
             if given:
                 raise GraphError(f"node {node!r} is a function, and {given[0]}= is for a node that is a Graph")
         _check_list(destinations, f"destinations= of node {node!r}")
-        names = tuple(destinations) if destinations is not None else literal_targets(action)
+        names = tuple(destinations) if destinations is not None else _declared(action, on_error)
         told = None
         if retry is not None or timeout is not None or cache is not None or on_error is not None:
             told = policies(node, retry, timeout, cache, on_error)
@@ -239,12 +239,13 @@ class StateGraph:
             action, free = node.action, speaks_of(node.action, "Command")
         else:
             action = graph_node(graph, self.schema, label, **node.mapping)
-            free = any(speaks_of(inner.function.call, "PARENT") for inner in graph.nodes.values())
+            free = any(speaks_of(inner.function.own.call, "PARENT") for inner in graph.nodes.values())
         function = lower_function(action, f"node {label!r}")
         if node.policies is not None:
             cache = node.policies.cache
             results = None if cache is None else drive.cache.ResultCache(cache.max_size, cache.ttl)
             function = guarded(function, node.policies, results)
+            free = free or (node.policies.on_error is not None and speaks_of(node.policies.on_error.call, "Command"))
         return NodePlan(
             label,
             function,
@@ -292,6 +293,19 @@ def _with_aliases(plan: Plan, aliases: Mapping[str, str]) -> Plan:
     fields = {old: new for old, new in aliases.items() if new in plan.schema.channels and old not in plan.schema.channels}
     nodes = {old: new for old, new in aliases.items() if new in plan.nodes}
     return replace(plan, aliases=nodes, schema=replace(plan.schema, aliases=fields) if fields else plan.schema)
+
+
+def _declared(action: Any, on_error: Any) -> tuple[str, ...] | None:
+    """Where the annotations of a node and its on_error say that Commands go; None when one that may send them says nothing."""
+    if on_error is None:
+        return literal_targets(action)
+    named: list[str] = []
+    for function in (action, on_error):
+        targets = literal_targets(function)
+        if targets is None and (isinstance(function, Graph) or speaks_of(function, "Command")):
+            return None
+        named += targets or ()
+    return tuple(dict.fromkeys(named)) or None
 
 
 def _check_list(names: Any, what: str) -> None:

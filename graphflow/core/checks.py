@@ -17,10 +17,9 @@ def check(plan: Plan) -> None:
     """Refuse a graph that cannot work. The message names the node and the repair.
 
     Rejected: no entry · an edge, join, branch or declared destination to an unknown node, or to START · a join that waits for
-    what is no node · a node no path from START reaches · a dead end (a node without outgoing
-    edges: a run ends where an edge to END says so) · a cycle with no way out. A node that speaks of ``Command`` without
-    ``destinations=`` and a router without targets may go anywhere. (What can be known of one declaration alone, such as a
-    reserved name, is refused where it is made.)
+    what is no node · a node no path from START reaches · a dead end (a node without outgoing edges: a run ends where an edge
+    to END says so) · a cycle with no way out. A node that speaks of ``Command`` without ``destinations=`` and a router without
+    targets may go anywhere. (What can be known of one declaration alone, such as a reserved name, is refused where it is made.)
     """
     _check_targets(plan)
     if not plan.entry.edges and not plan.entry.branches:

@@ -44,6 +44,13 @@ class Function:
     wants_context: bool
     awaits: bool = False
     """Whether it is an async def, or a flow around one: many of them need no threads."""
+    inner: Function | None = None
+    """The function that was declared, where policies are around it."""
+
+    @property
+    def own(self) -> Function:
+        """The function as it was declared."""
+        return self.inner or self
 
 
 @dataclass(frozen=True, slots=True, eq=False)

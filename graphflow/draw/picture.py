@@ -66,7 +66,7 @@ def kind_of(node: NodePlan) -> Literal["node", "flow", "graph"]:
     """What a node is to readers: a nested graph, a ready-made flow, or a function of the user's."""
     if node.graph is not None:
         return "graph"
-    return "flow" if node.function.kind == "flow" else "node"
+    return "flow" if node.function.own.kind == "flow" else "node"
 
 
 def circle(join: str) -> str:

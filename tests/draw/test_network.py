@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import networkx as nx
 
-from graphflow import END, START, Agent, Command, StateGraph
+from graphflow import END, START, Agent, Command, RetryPolicy, StateGraph
 from graphflow.core.plan import Plan
 from graphflow.draw import draw_json, to_networkx
 
@@ -79,3 +79,8 @@ def test_json_can_be_read_back(deep: Plan) -> None:
     assert {node["id"] for node in data["nodes"]} == set(graph)
     (team,) = (node for node in data["nodes"] if node["id"] == "team")
     assert [edge["label"] for edge in team["graph"]["edges"] if edge["source"] == "search"] == ["again", "fine"]
+
+
+def test_a_node_is_of_its_own_kind_with_policies_around_it(build: Callable[..., StateGraph]) -> None:
+    made = build("a").add_node("b", lambda state: None, retry=RetryPolicy()).add_edge("a", "b").add_edge("b", END)
+    assert made.compile().to_networkx().nodes["b"]["kind"] == "node"

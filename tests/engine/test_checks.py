@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict
 
 import pytest
 
-from graphflow import END, START, Command, StateGraph
+from graphflow import END, START, Command, RetryPolicy, StateGraph
 from graphflow.errors import GraphError, UnknownTarget
 
 
@@ -221,7 +221,17 @@ def test_an_alias_leads_to_a_node() -> None:
     assert builder.compile(aliases={"author": "write"}).plan.aliases == {"author": "write"}
     with pytest.raises(GraphError) as caught:
         builder.compile(aliases={"author": "wirte"})
-    assert str(caught.value) == "aliases= says that 'author' is called 'wirte' now, which is not a node; did you mean 'write'?"
+    assert str(caught.value) == "aliases={'author': 'wirte'}: there is no node and no field 'wirte'; did you mean 'write'?"
+
+
+def test_a_node_to_pause_at_exists() -> None:
+    builder = two_nodes().add_edge(START, "write").add_edge("write", "judge").add_edge("judge", END)
+    for option in ("interrupt_before", "interrupt_after"):
+        with pytest.raises(UnknownTarget) as caught:
+            builder.compile(**{option: ["jugde"]})
+        assert str(caught.value) == (
+            "interrupt_before= or interrupt_after= names 'jugde', which is not a node; did you mean 'judge'?"
+        )
 
 
 @pytest.mark.parametrize(
@@ -267,3 +277,39 @@ def test_an_annotated_router_is_understood_beside_a_type_that_cannot_be_looked_u
     exec("def route(state: 'Unknown') -> 'Literal[\"wirte\"]': ...", names)
     with pytest.raises(UnknownTarget, match="the router 'route' of 'judge' goes to 'wirte'"):
         two_nodes().add_edge(START, "write").add_conditional_edges("judge", names["route"]).compile()
+
+
+def rescue(state: State, error: Any) -> Command[Literal["judge"]]:
+    """An error handler that says where it goes."""
+    return Command(goto="judge")
+
+
+def rescue_anyhow(state: State, error: Any) -> Command:
+    """An error handler that does not."""
+    return Command(goto="judge")
+
+
+@pytest.mark.parametrize("handler", [rescue, rescue_anyhow])
+def test_where_an_error_handler_goes_is_reached(handler: Any, way: Any) -> None:
+    def fail(state: State) -> None:
+        raise ValueError("no")
+
+    builder = StateGraph(State).add_node("try", fail, on_error=handler).add_node("judge", lambda state: {"n": 7})
+    graph = builder.add_edge(START, "try").add_edge("try", END).add_edge("judge", END).compile()
+    assert way.invoke(graph, {"n": 0})["n"] == 7
+    assert "try -.-> judge" in graph.draw_mermaid()
+
+
+def test_a_command_to_the_graph_around_is_seen_through_policies() -> None:
+    def leave(state: State) -> Command:
+        return Command(graph=Command.PARENT, goto="judge")
+
+    inner = (
+        StateGraph(State)
+        .add_node("leave", leave, retry=RetryPolicy())
+        .add_edge(START, "leave")
+        .add_edge("leave", END)
+        .compile()
+    )
+    builder = two_nodes().add_node("inner", inner).add_edge(START, "inner").add_edge("inner", "write").add_edge("write", END)
+    assert builder.add_edge("judge", END).compile().invoke({"n": 0}).status == "completed"
