@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from graphflow import drive
-from graphflow.core.checks import check, unknown
+from graphflow.core.checks import check, meant
 from graphflow.core.control import END, START
 from graphflow.core.nested import graph_node
 from graphflow.core.plan import Branch, Join, NodePlan, Plan, literal_targets, lower_function, speaks_of
@@ -16,7 +16,7 @@ from graphflow.core.policies import CachePolicy, Policies, RetryPolicy, guarded,
 from graphflow.core.schemas import node_view, part_schema
 from graphflow.core.state import state_schema
 from graphflow.drive.world import Emitter
-from graphflow.errors import GraphError
+from graphflow.errors import GraphError, UnknownTarget
 from graphflow.graph import Graph, checked_durability
 
 RESERVED = frozenset({START, END, "__input__", "update_state", "*"})
@@ -121,7 +121,8 @@ class StateGraph:
             given = [name for name, value in mapping.items() if value]
             if given:
                 raise GraphError(f"node {node!r} is a function, and {given[0]}= is for a node that is a Graph")
-        names = tuple(destinations) if destinations is not None else literal_targets(action)
+        _check_list(destinations, f"destinations= of node {node!r}")
+        names = tuple(destinations) if destinations is not None else _declared(action, on_error)
         told = None
         if retry is not None or timeout is not None or cache is not None or on_error is not None:
             told = policies(node, retry, timeout, cache, on_error)
@@ -132,6 +133,8 @@ class StateGraph:
         """After ``source`` comes ``target``. A list of sources is a join: the target runs once all of them have run."""
         if source == END:
             raise GraphError(f"an edge cannot leave END; let {target!r} follow the node before it")
+        if not isinstance(target, str):
+            raise GraphError(f"an edge leads to one node, not to {target!r}; call add_edge once for each of several")
         if isinstance(source, str):
             targets = self._edges.setdefault(source, [])
             if target not in targets:
@@ -170,6 +173,11 @@ class StateGraph:
         after it.
         """
         label = getattr(router, "__name__", type(router).__name__)
+        if source == END:
+            raise GraphError(f"a router cannot leave END; ask {label!r} after the node before it")
+        _check_list(targets, f"targets= of the router {label!r} of node {source!r}")
+        if targets is not None and not targets:
+            raise GraphError(f"targets= of the router {label!r} of node {source!r} is empty; name where it may go")
         if targets is None:
             targets = literal_targets(router)
         table = dict(targets) if isinstance(targets, Mapping) else None if targets is None else {name: name for name in targets}
@@ -216,7 +224,8 @@ class StateGraph:
         """The lowered form, unchecked. ``kinds`` are further fields of Plan."""
         for source in (*self._edges, *self._branches):
             if source != START and source not in self._nodes:
-                raise GraphError(f"an edge leaves {source!r}, which is not a node; add_node({source!r}, …) or mend the name")
+                hint = meant(source, self._nodes)
+                raise UnknownTarget(f"an edge leaves {source!r}, which is not a node; {hint} (or add_node({source!r}, …))")
         kinds = {**self._kinds, **kinds}
         nodes = {label: self._lower(label, node, at) for at, (label, node) in enumerate(self._nodes.items())}
         entry = NodePlan(START, lower_function(_nothing, START), -1, self.schema, *self._ways(START))
@@ -230,12 +239,13 @@ class StateGraph:
             action, free = node.action, speaks_of(node.action, "Command")
         else:
             action = graph_node(graph, self.schema, label, **node.mapping)
-            free = any(speaks_of(inner.function.call, "PARENT") for inner in graph.nodes.values())
+            free = any(speaks_of(inner.function.own.call, "PARENT") for inner in graph.nodes.values())
         function = lower_function(action, f"node {label!r}")
         if node.policies is not None:
             cache = node.policies.cache
             results = None if cache is None else drive.cache.ResultCache(cache.max_size, cache.ttl)
             function = guarded(function, node.policies, results)
+            free = free or (node.policies.on_error is not None and speaks_of(node.policies.on_error.call, "Command"))
         return NodePlan(
             label,
             function,
@@ -268,7 +278,9 @@ def _named(plan: Plan, names: Sequence[str]) -> frozenset[str]:
         return frozenset(plan.nodes)
     for name in listed:
         if name not in plan.nodes:
-            raise unknown(name, plan.nodes, "interrupt_before= or interrupt_after=")
+            raise UnknownTarget(
+                f"interrupt_before= or interrupt_after= names {name!r}, which is not a node; {meant(name, plan.nodes)}"
+            )
     return frozenset(listed)
 
 
@@ -276,10 +288,30 @@ def _with_aliases(plan: Plan, aliases: Mapping[str, str]) -> Plan:
     """The plan with old names of nodes and fields. Raises GraphError for a new name that is neither."""
     for old, new in aliases.items():
         if new not in plan.nodes and new not in plan.schema.channels:
-            raise GraphError(f"aliases={{{old!r}: {new!r}}}: there is no node and no field {new!r}; map old names to new ones")
+            hint = meant(new, [*plan.nodes, *plan.schema.channels], "map old names to new ones", "nodes and fields")
+            raise GraphError(f"aliases={{{old!r}: {new!r}}}: there is no node and no field {new!r}; {hint}")
     fields = {old: new for old, new in aliases.items() if new in plan.schema.channels and old not in plan.schema.channels}
     nodes = {old: new for old, new in aliases.items() if new in plan.nodes}
     return replace(plan, aliases=nodes, schema=replace(plan.schema, aliases=fields) if fields else plan.schema)
+
+
+def _declared(action: Any, on_error: Any) -> tuple[str, ...] | None:
+    """Where the annotations of a node and its on_error say that Commands go; None when one that may send them says nothing."""
+    if on_error is None:
+        return literal_targets(action)
+    named: list[str] = []
+    for function in (action, on_error):
+        targets = literal_targets(function)
+        if targets is None and (isinstance(function, Graph) or speaks_of(function, "Command")):
+            return None
+        named += targets or ()
+    return tuple(dict.fromkeys(named)) or None
+
+
+def _check_list(names: Any, what: str) -> None:
+    """Refuse a lone text, whose letters would be taken for names."""
+    if isinstance(names, str):
+        raise GraphError(f"{what} is the text {names!r}; give a list: [{names!r}]")
 
 
 def _nothing(state: Any) -> None:

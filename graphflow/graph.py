@@ -8,7 +8,7 @@ import difflib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from graphflow import draw, drive
 from graphflow.core import runs, sessions
@@ -24,6 +24,9 @@ from graphflow.db.base import Store
 from graphflow.drive.stream import view
 from graphflow.drive.world import Emitter, World, guarded
 from graphflow.errors import GraphError, NoDatabase
+
+if TYPE_CHECKING:
+    from graphflow.draw.network import Network
 
 
 class RunOptions(TypedDict, total=False):
@@ -265,11 +268,29 @@ class Graph:
         cls = self.plan.context_schema
         return None if cls is None else json_schema(state_schema(cls), complete=True)
 
+    # --- pictures ------------------------------------------------------------------------------------------------------
+
     def draw_mermaid(self) -> str:
-        """The graph as a Mermaid flowchart: chosen ways are dashed, a circle "all" is a join. Paste it into Markdown,
-        or mermaid.live.
+        """The graph as a Mermaid flowchart: chosen ways are dashed, a circle "all" is a join, a nested graph is a subgraph.
+        Paste it into Markdown, or mermaid.live.
         """
         return draw.draw_mermaid(self.plan)
+
+    def draw_ascii(self) -> str:
+        """The same picture as plain text, within 100 columns where the graph allows it."""
+        return draw.draw_ascii(self.plan)
+
+    def draw_svg(self) -> str:
+        """The same picture as an SVG file, which needs no other program; a notebook shows it for a graph by itself."""
+        return draw.draw_svg(self.plan)
+
+    _repr_svg_ = draw_svg
+
+    def to_networkx(self) -> Network:
+        """The graph as a ``networkx.MultiDiGraph``. Nodes have ``kind`` (start, end, node, flow, graph), ``defer`` and
+        ``rerunnable``, edges ``kind`` (edge, branch, join, command) and ``label``.
+        """
+        return draw.to_networkx(self.plan)
 
     # --- the flows behind them ---------------------------------------------------------------------------------------------
 

@@ -5,8 +5,10 @@ A user's functions are looked at once, here: whether they are def, async def or 
 
 from __future__ import annotations
 
+import builtins
 import functools
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +44,13 @@ class Function:
     wants_context: bool
     awaits: bool = False
     """Whether it is an async def, or a flow around one: many of them need no threads."""
+    inner: Function | None = None
+    """The function that was declared, where policies are around it."""
+
+    @property
+    def own(self) -> Function:
+        """The function as it was declared."""
+        return self.inner or self
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,11 +141,13 @@ class Plan:
     def next_of(self, node: str) -> tuple[str, ...]:
         """Static and declared conditional targets of a node, for checks and pictures."""
         plan = self.entry if node == START else self.nodes[node]
+        if not (plan.branches or plan.destinations or plan.joins):
+            return plan.edges
         targets = list(plan.edges)
         for branch in plan.branches:
             targets += branch.targets.values() if branch.targets is not None else [*self.nodes, END]
         targets += plan.destinations or ()
-        targets += [join.target for join in self.joins if node in join.sources]
+        targets += [join.target for join in plan.joins]
         return tuple(dict.fromkeys(targets))
 
 
@@ -197,14 +208,32 @@ def literal_targets(router: Any) -> tuple[str, ...] | None:
     """The names a router's ``-> Literal[...]`` (or ``Command[Literal[...]]``) annotation declares, or None."""
     if getattr(router, "__graphflow_flow__", False):
         return None
+    function = inspect.unwrap(router if inspect.isroutine(router) else type(router).__call__)
+    annotation = getattr(function, "__annotations__", {}).get("return")
+    if annotation is None or isinstance(annotation, type) or _is_plain(annotation, function):
+        return None
+    # Only what it returns is looked up: a type that is known to type checkers alone may stand beside it.
+    alone = types.SimpleNamespace(__annotations__={"return": annotation})
     try:
-        hint = typing.get_type_hints(router if inspect.isroutine(router) else type(router).__call__).get("return")
-    except (TypeError, NameError, AttributeError):
+        hint = typing.get_type_hints(alone, globalns=getattr(function, "__globals__", {}))["return"]
+    except (TypeError, NameError, AttributeError, SyntaxError):
         return None
     names: list[str] = []
     if not _collect_literals(hint, names):
         return None
     return tuple(names) or None
+
+
+def _is_plain(annotation: Any, function: Any) -> bool:
+    """Whether an annotation that is still a text names a class which holds no Literal, such as ``dict[str, Any]``: so most
+    nodes are annotated, and to evaluate the text takes 50 µs.
+    """
+    name = re.match(r"\w+", annotation) if isinstance(annotation, str) and "|" not in annotation else None
+    if name is None:
+        return False
+    home = getattr(function, "__globals__", {})
+    named = home.get(name[0], getattr(builtins, name[0], None))
+    return name[0] == "None" or (isinstance(named, type) and named not in (list, tuple, Sequence, Command))
 
 
 def _collect_literals(hint: Any, names: list[str]) -> bool:

@@ -191,9 +191,10 @@ def policies(
 
 def guarded(function: Function, policies: Policies, results: Results | None) -> Function:
     """The node's function with its policies around it, as a flow."""
+    own = function
     if function.kind == "flow" and policies.timeout is not None:
         function = Function(_Fenced(function), "flow", True)
-    return Function(_Guarded(function, policies, results), "flow", True, awaits=function.awaits)
+    return Function(_Guarded(function, policies, results), "flow", True, awaits=function.awaits, inner=own)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphflow.core.checks import unknown
@@ -98,12 +99,17 @@ def _targets(plan: Plan, branch: Branch, chosen: object, node: str) -> list[str 
         target: Any = result
         if known is not None and not isinstance(result, Send):
             if result is not None and result not in known:
-                names = ", ".join(map(repr, known))
-                raise UnknownTarget(f"{where} returned {result!r}, which is not among its targets: {names}")
+                raise UnknownTarget(f"{where} returned {result!r}, which is not among its targets: {_results(result, known)}")
             target = known.get(result)
         _check(plan, target, where)
         targets.append(target)
     return targets
+
+
+def _results(result: object, known: Mapping[Any, str]) -> str:
+    """What a router may return, and what it probably meant."""
+    near = difflib.get_close_matches(str(result), map(str, known), n=1)
+    return ", ".join(map(repr, known)) + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _check(plan: Plan, target: object, where: str) -> None:

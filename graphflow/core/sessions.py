@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphflow.core.calls import CallOptions, Patience, check_free, new_machine
+from graphflow.core.checks import meant
 from graphflow.core.control import START, Interrupt, Send
 from graphflow.core.effects import (
     Acquire,
@@ -121,7 +122,7 @@ def update_state(plan: Plan, session_id: str, user_id: str | None, update: Any, 
     With ``as_node`` the edges out of that node say what is next (START: as if it were an input); without, what was next stays.
     """
     if as_node is not None and as_node != START and as_node not in plan.nodes:
-        raise ValueError(f"as_node={as_node!r} is not a node; the nodes are {', '.join(map(repr, plan.nodes))}")
+        raise ValueError(f"as_node={as_node!r} is not a node; {meant(as_node, plan.nodes)}")
     call = CallOptions(check_id(session_id, "session_id"), user_id, db=db)
     yield Acquire(session_id)
     patience = Patience(call)

@@ -78,6 +78,7 @@ LOCAL_IMPORTS: set[tuple[str, str]] = {
     ("graphflow.core.checks", "networkx"),
     ("graphflow.core.ids", "hashlib"),
     ("graphflow.core.policies", "tenacity"),
+    ("graphflow.draw.network", "networkx"),
     ("graphflow.db.postgres", "graphflow.db.pool"),
     ("graphflow.db.sql", "graphflow.db.statements"),
     ("graphflow.models.openai", "openai"),
