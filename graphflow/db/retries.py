@@ -131,6 +131,9 @@ class Committing:
                 self._doubted = True
                 if not failure.transient and self._landed():
                     return
+            elif self._doubted:
+                failure.written = None
+                failure.add_note("an earlier attempt was cut off while it was committed, and may be written or not")
             raise
         except Exception:
             if self._doubted and self._landed():

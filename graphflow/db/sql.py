@@ -160,7 +160,7 @@ class SqlDb(ABC):
     def is_run(self, session_id: str, owner: str | None, left: int | None) -> bool:
         """Whether somebody runs a session, given its lease: a run that nobody runs has crashed."""
         if not self.shared:
-            return session_queue().holder(self.identity, session_id) is not None
+            return session_queue().is_used(self.identity, session_id)
         return owner is not None and left is not None and left > 0 and not is_dead(owner)
 
     def cancel_run(self, effect: CancelRun) -> Standing:

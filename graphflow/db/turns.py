@@ -102,6 +102,11 @@ class SessionQueue:
             line = self._lines.get((identity, session_id))
             return line[0].holder if line else None
 
+    def is_used(self, identity: str, session_id: str) -> bool:
+        """Whether anybody in this process has the turn on a session."""
+        with self._lock:
+            return (identity, session_id) in self._lines
+
     def stop(self, identity: str, session_id: str, run_id: str) -> bool:
         """Ask a run to stop; whether it has its turn here."""
         holder = self.holder(identity, session_id)

@@ -212,7 +212,7 @@ def test_a_connection_lost_in_every_commit_is_an_error_that_leaves_open_what_was
     served.db.retry_timeout = 0.3
     with pytest.raises(DatabaseFailed, match="may be written or not") as caught:
         session.step({"count": {"set": 1}}) if plain else session.end()
-    assert caught.value.written is None and "tried again for 0.3" in caught.value.__notes__[0]
+    assert caught.value.written is None and "tried again for 0.2" in caught.value.__notes__[0]
     served.server.ask(f"DROP TRIGGER hang_up ON {name}.gf_checkpoints")
     assert session.load().seq == 0
     assert served.db.check().ok
