@@ -16,7 +16,7 @@ def cancel(plan: Plan, run_id: str, user_id: str | None, db: Any) -> Flow[bool]:
     check_id(run_id, "run_id")
     patience: Patience | None = None
     while True:
-        standing: Standing = yield CancelRun(run_id, user_id)
+        standing: Standing = yield CancelRun(run_id, user_id, patience is not None)
         if standing.state != "idle":
             return standing.state == "asked"
         if patience is None:

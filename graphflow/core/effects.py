@@ -335,6 +335,8 @@ class CancelRun:
 
     run_id: str
     user_id: str | None
+    have_turn: bool = False
+    """Whether the caller has this process's turn on the session: then nobody else in it runs the session."""
 
 
 @dataclass(frozen=True, slots=True)

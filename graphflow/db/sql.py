@@ -163,9 +163,13 @@ class SqlDb(ABC):
             return session_queue().is_used(self.identity, session_id)
         return owner is not None and left is not None and left > 0 and not is_dead(owner)
 
+    def _is_run_elsewhere(self, session_id: str, owner: str | None, left: int | None) -> bool:
+        return self.shared and owner != process_name() and self.is_run(session_id, owner, left)
+
     def cancel_run(self, effect: CancelRun) -> Standing:
         """Ask a run to stop; one of this process hears of it at once, those of others within a second."""
-        standing = self._write(partial(runs.cancel, effect=effect, now=self._stamp(), is_run=self.is_run))
+        is_run = self._is_run_elsewhere if effect.have_turn else self.is_run
+        standing = self._write(partial(runs.cancel, effect=effect, now=self._stamp(), is_run=is_run))
         if standing.state == "asked":
             session_queue().stop(self.identity, standing.session_id, effect.run_id)
         return standing

@@ -102,6 +102,11 @@ class SessionQueue:
             line = self._lines.get((identity, session_id))
             return line[0].holder if line else None
 
+    def waiting(self, identity: str, session_id: str) -> int:
+        """How many wait for their turn on a session."""
+        with self._lock:
+            return max(len(self._lines.get((identity, session_id), ())) - 1, 0)
+
     def is_used(self, identity: str, session_id: str) -> bool:
         """Whether anybody in this process has the turn on a session."""
         with self._lock:
