@@ -18,6 +18,8 @@ GraphflowError
     ├── SessionBusy           another run holds the session
     ├── LeaseLost             another run took the session over; nothing of ours was written
     ├── UnfinishedRun         new input met a run that has to be resumed first
+    ├── KeyReused             an idempotency key came again with another input
+    ├── DatabaseFailed        the database could not be reached, or could not do what it was asked
     ├── GraphChanged          the stored run no longer fits the graph
     ├── CorruptCheckpoint     stored rows do not match their checksums, or some are missing
     └── SchemaTooNew          the database was written by a newer graphflow
@@ -122,6 +124,24 @@ class LeaseLost(SessionError):
 
 class UnfinishedRun(SessionError):
     """New input met a crashed or paused run that has to be resumed (or abandoned on purpose) first."""
+
+
+class KeyReused(SessionError):
+    """An idempotency key was used before, for another input or another session. Nothing was run or stored."""
+
+
+class DatabaseFailed(SessionError):
+    """The database could not be reached, or could not do what it was asked (no room, no right to write, a damaged disk).
+
+    ``transient``: it may do so later; it was tried again until the database's ``retry_timeout``. ``written``: False when
+    nothing of the transaction was written, None when the connection was lost while it was committed and it is not known. The
+    driver's own error is the ``__cause__``.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False, written: bool | None = False) -> None:
+        super().__init__(message)
+        self.transient = transient
+        self.written = written
 
 
 class GraphChanged(SessionError):

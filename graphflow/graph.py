@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from graphflow import draw, drive
-from graphflow.core import runs, sessions
+from graphflow.core import cancelling, runs, sessions
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Command, Interrupt, current_step, current_task
 from graphflow.core.effects import Emit, Flow, Stored, T
@@ -37,8 +37,9 @@ class RunOptions(TypedDict, total=False):
     recursion_limit: int
     max_concurrency: int | None
     on_unfinished: Literal["raise", "abandon"] | None
-    on_busy: Literal["wait", "reject"]
+    on_busy: Literal["wait", "reject", "cancel"]
     durability: Literal["sync", "exit"]
+    idempotency_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class GraphResult:
     values: Values
     value: Any
     status: str
-    """completed, paused (see ``interrupts``), or that of a stored run that had already ended."""
+    """completed, paused (see ``interrupts``), cancelled, or that of a stored run that had already ended."""
     interrupts: tuple[Interrupt, ...]
     session_id: str | None
     run_id: str
@@ -94,6 +95,7 @@ class Snapshot:
     interrupts: tuple[Interrupt, ...]
     tasks: tuple[PendingTask, ...]
     status: str
+    """running, paused, completed, error, cancelled, or crashed: unfinished, and nobody runs it any more."""
 
 
 class Graph:
@@ -128,8 +130,11 @@ class Graph:
         superstep is committed before the next begins. Options: ``user_id``, ``context`` (given to nodes, never stored),
         ``recursion_limit`` (supersteps, 1,000), ``max_concurrency`` (tasks at once), ``on_unfinished`` ("raise": a crashed
         or paused run is an UnfinishedRun; "abandon" leaves it behind), ``on_busy`` (another run holds the session:
-        "wait" for the database's ``busy_timeout``, first come first served within a process, or "reject"; then SessionBusy),
-        ``durability`` ("sync", or "exit": see ``compile``; default: as compiled).
+        "wait" for the database's ``busy_timeout``, first come first served within a process, or "reject"; then SessionBusy;
+        "cancel": that run is cancelled, and this one comes next), ``idempotency_key`` (of the request: with it the run is begun
+        once per component and user, whoever asks again is given what became of it: its result, after waiting for it if it is
+        running; one that failed is resumed; another input is KeyReused), ``durability`` ("sync", or "exit": see ``compile``;
+        default: as compiled).
         ``Command(resume=x)`` as input is
         ``resume(session_id, x)``. A node's exception comes out as itself with a note; the run is stored with status
         ``error`` and can be resumed. Killed at any moment, the session stands at the last commit and ``resume`` goes on
@@ -193,6 +198,19 @@ class Graph:
     ) -> GraphResult:
         """``resume`` for asyncio."""
         return await drive.aio.run(*self._resume(session_id, answer, answers, options))
+
+    def cancel(self, run_id: str, *, user_id: str | None = None) -> bool:
+        """Cancel a run, from any thread or process; whether there was anything to cancel (False: it has ended).
+
+        It stops at its next superstep border, or where it awaits a model, with its state committed, and returns with status
+        ``cancelled``; ``resume`` goes on with it. A run of another process hears of it within a second. One that is paused or
+        has crashed is closed at once. Raises SessionNotFound when there is no such run, NotOwner.
+        """
+        return drive.sync.run(*self._with_db(cancelling.cancel(self.plan, run_id, user_id, self.db)))
+
+    async def acancel(self, run_id: str, *, user_id: str | None = None) -> bool:
+        """``cancel`` for asyncio."""
+        return await drive.aio.run(*self._with_db(cancelling.cancel(self.plan, run_id, user_id, self.db)))
 
     # --- looking and editing ---------------------------------------------------------------------------------------------
 
@@ -328,6 +346,8 @@ class Graph:
         listening: bool = False,
     ) -> tuple[Flow[GraphResult], World]:
         self._need_db()
+        if options.get("idempotency_key") is not None:
+            raise ValueError("an idempotency_key is for beginning a run; resume() needs none")
         call = self.call(session_id=session_id, listening=listening, **options)
         return self.finishing(runs.resume(self.plan, call, answer, answers), call), self.world(call)
 
@@ -355,8 +375,8 @@ class Graph:
                 raise ValueError(f"{name}={number!r}: give a whole number from 1 on")
         if call.on_unfinished not in (None, "raise", "abandon"):
             raise ValueError(f"on_unfinished={call.on_unfinished!r}: give 'raise' or 'abandon'")
-        if call.on_busy not in ("wait", "reject"):
-            raise ValueError(f"on_busy={call.on_busy!r}: give 'wait' or 'reject'")
+        if call.on_busy not in ("wait", "reject", "cancel"):
+            raise ValueError(f"on_busy={call.on_busy!r}: give 'wait', 'reject' or 'cancel'")
         if call.component_id is None:
             call.component_id = self.plan.name
         return call
@@ -370,8 +390,7 @@ class Graph:
         ended = yield from flow
         result = (output or self.result)(ended)
         if call.listening:
-            kind = "interrupted" if ended.status == "paused" else "run_completed"
-            yield Emit(kind, "", {"output": result, "interrupts": ended.interrupts})
+            yield Emit(_LAST_EVENT.get(ended.status, "run_completed"), "", {"output": result, "interrupts": ended.interrupts})
         return result
 
     def result(self, ended: Ended) -> GraphResult:
@@ -423,6 +442,9 @@ def checked_durability(value: Any) -> Any:
     if value not in ("sync", "exit"):
         raise ValueError(f"durability={value!r}: give 'sync' or 'exit'")
     return value
+
+
+_LAST_EVENT = {"paused": "interrupted", "cancelled": "run_cancelled"}
 
 
 def snapshot(plan: Plan, stored: Stored) -> Snapshot:

@@ -204,6 +204,11 @@ class Context:
         return self._task.attempt
 
     @property
+    def cancelled(self) -> bool:
+        """Whether the run has been asked to stop: a node that takes long may look, and return what it has."""
+        return self._task.run.stop.requested
+
+    @property
     def position(self) -> int:
         """The task's place among those of its superstep, from 0."""
         return self._task.position

@@ -17,6 +17,7 @@ from graphflow.core.control import Command, Context, Interrupt, Send, Suspended,
 from graphflow.core.ids import digest
 from graphflow.core.reducers import Delta
 from graphflow.core.state import StateSchema, Values
+from graphflow.core.stopping import Stop
 from graphflow.core.updates import Write
 from graphflow.errors import NodeTimeout, StepError
 from graphflow.messages import Message, RemoveMessage
@@ -180,6 +181,8 @@ class OpenRun:
     """The seq that the first message of this run has or will have."""
     parent_run_id: str | None = None
     idempotency_key: str | None = None
+    input: TaskResult | None = None
+    """What the run was given, for a run with an idempotency key: the key is good for this input only."""
 
 
 @dataclass(slots=True, eq=False)
@@ -323,6 +326,52 @@ class ReadHistory:
     after: int | None = None
 
 
+@dataclass(slots=True, eq=False)
+class CancelRun:
+    """Ask a run to stop. Outcome: Standing.
+
+    Raises NotOwner when its session has an owner and ``user_id`` is not theirs, SessionNotFound when there is no such run.
+    """
+
+    run_id: str
+    user_id: str | None
+    have_turn: bool = False
+    """Whether the caller has this process's turn on the session: then nobody else in it runs the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a run stands that was asked to stop: "asked" (it runs, and will), "idle" (it is paused, or crashed), or "ended"."""
+
+    session_id: str
+    state: str
+
+
+@dataclass(slots=True, eq=False)
+class FindKey:
+    """The run that an idempotency key has begun. Outcome: KeyedRun, or None when it has begun none."""
+
+    component_id: str | None
+    user_id: str | None
+    key: str
+    input: TaskResult
+    schema: StateSchema
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedRun:
+    """A run with an idempotency key."""
+
+    run_id: str
+    session_id: str
+    status: str
+    last_seq: int | None
+    """Its last checkpoint, once it has ended."""
+    metrics: Mapping[str, Any]
+    same_input: bool
+    """Whether it was begun with the input that was asked about."""
+
+
 # --- effects on the rest of the world (performed by the driver) ------------------------------------------------------------
 
 
@@ -356,6 +405,8 @@ class RunInfo:
     """The seq in the session's log that this run's first message has."""
     values: Values = field(default_factory=dict)
     """The state as of the start of the current superstep."""
+    stop: Stop = field(default_factory=Stop)
+    """Whether the run has been asked to stop; nested graphs share it."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Settings of this call that a ready-made node looks up, e.g. ``num_history_runs``."""
     recursion_limit: int = 1000
@@ -614,7 +665,8 @@ class Emit:
 class Acquire:
     """Take this process's turn on a session, first come first served. The driver gives it back when the flow ends.
 
-    ``on_busy``: "wait" for at most the store's ``busy_timeout``, or "reject". Raises SessionBusy.
+    ``on_busy``: "wait" for at most the store's ``busy_timeout``, "reject", or "cancel" the run that has its turn and come next.
+    Raises SessionBusy.
     """
 
     session_id: str

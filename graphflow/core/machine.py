@@ -21,7 +21,7 @@ from graphflow.core.routing import route, targets_of
 from graphflow.core.schemas import input_update
 from graphflow.core.sidewrites import stamped, told
 from graphflow.core.updates import Write, checked, update_of
-from graphflow.errors import GraphflowError, InvalidUpdate, LeaseLost, RecursionLimit, UnknownTarget
+from graphflow.errors import DatabaseFailed, GraphflowError, InvalidUpdate, LeaseLost, RecursionLimit, UnknownTarget
 
 
 class Machine:
@@ -58,10 +58,11 @@ class Machine:
             raise
         except Exception as error:
             self._note(error)
-            try:
-                yield from self._close("error", error)
-            except Exception as failure:
-                error.add_note(f"and the run could not be closed: {type(failure).__name__}: {failure}")
+            if not (isinstance(error, DatabaseFailed) and error.transient):  # else the next commit would fail as long, too
+                try:
+                    yield from self._close("error", error)
+                except Exception as failure:
+                    error.add_note(f"and the run could not be closed: {type(failure).__name__}: {failure}")
             raise
         except Cancelled:
             yield from self._close("cancelled")
@@ -76,6 +77,8 @@ class Machine:
             tasks = self._next_tasks()
             if not tasks:
                 return "completed"
+            if self.info.stop.requested:
+                raise Cancelled
             outcomes = yield from self._execute(tasks)
             if self.interrupts or self._held:
                 yield from self._stop("paused", outcomes)

@@ -208,6 +208,7 @@ class _Call:
             log_ns=outer.log_ns if shares_log else lasting_namespace(outer.log_ns, name or task.node.name),
             aliases=plan.aliases,
             fence=outer.fence,
+            stop=outer.stop,
         )
 
     def run(self) -> Flow[Machine]:

@@ -8,30 +8,35 @@ from dataclasses import replace
 from typing import Any
 
 from graphflow.core.answers import storable
-from graphflow.core.calls import CallOptions, Ended, Patience, check_free, new_machine
-from graphflow.core.control import MISSING, Cancelled
+from graphflow.core.calls import CallOptions, Ended, KeyTaken, Patience, check_free, new_machine
+from graphflow.core.control import MISSING, START, Cancelled
 from graphflow.core.effects import (
     Acquire,
     CloseRun,
     Emit,
+    FindKey,
     Flow,
+    KeyedRun,
     Load,
     OpenRun,
     Stored,
+    TaskResult,
     TaskRow,
 )
 from graphflow.core.ids import check_id, new_id
+from graphflow.core.keys import check_key, check_resumable, stored_end
 from graphflow.core.machine import Machine
 from graphflow.core.plan import Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.sessions import existing, pending_questions
 from graphflow.core.state import Values
-from graphflow.core.updates import Write, reset
+from graphflow.core.updates import Write, checked, reset, update_of
 from graphflow.errors import (
     GraphChanged,
     GraphChangedWarning,
     InvalidAnswer,
     LeaseLost,
+    NoDatabase,
     SessionBusy,
     UnfinishedRun,
 )
@@ -41,6 +46,12 @@ from graphflow.errors import (
 
 def invoke(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
     """Begin a run with ``input`` and go on until it ends. The input is durable before the first node runs."""
+    if call.idempotency_key is not None:
+        return (yield from _once(plan, input, call))
+    return (yield from _begin(plan, input, call))
+
+
+def _begin(plan: Plan, input: Any, call: CallOptions, keyed: TaskResult | None = None) -> Flow[Ended]:
     run_id = call.run_id or new_id()
     if call.db is None:
         machine = new_machine(plan, call, run_id)
@@ -54,14 +65,55 @@ def invoke(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
     patience = Patience(call)
     while True:
         machine = new_machine(plan, call, run_id)
+        stored: Stored | None = None
         try:
             stored = yield Load(call.session_id, call.user_id, plan.schema)
             check_free(stored)
-            yield from _open(machine, input, stored, call)
+            yield from _open(machine, input, stored, call, keyed)
+        except KeyTaken:
+            raise
+        except (LeaseLost, SessionBusy) as held:
+            yield from patience.wait(held, stored)
+            continue
+        return (yield from _drive(machine))
+
+
+def _once(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
+    """What the idempotency key stands for: a run is begun with it once, and every later call gives what became of that one."""
+    if call.db is None:
+        raise NoDatabase("an idempotency_key needs a database to be remembered in; give db=SqliteDb(…)")
+    key, session_id = check_id(call.idempotency_key, "idempotency_key"), call.session_id
+    writes = checked(plan.schema, update_of(plan.schema, input, None, START), START)
+    keyed = TaskResult([*writes, *call.given.items()])
+    look = FindKey(call.component_id, call.user_id, key, keyed, plan.schema)
+    acquired: set[str] = set()
+    patience = Patience(call)
+    while True:
+        found: KeyedRun | None = yield look
+        if found is None:
+            try:
+                return (yield from _begin(plan, input, call, keyed))
+            except KeyTaken:
+                call.session_id = session_id
+                continue
+        check_key(found, key, session_id)
+        call.session_id, call.run_id = found.session_id, found.run_id
+        if found.status in ("completed", "paused"):
+            return (yield from stored_end(plan, call, found))
+        if found.session_id not in acquired:
+            yield Acquire(found.session_id, "reject" if call.on_busy == "reject" else "wait")
+            acquired.add(found.session_id)
+            continue
+        stored: Stored | None = None
+        try:
+            stored = yield from existing(plan, found.session_id, call.user_id, with_log=True)
+            check_free(stored)
+            check_resumable(found, key, stored)
+            machine = yield from _reopen(plan, call, stored, MISSING, None)
         except (LeaseLost, SessionBusy) as held:
             yield from patience.wait(held)
             continue
-        return (yield from _drive(machine))
+        return (yield from _go_on(machine, stored))
 
 
 def starting_keys(values: Values, call: CallOptions) -> list[Write]:
@@ -75,7 +127,9 @@ def starting_keys(values: Values, call: CallOptions) -> list[Write]:
     return writes
 
 
-def _open(machine: Machine, input: Any, stored: Stored | None, call: CallOptions) -> Flow[None]:
+def _open(
+    machine: Machine, input: Any, stored: Stored | None, call: CallOptions, keyed: TaskResult | None = None
+) -> Flow[None]:
     """The first transaction of a run: session, run row and input. Nothing is written when the input is wrong."""
     plan, info, ledger = machine.plan, machine.info, machine.ledger
     closed = []
@@ -100,8 +154,16 @@ def _open(machine: Machine, input: Any, stored: Stored | None, call: CallOptions
         "user_id": call.user_id,
         "session_type": plan.session_type,
         "component_id": call.component_id,
-        "opened": OpenRun(info.run_id, call.component_id, plan.fingerprint, info.first_message),
+        "opened": OpenRun(
+            info.run_id,
+            call.component_id,
+            plan.fingerprint,
+            info.first_message,
+            idempotency_key=call.idempotency_key if keyed is not None else None,
+            input=keyed,
+        ),
         "closed": closed,
+        "schema": plan.schema,
     }
     if ledger.exit and not done:
         ledger.ride(delta, entries, **opening)
@@ -135,9 +197,11 @@ def _drive(machine: Machine) -> Flow[Ended]:
             yield Emit("run_failed", "", {"error": error})
         raise
     except Cancelled:
-        if info.listening:
-            yield Emit("run_cancelled", "", {})
-        raise
+        if not info.stop.requested:  # it was not asked to: whoever drives it is being stopped
+            if info.listening:
+                yield Emit("run_cancelled", "", {})
+            raise
+        status = "cancelled"
     ledger = machine.ledger
     return Ended(status, ledger.values, machine.interrupts, info.session_id, info.run_id, ledger.head, machine.metrics)
 
@@ -151,18 +215,24 @@ def resume(plan: Plan, call: CallOptions, answer: Any = MISSING, answers: Mappin
     yield Acquire(session_id, call.on_busy)
     patience = Patience(call)
     while True:
+        stored: Stored | None = None
         try:
             stored = yield from existing(plan, session_id, call.user_id, with_log=True)
             check_free(stored)
             machine = yield from _reopen(plan, call, stored, answer, answers)
         except (LeaseLost, SessionBusy) as held:
-            yield from patience.wait(held)
+            yield from patience.wait(held, stored)
             continue
-        if not machine.ledger.upcoming():
-            assert stored.run is not None
-            ledger = machine.ledger
-            return Ended(stored.run.status, ledger.values, (), session_id, stored.run.run_id, ledger.head, {})
+        return (yield from _go_on(machine, stored))
+
+
+def _go_on(machine: Machine, stored: Stored) -> Flow[Ended]:
+    """Run what a reopened run has left to do, if anything."""
+    if machine.ledger.upcoming():
         return (yield from _drive(machine))
+    assert stored.run is not None
+    ledger = machine.ledger
+    return Ended(stored.run.status, ledger.values, (), stored.session_id, stored.run.run_id, ledger.head, {})
 
 
 def _reopen(plan: Plan, call: CallOptions, stored: Stored, answer: Any, answers: Mapping[str, Any] | None) -> Flow[Machine]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from graphflow.core.effects import Commit, Load, LoadMany, ReadHistory, Stored
+from graphflow.core.effects import CancelRun, Commit, FindKey, KeyedRun, Load, LoadMany, ReadHistory, Standing, Stored
 from graphflow.messages import Message
 
 
@@ -28,8 +28,19 @@ class Store(Protocol):
 
     def read_history(self, effect: ReadHistory) -> list[Message]: ...
 
+    def cancel_run(self, effect: CancelRun) -> Standing: ...
+
+    def find_key(self, effect: FindKey) -> KeyedRun | None: ...
+
     def leave(self, session_id: str) -> None: ...
 
 
-PERFORMED: dict[type[Any], str] = {Load: "load", LoadMany: "load_many", Commit: "commit", ReadHistory: "read_history"}
+PERFORMED: dict[type[Any], str] = {
+    Load: "load",
+    LoadMany: "load_many",
+    Commit: "commit",
+    ReadHistory: "read_history",
+    CancelRun: "cancel_run",
+    FindKey: "find_key",
+}
 """The store's method for each effect."""

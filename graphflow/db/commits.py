@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphflow.core.calls import busy
+from graphflow.core.calls import KeyTaken, busy
 from graphflow.core.effects import CloseRun, Commit, NewCheckpoint
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
 from graphflow.db.leases import in_words, is_dead
-from graphflow.db.rows import digest, encode_entry, encode_frontier, encode_task, plain_text, run_digest
+from graphflow.db.rows import digest, encode_entry, encode_frontier, encode_task, input_digest, plain_text, run_digest
 from graphflow.db.sidewrites import ReadySideWrites
 from graphflow.db.tags import Media
-from graphflow.errors import LeaseLost, SessionBusy
+from graphflow.errors import LeaseLost
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
@@ -189,6 +189,26 @@ class ReadyCommit:
         if tx.execute(tx.sql.step, (*moved, effect.ns, new.seq, run, *self.checkpoint)).rowcount != 1:
             raise self._lost(tx)
 
+    def landed(self, tx: Transaction) -> bool:
+        """Whether this very commit is in the database: asked when it may have been written, and nobody said so.
+
+        A checkpoint is known by its checksum (session, seq, epoch, time and content), the end of a run and a take-over by
+        their times, which are never given twice. Rows of tasks need not be known: writing them again changes nothing.
+        """
+        effect, sql = self.effect, tx.sql
+        if self.checkpoint is not None:
+            here = {"session_id": effect.session_id, "ns": effect.ns, "seq": self.seq}
+            row = tx.one(sql.landed_checkpoint, here)
+            return row is not None and bytes(row[0]) == self.checkpoint[-2]
+        if self.closed:
+            last = self.closed[-1]
+            row = tx.one(sql.landed_end, {"run_id": last["run_id"]})
+            return row is not None and tuple(row) == (last["new_status"], self.now)
+        if effect.take_over:
+            row = tx.one(sql.landed_take, {"session_id": effect.session_id})
+            return row is not None and tuple(row) == (effect.epoch + 1, self.now)
+        return False
+
     @property
     def seq(self) -> int:
         """Where the session's head stands after this commit."""
@@ -304,6 +324,7 @@ class ReadyCommit:
             "first_seq": None if self.checkpoint is None else self.seq,
             "fingerprint": opened.fingerprint,
             "idempotency_key": opened.idempotency_key,
+            "input": None if opened.input is None else input_digest(opened.input, effect.schema),
             "created_at": self.now,
         }
         row = tx.one(tx.sql.insert_run, params)
@@ -316,7 +337,7 @@ class ReadyCommit:
         key = params["idempotency_key"]
         other = None if key is None else tx.execute(tx.sql.run_of_key, params).fetchone()
         if other is not None:
-            return SessionBusy(f"run {other[0]!r} has begun with the idempotency key {key!r}; wait for its result")
+            return KeyTaken(f"run {other[0]!r} has begun with the idempotency key {key!r}; wait for its result")
         return ValueError(f"there is a run {params['run_id']!r} already; give each run its own id")
 
     def settle(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
 
 
-def load(tx: Transaction, effect: Load) -> Stored | None:
+IsRun = Callable[[str, str | None, int | None], bool]
+"""Whether somebody runs a session, given its id, the lease's owner, and the microseconds it has left."""
+
+
+def load(tx: Transaction, effect: Load, is_run: IsRun) -> Stored | None:
     """A session at its head, or at checkpoint ``at``; None when there is none. See ``effects.Load`` for what it raises."""
     sql = tx.sql
     statement = sql.load_at if effect.at is not None else sql.load_nested if effect.ns else sql.load_head
@@ -48,12 +53,13 @@ def load(tx: Transaction, effect: Load) -> Stored | None:
     stored = _stored(effect.session_id, found, state, rows[-1] if rows else None, fetch, effect.ns)
     if effect.with_log:
         fill_logged(tx, effect.session_id, effect.ns, effect.schema, [stored], fetch)
+    stored.status = found.shown(stored, is_run)
     if found.status != "completed" and (effect.at is None or effect.at == found.head):
         read_tasks(tx, stored, found.ordinal, effect.schema, fetch)
     return stored
 
 
-def load_many(tx: Transaction, effect: LoadMany) -> list[Stored]:
+def load_many(tx: Transaction, effect: LoadMany, is_run: IsRun) -> list[Stored]:
     """The session at each of its newest ``limit`` checkpoints, newest first, with messages."""
     ns = effect.ns
     params = {"session_id": effect.session_id, "ns": ns, "user_id": effect.user_id}
@@ -77,6 +83,7 @@ def load_many(tx: Transaction, effect: LoadMany) -> list[Stored]:
             stored.run = runs.get(chained.run or 0)
             history.append(stored)
     if found.status != "completed":
+        history[-1].status = found.shown(history[-1], is_run)
         read_tasks(tx, history[-1], found.ordinal, effect.schema, fetch)
     fill_logged(tx, effect.session_id, ns, effect.schema, history, fetch)
     return history[::-1]
@@ -101,6 +108,11 @@ class _Found:
     component_id: str | None
     lease_owner: str | None
     lease_left: int | None
+
+    def shown(self, stored: Stored, is_run: IsRun) -> str:
+        """The status, where a run that nobody runs any more is a crashed one."""
+        at_head = stored.seq == self.head and stored.status == "running"
+        return "crashed" if at_head and not is_run(stored.session_id, self.lease_owner, self.lease_left) else stored.status
 
     @property
     def holder(self) -> str | None:

@@ -27,13 +27,13 @@ class InMemoryDb(SqlDb):
     def __init__(
         self, *, lease_ttl: float = 30.0, busy_timeout: float = 60.0, clock: Callable[[], float] = system_clock
     ) -> None:
-        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, clock=clock)
+        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, retry_timeout=0.0, clock=clock)
         self.identity = f"memory:{next(_numbers)}"
         self._lock = threading.Lock()
         self._tx: Transaction | None = None
         self._connection: sqlite3.Connection | None = None
 
-    def _write(self, work: Callable[[Transaction], T]) -> T:
+    def _write_once(self, work: Callable[[Transaction], T]) -> T:
         with self._lock:
             tx = self._tx or self._open()
             tx.execute("BEGIN")
@@ -45,7 +45,7 @@ class InMemoryDb(SqlDb):
             tx.execute("COMMIT")
             return result
 
-    _read = _write
+    _read_once = _write_once
 
     def _open(self) -> Transaction:
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from hashlib import sha256
 from typing import Any, Final
@@ -187,6 +188,13 @@ def _unpacked_write(codec: ChannelCodec, name: str, packed: Any, how: int = _TYP
     if how == _OVERWRITE:
         return name, Overwrite(codec.unpack(packed, f"state.{name}"))
     return name, codec.unpack_write(packed, how == _TYPED_AS_VALUE, f"state.{name}")
+
+
+def input_digest(input: TaskResult, schema: StateSchema | None) -> str:
+    """What a run's input is compared by: equal inputs have equal digests, in whatever order their keys came."""
+    sorted_writes = TaskResult(sorted(input.writes, key=lambda write: write[0]))
+    text = encode_task(TaskRow("", "", "result", sorted_writes), schema, {})
+    return "sha256:" + sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()
 
 
 # --- messages of the log -----------------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def count_sessions(tx: Transaction, listing: Listing) -> int:
 
 
 def _session(row: Row, db: Reader) -> Session:
-    session_id, session_type, user_id, component_id, name, metadata, status, created_at, updated_at = row
+    session_id, session_type, user_id, component_id, name, metadata, status, created_at, updated_at, *lease = row
     return Session(
         session_id=session_id,
         session_type=SessionType(session_type),
@@ -79,11 +79,16 @@ def _session(row: Row, db: Reader) -> Session:
         component_id=component_id,
         name=name,
         metadata=None if metadata is None else loads(metadata),
-        status=status,
+        status=_shown(status, session_id, lease, db),
         created_at=as_time(created_at),
         updated_at=as_time(updated_at),
         _db=db,
     )
+
+
+def _shown(status: str, session_id: str, lease: list[Any], db: Reader) -> str:
+    """The status, where a run that nobody runs any more is a crashed one."""
+    return "crashed" if status == "running" and not db.is_run(session_id, *lease) else status
 
 
 def owned(tx: Transaction, session_id: str, user_id: str | None, *, hold: bool = False) -> tuple[int, int] | None:
@@ -249,6 +254,7 @@ def _run(row: Row, db: Reader) -> RunRecord:
         checksum,
         created_at,
         ended_at,
+        *lease,
     ) = row
     if checksum is not None and run_digest(run_id, status, last_message, error, metrics) != checksum:
         raise CorruptCheckpoint(f"run {run_id!r} of session {session_id!r} does not match its checksum")
@@ -257,7 +263,7 @@ def _run(row: Row, db: Reader) -> RunRecord:
         session_id=session_id,
         ns=ns,
         number=number,
-        status=status,
+        status=_shown(status, session_id, lease, db),
         parent_run_id=parent,
         user_id=user_id,
         component_id=component_id,

@@ -10,8 +10,9 @@ import functools
 import os
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ from graphflow.core.effects import (
     Task,
 )
 from graphflow.core.plan import Function
+from graphflow.core.stopping import Stop
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event
@@ -69,7 +71,7 @@ async def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -
         try:
             outcome = await _HANDLERS[type(effect)](effect, world, usage)
             step = flow.send
-        except Exception as error:
+        except (Exception, Cancelled) as error:
             outcome, step = error, flow.throw
         except BaseException as stop:
             await _cancel(flow, world, stop)
@@ -174,6 +176,18 @@ async def _call(effect: Call, world: World, usage: Any) -> Any:
 
 
 async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
+    if isinstance(effect.model, AsyncModel):
+        with _left_when_stopping(world.call.stop):
+            reply = await _answer(effect, world)
+    elif world.call.stop.requested:
+        raise Cancelled
+    else:
+        reply = await _answer(effect, world)
+    note_usage(usage, reply.usage)
+    return reply
+
+
+async def _answer(effect: Ask, world: World) -> Reply:
     model, request = effect.model, effect.request
     reply: Reply
     if world.emitter is None:
@@ -191,12 +205,43 @@ async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
             piece = await _threaded(functools.partial(_stream_in_thread, model, request, task, world))
         assert isinstance(piece, Reply)
         reply = piece
-    note_usage(usage, reply.usage)
     return reply
+
+
+@contextmanager
+def _left_when_stopping(stop: Stop) -> Iterator[None]:
+    """Leave what is awaited when the run is asked to stop, as asyncio.timeout does when time is up: Cancelled."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+    inside, left = True, False
+
+    def leave() -> None:
+        nonlocal left
+        if inside and not left:
+            left = True
+            task.cancel()
+
+    def tell() -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(leave)
+
+    try:
+        with stop.telling(tell):
+            yield
+    except asyncio.CancelledError:
+        if left and task.cancelling() == 1:
+            raise Cancelled from None
+        raise
+    finally:
+        inside = False
+        if left:
+            task.uncancel()
 
 
 def _stream_in_thread(model: Any, request: Any, task: Task | None, world: World) -> Any:
     for piece in model.stream(request):
+        if world.call.stop.requested:
+            raise Cancelled
         tell_piece(piece, task, world)
     return piece
 
@@ -209,11 +254,12 @@ async def _emit(effect: Emit, world: World, usage: Any) -> None:
 
 async def _acquire(effect: Acquire, world: World, usage: Any) -> None:
     assert world.store is not None
-    ticket = session_queue().join(world.store.identity, effect.session_id)
+    cancelling = effect.on_busy == "cancel"
+    ticket = session_queue().join(world.store.identity, effect.session_id, world.call, cancelling=cancelling)
     world.tickets.append(ticket)
     if effect.on_busy == "reject" and not ticket.future.done():
         raise world.busy(effect.session_id, 0)
-    if ticket.future.done():
+    if ticket.has_turn:
         return
     try:
         await asyncio.wait_for(asyncio.wrap_future(ticket.future), world.store.busy_timeout)
@@ -267,7 +313,8 @@ async def _keep(effect: Keep, world: World, usage: Any) -> None:
 
 
 async def _sleep(effect: Sleep, world: World, usage: Any) -> None:
-    await asyncio.sleep(effect.seconds)
+    with _left_when_stopping(world.call.stop):
+        await asyncio.sleep(effect.seconds)
 
 
 _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Coroutine[Any, Any, Any]]] = {
@@ -304,12 +351,14 @@ class _Crew:
         futures = [asyncio.ensure_future(self._one(task)) for task in self.effect.tasks]
         try:
             outcomes = await asyncio.gather(*futures)
-        except BaseException:
+        except BaseException as stop:
             for future in futures:
                 future.cancel()
             await asyncio.wait(futures)
             if self.recorder is not None:
                 await asyncio.wait([self.recorder])
+            if isinstance(stop, Cancelled) and self.effect.record is not None and self.unrecorded:
+                await self._keep(self.unrecorded)  # what finished beside the task that was left
             raise
         if self.recorder is not None:
             await self.recorder
@@ -332,10 +381,14 @@ class _Crew:
         assert self.effect.record is not None
         while self.unrecorded and self.running:
             batch, self.unrecorded = self.unrecorded, []
-            commit = self.effect.record(batch)
-            if commit is not None:
-                await _HANDLERS[type(commit)](commit, self.world, None)
+            await self._keep(batch)
         self.recorder = None
+
+    async def _keep(self, outcomes: list[Outcome]) -> None:
+        assert self.effect.record is not None
+        commit = self.effect.record(outcomes)
+        if commit is not None:
+            await _HANDLERS[type(commit)](commit, self.world, None)
 
 
 # --- streaming ---------------------------------------------------------------------------------------------------------

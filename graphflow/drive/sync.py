@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any
 
 from graphflow import drive
@@ -82,7 +82,7 @@ def run(flow: Flow[T], world: World) -> T:
 def give_back(world: World) -> None:
     """Give the turns back that a flow held."""
     for ticket in world.tickets:
-        if world.store is not None:
+        if world.store is not None and ticket.has_turn:
             world.store.leave(ticket.key[1])
         session_queue().leave(ticket)
 
@@ -100,7 +100,7 @@ def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
         try:
             outcome = _HANDLERS[type(effect)](effect, world, usage)
             step = flow.send
-        except Exception as error:
+        except (Exception, Cancelled) as error:
             outcome, step = error, flow.throw
         except BaseException as stop:
             _cancel(flow, world, stop)
@@ -172,11 +172,16 @@ def _call(effect: Call, world: World, usage: Any) -> Any:
 
 
 def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
+    stop = world.call.stop
+    if stop.requested:
+        raise Cancelled
     if world.emitter is None:
         reply: Reply = effect.model.respond(effect.request)
     else:
         task = current_task.get()
         for piece in effect.model.stream(effect.request):
+            if stop.requested:
+                raise Cancelled
             tell_piece(piece, task, world)
         reply = piece
     note_usage(usage, reply.usage)
@@ -208,7 +213,8 @@ def _emit(effect: Emit, world: World, usage: Any) -> None:
 
 def _acquire(effect: Acquire, world: World, usage: Any) -> None:
     assert world.store is not None
-    ticket = session_queue().join(world.store.identity, effect.session_id)
+    cancelling = effect.on_busy == "cancel"
+    ticket = session_queue().join(world.store.identity, effect.session_id, world.call, cancelling=cancelling)
     world.tickets.append(ticket)
     if effect.on_busy == "reject" and not ticket.future.done():
         raise world.busy(effect.session_id, 0)
@@ -247,10 +253,10 @@ def keep(effect: Keep, world: World, usage: Any) -> None:
 
 
 def _sleep(effect: Sleep, world: World, usage: Any) -> None:
-    if world.left is None:
-        sleep(effect.seconds)
-    elif world.left.wait(effect.seconds):
-        raise Cancelled
+    woken = world.left or threading.Event()
+    with world.call.stop.telling(woken.set):
+        if woken.wait(effect.seconds):
+            raise Cancelled
 
 
 _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Any]] = {
@@ -306,6 +312,8 @@ class _Crew:
             recorder = self.recorder
         if recorder is not None and not recorder.cancel():
             recorder.result()
+        if isinstance(self.failure, Cancelled) and self.record is not None and self.unrecorded:
+            self._keep(self.unrecorded)  # what finished beside the task that was left
         if self.failure is not None:
             raise self.failure
         return [self.outcomes[id(task)] for task in self.tasks]
@@ -377,11 +385,15 @@ class _Crew:
                     self.recorder = None
                     return
             try:
-                commit = self.record(batch)
-                if commit is not None:
-                    _HANDLERS[type(commit)](commit, self.world, None)
+                self._keep(batch)
             except BaseException as error:
                 self.failure = error
+
+    def _keep(self, outcomes: list[Outcome]) -> None:
+        assert self.record is not None
+        commit = self.record(outcomes)
+        if commit is not None:
+            _HANDLERS[type(commit)](commit, self.world, None)
 
 
 def in_thread(work: Callable[[], T], *, store: bool = False) -> Future[T]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from graphflow.db.statements.memories import MemoryStatements
 from graphflow.db.statements.postgres import PostgresStatements
+from graphflow.db.statements.runs import RunStatements
 from graphflow.db.statements.store import StoreStatements
 from graphflow.db.statements.transfer import TransferStatements
 from graphflow.db.statements.users import UserStatements
 
 
-class Statements(StoreStatements, UserStatements, MemoryStatements, TransferStatements, PostgresStatements):
+class Statements(StoreStatements, RunStatements, UserStatements, MemoryStatements, TransferStatements, PostgresStatements):
     """Every statement as text, for one dialect ("sqlite" or "postgresql") and one schema."""

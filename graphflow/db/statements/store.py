@@ -193,11 +193,6 @@ class StoreStatements(Compiled):
         )
 
     @cached_property
-    def renew_leases(self) -> str:
-        until = self.now + bindparam("lease_ttl", type_=BigInteger)
-        return self.text(update(sessions).where(matches(SESSION.lease_owner, "me")).values(lease_until=until))
-
-    @cached_property
     def end_lease(self) -> str:
         """Give back the lease of a run that could not do it itself."""
         return self.text(
@@ -276,22 +271,12 @@ class StoreStatements(Compiled):
     @cached_property
     def insert_run(self) -> str:
         columns = ["run_id", "session", "ns", "status", "parent_run_id", "component_id", "user_id", "first_message"]
-        columns += ["first_seq", "fingerprint", "idempotency_key", "created_at"]
+        columns += ["first_seq", "fingerprint", "idempotency_key", "input", "created_at"]
         others = runs.alias("others")
         last = select(func.max(others.c.number)).where(others.c.session == bindparam("session"), others.c.ns == bindparam("ns"))
         number = func.coalesce(last.scalar_subquery(), ZERO) + ONE
         insert = self.insert(runs).values(number=number, **{name: bindparam(name) for name in columns})
         return self.text(insert.on_conflict_do_nothing().returning(RUN.ordinal))
-
-    @cached_property
-    def run_of_key(self) -> str:
-        return self.text(
-            select(RUN.run_id).where(
-                func.coalesce(RUN.component_id, EMPTY) == func.coalesce(bindparam("component_id"), EMPTY),
-                func.coalesce(RUN.user_id, EMPTY) == func.coalesce(bindparam("user_id"), EMPTY),
-                matches(RUN.idempotency_key, "idempotency_key"),
-            )
-        )
 
     @cached_property
     def close_run(self) -> str:

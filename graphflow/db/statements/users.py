@@ -32,6 +32,7 @@ class UserStatements(Compiled):
             s.status,
             s.created_at,
             s.updated_at,
+            *self._lease(),
         )
         return self.text(
             select(*columns)
@@ -103,9 +104,12 @@ class UserStatements(Compiled):
 
     # --- runs for users --------------------------------------------------------------------------------------------------
 
+    def _lease(self) -> tuple[Any, Any]:
+        return SESSION.lease_owner, (SESSION.lease_until - self.now).label("lease_left")
+
     def _runs(self) -> Any:
         r = RUN
-        ended = (r.last_message, r.error, r.metrics, r.sha256, r.created_at, r.ended_at)
+        ended = (r.last_message, r.error, r.metrics, r.sha256, r.created_at, r.ended_at, *self._lease())
         return select(
             r.run_id, SESSION.session_id, r.ns, r.number, r.status, r.parent_run_id, r.user_id, r.component_id, *ended
         ).select_from(sessions.join(runs, r.session == SESSION.ordinal))
