@@ -24,7 +24,7 @@ class _Answer:
         self.tools: dict[str, str] = {}
         self.questions: list[str] = []
         self.steps: dict[tuple[Any, ...], str] = {}
-        """A line for each step of a workflow, in the order they began."""
+        """A line for each step of a workflow, by path and iteration: in the order they began, below the group they are in."""
 
     def take(self, event: Event) -> None:
         """Learn from one event."""
@@ -54,7 +54,14 @@ class _Answer:
         line = f"{'  ' * len(data['within'])}{mark} {data['name']}{turn}"
         if event.type == "step_completed" and said not in (None, ""):
             line += f" → {' '.join(str(said).split()):.80}"
-        self.steps[(*data["within"], data["name"], data["iteration"])] = line
+        within = data["within"]
+        key = ((*within, data["name"]), data["iteration"])
+        if key in self.steps:
+            self.steps[key] = line
+            return
+        lines = [*self.steps.items()]
+        at = max((number for number, (other, _) in enumerate(lines, 1) if other[0][: len(within)] == within), default=len(lines))
+        self.steps = dict([*lines[:at], (key, line), *lines[at:]])
 
     def __rich__(self) -> Group:
         panels = [Panel(Text(str(self.input)), title="Message", title_align="left", border_style="cyan")]
