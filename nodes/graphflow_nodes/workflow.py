@@ -390,8 +390,8 @@ def review(place: Place, node: str, question: Any, skip: bool) -> Node:
         if answer is False:
             if not skip:
                 raise StepRejected(
-                    f"the output of step {name!r} was rejected, so the run ends here; begin a new one, or answer the next "
-                    "review with a text: the step then runs again and is given it"
+                    f"the output of step {name!r} was rejected, so the run ends here; begin a new one, or fork the session to "
+                    "be asked again. (A text instead of False lets the step run again with that note.)"
                 )
             changed = {"n": record["n"], "content": None, "skipped": True, "error": "rejected by the reviewer"}
         elif isinstance(answer, Mapping):

@@ -75,6 +75,8 @@ def test_false_fails_the_run_and_a_new_one_may_begin(way: Way, db: Any) -> None:
     with pytest.raises(StepRejected, match="output of step 'draft' was rejected"):
         way.resume(workflow, "s", False)
     assert db.get_session("s").status == "error"
+    fork = workflow.fork("s")
+    assert way.resume(workflow, fork).status == "paused" and way.resume(workflow, fork, True).status == "completed"
     assert way.run(workflow, "coffee", session_id="s").interrupts[0].value["content"] == "draft 2 of coffee"
 
 
