@@ -60,7 +60,8 @@ class _Answer:
             self.steps[key] = line
             return
         lines = [*self.steps.items()]
-        at = max((number for number, (other, _) in enumerate(lines, 1) if other[0][: len(within)] == within), default=len(lines))
+        below = [number for number, (other, _) in enumerate(lines, 1) if other[0][: len(within)] == within]
+        at = below[-1] if below else len(lines)
         self.steps = dict([*lines[:at], (key, line), *lines[at:]])
 
     def __rich__(self) -> Group:

@@ -61,7 +61,8 @@ class Flaky:
 
 
 @pytest.mark.parametrize(
-    "value", [None, "text", 1, 2.5, True, [1, "a"], {"a": {"b": [None]}}, (1, 2), {3, 4}, Decimal("1.50"), date(2026, 1, 1), b"\0"]
+    "value",
+    [None, "text", 1, 2.5, True, [1, "a"], {"a": {"b": [None]}}, (1, 2), {3, 4}, Decimal("1.50"), date(2026, 1, 1), b"\0"],
 )
 def test_a_content_comes_back_equal_in_value_and_type(way: Way, db: Any, value: Any) -> None:
     flaky = Flaky()
@@ -105,11 +106,15 @@ def test_no_class_name_is_stored(tmp_path: Path) -> None:
 
 def test_an_undeclared_object_is_refused_with_the_repair(way: Way, db: Any) -> None:
     workflow = Workflow([Step("give", lambda given: Report(title="x"))], db=db)
-    with pytest.raises(SerializationError, match=r"step 'give' gave a Report.*declare it \(def give\(…\) -> Report\)") as caught:
+    with pytest.raises(
+        SerializationError, match=r"step 'give' gave a Report.*declare it \(def give\(…\) -> Report\)"
+    ) as caught:
         way.run(workflow, "x", session_id="s")
     assert caught.value.path == "outputs.give"
     assert db.check().ok and db.get_session("s").status == "error"
-    assert way.run(Workflow([Step("give", lambda given: Report(title="x"))]), "x").content == Report(title="x"), "nothing stored"
+    assert way.run(Workflow([Step("give", lambda given: Report(title="x"))]), "x").content == Report(title="x"), (
+        "nothing stored"
+    )
 
 
 class Secret(BaseModel):
@@ -174,7 +179,7 @@ def test_an_object_as_input_is_that_object_again_where_its_class_is_declared(way
     other_process = Workflow([ask], db=db, input_schema=Report)
     way.resume(other_process, "s")
     assert ask.seen == [given, given]
-    assert [message.text for message in db.get_messages("s")][0] == '{"title":"in","due":null,"pageCount":7}'
+    assert next(message.text for message in db.get_messages("s")) == '{"title":"in","due":null,"pageCount":7}'
     assert way.run(Workflow(db=db, input_schema=Report), {"title": "from a dict"}).content == Report(title="from a dict")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def test_a_run_costs_the_same_however_long_the_session_is(tmp_path: Path) -> Non
         with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
             total = "SELECT sum(length(delta) + coalesce(length(snapshot), 0)) FROM gf_checkpoints"
             sizes.append(connection.execute(total).fetchone()[0])
-    growth = [after - before for before, after in zip(sizes, sizes[1:], strict=False)]
+    growth = [after - before for before, after in pairwise(sizes)]
     assert sum(growth[-20:]) < 1.1 * sum(growth[9:29]), "bytes per run do not grow"
     db.close()
 
@@ -195,7 +196,10 @@ def test_a_skipped_step_is_told(way: Way) -> None:
 def test_printing_shows_the_steps_and_the_answer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     workflow = Workflow(
-        [Parallel(Agent(ScriptedModel(["tea is hot"]), name="bot"), Steps("two", [Step("loud", shout)])), lambda given: "The end."],
+        [
+            Parallel(Agent(ScriptedModel(["tea is hot"]), name="bot"), Steps("two", [Step("loud", shout)])),
+            lambda given: "The end.",
+        ],
         db=InMemoryDb(),
     )
     workflow.print_response("tell me")

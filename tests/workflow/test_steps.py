@@ -350,7 +350,10 @@ def test_workflows_nest_with_outlines_of_their_own(way: Way, db: Any) -> None:
         (lambda: Step("a", None), "step 'a' is None: give a function"),
         (lambda: Step("a", stop, retry=3), "retry=3 of step 'a': give a RetryPolicy"),
         (lambda: Workflow([lambda: 1]).graph, "step 'step' takes"),
-        (lambda: Workflow([wrap("history")], add_workflow_history=True).graph, "two nodes of the workflow are called 'history'"),
+        (
+            lambda: Workflow([wrap("history")], add_workflow_history=True).graph,
+            "two nodes of the workflow are called 'history'",
+        ),
         (lambda: Workflow([Step("draft", stop, review=True), Step("review draft", stop)]).graph, "two nodes .* 'review draft'"),
     ],
 )
@@ -371,7 +374,14 @@ def test_wrong_settings_are_errors() -> None:
 
 
 def test_what_has_no_name_is_given_one() -> None:
-    unnamed = [Agent("offline"), Agent("offline"), lambda given: 1, lambda given: 2, Loop(lambda given: 3), Loop(lambda given: 4)]
+    unnamed = [
+        Agent("offline"),
+        Agent("offline"),
+        lambda given: 1,
+        lambda given: 2,
+        Loop(lambda given: 3),
+        Loop(lambda given: 4),
+    ]
     names = [step.name for step in Workflow(unnamed).steps]
     assert names == ["agent", "agent 2", "step", "step 2", "loop", "loop 2"]
 
