@@ -13,6 +13,7 @@ from pydantic import PydanticUserError, TypeAdapter
 from graphflow.builder import StateGraph
 from graphflow.core.control import END, START
 from graphflow.core.plan import Plan, lower_function
+from graphflow.core.policies import RetryPolicy
 from graphflow.db.typed import is_exact
 from graphflow.errors import GraphError, InvalidUpdate
 from graphflow.graph import Graph
@@ -27,7 +28,7 @@ from graphflow_nodes.workflow import DONE, Inside, Place
 
 Entries = tuple[str, ...]
 """The nodes that something begins with: several for a Parallel."""
-HISTORY = "history"
+HISTORY = "earlier runs"
 
 
 # --- names -----------------------------------------------------------------------------------------------------------------
@@ -185,7 +186,7 @@ class _Node:
     action: Callable[..., Any]
     order: int
     graph: Plan | None = None
-    retry: tuple[Any, ...] = ()
+    retry: tuple[RetryPolicy, ...] = ()
 
 
 class Compiler:
@@ -217,7 +218,7 @@ class Compiler:
             self.edges += [(HISTORY, entry) for entry in entries]
             entries = (HISTORY,)
         for label, node in sorted(self.nodes.items(), key=lambda item: item[1].order):
-            builder.add_node(label, nodes.retried(node.action, node.retry) if node.retry else node.action)
+            builder.add_node(label, node.action, retry=node.retry or None)
         for entry in entries:
             builder.add_edge(START, entry)
         for source, target in self.edges:

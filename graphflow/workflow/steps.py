@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from graphflow.core.plan import Function, lower_function
+from graphflow.core.policies import RetryPolicy, policies
 from graphflow.errors import GraphError
 
 
@@ -30,7 +31,7 @@ class Step:
         name: str,
         what: Any,
         *,
-        retry: Any = None,
+        retry: RetryPolicy | Sequence[RetryPolicy] | None = None,
         on_error: Literal["fail", "skip"] = "fail",
         review: bool | str | Callable[..., Any] | None = None,
         input: Callable[[Any], Any] | None = None,
@@ -43,9 +44,7 @@ class Step:
             raise ValueError(f"on_error={on_error!r} of step {name!r}: give 'fail' or 'skip'")
         self.name = name
         self.what = what
-        self.retry: tuple[Any, ...] = () if retry is None else tuple(retry) if isinstance(retry, list | tuple) else (retry,)
-        if not all(hasattr(policy, "fits") and hasattr(policy, "max_attempts") for policy in self.retry):
-            raise GraphError(f"retry={retry!r} of step {name!r}: give a RetryPolicy, or a list of them")
+        self.retry = policies(name, retry, None, None, None).retry
         self.on_error = on_error
         self.review = lower_function(review, f"the review of step {name!r}") if callable(review) else review
         self.input = input

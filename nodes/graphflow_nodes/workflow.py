@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphflow.core.control import MISSING, STOP, Command, Context, current_task
-from graphflow.core.effects import Call, Emit, Flow, Sleep
+from graphflow.core.effects import Call, Emit, Flow
 from graphflow.core.nested import run_inside
 from graphflow.core.plan import Function, Plan, flow
+from graphflow.core.policies import RetryPolicy
 from graphflow.errors import SessionError, StepRejected, UnknownTarget
 from graphflow.messages import Message, TextPart
 from graphflow_nodes.model import as_text
@@ -47,7 +48,7 @@ class Place:
     """The loops around it, outermost first."""
 
 
-def step(place: Place, work: Work, *, skip: bool = False, retry: Sequence[Any] = ()) -> Node:
+def step(place: Place, work: Work, *, skip: bool = False, retry: Sequence[RetryPolicy] = ()) -> Node:
     """A node that does one step and keeps its output, in a graph whose state is a WorkflowState.
 
     ``skip``: an error that no policy in ``retry`` lets it try again after is kept as its output, and the run goes on.
@@ -74,33 +75,7 @@ def step(place: Place, work: Work, *, skip: bool = False, retry: Sequence[Any] =
     return run_step
 
 
-def retried(node: Node, retry: Sequence[Any]) -> Node:
-    """A node that runs again after errors that the policies allow it to."""
-
-    @flow
-    def tries(state: Any, ctx: Context) -> Flow[Any]:
-        task = current_task.get()
-        assert task is not None
-        while True:
-            try:
-                return (yield from node(state, ctx))
-            except SessionError:
-                raise
-            except Exception as error:
-                if not _tries_again(retry, error, task.attempt):
-                    raise
-                reason = f"{type(error).__name__}: {error}"
-                seconds = next(policy for policy in retry if policy.fits(error)).wait(task.attempt)
-            ctx.drop_changes()
-            yield Emit("attempt_restarted", ctx.node, {"reason": reason, "attempt": task.attempt, "seconds": seconds}, ctx.ns)
-            yield Sleep(seconds)
-            task.attempt += 1
-            task.asked = 0
-
-    return tries
-
-
-def _tries_again(retry: Sequence[Any], error: Exception, attempt: int) -> bool:
+def _tries_again(retry: Sequence[RetryPolicy], error: Exception, attempt: int) -> bool:
     """Whether the first policy that fits the error allows another attempt."""
     policy = next((policy for policy in retry if policy.fits(error)), None)
     return policy is not None and attempt < policy.max_attempts

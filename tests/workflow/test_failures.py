@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from graphflow import Agent, Context, interrupt, tool
+from graphflow import Agent, Context, RetryPolicy, interrupt, tool
 from graphflow.errors import UnfinishedRun
 from graphflow.messages import ToolCall
 from graphflow.models.base import Reply
@@ -146,18 +145,8 @@ def test_new_input_does_not_leave_a_paused_run_behind_in_silence(way: Way, db: A
 # --- retries ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Retry:
-    """A policy as the engine's RetryPolicy is one."""
-
-    max_attempts: int = 3
-    retry_on: type[Exception] = ConnectionError
-
-    def fits(self, error: Exception) -> bool:
-        return isinstance(error, self.retry_on)
-
-    def wait(self, attempt: int) -> float:
-        return 0.001
+def quickly(max_attempts: int = 3, retry_on: type[Exception] = ConnectionError) -> RetryPolicy:
+    return RetryPolicy(max_attempts, initial=0.001, retry_on=retry_on)
 
 
 def test_a_step_is_tried_again_as_its_policy_says(way: Way, db: Any, works: Works) -> None:
@@ -165,7 +154,7 @@ def test_a_step_is_tried_again_as_its_policy_says(way: Way, db: Any, works: Work
         works.calls["odd"] += 1
         raise KeyError("not transient")
 
-    workflow = Workflow([Step("a", works.work("a"), retry=Retry())], db=db)
+    workflow = Workflow([Step("a", works.work("a"), retry=quickly())], db=db)
     works.broken["a"] = 2
     assert way.run(workflow, "x").content == "a(x)"
     assert works.calls["a"] == 3
@@ -174,8 +163,21 @@ def test_a_step_is_tried_again_as_its_policy_says(way: Way, db: Any, works: Work
         way.run(workflow, "x")
     assert works.calls["a"] == 6
     with pytest.raises(KeyError):
-        way.run(Workflow([Step("odd", odd, retry=[Retry(retry_on=OSError), Retry(5, ValueError)])], db=db), "x")
+        way.run(Workflow([Step("odd", odd, retry=[quickly(retry_on=OSError), quickly(5, ValueError)])], db=db), "x")
     assert works.calls["odd"] == 1
+
+
+def test_an_agent_that_is_tried_again_goes_on_inside(way: Way, db: Any) -> None:
+    booked: list[str] = []
+
+    def book(city: str) -> str:
+        booked.append(city)
+        return f"booked {city}"
+
+    model = ScriptedModel([Reply(tool_calls=[ToolCall("c1", "book", {"city": "Oslo"})]), ConnectionError("down"), "done"])
+    workflow = Workflow([Step("travel", Agent(model, tools=[book]), retry=quickly())], db=db)
+    assert way.run(workflow, "go").content == "done"
+    assert booked == ["Oslo"]
 
 
 # --- skipping ---------------------------------------------------------------------------------------------------------
@@ -198,7 +200,7 @@ def test_a_step_may_be_skipped_and_says_so(way: Way, db: Any, works: Works) -> N
 
 
 def test_retries_come_before_skipping(way: Way, db: Any, works: Works) -> None:
-    workflow = Workflow([Step("a", works.work("a"), retry=Retry(2), on_error="skip")], db=db)
+    workflow = Workflow([Step("a", works.work("a"), retry=quickly(2), on_error="skip")], db=db)
     works.broken["a"] = 1
     assert way.run(workflow, "x").steps["a"].content == "a(x)"
     works.broken["a"] = 2
