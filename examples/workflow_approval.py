@@ -2,10 +2,10 @@
 
     python examples/workflow_approval.py
 
-The first process drafts an announcement and ends: the run is paused, stored in a database. The second brings a reviewer's note, so
-the draft is written again, and ends, too. The third brings the agreement, and the announcement is sent. The figures are looked
-up once: what was finished before a pause is not done again. Needs no key: a function writes; with OPENAI_API_KEY set a language
-model does.
+The first process drafts an announcement and ends: the run is paused, stored in a database. The second brings a reviewer's
+note, so the draft is written again, and ends, too. The third brings the agreement, and the announcement is sent. The figures
+are looked up once: what was finished before a pause is not done again. Needs no key: a function writes; with OPENAI_API_KEY
+set, a language model does.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def build(folder: Path) -> Workflow:
         return f"sent: {given.message}"
 
     # An agent is given the facts and, when its answer was not good enough, that answer and the reviewer's note.
-    writer = Agent("openai:gpt-5-mini", instructions="Write the announcement that is ordered, in two sentences, from these facts.")
+    writer = Agent("openai:gpt-5-mini", instructions="Write what is ordered, in two sentences, from the facts you are given.")
     steps = [look_up, Step("draft", writer if HAS_KEY else draft, review="May this be sent?"), send]
     return Workflow(steps, name="announcement", db=SqliteDb(folder / "announcement.db"))
 

@@ -2,9 +2,9 @@
 
     python examples/workflow_content_pipeline.py
 
-Runs without a key: the "offline" model finds the line of an agent's notes that answers the question best. With OPENAI_API_KEY set
-the same agents ask a language model. Every step is a node of one graph and is stored when it is finished. The second issue is made
-in the same session, so its steps know the first one.
+Runs without a key: the "offline" model finds the line of an agent's notes that answers the question best. With OPENAI_API_KEY
+set, the same agents ask a language model. Every step is a node of one graph and is stored when it is finished. The second issue
+is made in the same session, so its steps know the first one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from graphflow import Agent
 from graphflow.db import InMemoryDb
+from graphflow.drive.stream import Event
 from graphflow.workflow import Condition, Loop, Parallel, Router, Step, StepInput, StepOutput, Steps, Workflow
 
 MODEL = None if os.environ.get("OPENAI_API_KEY") or os.environ.get("GRAPHFLOW_MODEL") else "offline"
@@ -25,7 +26,7 @@ NOTES = {
 }
 """What the desks know."""
 QUESTIONS = {"history": "Where was {} first drunk?", "making": "What is {} made from?", "trade": "Where is most {} grown?"}
-LONGEST = 90
+LONGEST = 60
 """Characters that fit into a note."""
 
 
@@ -49,14 +50,16 @@ def desk(name: str) -> Steps:
     def ask(given: StepInput) -> str:
         return QUESTIONS[name].format(given.input.topic)
 
-    clerk = Agent(MODEL, name=f"{name} desk", instructions=["Answer in one sentence.", *NOTES[name]], add_history_to_context=False)
+    notes = ["Answer in one sentence.", *NOTES[name]]
+    clerk = Agent(MODEL, name=f"{name} desk", instructions=notes, add_history_to_context=False)
     return Steps(name, [Step(f"ask {name}", ask), clerk])
 
 
 async def write(given: StepInput) -> Draft:
     """Make a draft of what the chosen desks found."""
     found = given.previous_step_content
-    return Draft(title=f"about {given.input.topic}", lines=[found[name] for name in given.input.desks])
+    lines = [found[name].removeprefix("From what I know: ") for name in given.input.desks]
+    return Draft(title=f"about {given.input.topic}", lines=lines)
 
 
 def mend(given: StepInput) -> Draft:
@@ -125,6 +128,13 @@ def build() -> Workflow:
     return Workflow(steps, name="newsletter", db=InMemoryDb(), input_schema=Order, add_workflow_history=True)
 
 
+def shown(event: Event) -> str:
+    """What came of a step, in a line."""
+    said = event.data.get("chosen") or event.content
+    text = f"{said.title!r}, {len(said.lines)} line(s)" if isinstance(said, Draft) else str(said).splitlines()[0]
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
 def main() -> None:
     """Make two issues in one session and show how they come about."""
     newsletter = build()
@@ -134,8 +144,7 @@ def main() -> None:
         for event in newsletter.run(order, session_id="newsletter", stream=True):
             if event.type == "step_completed":
                 turn = f" ({event.iteration})" if event.iteration is not None else ""
-                said = getattr(event, "chosen", None) if "chosen" in event.data else event.content
-                print(f"{'   ' * (1 + len(event.within))}{event.name}{turn}: {said}")
+                print(f"{'   ' * (1 + len(event.within))}{event.name}{turn}: {shown(event)}")
         print(event.output.content, "\n")
     print("titles in the session:", newsletter.get_session_state("newsletter")["titles"])
     tokens = event.output.metrics["input_tokens"] + event.output.metrics["output_tokens"]

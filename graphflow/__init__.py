@@ -70,9 +70,10 @@ __all__ = [
     "Message",
     "RemoveMessage",
     "ToolCall",
-    # agents
+    # agents and workflows
     "Agent",
     "HistoryPolicy",
+    "Workflow",
     "tool",
     "RunOutput",
     "RunStatus",
