@@ -30,8 +30,8 @@ class _Answer:
         """Learn from one event."""
         if event.type in ("step_started", "step_completed"):
             self._take_step(event)
-        elif event.type == "token":
-            self.content += event.text if not event.ns or not self.steps else ""
+        elif event.type == "token" and not event.ns:
+            self.content += event.text
         elif event.type == "attempt_restarted":
             self.content = ""
         elif event.type in ("tool_started", "tool_completed", "tool_failed"):

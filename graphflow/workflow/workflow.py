@@ -19,6 +19,10 @@ from graphflow_nodes.model import as_text
 from graphflow_nodes.stepdata import Outline, ending, is_object
 
 
+_COMPILED = ("name", "steps", "db", "add_workflow_history", "num_history_runs", "on_event")
+"""The settings of a workflow that its graph is made of."""
+
+
 class Workflow(Runner):
     """Steps that run in the order they are written in, as one graph, with sessions that survive.
 
@@ -37,7 +41,7 @@ class Workflow(Runner):
     """
 
     __slots__ = (
-        "_graph",
+        "_made",
         "_printed",
         "add_workflow_history",
         "db",
@@ -79,7 +83,7 @@ class Workflow(Runner):
         self.on_event = on_event
         self.output_schema = None
         self.outline = Outline(None if input_schema is None else TypeAdapter(input_schema))
-        self._graph: Graph | None = None
+        self._made: tuple[tuple[Any, ...], Graph] | None = None
         self._printed: dict[str | None, str] | None = None
 
     @property
@@ -90,11 +94,13 @@ class Workflow(Runner):
     @property
     def graph(self) -> Graph:
         """The graph this workflow compiles to: a node for each step, condition, loop, router, review and join."""
-        if self._graph is None:
+        settings = tuple(getattr(self, name) for name in _COMPILED)
+        made = self._made
+        if made is None or any(old is not new for old, new in zip(made[0], settings, strict=True)):
             past = self.num_history_runs if self.add_workflow_history else 0
             plan = Compiler(self.outline).plan(self.component_id, self.steps, past_runs=past, session_type="workflow")
-            self._graph = Graph(plan, db=self.db, on_event=self.on_event)
-        return self._graph
+            self._made = made = settings, Graph(plan, db=self.db, on_event=self.on_event)
+        return made[1]
 
     def printed_sessions(self) -> dict[str | None, str]:
         """The session that print_response keeps for each user."""

@@ -51,6 +51,14 @@ def test_the_session_state_lasts_from_run_to_run(way: Way, db: Any) -> None:
     assert workflow.get_session_state("s") == {"runs": 1}
 
 
+def test_settings_that_are_changed_later_count(way: Way, db: Any) -> None:
+    workflow = Workflow([shout])
+    way.run(workflow, "x", session_id="s")
+    workflow.db, workflow.name = db, "loud"
+    way.run(workflow, "x", session_id="s")
+    assert db.get_session("s").component_id == "loud"
+
+
 def test_a_session_can_be_forked_and_goes_on(way: Way, db: Any) -> None:
     workflow = Workflow([Step("one", shout), Step("ask", shout, review=True)], db=db)
     way.run(workflow, "x", session_id="s")
