@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphflow.graph import Graph
     from graphflow.messages import Message, RemoveMessage, ToolCall
     from graphflow.run import RunOutput, RunStatus
+    from graphflow.team import Team
     from graphflow.tools import tool
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ _NAMES_OF = {
     "graphflow.core.state": ["per_run", "untracked", "logged"],
     "graphflow.messages": ["Message", "RemoveMessage", "ToolCall"],
     "graphflow.agent": ["Agent", "HistoryPolicy"],
+    "graphflow.team": ["Team"],
     "graphflow.tools": ["tool"],
     "graphflow.run": ["RunOutput", "RunStatus"],
     "graphflow.errors": ["GraphflowError"],
@@ -71,6 +73,7 @@ __all__ = [
     # agents
     "Agent",
     "HistoryPolicy",
+    "Team",
     "tool",
     "RunOutput",
     "RunStatus",

@@ -225,8 +225,8 @@ class StateGraph:
         return Plan(label, self.schema, nodes, entry, tuple(self._joins), defers, reruns, **kinds)
 
     def _lower(self, label: str, node: _Node, index: int) -> NodePlan:
-        graph = node.action.plan if isinstance(node.action, Graph) else None
-        if graph is None:
+        graph = node.action.plan if isinstance(node.action, Graph) else getattr(node.action, "__graphflow_graph__", None)
+        if not isinstance(node.action, Graph):
             action, free = node.action, speaks_of(node.action, "Command")
         else:
             action = graph_node(graph, self.schema, label, **node.mapping)
