@@ -26,7 +26,7 @@ class _Answer:
 
     def take(self, event: Event) -> None:
         """Learn from one event."""
-        if event.type == "token":
+        if event.type == "token" and not event.ns:
             self.content += event.text
         elif event.type == "attempt_restarted":
             self.content = ""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from graphflow.core.control import END, Context, Send
 from graphflow.core.effects import Emit, Flow
@@ -30,26 +32,32 @@ from graphflow_nodes.team import (
 )
 
 
-class TeamTask(TypedDict):
+class TeamTask(BaseModel):
     """One task of the list."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     title: str
-    description: str
-    depends_on: list[str]
-    status: Literal["open", "running", "done"]
-    member: str
+    description: str = ""
+    depends_on: tuple[str, ...] = ()
+    status: Literal["open", "running", "done"] = "open"
+    member: str = ""
     """Who works, or has worked, on it; empty while it is open."""
-    result: str
+    result: str = ""
+
+    def now(self, **changes: Any) -> TeamTask:
+        """The task with these changes."""
+        return self.model_copy(update=changes)
 
 
 Tasks = dict[str, TeamTask]
 
 
-class Assignment(TypedDict):
+class Assignment(BaseModel):
     """A task and who is to do it."""
 
-    task_id: Annotated[str, "The id of the task."]
-    member_id: Annotated[str, "The id of the member."]
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    task_id: str = Field(description="The id of the task.")
+    member_id: str = Field(description="The id of the member.")
 
 
 # --- the leader's tools, as the model sees them; the node ``manage_tasks`` carries them out -----------------------------------
@@ -161,14 +169,16 @@ def _carried_out(
         return listed(held)
     if call.name == _FINISH:
         return _ended(bound["result"], calls, schema)
-    pairs = [bound] if call.name == _EXECUTE else bound["assignments"]
-    problems = [_assigned(held, ids, pair["task_id"], pair["member_id"], commit=False) for pair in pairs]
-    problems += ["The same task is in the list twice."] * (len({find_task(held, p["task_id"]) for p in pairs}) < len(pairs))
+    pairs: list[Assignment] = [Assignment(**bound)] if call.name == _EXECUTE else bound["assignments"]
+    problems = [_problem(held, ids, pair) for pair in pairs]
+    if len({find_task(held, pair.task_id) for pair in pairs}) < len(pairs):
+        problems.append("The same task is in the list twice.")
     if not pairs or any(problems):
         told = "\n".join(filter(None, problems)) or "There is nothing to execute."
         return told if len(pairs) < 2 else f"{told}\nNone of these tasks was started."
     for pair in pairs:
-        _assigned(held, ids, pair["task_id"], pair["member_id"], commit=True)
+        id = find_task(held, pair.task_id) or ""
+        held[id] = held[id].now(status="running", member=find_member(ids, pair.member_id))
     return None
 
 
@@ -194,7 +204,7 @@ def find_task(held: Tasks, given: str) -> str | None:
     """The id of the task that a model means by an id, its number, or its title."""
     number = re.fullmatch(r"(?:task[\s_-]*)?(\d+)", given.strip(), re.I)
     id = f"task-{int(number[1])}" if number else given
-    return id if id in held else next((id for id, item in held.items() if item["title"].lower() == given.lower()), None)
+    return id if id in held else next((id for id, item in held.items() if item.title.lower() == given.lower()), None)
 
 
 def _created(held: Tasks, title: str, description: str, depends_on: Sequence[str]) -> str:
@@ -203,29 +213,23 @@ def _created(held: Tasks, title: str, description: str, depends_on: Sequence[str
         if found is None:
             return f"Not created: there is no task {given!r} to depend on. The tasks are: {', '.join(held) or 'none'}."
     id = f"task-{len(held) + 1}"
-    depends = [found for found in dict.fromkeys(needed) if found is not None]
-    held[id] = {
-        "title": title, "description": description, "depends_on": depends, "status": "open", "member": "", "result": ""
-    }  # fmt: skip
+    depends = tuple(found for found in dict.fromkeys(needed) if found is not None)
+    held[id] = TeamTask(title=title, description=description, depends_on=depends)
     return f"Created {id}: {title}"
 
 
-def _assigned(held: Tasks, ids: Collection[str], task_id: str, member_id: str, commit: bool) -> str | None:
-    """Assign a task (``commit``), or say what stands against it."""
-    id, member = find_task(held, task_id), find_member(ids, member_id)
+def _problem(held: Tasks, ids: Collection[str], pair: Assignment) -> str | None:
+    """What stands against an assignment."""
+    id = find_task(held, pair.task_id)
     if id is None:
-        return f"There is no task {task_id!r}. The tasks are: {', '.join(held) or 'none'}."
-    if member is None:
-        return unknown_member(ids, member_id)
+        return f"There is no task {pair.task_id!r}. The tasks are: {', '.join(held) or 'none'}."
+    if find_member(ids, pair.member_id) is None:
+        return unknown_member(ids, pair.member_id)
     item = held[id]
-    if item["status"] != "open":
-        return f"{id} is {item['status']}; create another task for more work."
-    waits = [f"{needed} ({held[needed]['status']})" for needed in item["depends_on"] if held[needed]["status"] != "done"]
-    if waits:
-        return f"{id} depends on {', '.join(waits)}; have that done first."
-    if commit:
-        held[id] = {**item, "status": "running", "member": member}
-    return None
+    if item.status != "open":
+        return f"{id} is {item.status}; create another task for more work."
+    waits = [f"{needed} ({held[needed].status})" for needed in item.depends_on if held[needed].status != "done"]
+    return f"{id} depends on {', '.join(waits)}; have that done first." if waits else None
 
 
 def _ended(result: str, calls: Sequence[ToolCall], schema: Any) -> str:
@@ -243,9 +247,9 @@ def listed(held: Tasks) -> str:
     """The list, a line for each task."""
     lines = []
     for id, item in held.items():
-        after = f", after {', '.join(item['depends_on'])}" if item["depends_on"] else ""
-        by = f" by {item['member']}" if item["member"] else ""
-        lines.append(f"{id} [{item['status']}{by}{after}] {item['title']}")
+        after = f", after {', '.join(item.depends_on)}" if item.depends_on else ""
+        by = f" by {item.member}" if item.member else ""
+        lines.append(f"{id} [{item.status}{by}{after}] {item.title}")
     return "\n".join(lines) or "There are no tasks yet."
 
 
@@ -266,7 +270,7 @@ def started_tasks(
         sends: list[str | Send] = []
         for call in _unanswered(said):
             started = _started(call, held)
-            sends += [Send(held[id]["member"], ToolCall(call.id, _EXECUTE, {"task_id": id})) for id in started]
+            sends += [Send(held[id].member, ToolCall(call.id, _EXECUTE, {"task_id": id})) for id in started]
             if not started:
                 sends.append(Send(node, call))
         return sends or [leader]
@@ -314,14 +318,14 @@ def do_task(
         held: Tasks = ctx.values[tasks]
         id = call.arguments["task_id"]
         item = held[id]
-        text = "\n\n".join(filter(None, (item["title"], item["description"])))
-        known = [task for task in held.values() if task["status"] == "done"] if share_member_interactions else ()
-        told = [(done["member"], done["title"], done["result"]) for done in known or map(held.__getitem__, item["depends_on"])]
+        text = "\n\n".join(filter(None, (item.title, item.description)))
+        known = [task for task in held.values() if task.status == "done"] if share_member_interactions else ()
+        told = [(done.member, done.title, done.result) for done in known or map(held.__getitem__, item.depends_on)]
         if told:
             text = f"{text}\n\n{shared_text(told)}"
         given = [task_message(text, ctx.values.get("messages") or ())]
         answer, update = yield from ask_member(plan, given, ctx, session_state=session_state, model=model)
-        return {tasks: {id: {**item, "status": "done", "member": plan.name, "result": answer}}, **update}
+        return {tasks: {id: item.now(status="done", member=plan.name, result=answer)}, **update}
 
     return run_member
 
@@ -333,9 +337,9 @@ def report_tasks(*, messages: str = "messages", tasks: str = "tasks") -> Callabl
         held, answers = state[tasks], []
         for call in _unanswered(state[messages]):
             done = [(id, held[id]) for id in _started(call, held)]
-            results = [item["result"] for _, item in done]
+            results = [item.result for _, item in done]
             if call.name == _EXECUTE_ALL:
-                results = [f"{id}, by {item['member']}: {item['result']}" for id, item in done]
+                results = [f"{id}, by {item.member}: {item.result}" for id, item in done]
             answers.append(Message("tool", "\n\n".join(results), name=call.name, tool_call_id=call.id))
         return {messages: answers}
 
