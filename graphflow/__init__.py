@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from graphflow.lazy import exports
 
 if TYPE_CHECKING:
-    from graphflow.agent import Agent, HistoryPolicy
+    from graphflow.agent import Agent
     from graphflow.builder import StateGraph
+    from graphflow.conversation import HistoryPolicy
     from graphflow.core.control import END, START, Command, Context, Interrupt, Overwrite, Send, interrupt
     from graphflow.core.policies import CachePolicy, RetryPolicy
     from graphflow.core.reducers import add_messages, append, merge
@@ -35,7 +36,8 @@ _NAMES_OF = {
     "graphflow.core.reducers": ["append", "merge", "add_messages"],
     "graphflow.core.state": ["per_run", "untracked", "logged"],
     "graphflow.messages": ["Message", "RemoveMessage", "ToolCall"],
-    "graphflow.agent": ["Agent", "HistoryPolicy"],
+    "graphflow.conversation": ["HistoryPolicy"],
+    "graphflow.agent": ["Agent"],
     "graphflow.team": ["Team"],
     "graphflow.tools": ["tool"],
     "graphflow.run": ["RunOutput", "RunStatus"],

@@ -15,9 +15,8 @@ from graphflow.tools import tool_table
 from graphflow_nodes.conversation import history
 from graphflow_nodes.model import Instructions, call_tools, respond, wanted_calls
 
-
 AgentState = ConversationState
-
+"""The channels of an agent's graph."""
 
 _COMPILED = ("name", "instructions", "tools", "db", "history", "output_schema", "tool_call_limit", "on_tool_error", "on_event")
 """The settings of an agent that its graph is made of."""

@@ -53,7 +53,7 @@ class Team(Conversation):
     """Members led by a model and, given a ``db``, sessions that survive.
 
     ``members``: Agents, Teams, Graphs whose state has messages. Each has its own instructions, tools, model and history; one
-    without a model is asked of the team's. Its own ``db`` and ids are not used here: its steps and its messages are stored in the
+    without a model asks the team's. Its own ``db`` and ids are not used here: its steps and its messages are stored in the
     team's session, in a namespace named after its id. The id is its name in small letters and dashes; members without a name
     are agent-1, team-2 … by their place in the list. ``session_state`` is shared with the members.
 
@@ -157,7 +157,7 @@ class Team(Conversation):
         plan = builder.plan(self.component_id, session_type="team", on_unfinished="abandon", aliases=aliases)
         return Graph(plan, db=self.db, on_event=self.on_event)
 
-    # --- the four modes ------------------------------------------------------------------------------------------------------
+    # --- the four modes --------------------------------------------------------------------------------------------------
 
     def _coordinated(self, builder: StateGraph, members: Sequence[TeamMember]) -> None:
         ids = [member.id for member in members]
@@ -207,7 +207,7 @@ class Team(Conversation):
         builder.add_node("report", report_tasks())
         builder.add_edge("report", "leader")
 
-    # --- nodes -----------------------------------------------------------------------------------------------------------------
+    # --- nodes -----------------------------------------------------------------------------------------------------------
 
     def _add_leader(self, builder: StateGraph, members: Sequence[TeamMember], table: Mapping[str, Tool]) -> None:
         listing = self.mode == "tasks"
@@ -251,7 +251,7 @@ def _to_the_list(state: Any) -> str:
     return "tasks" if state["messages"][-1].tool_calls else END
 
 
-# --- members, and what the leader is told of them ------------------------------------------------------------------------------
+# --- members, and what the leader is told of them -----------------------------------------------------------------------
 
 
 def identified(members: Sequence[Any]) -> list[TeamMember]:
@@ -294,15 +294,15 @@ def _described(member: TeamMember) -> str:
 
 
 _GUIDE = {
-    "coordinate": "You lead a team. Give its members tasks with delegate_task_to_member, several at once when they do not depend "
-    "on each other. You see their answers, the user does not: answer the user yourself. Do without members what needs none.",
+    "coordinate": "You lead a team. Give its members tasks with delegate_task_to_member, several at once when they do not "
+    "depend on each other. You see their answers, the user does not: answer the user yourself. Do without them what needs none.",
     "route": "You lead a team. Hand the user's request to the one member who fits best, with delegate_task_to_member. "
     "The user gets that member's answer as it is.",
     "broadcast": "You lead a team. Each member was given the user's request, and their answers are here as results of "
     "delegate_task_to_member. The user does not see them: answer the user with what they come to, and say where they differ.",
-    "tasks": "You lead a team that works through a list of tasks. Split what the user asks for with create_task, and say what each "
-    "task depends on. Have members do tasks with execute_task, or several at once with execute_tasks. When all that is needed is "
-    "done, call finish with the whole answer: the user sees nothing else.",
+    "tasks": "You lead a team that works through a list of tasks. Split what the user asks for with create_task, and say what "
+    "each task depends on. Have members do tasks with execute_task, or several at once with execute_tasks. When all that is "
+    "needed is done, call finish with the whole answer: the user sees nothing else.",
 }
 
 

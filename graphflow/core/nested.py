@@ -154,8 +154,8 @@ def call_graph(
 
     The order of calls has to be the same each time the node runs. ``name``: what it is called in namespaces (the graph's own).
     Of ``options`` count those that say how the graph runs: context, limits, settings of nodes, keys to begin with.
-    ``speaker``: the member of a team that it is. A node that stands for this graph (``NodePlan.graph``) runs it in the namespace
-    that a node which is a graph has.
+    ``speaker``: the member of a team that it is. A node that stands for this graph (``NodePlan.graph``) runs it in the
+    namespace that a node which is a graph has.
     """
     segment = ""
     if task.node.graph is not plan:
@@ -173,7 +173,7 @@ def call_graph(
 
 
 def stands_for(plan: Plan) -> Callable[[F], F]:
-    """Mark a flow node that runs this graph with ``call_graph``: it is then drawn, looked into and fingerprinted as the graph."""
+    """Mark a flow node that runs this graph with ``call_graph``: it is then looked into and fingerprinted as the graph."""
 
     def mark(fn: F) -> F:
         fn.__graphflow_graph__ = plan  # type: ignore[attr-defined]

@@ -60,7 +60,7 @@ class Assignment(BaseModel):
     member_id: str = Field(description="The id of the member.")
 
 
-# --- the leader's tools, as the model sees them; the node ``manage_tasks`` carries them out -----------------------------------
+# --- the leader's tools, as the model sees them; the node ``manage_tasks`` carries them out -----------------------------
 
 
 def create_task(title: str, description: str = "", depends_on: Sequence[str] = ()) -> str:
@@ -117,7 +117,7 @@ def task_tools(ids: Collection[str]) -> dict[str, Tool]:
     return table
 
 
-# --- what they do ------------------------------------------------------------------------------------------------------------
+# --- what they do -------------------------------------------------------------------------------------------------------
 
 
 def manage_tasks(
@@ -189,7 +189,7 @@ def _usual(call: ToolCall) -> dict[str, Any]:
         arguments = {"assignments": [_texts(item) for item in _listed(*arguments.values())]}
     if call.name == _CREATE and isinstance(arguments.get("depends_on"), list | tuple | int | str):
         arguments["depends_on"] = [str(id) for id in _listed(arguments["depends_on"])]
-    return _texts(arguments)
+    return {key: str(value) if type(value) is int else value for key, value in arguments.items()}
 
 
 def _listed(value: Any) -> list[Any]:
@@ -253,14 +253,14 @@ def listed(held: Tasks) -> str:
     return "\n".join(lines) or "There are no tasks yet."
 
 
-# --- the work ------------------------------------------------------------------------------------------------------------------
+# --- the work -----------------------------------------------------------------------------------------------------------
 
 
 def started_tasks(
     *, node: str = "tools", leader: str = "leader", messages: str = "messages", tasks: str = "tasks"
 ) -> Callable[[Any], list[str | Send]]:
-    """A router after ``manage_tasks``: a Send to its member for each task that starts, to ``node`` for calls of other tools; else
-    to the ``leader``, or END when it has finished.
+    """A router after ``manage_tasks``: a Send to its member for each task that starts, to ``node`` for calls of other tools;
+    else to the ``leader``, or END when it has finished.
     """
 
     def route(state: Any) -> list[str | Send]:

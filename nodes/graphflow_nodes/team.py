@@ -20,7 +20,7 @@ DELEGATE: Final = "delegate_task_to_member"
 """The tool that a leader delegates with."""
 
 
-# --- what the leader sees ------------------------------------------------------------------------------------------------
+# --- what the leader sees -----------------------------------------------------------------------------------------------
 
 
 def member_key(name: str) -> str:
@@ -65,7 +65,7 @@ def with_choices(tool: Tool, parameter: str, choices: Collection[str]) -> Tool:
     return replace(tool, parameters={**tool.parameters, "properties": listed})
 
 
-# --- where calls go --------------------------------------------------------------------------------------------------------
+# --- where calls go -----------------------------------------------------------------------------------------------------
 
 
 def delegations(
@@ -95,7 +95,8 @@ def _delegated(ids: Collection[str], call: ToolCall) -> str | None:
 def broadcast(ids: Sequence[str], *, messages: str = "messages") -> Callable[..., Command]:
     """A node that calls all members at once, with what the user said, before a leader was asked.
 
-    It adds the calls to ``messages``, so that the leader finds them answered there. Declare ``destinations=`` the members' nodes.
+    It adds the calls to ``messages``, so that the leader finds them answered there. Add it with the members' nodes as its
+    ``destinations=``.
     """
 
     def call_all(state: Any, ctx: Context) -> Command:
@@ -106,7 +107,7 @@ def broadcast(ids: Sequence[str], *, messages: str = "messages") -> Callable[...
     return call_all
 
 
-# --- members -----------------------------------------------------------------------------------------------------------------
+# --- members ------------------------------------------------------------------------------------------------------------
 
 
 def delegate(
@@ -121,19 +122,19 @@ def delegate(
     output_schema: type[Any] | None = None,
     messages: str = "messages",
 ) -> Callable[..., Flow[dict[str, Any]]]:
-    """A node that is a member: it gets the task of a delegation (a Send of the ToolCall, see ``delegations``), runs the member's
-    graph on it as one user message, and adds the answer to ``messages`` as the tool message that the leader sees.
+    """A node that is a member: it gets the task of a delegation (a Send of the ToolCall, see ``delegations``), runs the
+    member's graph on it as one user message, and adds the answer to ``messages`` as the tool message that the leader sees.
 
     ``member``: a Graph whose state has ``messages``, or what compiles to one, such as an Agent; its own database is not used.
     Its steps are stored in the session of the graph around it: after a crash it goes on inside, its questions pause the whole
     run, and a finished one is not run again. Its conversation has a log of its own, named after the node, so it has a history.
     ``session_state`` of both graphs is shared: the member gets it, and the keys it changed come back.
 
-    ``name``: the id of the member (the graph's name). ``final``: its answer, unchanged, is also the answer of the graph, streamed
-    as that; other calls of the same message are declined. ``shared_by``: ids of members whose answers in this run are told to
-    this one with the task. ``session_state``: keys for the member that the session does not have. ``model``: gives the
-    model for members that have none. ``output_schema``: what a final answer has to be; a call's option takes precedence.
-    Images and files of the user's messages are given along.
+    ``name``: the id of the member (the graph's name). ``final``: its answer, unchanged, is also the answer of the graph,
+    streamed as that; other calls of the same message are declined. ``shared_by``: ids of members whose answers in this run
+    are told to this one with the task. ``session_state``: keys for the member that the session does not have. ``model``:
+    gives the model for members that have none. ``output_schema``: what a final answer has to be; a call's option takes
+    precedence. Images and files of the user's messages are given along.
     """
     plan = member_plan(member, name)
 
@@ -169,7 +170,8 @@ def member_plan(member: Any, name: str | None = None) -> Plan:
     channel = plan.schema.channels.get("messages")
     if channel is None or channel.kind != "messages":
         raise GraphError(
-            f"the graph {plan.name!r} cannot be a member: its state needs messages: Annotated[list[Message], add_messages, logged]"
+            f"the graph {plan.name!r} cannot be a member: its state needs messages: "
+            "Annotated[list[Message], add_messages, logged]"
         )
     return plan if name in (None, plan.name) else replace(plan, name=str(name))
 

@@ -17,7 +17,7 @@ from graphflow.models import OfflineModel
 from graphflow.testing import ScriptedModel
 from tests.team.conftest import calls, delegates, echo, system, texts
 
-# --- coordinate -----------------------------------------------------------------------------------------------------------
+# --- coordinate ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_leader_gives_tasks_sees_the_answers_and_answers_itself(way, db):
@@ -68,7 +68,9 @@ def test_a_member_may_be_meant_by_its_name(way):
 
 
 def test_an_unknown_member_or_a_missing_task_is_a_message_the_leader_sees(way, db):
-    wrong = calls(("delegate_task_to_member", {"member_id": "nobody", "task": "x"}), ("delegate_task_to_member", {"member_id": "a"}))
+    wrong = calls(
+        ("delegate_task_to_member", {"member_id": "nobody", "task": "x"}), ("delegate_task_to_member", {"member_id": "a"})
+    )
     leader = ScriptedModel([wrong, "so be it"])
     team = Team([Agent(ScriptedModel([]), name="a"), Agent(ScriptedModel([]), name="b")], model=leader, db=db)
     output = way.run(team, "q")
@@ -150,14 +152,18 @@ def test_members_are_told_what_others_said_when_interactions_are_shared(way, db)
         assert texts(second.requests[1]) == ["again"], "only what was said in the same run"
 
 
-# --- route ------------------------------------------------------------------------------------------------------------------
+# --- route --------------------------------------------------------------------------------------------------------------
 
 
 def test_in_route_mode_the_members_answer_is_the_answer(way, db):
     leader = ScriptedModel([delegates(billing="The bill is wrong"), delegates(billing="And now?")])
     billing = ScriptedModel(["  Sorry!\n", "Paid back"])
     team = Team(
-        [Agent(billing, name="billing"), Agent(ScriptedModel([]), name="tech")], mode="route", model=leader, db=db, session_id="s"
+        [Agent(billing, name="billing"), Agent(ScriptedModel([]), name="tech")],
+        mode="route",
+        model=leader,
+        db=db,
+        session_id="s",
     )
     output = way.run(team, "My bill is wrong")
     assert output.content == "  Sorry!\n"
@@ -196,7 +202,7 @@ def test_a_routed_answer_has_the_schema_that_is_asked_for(way):
     assert way.run(other, "q", output_schema=Verdict).content == Verdict(good=False)
 
 
-# --- broadcast ----------------------------------------------------------------------------------------------------------------
+# --- broadcast ----------------------------------------------------------------------------------------------------------
 
 
 def test_broadcast_asks_all_members_before_the_leader(way, db):
@@ -232,7 +238,7 @@ def test_more_members_than_tool_calls_are_allowed_all_hear_a_broadcast(way):
     assert [each.result for each in way.run(team, "q").tools] == ["q"] * 30
 
 
-# --- members --------------------------------------------------------------------------------------------------------------------
+# --- members ------------------------------------------------------------------------------------------------------------
 
 
 class Talk(TypedDict):
@@ -275,7 +281,13 @@ def test_a_team_is_a_member_of_a_team(way, db):
 
 
 def test_ids_are_usable_unique_and_those_of_the_nodes():
-    members = [Agent("offline", name="Ann"), Agent("offline"), Agent("offline", name="ann"), Team([Agent("offline")]), shouting()]
+    members = [
+        Agent("offline", name="Ann"),
+        Agent("offline"),
+        Agent("offline", name="ann"),
+        Team([Agent("offline")]),
+        shouting(),
+    ]
     team = Team([*members, Agent("offline", name="Leader"), Agent("offline", name="Zoë & Co.")], model="offline")
     names = ["ann", "agent-2", "ann-2", "team-4", "shout", "leader-2", "zoë-co"]
     assert list(team.graph.plan.nodes) == ["history", "leader", *names, "tools"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from graphflow.errors import InvalidUpdate, ModelError, NotOwner
 from graphflow.models import OfflineModel
 from graphflow.models.base import Reply, Usage
 from graphflow.testing import ScriptedModel
+from tests.engine.test_nested import FailingDb
 from tests.team.conftest import calls, delegates, echo, texts
 
-# --- history ----------------------------------------------------------------------------------------------------------------
+# --- history -------------------------------------------------------------------------------------------------------------
 
 
 def test_leader_and_members_remember_what_they_said(way, db):
@@ -85,7 +87,7 @@ def test_a_team_talks_on_in_another_process(way, tmp_path):
     assert "Alice" in output.content
 
 
-# --- the session's dict ---------------------------------------------------------------------------------------------------------
+# --- the session's dict -------------------------------------------------------------------------------------------------
 
 
 def keep(key: str, value: str, ctx: Context) -> str:
@@ -128,14 +130,12 @@ def test_keys_that_a_member_begins_with_are_its_own_until_it_changes_them(way, d
 
 
 def test_members_that_write_one_key_differently_at_the_same_time_are_an_error(way, db):
-    team = Team(
-        [keeper("a", x="1"), keeper("b", x="2")], model=ScriptedModel([delegates(a="x", b="y")]), db=db, session_id="s"
-    )
+    team = Team([keeper("a", x="1"), keeper("b", x="2")], model=ScriptedModel([delegates(a="x", b="y")]), db=db, session_id="s")
     with pytest.raises(InvalidUpdate, match=r"'a' and 'b' wrote different values to session_state\['x'\]"):
         way.run(team, "q")
 
 
-# --- questions ------------------------------------------------------------------------------------------------------------------
+# --- questions ----------------------------------------------------------------------------------------------------------
 
 
 def paying(name: str, paid: list[str], asked: list[int]) -> Agent:
@@ -213,7 +213,7 @@ def test_a_question_of_a_task_pauses_the_list(way, db):
     assert (way.resume(team, "s", True).content, paid) == ("paid", ["a"])
 
 
-# --- crashes ----------------------------------------------------------------------------------------------------------------------
+# --- crashes ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_member_that_fails_goes_on_inside_and_a_finished_one_is_not_run_again(way, db):
@@ -227,9 +227,7 @@ def test_a_member_that_fails_goes_on_inside_and_a_finished_one_is_not_run_again(
     finished = ScriptedModel(["kept"])
     fails = ScriptedModel([calls(("note", {"text": "x"})), ModelError("down"), "mended"])
     leader = ScriptedModel([delegates(a="1", b="2"), "done"])
-    team = Team(
-        [Agent(finished, name="a"), Agent(fails, name="b", tools=[note])], model=leader, db=db, session_id="s"
-    )
+    team = Team([Agent(finished, name="a"), Agent(fails, name="b", tools=[note])], model=leader, db=db, session_id="s")
     with pytest.raises(ModelError, match="down") as caught:
         way.run(team, "q")
     assert "in the nested graph 'b' (b:" in "\n".join(caught.value.__notes__)
@@ -252,16 +250,69 @@ def test_new_input_leaves_a_failed_run_behind(way, db):
     assert way.run(team, "r").content == "hello again"
 
 
-# --- metrics ------------------------------------------------------------------------------------------------------------------------
+# --- metrics ------------------------------------------------------------------------------------------------------------
 
 
 def test_tokens_of_members_count_in_the_teams(way, db):
     def spends(text: str, tokens: int) -> Reply:
         return Reply(text, usage=Usage(tokens, tokens))
 
-    inner = Team([Agent(ScriptedModel([spends("x", 100)]), name="leaf")], model=ScriptedModel([delegates(leaf="x"), "y"]), name="t")
+    inner = Team(
+        [Agent(ScriptedModel([spends("x", 100)]), name="leaf")], model=ScriptedModel([delegates(leaf="x"), "y"]), name="t"
+    )
     leader = ScriptedModel([delegates(a="x", t="y"), spends("done", 1)])
     team = Team([Agent(ScriptedModel([spends("a", 10)]), name="a"), inner], model=leader, db=db, session_id="s")
     metrics = way.run(team, "q").metrics
     assert (metrics["input_tokens"], metrics["output_tokens"]) == (111, 111)
     assert set(metrics["nodes"]) == {"history", "leader", "a", "t"}
+
+
+def crew(db: Any, asked: list[str]) -> Team:
+    """A team whose members work in parallel, one of them a team with a tool; ``asked`` notes every request."""
+
+    def saying(name: str, *replies: Any) -> ScriptedModel:
+        def say(request: Any) -> Any:
+            done = sum(1 for message in request.messages if message.role == "tool")
+            asked.append(f"{name} {done}")
+            return replies[min(done, 1)] if len(replies) > 1 else replies[0]
+
+        return ScriptedModel([say] * 9)
+
+    def note(text: str, ctx: Context) -> str:
+        """Note."""
+        ctx.session_state["noted"] = text
+        return f"noted {text}"
+
+    leaf = Agent(saying("leaf", calls(("note", {"text": "x"})), "leaf done"), name="leaf", tools=[note])
+    inner = Team([leaf], model=saying("inner", delegates(leaf="work")), name="inner", mode="route")
+    members = [Agent(saying("a", "a done"), name="a"), inner]
+    return Team(members, model=saying("leader", delegates(a="work", inner="work"), "all done"), db=db, session_id="s")
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_commit_that_fails_anywhere_in_a_team_leaves_a_run_that_comes_to_the_same_end(way: Any, after: bool) -> None:
+    for nth in itertools.count(1):
+        db, asked = FailingDb(), list[str]()
+        db.nth, db.after = nth, after
+        try:
+            way.run(crew(db, asked), "q")
+        except ConnectionError:
+            if db.get_session("s") is None:
+                continue
+            output = way.resume(crew(db, asked), "s")
+        else:
+            break
+        assert (output.content, output.session_state) == ("all done", {"noted": "x"}), nth
+        said = [message.text for message in db.get_messages("s", include_members=True)]
+        assert sorted(said) == sorted(
+            [
+                *("q", "", "a done", "leaf done", "all done"),
+                *("work", "a done"),
+                *("work", "", "leaf answers the user.", "leaf done"),
+                *("work", "", "noted x", "leaf done"),
+            ]
+        ), nth
+        again = {name for name in asked if asked.count(name) > 1}
+        assert len(again) <= (0 if after else 2), (nth, again)
+        assert db.check().ok
+    assert nth > 12
