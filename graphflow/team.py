@@ -295,7 +295,7 @@ def _described(member: TeamMember) -> str:
 
 _GUIDE = {
     "coordinate": "You lead a team. Give its members tasks with delegate_task_to_member, several at once when they do not "
-    "depend on each other. You see their answers, the user does not: answer the user yourself. Do without them what needs none.",
+    "depend on each other. You see their answers, the user does not: answer the user yourself. Do alone what needs none.",
     "route": "You lead a team. Hand the user's request to the one member who fits best, with delegate_task_to_member. "
     "The user gets that member's answer as it is.",
     "broadcast": "You lead a team. Each member was given the user's request, and their answers are here as results of "
