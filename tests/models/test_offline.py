@@ -364,5 +364,5 @@ def test_work_is_given_to_the_member_whose_description_fits_best() -> None:
 
 def test_a_leader_reports_what_its_members_say() -> None:
     call = ToolCall("c", "delegate_task_to_member", {"member_id": "cook", "task": "a soup"})
-    messages = [*said("A soup, please"), Message("assistant", tool_calls=[call]), Message("tool", "leek soup", tool_call_id="c")]
-    assert OfflineModel().respond(Request(messages)).content == "Cook says: leek soup."
+    answered = [Message("assistant", tool_calls=[call]), Message("tool", "leek soup", tool_call_id="c")]
+    assert OfflineModel().respond(Request([*said("A soup, please"), *answered])).content == "Cook says: leek soup."
