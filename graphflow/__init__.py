@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from graphflow.lazy import exports
 
 if TYPE_CHECKING:
-    from graphflow.agent import Agent, HistoryPolicy
+    from graphflow.agent import Agent
     from graphflow.builder import StateGraph
+    from graphflow.conversation import HistoryPolicy
     from graphflow.core.control import END, START, Command, Context, Interrupt, Overwrite, Send, interrupt
     from graphflow.core.policies import CachePolicy, RetryPolicy
     from graphflow.core.reducers import add_messages, append, merge
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from graphflow.graph import Graph
     from graphflow.messages import Message, RemoveMessage, ToolCall
     from graphflow.run import RunOutput, RunStatus
+    from graphflow.team import Team
     from graphflow.tools import tool
     from graphflow.workflow import Workflow
 
@@ -35,7 +37,9 @@ _NAMES_OF = {
     "graphflow.core.reducers": ["append", "merge", "add_messages"],
     "graphflow.core.state": ["per_run", "untracked", "logged"],
     "graphflow.messages": ["Message", "RemoveMessage", "ToolCall"],
-    "graphflow.agent": ["Agent", "HistoryPolicy"],
+    "graphflow.conversation": ["HistoryPolicy"],
+    "graphflow.agent": ["Agent"],
+    "graphflow.team": ["Team"],
     "graphflow.tools": ["tool"],
     "graphflow.workflow": ["Workflow"],
     "graphflow.run": ["RunOutput", "RunStatus"],
@@ -74,6 +78,7 @@ __all__ = [
     "Agent",
     "HistoryPolicy",
     "Workflow",
+    "Team",
     "tool",
     "RunOutput",
     "RunStatus",

@@ -3,51 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, TypedDict
+from typing import Any
 
 from graphflow.builder import StateGraph
+from graphflow.conversation import Conversation, ConversationState, HistoryPolicy
 from graphflow.core.control import END, START
-from graphflow.core.reducers import add_messages, merge_keys
-from graphflow.core.state import logged, untracked
 from graphflow.drive.world import Emitter
 from graphflow.graph import Graph
-from graphflow.messages import Message
 from graphflow.models.base import Model
-from graphflow.models.resolve import resolve_model
-from graphflow.run import Runner
 from graphflow.tools import tool_table
 from graphflow_nodes.conversation import history
 from graphflow_nodes.model import Instructions, call_tools, respond, wanted_calls
 
-
-class AgentState(TypedDict):
-    """The channels of an agent's graph."""
-
-    messages: Annotated[list[Message], add_messages, logged]
-    """This run's messages; each is appended to the session's log."""
-    history: Annotated[list[Message], untracked]
-    """Earlier messages, read from the log."""
-    session_state: Annotated[dict[str, Any], merge_keys]
-    """The session's dict, for tools and instructions."""
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryPolicy:
-    """How much of the conversation goes into the context.
-
-    ``runs``: messages of so many completed or abandoned runs (None: of all); ``messages``: at most so many messages.
-    """
-
-    runs: int | None = 3
-    messages: int | None = None
-
+AgentState = ConversationState
+"""The channels of an agent's graph."""
 
 _COMPILED = ("name", "instructions", "tools", "db", "history", "output_schema", "tool_call_limit", "on_tool_error", "on_event")
 """The settings of an agent that its graph is made of."""
 
 
-class Agent(Runner):
+class Agent(Conversation):
     """A model with instructions, tools and, given a ``db``, sessions that survive.
 
     ``model``: a Model, a text like ``"openai:gpt-5-mini"`` or ``"offline"``, or None for what the environment says
@@ -61,14 +36,8 @@ class Agent(Runner):
     """
 
     __slots__ = (
-        "_graphs",
-        "_printed",
-        "add_history_to_context",
         "db",
-        "history",
         "instructions",
-        "model",
-        "name",
         "on_event",
         "on_tool_error",
         "output_schema",
@@ -114,39 +83,15 @@ class Agent(Runner):
         self.tool_call_limit = tool_call_limit
         self.on_tool_error = on_tool_error
         self.on_event = on_event
-        self._graphs: tuple[tuple[Any, ...], dict[bool, Graph]] | None = None
-        self._printed: dict[str | None, str] | None = None
+        self._graphs = self._printed = self._resolved = None
 
     @property
     def component_id(self) -> str:  # type: ignore[override]
         """What the database lists this agent's sessions under."""
         return self.name or "agent"
 
-    @property
-    def graph(self) -> Graph:
-        """The graph this agent compiles to: ``history → model ⇄ tools``, each node present when it is switched on."""
-        return self._graph(self.add_history_to_context)
-
-    def graph_for(self, arguments: Mapping[str, Any]) -> Graph:
-        """The graph for one call: with the history node when the call asks for it."""
-        asked = arguments.get("add_history_to_context")
-        return self._graph(self.add_history_to_context if asked is None else asked or self.add_history_to_context)
-
-    def printed_sessions(self) -> dict[str | None, str]:
-        """The session that print_response keeps for each user."""
-        if self._printed is None:
-            self._printed = {}
-        return self._printed
-
-    def _graph(self, with_history: bool) -> Graph:
-        """The compiled graph; compiled anew when a setting of the agent was changed since."""
-        settings = tuple(getattr(self, name) for name in _COMPILED)
-        if self._graphs is None or any(old is not new for old, new in zip(self._graphs[0], settings, strict=True)):
-            self._graphs = settings, {}
-        graphs = self._graphs[1]
-        if with_history not in graphs:
-            graphs[with_history] = self._compile(with_history)
-        return graphs[with_history]
+    def _settings(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in _COMPILED)
 
     def _compile(self, with_history: bool) -> Graph:
         table = tool_table(self.tools)
@@ -154,7 +99,7 @@ class Agent(Runner):
         entry = "model"
         if with_history:
             entry = "history"
-            policy = self.history if isinstance(self.history, HistoryPolicy) else HistoryPolicy(self.history)
+            policy = self.history_policy()
             builder.add_node("history", history(last_runs=policy.runs, last_messages=policy.messages), rerunnable=True)
             builder.add_edge("history", "model")
         builder.add_node(
@@ -178,8 +123,3 @@ class Agent(Runner):
         aliases = {} if with_history else {"history": "model"}
         plan = builder.plan(self.component_id, session_type="agent", on_unfinished="abandon", aliases=aliases)
         return Graph(plan, db=self.db, on_event=self.on_event)
-
-    def _model(self) -> Model:
-        if not isinstance(self.model, Model):
-            self.model = resolve_model(self.model)
-        return self.model

@@ -389,6 +389,18 @@ class Fence:
     """Whether nested graphs of this superstep left task rows, which go with it even when what they belong to was given up."""
 
 
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who speaks in a run that a team has given to one of its members."""
+
+    name: str
+    """The member's id, told with its tokens."""
+    model: Callable[[], Any] | None = None
+    """Gives the model of the team, for members that have none of their own."""
+    voice: str | None = None
+    """Where its tokens are told instead of in its own namespace: what it says is then the answer of the graph there."""
+
+
 @dataclass(slots=True, eq=False)
 class RunInfo:
     """What every task of a run shares."""
@@ -419,6 +431,8 @@ class RunInfo:
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Old names of the graph's nodes and what they are called now."""
     fence: Fence = field(default_factory=Fence)
+    speaker: Speaker | None = None
+    """The member of a team whose run this is."""
     durability: str = "sync"
     """Whether each superstep is committed ("sync") or all of them at the end ("exit")."""
     steps: StepBook | None = None

@@ -22,6 +22,7 @@ from graphflow.core.effects import (
     Load,
     RunInfo,
     RunWrite,
+    Speaker,
     Spent,
     Stored,
     Task,
@@ -30,7 +31,7 @@ from graphflow.core.effects import (
     namespace,
 )
 from graphflow.core.machine import Machine
-from graphflow.core.plan import Plan, flow
+from graphflow.core.plan import F, Plan, flow
 from graphflow.core.reducers import message_delta
 from graphflow.core.runs import check_fit, starting_keys
 from graphflow.core.sessions import rename
@@ -141,16 +142,28 @@ def _names(node: str, ns: str) -> re.Match[str] | None:
 
 
 def call_graph(
-    plan: Plan, input: Any, task: Task, *, name: str | None = None, options: CallOptions | None = None
+    plan: Plan,
+    input: Any,
+    task: Task,
+    *,
+    name: str | None = None,
+    options: CallOptions | None = None,
+    speaker: Speaker | None = None,
 ) -> Flow[Ended]:
     """Run a graph inside a task, as the n-th that its node calls. Its questions pause the task, as its own would.
 
     The order of calls has to be the same each time the node runs. ``name``: what it is called in namespaces (the graph's own).
     Of ``options`` count those that say how the graph runs: context, limits, settings of nodes, keys to begin with.
+    ``speaker``: the member of a team that it is. A node that stands for this graph (``NodePlan.graph``) runs it in the
+    namespace that a node which is a graph has.
     """
-    segment = f"{name or plan.name}:{task.calls}"
-    task.calls += 1
+    segment = ""
+    if task.node.graph is not plan:
+        segment = f"{name or plan.name}:{task.calls}"
+        task.calls += 1
     call = _Call(plan, task, input, segment=segment, name=name or plan.name)
+    if speaker is not None:
+        call.info.speaker = speaker
     if options is not None:
         call.options = options
         call.info.context = task.run.context if options.context is None else options.context
@@ -165,6 +178,16 @@ def run_inside(plan: Plan, input: Any, task: Task) -> Flow[Ended]:
     At most once per execution. Its namespace is that of a node that is a graph.
     """
     return _called(_Call(plan, task, input))
+
+
+def stands_for(plan: Plan) -> Callable[[F], F]:
+    """Mark a flow node that runs this graph with ``call_graph``: it is then looked into and fingerprinted as the graph."""
+
+    def mark(fn: F) -> F:
+        fn.__graphflow_graph__ = plan  # type: ignore[attr-defined]
+        return flow(fn)
+
+    return mark
 
 
 def _called(call: _Call) -> Flow[Ended]:
@@ -217,6 +240,7 @@ class _Call:
             aliases=plan.aliases,
             fence=outer.fence,
             stop=outer.stop,
+            speaker=None if outer.speaker is None else replace(outer.speaker, voice=None),
         )
 
     def run(self) -> Flow[Machine]:
@@ -367,10 +391,14 @@ def _merged(channel: Channel, old: Any, new: Any) -> Any:
     return {key: value for key, value in new.items() if key not in before or not _same(before[key], value)}
 
 
+def changed_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """What changed in a dict, as a ``merge_keys`` channel takes it: ``MISSING`` for the keys that are gone."""
+    changed = {key: value for key, value in after.items() if key not in before or not _same(before[key], value)}
+    return {**changed, **{key: MISSING for key in before if key not in after}}
+
+
 def _changed_keys(channel: Channel, old: Any, new: Any) -> Any:
-    before = {} if old is MISSING else old
-    changed = {key: value for key, value in new.items() if key not in before or not _same(before[key], value)}
-    return {**changed, **{key: MISSING for key in before if key not in new}}
+    return changed_keys({} if old is MISSING else old, new)
 
 
 def _changed_messages(channel: Channel, old: Any, new: Any) -> Any:

@@ -54,6 +54,7 @@ class NestedRun:
             "first_seq": None,
             "fingerprint": None,
             "idempotency_key": None,
+            "input": None,
             "created_at": self.now,
         }
 

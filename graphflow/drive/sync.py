@@ -190,13 +190,19 @@ def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
 
 def tell_piece(piece: Any, task: Task | None, world: World) -> None:
     """Pass a piece of a streamed answer on to the listeners. Raises NodeTimeout when the asking attempt was given up."""
+    node, ns = "", ""
+    told: dict[str, Any] = {"attempt": 1}
     if task is not None:
         task.check_open()
-    node, attempt, ns = (task.node.name, task.attempt, task.run.ns) if task is not None else ("", 1, "")
+        node, ns, speaker = task.node.name, task.run.ns, task.run.speaker
+        told = {"attempt": task.attempt}
+        if speaker is not None:
+            told["member"] = speaker.name
+            ns = ns if speaker.voice is None else speaker.voice
     if isinstance(piece, Token):
-        world.emit("reasoning" if piece.reasoning else "token", node, {"text": piece.text, "attempt": attempt}, ns)
+        world.emit("reasoning" if piece.reasoning else "token", node, {"text": piece.text, **told}, ns)
     elif isinstance(piece, Restart):
-        world.emit("attempt_restarted", node, {"reason": piece.reason, "attempt": attempt}, ns)
+        world.emit("attempt_restarted", node, {"reason": piece.reason, **told}, ns)
 
 
 def note_usage(usage: list[Any] | None, spent: Usage | Spent) -> None:

@@ -14,12 +14,15 @@ from graphflow.lazy import exports
 if TYPE_CHECKING:
     from graphflow_nodes.conversation import history
     from graphflow_nodes.model import call_tools, respond, wanted_calls
+    from graphflow_nodes.team import delegate, delegations
 
 _HOME = {
     "history": "graphflow_nodes.conversation",
     "respond": "graphflow_nodes.model",
     "call_tools": "graphflow_nodes.model",
     "wanted_calls": "graphflow_nodes.model",
+    "delegate": "graphflow_nodes.team",
+    "delegations": "graphflow_nodes.team",
 }
 
 __all__ = [
@@ -29,6 +32,9 @@ __all__ = [
     "respond",
     "call_tools",
     "wanted_calls",
+    # members
+    "delegate",
+    "delegations",
 ]
 
 if not TYPE_CHECKING:  # a type checker sees only the names above, so that it reports a misspelt one

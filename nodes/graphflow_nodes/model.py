@@ -25,6 +25,7 @@ def respond(
     instructions: Instructions = None,
     tools: Sequence[Any] | Mapping[str, Tool] = (),
     tool_call_limit: int = 25,
+    turn_limit: int | None = None,
     output_schema: type[Any] | None = None,
     messages: str = "messages",
     history: str = "history",
@@ -33,7 +34,8 @@ def respond(
 
     The request holds, in this order: one system message (``instructions``), the channel ``history`` if the state has it, and
     ``messages``. ``model`` may be a function that gives the model, called when it is first needed. When a run has made
-    ``tool_call_limit`` tool calls, the model is asked without tools, so that it has to answer.
+    ``tool_call_limit`` tool calls, or asked the model ``turn_limit`` times, the model is asked without tools, so that it has to
+    answer.
     With ``output_schema`` the answer has to be JSON of that type; anything else is a ModelError (the run can be resumed).
     A call's option ``output_schema`` takes precedence. Token events are streamed when somebody listens.
     """
@@ -47,20 +49,23 @@ def respond(
         schema = ctx.options.get("output_schema") or output_schema
         said = list(_field(state, messages) or ())
         called = sum(1 for message in said if message.role == "tool")
+        limited = called >= tool_call_limit
+        if turn_limit is not None:
+            limited = limited or sum(1 for message in said if message.role == "assistant") >= turn_limit
         system = _system(instructions, ctx)
         asked = Request(
             [*([Message("system", system)] if system else ()), *(_field(state, history) or ()), *said],
-            specs if called < tool_call_limit else (),
+            () if limited else specs,
             schema,
         )
         reply: Reply = yield Ask(model if isinstance(model, Model) else model(), asked)
         calls = tuple(reply.tool_calls)
-        if calls and called >= tool_call_limit:
+        if calls and limited:
             calls = ()
             if not reply.content:
                 raise ModelError(
-                    f"the model made {called} tool calls, its tool_call_limit, and asks for more instead of answering; "
-                    "give a clearer instruction or a higher tool_call_limit="
+                    f"the model made {called} tool calls, its limit, and asks for more instead of answering; "
+                    f"give a clearer instruction or a higher {'tool_call_limit' if turn_limit is None else 'max_iterations'}="
                 )
         if schema is not None and not calls:
             parse_output(schema, reply.content)

@@ -12,10 +12,10 @@ import random
 import signal
 import sys
 import time
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Annotated, Any, TypedDict
 
-from graphflow import END, START, Agent, Context, Message, Send, StateGraph, add_messages, append, logged
+from graphflow import END, START, Agent, Context, Message, Send, StateGraph, Team, add_messages, append, logged
 from graphflow.agent import AgentState
 from graphflow.db import SqliteDb
 from graphflow.errors import LeaseLost, SessionNotFound
@@ -40,14 +40,14 @@ class KillingDb(SqliteDb):
     """A SqliteDb whose process dies at a chosen commit."""
 
     kill = ("", 0)
-    commits = 0
+    commits = count(1)
 
     def commit(self, effect: Any) -> None:
-        type(self).commits += 1
-        if self.kill == ("before", self.commits):
+        number = next(self.commits)  # several threads may commit at the same time
+        if self.kill == ("before", number):
             os.kill(os.getpid(), signal.SIGKILL)
         super().commit(effect)
-        if self.kill == ("after", self.commits):
+        if self.kill == ("after", number):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -233,6 +233,50 @@ def stalled(db: Any, journal: Journal) -> None:
         journal("lost", str(error).replace(" ", "_"))
 
 
+class CrewModel(Model):
+    """Leads "quick" and "slow", or is one of them; each request is a line in the journal.
+
+    Slow notes something first, and with ``STALL`` in the environment it never comes to answering.
+    """
+
+    def __init__(self, name: str, journal: Journal) -> None:
+        self.name = name
+        self.journal = journal
+
+    def respond(self, request: Request) -> Reply:
+        answered = request.messages[-1].role == "tool"
+        self.journal("model", self.name, "answer" if answered else "ask")
+        if self.name == "leader" and not answered:
+            tasks = [{"member_id": name, "task": f"task of {name}"} for name in ("quick", "slow")]
+            return Reply(tool_calls=[ToolCall(f"d{n}", "delegate_task_to_member", task) for n, task in enumerate(tasks)])
+        if self.name == "slow":
+            if not answered:
+                return Reply(tool_calls=[ToolCall("n", "note_down", {"text": "x"})])
+            if os.environ.get("STALL"):
+                time.sleep(60)
+        return Reply(f"{self.name} is done")
+
+
+def team(db: Any, journal: Journal) -> None:
+    """Have two members work at the same time, or go on with it."""
+
+    def note_down(text: str) -> str:
+        """Note it."""
+        journal("tool", text)
+        return f"noted {text}"
+
+    members = [
+        Agent(CrewModel("quick", journal), name="quick"),
+        Agent(CrewModel("slow", journal), name="slow", tools=[note_down]),
+    ]
+    crew = Team(members, model=CrewModel("leader", journal), db=db, session_id=SESSION)
+    try:
+        output = crew.resume()
+    except SessionNotFound:
+        output = crew.run("go")
+    journal("done", *output.content.split())
+
+
 def note_down(text: str) -> str:
     """Note it."""
     return f"noted {text}"
@@ -244,7 +288,8 @@ if __name__ == "__main__":
         where, number = sys.argv[4].split(":")
         KillingDb.kill = (where, int(number))
     database = KillingDb(db_file=path, lease_ttl=float(os.environ.get("LEASE_TTL", "30")))
-    {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival, "stalled": stalled, "workflow": workflow}[program](
+    programs = {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival, "stalled": stalled}
+    {**programs, "team": team, "workflow": workflow}[program](
         database, Journal(journal_path)
     )
     database.close()

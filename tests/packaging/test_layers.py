@@ -29,6 +29,7 @@ LAYERS: list[set[str]] = [
     {"graphflow.builder", "graphflow.printing", "graphflow.shutdown"},
     {"graphflow_nodes"},
     {"graphflow.run"},
+    {"graphflow.conversation"},
     {"graphflow.agent"},
     {"graphflow.team", "graphflow.workflow"},
     {"graphflow"},
