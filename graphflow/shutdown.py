@@ -90,7 +90,11 @@ class _ShutdownHandler:
     def _drain(self, number: int) -> None:
         """Come back with the same signal when nothing runs any more."""
         stop_runs(self._timeout)
-        signal.raise_signal(number)
+        main = threading.main_thread().ident
+        if hasattr(signal, "pthread_kill") and main is not None:
+            signal.pthread_kill(main, number)  # which wakes it, where it waits for an event loop's sockets
+        else:
+            signal.raise_signal(number)
 
 
 def _in_thread(work: Callable[[], Any]) -> None:
