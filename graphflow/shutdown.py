@@ -36,15 +36,21 @@ def stop_runs(timeout: float = TIMEOUT) -> bool:
 def graceful_shutdown(*, signals: Sequence[int] = (signal.SIGTERM,), timeout: float = TIMEOUT) -> Iterator[None]:
     """Within this block, a SIGTERM stops the runs of this process before it ends it; see ``install_shutdown_handler``.
 
-    Leaving the block stops what still runs, and brings the handlers back that were there before. Main thread only.
+    Leaving the block stops what still runs, brings the handlers back that were there before, and lets runs begin again, unless
+    the process is on its way out. Main thread only.
     """
     restore = install_shutdown_handler(signals=signals, timeout=timeout)
+    ending = False
     try:
         yield
+    except (SystemExit, KeyboardInterrupt):
+        ending = True
+        raise
     finally:
         restore()
         stop_runs(timeout)
-        session_queue().reopen()
+        if not ending:
+            session_queue().reopen()
 
 
 def install_shutdown_handler(*, signals: Sequence[int] = (signal.SIGTERM,), timeout: float = TIMEOUT) -> Callable[[], None]:
