@@ -79,9 +79,7 @@ def _shape(node: NodePlan) -> Shape:
 
 
 def _taken(plan: Plan, ways: Iterable[Way]) -> Iterator[Line]:
-    return (
-        Line(way.source, way.target, way.label, way.kind != "edge") for way in ways if way.kind != "join" and not way.open
-    )
+    return (Line(way.source, way.target, way.label, way.kind != "edge") for way in ways if way.kind != "join" and not way.open)
 
 
 def _joined(plan: Plan) -> Iterator[Line]:
