@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from graphflow.core.calls import CallOptions, Ended, Patience, check_free, new_machine
+from graphflow.core.changes import check_fit, check_values
 from graphflow.core.control import MISSING, START, Cancelled
 from graphflow.core.effects import (
     Acquire,
@@ -29,8 +29,6 @@ from graphflow.core.routing import route
 from graphflow.core.sessions import existing, pending_tasks
 from graphflow.core.updates import checked, reset, update_of
 from graphflow.errors import (
-    GraphChanged,
-    GraphChangedWarning,
     InvalidAnswer,
     LeaseLost,
     SessionBusy,
@@ -90,6 +88,7 @@ def _open(machine: Machine, input: Any, stored: Stored | None, call: CallOptions
     if stored is None:
         ledger.values.update(plan.schema.initial())
     else:
+        yield from check_values(plan, stored)
         ledger.adopt(stored)
         cleared = reset(plan.schema, ledger.values, ledger.ranges)
         ledger.begin()
@@ -109,7 +108,7 @@ def _open(machine: Machine, input: Any, stored: Stored | None, call: CallOptions
         user_id=call.user_id,
         session_type=plan.session_type,
         component_id=call.component_id,
-        opened=OpenRun(info.run_id, call.component_id, plan.fingerprint, info.first_message),
+        opened=OpenRun(info.run_id, call.component_id, plan.fingerprint, info.first_message, outline=plan.outline),
         closed=closed,
         status="completed" if done else "running",
     )
@@ -179,7 +178,7 @@ def _reopen(plan: Plan, call: CallOptions, stored: Stored, answer: Any, answers:
     ledger = machine.ledger
     ledger.adopt(stored, rows)
     if ledger.upcoming():
-        _check_fit(plan, stored)
+        yield from check_fit(plan, stored)
         yield ledger.commit(
             tasks=rows,
             origin=ledger.frontier.origin,
@@ -218,30 +217,6 @@ def _answer_rows(stored: Stored, answer: Any, answers: Mapping[str, Any] | None)
         TaskRow(questions[id].id, questions[id].node, "answer", value, nth=questions[id].nth)
         for id, value in (answers or {}).items()
     ]
-
-
-def _check_fit(plan: Plan, stored: Stored) -> None:
-    """Refuse to go on when what is pending does not fit the graph; warn when the graph changed but it does."""
-    frontier = stored.frontier
-    joins = {join.key for join in plan.joins}
-    names = [a if isinstance(a, str) else a.node for a in frontier.next] + frontier.deferred
-    missing = [f"node {name!r} is pending but gone" for name in names if name not in plan.nodes]
-    missing += [f"the join {key!r} is waiting but gone" for key in frontier.joins if key not in joins]
-    assert stored.run is not None
-    if missing:
-        raise GraphChanged(
-            f"graph {plan.name!r} changed and the unfinished run {stored.run.run_id!r} of session "
-            f"{stored.session_id!r} does not fit it: "
-            f"{'; '.join(missing)}. Bring the names back, compile with aliases={{'old': 'new'}}, "
-            "or begin anew with on_unfinished='abandon'"
-        )
-    if stored.run.fingerprint != plan.fingerprint:
-        warnings.warn(
-            f"graph {plan.name!r} changed since run {stored.run.run_id!r} of session {stored.session_id!r} was stored; "
-            "everything pending still fits, so it goes on",
-            GraphChangedWarning,
-            stacklevel=2,
-        )
 
 
 def _before(machine: Machine) -> Flow[None]:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from graphflow.core.effects import Commit, Load, LoadMany, ReadHistory, Stored
+from graphflow.core.effects import (
+    Commit,
+    ForkSession,
+    Load,
+    LoadMany,
+    ReadGraph,
+    ReadHistory,
+    ReadMessages,
+    Stored,
+)
 from graphflow.messages import Message
 
 
@@ -28,8 +37,22 @@ class Store(Protocol):
 
     def read_history(self, effect: ReadHistory) -> list[Message]: ...
 
+    def read_messages(self, effect: ReadMessages) -> list[Message]: ...
+
+    def read_graph(self, effect: ReadGraph) -> str | None: ...
+
+    def fork(self, effect: ForkSession) -> str: ...
+
     def leave(self, session_id: str) -> None: ...
 
 
-PERFORMED: dict[type[Any], str] = {Load: "load", LoadMany: "load_many", Commit: "commit", ReadHistory: "read_history"}
+PERFORMED: dict[type[Any], str] = {
+    Load: "load",
+    LoadMany: "load_many",
+    Commit: "commit",
+    ReadHistory: "read_history",
+    ReadMessages: "read_messages",
+    ReadGraph: "read_graph",
+    ForkSession: "fork",
+}
 """The store's method for each effect."""

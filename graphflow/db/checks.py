@@ -69,7 +69,10 @@ def check_session(tx: Transaction, ordinal: int, session_id: str) -> Iterator[Fi
                 table, session_id, {**fields, "run_id": fields.get("run_id") or run_ids.get(fields.get("run", -1))}, where
             )
         if table in ("gf_checkpoints", "gf_messages"):
-            yield from _gaps(table, rows, where)
+            firsts: dict[str, int] = (
+                dict(tx.all(tx.sql.firsts_of_session, {"session": ordinal})) if table == "gf_checkpoints" else {}
+            )
+            yield from _gaps(table, rows, firsts, where)
         if table == "gf_checkpoints":
             yield from _chains(rows, session["head"], where)
 
@@ -91,12 +94,15 @@ def _any_contents(checksum: bytes) -> bytes:
     return b""
 
 
-def _gaps(table: str, rows: list[Fields], where: str) -> Iterator[Finding]:
+def _gaps(table: str, rows: list[Fields], firsts: dict[str, int], where: str) -> Iterator[Finding]:
+    """``firsts``: where the rows of a namespace begin, when it is not where all begin."""
     first = 0 if table == "gf_checkpoints" else 1
     expected: dict[str, int] = {}
     for row in rows:
-        seq = expected.get(row["ns"], first)
-        if row["seq"] > seq:
+        seq = expected.get(row["ns"], firsts.get(row["ns"], first))
+        if row["seq"] < seq:
+            yield f"{describe(table, row)} of {where} was pruned and is there"
+        elif row["seq"] > seq:
             yield f"{describe(table, {**row, 'seq': seq})} of {where} is missing"
         expected[row["ns"]] = row["seq"] + 1
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphflow.core.calls import busy
 from graphflow.core.effects import CloseRun, Commit, NewCheckpoint
+from graphflow.db import outlines
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
 from graphflow.db.leases import in_words, is_dead
 from graphflow.db.rows import digest, encode_entry, encode_frontier, encode_task, plain_text, run_digest
+from graphflow.db.seals import run_seal, seal_taken, session_seal
 from graphflow.db.tags import Media
 from graphflow.errors import LeaseLost, SessionBusy
 
@@ -45,6 +47,7 @@ class ReadyCommit:
         "media",
         "messages",
         "now",
+        "outline",
         "run",
         "session",
         "snapshot",
@@ -60,6 +63,8 @@ class ReadyCommit:
         self.base = -1
         self.delta: str | None = None
         self.snapshot: str | None = None
+        self.outline: str | None = None
+        """What the graph of the opened run looks like, when that is not known to be stored."""
         self.session: int | None = None
         self.run: int | None = None
         checkpoint = effect.checkpoint
@@ -138,6 +143,8 @@ class ReadyCommit:
         execute, sql, effect = tx.execute, tx.sql, self.effect
         session = self.session = self._claim(tx)
         run = self.run = self._run(tx, session)
+        if self.outline is not None and effect.opened is not None:
+            outlines.write(tx, effect.opened.fingerprint, self.outline, self.now)
         if effect.reopened is not None:
             execute(sql.reopen_run, {"run_id": effect.reopened, "session": session})
         if effect.drop_tasks:
@@ -196,6 +203,8 @@ class ReadyCommit:
             else:
                 params |= {"expected_head": effect.head, "new_head": self.seq, "new_status": effect.status, "now": self.now}
                 row = self._take(tx, params) if effect.take_over else tx.one(sql.give_up, params)
+                if row is not None and effect.take_over:
+                    seal_taken(tx, row, effect.user_id)
         if row is None:
             raise self._lost(tx)
         ordinal: int = row[0]
@@ -252,7 +261,7 @@ class ReadyCommit:
 
     def _new_session(self) -> Params:
         effect = self.effect
-        return {
+        fields = {
             **self._lease_params(),
             "session_id": effect.session_id,
             "session_type": effect.session_type,
@@ -264,6 +273,7 @@ class ReadyCommit:
             "created_at": self.now,
             "updated_at": self.now,
         }
+        return {**fields, "seal": session_seal(fields)}
 
     def _lost(self, tx: Transaction) -> LeaseLost:
         effect = self.effect
@@ -292,7 +302,7 @@ class ReadyCommit:
             "idempotency_key": opened.idempotency_key,
             "created_at": self.now,
         }
-        row = tx.one(tx.sql.insert_run, params)
+        row = tx.one(tx.sql.insert_run, {**params, "seal": run_seal(params)})
         if row is None:
             raise self._taken(tx, params)
         ordinal: int = row[0]

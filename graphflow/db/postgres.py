@@ -137,6 +137,7 @@ class PostgresDb(SqlDb):
 
     def close(self) -> None:
         """Close all connections. Using the object again opens new ones."""
+        self._graphs.clear()
         with self._opening:
             if self._pool is not None:
                 self._at_exit()

@@ -24,22 +24,23 @@ class SessionType(StrEnum):
 class Reader(Protocol):
     """Where the parts of a session or run that are read when asked for come from."""
 
-    def get_messages(self, session_id: str, *, last_runs: int | None = None, limit: int | None = None) -> list[Message]: ...
+    def get_messages(self, session_id: str, *, user_id: str | None = None) -> list[Message]: ...
 
-    def get_runs(self, session_id: str, *, include_members: bool = False, limit: int | None = None) -> list[RunRecord]: ...
+    def get_runs(self, session_id: str, *, user_id: str | None = None) -> list[RunRecord]: ...
 
-    def get_run_messages(self, run_id: str) -> list[Message]: ...
+    def get_run_messages(self, run_id: str, *, user_id: str | None = None) -> list[Message]: ...
 
-    def get_session_state(self, session_id: str) -> dict[str, Any]: ...
+    def get_session_state(self, session_id: str, *, user_id: str | None = None) -> dict[str, Any]: ...
 
-    def get_session_summary(self, session_id: str) -> str | None: ...
+    def get_session_summary(self, session_id: str, *, user_id: str | None = None) -> str | None: ...
 
 
 @dataclass(frozen=True)
 class Session:
     """A stored session.
 
-    ``messages``, ``runs``, ``session_state`` and ``summary`` are read when they are first asked for, as they are then.
+    ``messages``, ``runs``, ``session_state`` and ``summary`` are read when they are first asked for, as they are then (and are
+    empty when the session has been given to another owner meanwhile).
     Times are aware, in UTC; ``updated_at`` is when a run last began, paused or ended, or the session was changed by hand.
     """
 
@@ -57,22 +58,22 @@ class Session:
     @cached_property
     def messages(self) -> list[Message]:
         """The conversation, oldest first, without the messages among members of a team."""
-        return self._db.get_messages(self.session_id)
+        return self._db.get_messages(self.session_id, user_id=self.user_id)
 
     @cached_property
     def runs(self) -> list[RunRecord]:
         """The runs, oldest first, without those of members."""
-        return self._db.get_runs(self.session_id)
+        return self._db.get_runs(self.session_id, user_id=self.user_id)
 
     @cached_property
     def session_state(self) -> dict[str, Any]:
         """The session's dict; empty when it has none."""
-        return self._db.get_session_state(self.session_id)
+        return self._db.get_session_state(self.session_id, user_id=self.user_id)
 
     @cached_property
     def summary(self) -> str | None:
         """The latest summary of the conversation."""
-        return self._db.get_session_summary(self.session_id)
+        return self._db.get_session_summary(self.session_id, user_id=self.user_id)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class RunRecord:
     @cached_property
     def messages(self) -> list[Message]:
         """What was said in this run, oldest first."""
-        return self._db.get_run_messages(self.run_id)
+        return self._db.get_run_messages(self.run_id, user_id=self.user_id)
 
     @cached_property
     def content(self) -> str | None:

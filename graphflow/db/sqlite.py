@@ -141,6 +141,7 @@ class SqliteDb(SqlDb):
     def close(self) -> None:
         """Close all connections, moving the write-ahead log into the file. Using the object again opens new ones."""
         self._at_exit()
+        self._graphs.clear()
         self._begin_anew()
 
     def _before_fork(self) -> None:

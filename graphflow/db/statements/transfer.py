@@ -7,7 +7,7 @@ from functools import cached_property
 from sqlalchemy import Table, func, select
 
 from graphflow.db.statements.compiled import SESSION, Compiled, matches
-from graphflow.db.tables import checkpoints, media, media_uses, messages, runs, sessions, summaries, tasks
+from graphflow.db.tables import checkpoints, media, media_uses, messages, pruned, runs, sessions, summaries, tasks
 
 
 class TransferStatements(Compiled):
@@ -63,7 +63,7 @@ class TransferStatements(Compiled):
     def orphans(self) -> dict[str, str]:
         """For each table: how many rows belong to no session."""
         known = select(SESSION.ordinal)
-        tables = (runs, checkpoints, tasks, messages, summaries)
+        tables = (runs, checkpoints, pruned, tasks, messages, summaries, media_uses)
         return {
             table.name: self.text(select(func.count()).select_from(table).where(table.c.session.not_in(known)))
             for table in tables
