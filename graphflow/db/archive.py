@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.ids import new_id
 from graphflow.db.jsontext import dumps, loads
+from graphflow.db.media import verified_media
 from graphflow.db.rows import COVERED, REMOVED, digest, run_digest
 from graphflow.db.seals import broken, run_seal, session_seal
 from graphflow.errors import CorruptCheckpoint
@@ -70,7 +71,7 @@ def read_archive(tx: Transaction, ordinal: int) -> Archive:
     archive.runs, archive.checkpoints, archive.tasks = rows["gf_runs"], rows["gf_checkpoints"], rows["gf_tasks"]
     archive.messages, archive.summaries = rows["gf_messages"], rows["gf_summaries"]
     for sha256, media_type, data in tx.all(tx.sql.media_of_session, {"session": ordinal}):
-        archive.media.append({"sha256": sha256, "media_type": media_type, "data": data})
+        archive.media.append({"sha256": sha256, "media_type": media_type, "data": verified_media(bytes(sha256), data)})
     return archive
 
 

@@ -10,6 +10,7 @@ from graphflow.core.effects import CloseRun, Commit, NewCheckpoint
 from graphflow.db import outlines
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
 from graphflow.db.leases import in_words, is_dead
+from graphflow.db.limits import Limits, check_checkpoint, check_message, check_task
 from graphflow.db.rows import digest, encode_entry, encode_frontier, encode_task, plain_text, run_digest
 from graphflow.db.seals import run_seal, seal_taken, session_seal
 from graphflow.db.tags import Media
@@ -44,6 +45,7 @@ class ReadyCommit:
         "delta",
         "effect",
         "lease",
+        "limits",
         "media",
         "messages",
         "now",
@@ -54,12 +56,14 @@ class ReadyCommit:
         "tasks",
     )
 
-    def __init__(self, effect: Commit, now: int, lease: Lease) -> None:
-        """Encode everything. Raises SerializationError."""
+    def __init__(self, effect: Commit, now: int, lease: Lease, limits: Limits) -> None:
+        """Encode everything. Raises SerializationError, also for what is larger than ``limits`` allow."""
         self.effect = effect
         self.now = now
         self.lease = lease
-        self.media: Media = {}
+        self.limits = limits
+        self.media = Media()
+        self.media.depth = limits.depth
         self.base = -1
         self.delta: str | None = None
         self.snapshot: str | None = None
@@ -90,6 +94,7 @@ class ReadyCommit:
         elif weight.delta_bytes + _weight(delta) >= max(weight.snapshot_bytes, LIGHTEST_SNAPSHOT):
             base = seq
             snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
+        check_checkpoint(self.limits, new, delta, frontier, snapshot)
         self.base, self.delta, self.snapshot = base, delta, snapshot
         checksum = digest(
             "checkpoint", effect.session_id, effect.ns, seq, base, log_head, epoch, now, frontier, delta, snapshot
@@ -107,11 +112,13 @@ class ReadyCommit:
         """The values of the row: seq, then those from ``role`` on."""
         effect = self.effect
         role, body = encode_entry(entry, seq, effect.run_id, self.media)
+        check_message(self.limits, seq, entry, body)
         return seq, role, body, digest("message", effect.session_id, effect.ns, seq, effect.run_id, role, body)
 
     def _task_row(self, row: Any) -> Params:
         effect = self.effect
         value = encode_task(row, effect.schema, self.media)
+        check_task(self.limits, row, value)
         keys = (effect.ns, row.task_id, row.kind, row.name, row.nth, effect.origin)
         return {
             "session": None,

@@ -196,7 +196,7 @@ def read_chain(tx: Transaction, session_id: str, session: int, ns: str, low: int
         if _digest(session_id, ns, row) != row.sha256:
             raise CorruptCheckpoint(
                 f"checkpoint {row.seq} of {where} does not match its checksum; bring the row back from a backup, "
-                f"or fork the session before it (at={row.seq - 1})"
+                f"or db.repair_session({session_id!r}) takes the session back to its last sound checkpoint"
             )
     if len(rows) != high - low + 1:
         raise CorruptCheckpoint(f"checkpoint {low + len(rows)} of {where} is missing")

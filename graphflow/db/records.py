@@ -107,6 +107,37 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
+class SchemaStatus:
+    """The version of a database's schema (0: it has no tables of ours), and the latest that this library knows."""
+
+    version: int
+    latest: int
+
+    @property
+    def usable(self) -> bool:
+        """Whether this library can use the database; an older schema is brought up by the first use, or by ``upgrade()``."""
+        return self.version <= self.latest
+
+    @property
+    def state(self) -> str:
+        """How that stands, in words."""
+        if self.version > self.latest:
+            return "too new, install a newer graphflow"
+        if self.version == self.latest:
+            return "up to date"
+        return "made by the first use" if self.version == 0 else "upgraded by the first use"
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What ``db.repair_session()`` did: where the session stands now, and in words what was lost; nothing, if all was sound."""
+
+    session_id: str
+    head: int
+    lost: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class CheckReport:
     """What ``db.check()`` found: how many rows it verified, and in words what is wrong with which."""
 

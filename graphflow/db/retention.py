@@ -224,8 +224,7 @@ def _prune_nested(
 
 def _with_snapshot(space: _Space, cut: int, *, untouched: bool) -> int:
     """``cut``, once its row holds a snapshot; or, where rows must be left as they are, the one before it that does."""
-    if cut <= space.first():
-        return cut
+    cut = max(cut, space.first())
     base, *_ = space.facts(cut)
     if base == cut:
         return cut

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from graphflow.core.effects import Commit, ForkSession, Load, LoadMany, ReadGraph, ReadHistory, ReadMessages, Stored
 from graphflow.core.ids import check_id, new_id
-from graphflow.db import checks, history, loading, outlines, retention, sessions, transfer
+from graphflow.db import checks, history, loading, migrations, outlines, repair, retention, sessions, transfer
 from graphflow.db.archive import write_archive
 from graphflow.db.commits import Lease, ReadyCommit
 from graphflow.db.leases import keeper, process_name
-from graphflow.db.records import CheckReport, RunRecord, Session, SessionType
+from graphflow.db.limits import Limits
+from graphflow.db.records import CheckReport, Repair, RunRecord, SchemaStatus, Session, SessionType
 from graphflow.db.retention import PruneReport
 from graphflow.db.rows import plain_text
 from graphflow.db.transactions import Transaction
@@ -44,12 +45,15 @@ class SqlDb(ABC):
     identity: str
     dialect: Literal["sqlite", "postgresql"]
 
-    def __init__(self, *, lease_ttl: float, busy_timeout: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, *, lease_ttl: float, busy_timeout: float, clock: Callable[[], float], limits: Limits | None = None
+    ) -> None:
         for name, seconds in (("lease_ttl", lease_ttl), ("busy_timeout", busy_timeout)):
             if not seconds > 0:
                 raise ValueError(f"{name}={seconds!r}: give a number of seconds above 0")
         self.lease_ttl = lease_ttl
         self.busy_timeout = busy_timeout
+        self.limits = limits or Limits()
         self._clock = clock
         self._last_stamp = 0
         self._stamp_lock = threading.Lock()
@@ -104,8 +108,12 @@ class SqlDb(ABC):
     def commit(self, effect: Commit) -> None:
         """Write everything the effect says, or nothing."""
         lease = Lease(process_name() if self.shared else None, int(self.lease_ttl * 1_000_000))
-        ready = ReadyCommit(effect, self._stamp(), lease)
         opened = effect.opened
+        if opened is not None:
+            self.limits.check_id(effect.session_id, "session_id")
+            if effect.user_id is not None:
+                self.limits.check_id(effect.user_id, "user_id")
+        ready = ReadyCommit(effect, self._stamp(), lease, self.limits)
         if opened is not None and opened.fingerprint not in self._graphs:
             ready.outline = opened.outline
         self._write_commit(ready)
@@ -157,7 +165,7 @@ class SqlDb(ABC):
 
     def fork(self, effect: ForkSession) -> str:
         """A copy of a session that a user's runs may use."""
-        new = _new_session_id(effect.new_session_id)
+        new = self._new_session_id(effect.new_session_id)
 
         def work(tx: Transaction) -> None:
             ordinal = sessions.usable(tx, effect.session_id, effect.user_id, hold=True)
@@ -287,7 +295,7 @@ class SqlDb(ABC):
         ``resume()`` runs it in the copy. Raises SessionNotFound, NotOwner, and ValueError when the new id is taken.
         """
         _check(id, user_id)
-        new = _new_session_id(session_id)
+        new = self._new_session_id(session_id)
 
         def work(tx: Transaction) -> None:
             ordinal, _ = sessions.existing(tx, id, user_id, hold=True)
@@ -309,11 +317,14 @@ class SqlDb(ABC):
         archive = transfer.parse_export(exported)
         own_id = archive.session["session_id"]
         as_copy = session_id is not None and session_id != own_id
-        new = own_id if session_id is None else check_id(session_id, "session_id")
+        new = self._new_session_id(own_id if session_id is None else session_id)
         if as_copy:
             transfer.copy_of(archive)
         self._write(lambda tx: write_archive(tx, archive, new, new_run_ids=as_copy))
-        return str(new)
+        return new
+
+    def _new_session_id(self, session_id: str | None) -> str:
+        return new_id() if session_id is None else self.limits.check_id(session_id, "session_id")
 
     def prune(
         self,
@@ -344,6 +355,26 @@ class SqlDb(ABC):
             report += retention.delete_disused(self._read, self._write, asked, sessions.delete_rows)
         return report
 
+    def repair_session(self, session_id: str, *, user_id: str | None = None) -> Repair:
+        """Take a damaged session back to its last sound checkpoint: the last up to which every row matches its checksum.
+
+        Never done by itself, because what came after is lost: checkpoints, messages and runs, as ``Repair.lost`` says. Export
+        or copy the database first. What was left to run after that checkpoint is run by ``resume()``. A session without damage
+        is left alone. Raises SessionNotFound, NotOwner, and CorruptCheckpoint when not even the first checkpoint is sound.
+        """
+        _check(session_id, user_id)
+        return self._write(
+            lambda tx: repair.repair(tx, sessions.existing(tx, session_id, user_id, hold=True)[0], self._stamp())
+        )
+
+    @abstractmethod
+    def schema_status(self) -> SchemaStatus:
+        """Which version of the schema the database has. Makes and changes nothing, also where the version is too new."""
+
+    def upgrade(self) -> int:
+        """Bring the schema to this library's version, as the first use does; returns that. Raises SchemaTooNew."""
+        return self._write(migrations.current_version)
+
     def check(self) -> CheckReport:
         """Verify everything that is stored."""
         return checks.check(self._read)
@@ -358,10 +389,6 @@ def _check(id: str, user_id: str | None, what: str = "session_id") -> None:
 def _check_limit(name: str, limit: int | None) -> None:
     if limit is not None and (type(limit) is not int or limit < 0):
         raise ValueError(f"{name}={limit!r}: give a whole number from 0 on, or None")
-
-
-def _new_session_id(session_id: str | None) -> str:
-    return new_id() if session_id is None else check_id(session_id, "session_id")
 
 
 def _listing(

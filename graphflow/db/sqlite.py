@@ -8,10 +8,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from graphflow.db import migrations
+from graphflow.db.limits import Limits
+from graphflow.db.records import SchemaStatus
 from graphflow.db.sql import SqlDb, system_clock
 from graphflow.db.transactions import Transaction
 from graphflow.errors import CorruptCheckpoint
@@ -45,8 +48,9 @@ class SqliteDb(SqlDb):
         lease_ttl: float = 30.0,
         busy_timeout: float = 60.0,
         clock: Callable[[], float] = system_clock,
+        limits: Limits | None = None,
     ) -> None:
-        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, clock=clock)
+        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, clock=clock, limits=limits)
         path = os.fspath(db_file)
         if path in ("", ":memory:") or path.startswith("file:"):
             raise ValueError(f"db_file={path!r} is not a file; for a database in memory use InMemoryDb()")
@@ -137,6 +141,20 @@ class SqliteDb(SqlDb):
     def _begin_anew(self) -> None:
         self._open = _Connections()
         self._at_exit = weakref.finalize(self, _Connections.close, self._open)
+
+    def schema_status(self) -> SchemaStatus:
+        """Which version of the schema the file has. Makes no file and no tables."""
+        version = 0
+        if Path(self._path).exists():
+            try:
+                uri = f"{Path(self._path).as_uri()}?mode=ro"
+                with closing(sqlite3.connect(uri, uri=True, timeout=self.busy_timeout)) as connection:
+                    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'gf_schema'").fetchone():
+                        version = migrations.found_version(Transaction(connection.cursor().execute, self._statements()))
+            except sqlite3.Error as error:
+                _translate(error)
+                raise
+        return SchemaStatus(version, migrations.VERSION)
 
     def close(self) -> None:
         """Close all connections, moving the write-ahead log into the file. Using the object again opens new ones."""

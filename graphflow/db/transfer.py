@@ -33,7 +33,7 @@ def fork(tx: Transaction, session: int, at: int | None, session_id: str, now: in
     if last is None:
         raise no_checkpoint(tx, source["session_id"], head, source["head"])
     status = "error" if is_unfinished(last["frontier"]) else "completed"
-    _cut(archive, last, status)
+    cut_off(archive, last, status)
     archive.session |= {"head": head, "epoch": 1, "status": status, "lease_owner": None, "lease_until": None}
     archive.session |= {"created_at": now, "updated_at": now}
     write_archive(tx, archive, session_id, new_run_ids=True)
@@ -48,7 +48,7 @@ def is_unfinished(frontier: str | None) -> bool:
     return bool(parts.get("next") or parts.get("deferred"))
 
 
-def _cut(archive: Archive, last: Fields, status: str) -> None:
+def cut_off(archive: Archive, last: Fields, status: str) -> None:
     """Leave out what came after checkpoint ``last``, and what belongs to a superstep that is not finished."""
     time = last["created_at"]
     archive.tasks = []
