@@ -10,7 +10,7 @@ from graphflow.core.effects import CloseRun, Commit, NewCheckpoint
 from graphflow.db import outlines
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
 from graphflow.db.leases import in_words, is_dead
-from graphflow.db.limits import Limits, check_checkpoint, check_message, check_task
+from graphflow.db.limits import Limits, check_checkpoint, check_message, check_names, check_task
 from graphflow.db.rows import digest, encode_entry, encode_frontier, encode_task, plain_text, run_digest
 from graphflow.db.seals import run_seal, seal_taken, session_seal
 from graphflow.db.tags import Media
@@ -117,6 +117,7 @@ class ReadyCommit:
 
     def _task_row(self, row: Any) -> Params:
         effect = self.effect
+        check_names(row)
         value = encode_task(row, effect.schema, self.media)
         check_task(self.limits, row, value)
         keys = (effect.ns, row.task_id, row.kind, row.name, row.nth, effect.origin)
@@ -273,7 +274,7 @@ class ReadyCommit:
             "session_id": effect.session_id,
             "session_type": effect.session_type,
             "user_id": effect.user_id,
-            "component_id": effect.component_id,
+            "component_id": plain_text(effect.component_id),
             "status": effect.status or "running",
             "head": -1 if self.checkpoint is None or effect.ns else self.seq,
             "epoch": 1,
@@ -301,7 +302,7 @@ class ReadyCommit:
             "ns": effect.ns,
             "status": "running",
             "parent_run_id": opened.parent_run_id,
-            "component_id": opened.component_id,
+            "component_id": plain_text(opened.component_id),
             "user_id": effect.user_id,
             "first_message": opened.first_message,
             "first_seq": None if self.checkpoint is None else self.seq,

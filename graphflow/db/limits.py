@@ -10,6 +10,7 @@ from typing import Any, Final
 from graphflow.core.effects import LogEntry, NewCheckpoint, TaskRow
 from graphflow.core.ids import check_id
 from graphflow.db.codec import encode_delta
+from graphflow.db.rows import plain_text
 from graphflow.db.tags import MAX_DEPTH
 from graphflow.errors import InvalidId, SerializationError
 from graphflow.messages import Message
@@ -73,6 +74,14 @@ def check_message(limits: Limits, seq: int, entry: LogEntry, body: str) -> None:
     contents = sum(len(getattr(part, "data", None) or b"") for part in parts)
     if len(body) * 4 + contents > limits.message_bytes:
         _check(body, limits.message_bytes, "message_bytes", lambda: f"messages[{seq}]", contents)
+
+
+def check_names(row: TaskRow) -> None:
+    """Raise SerializationError for the name of a node or a step that no database takes (NUL, lone surrogates)."""
+    for name in (row.node, row.name):
+        if not name.isprintable() and plain_text(name) != name:
+            path = f"the {row.kind} {row.name!r} of node {row.node!r}"
+            raise SerializationError(f"{path} cannot be stored: give {name!r} a name of printable characters", path=path)
 
 
 def check_task(limits: Limits, row: TaskRow, value: str) -> None:
