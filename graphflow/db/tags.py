@@ -380,9 +380,12 @@ def unpacker(fetch: Fetch = _no_media) -> Callable[[dict[str, Any]], Any]:
         tagged = found.get(TAG)
         if tagged is None:
             return found
-        make = _UNPACK.get(tagged[0])
-        if make is None:
-            raise SerializationError(f"a stored value has the tag {tagged[0]!r}, which this version of graphflow does not know")
-        return make(tagged[1], fetch)
+        try:
+            make = _UNPACK.get(tagged[0])
+            if make is not None:
+                return make(tagged[1], fetch)
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            raise SerializationError(f"a stored value is not what its tag says ({str(tagged)[:60]}): {error}") from error
+        raise SerializationError(f"a stored value has the tag {tagged[0]!r}, which this version of graphflow does not know")
 
     return unpack

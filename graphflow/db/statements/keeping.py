@@ -36,6 +36,10 @@ class KeepingStatements(Compiled):
     def get_graph(self) -> str:
         return self.text(select(graphs.c.outline).where(matches(graphs.c.fingerprint, "fingerprint")))
 
+    @cached_property
+    def all_graphs(self) -> str:
+        return self.text(select(graphs.c.fingerprint, graphs.c.outline).order_by(graphs.c.fingerprint))
+
     # --- seals -----------------------------------------------------------------------------------------------------------
 
     @cached_property
