@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from graphflow.agent import Agent, HistoryPolicy
     from graphflow.builder import StateGraph
     from graphflow.core.control import END, START, Command, Context, Interrupt, Overwrite, Send, interrupt
+    from graphflow.core.policies import CachePolicy, RetryPolicy
     from graphflow.core.reducers import add_messages, append, merge
     from graphflow.core.state import logged, per_run, untracked
     from graphflow.errors import GraphflowError
@@ -29,6 +30,7 @@ _NAMES_OF = {
     "graphflow.builder": ["StateGraph"],
     "graphflow.graph": ["Graph"],
     "graphflow.core.control": ["START", "END", "Send", "Command", "Overwrite", "Context", "interrupt", "Interrupt"],
+    "graphflow.core.policies": ["RetryPolicy", "CachePolicy"],
     "graphflow.core.reducers": ["append", "merge", "add_messages"],
     "graphflow.core.state": ["per_run", "untracked", "logged"],
     "graphflow.messages": ["Message", "RemoveMessage", "ToolCall"],
@@ -49,6 +51,9 @@ __all__ = [
     "Command",
     "Overwrite",
     "Context",
+    # what a node may be told about failing and repeating itself
+    "RetryPolicy",
+    "CachePolicy",
     # questions to a human
     "interrupt",
     "Interrupt",

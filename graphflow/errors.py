@@ -7,6 +7,7 @@ GraphflowError
 ├── InvalidAnswer             resume() was given an answer that fits no pending question
 ├── RecursionLimit            a run made more supersteps than allowed
 ├── NodeTimeout               a node ran longer than its timeout
+├── StepError                 a recorded step was used in a way that could not be recorded
 ├── SerializationError        a value cannot be stored so that it comes back equal
 ├── ModelError                a model could not be had, refused, or answered something unusable
 └── SessionError              everything about stored sessions
@@ -17,6 +18,8 @@ GraphflowError
     ├── SessionBusy           another run holds the session
     ├── LeaseLost             another run took the session over; nothing of ours was written
     ├── UnfinishedRun         new input met a run that has to be resumed first
+    ├── KeyReused             an idempotency key came again with another input
+    ├── DatabaseFailed        the database could not be reached, or could not do what it was asked
     ├── GraphChanged          the stored run no longer fits the graph
     ├── CorruptCheckpoint     stored rows do not match their checksums, or some are missing
     └── SchemaTooNew          the database was written by a newer graphflow
@@ -61,7 +64,19 @@ class RecursionLimit(GraphflowError):
 
 
 class NodeTimeout(GraphflowError):
-    """A node ran longer than its timeout."""
+    """A node ran longer than its timeout of ``seconds``.
+
+    Also raised inside a node's thread that runs on after its time: by its ``ctx`` and by ``interrupt``.
+    """
+
+    def __init__(self, message: str, *, node: str = "", seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.node = node
+        self.seconds = seconds
+
+
+class StepError(GraphflowError):
+    """``ctx.step`` was used in a way that could not be recorded: one name concurrently, a step or a question inside a step."""
 
 
 class SerializationError(GraphflowError):
@@ -109,6 +124,24 @@ class LeaseLost(SessionError):
 
 class UnfinishedRun(SessionError):
     """New input met a crashed or paused run that has to be resumed (or abandoned on purpose) first."""
+
+
+class KeyReused(SessionError):
+    """An idempotency key was used before, for another input or another session. Nothing was run or stored."""
+
+
+class DatabaseFailed(SessionError):
+    """The database could not be reached, or could not do what it was asked (no room, no right to write, a damaged disk).
+
+    ``transient``: it may do so later; it was tried again until the database's ``retry_timeout``. ``written``: False when
+    nothing of the transaction was written, None when the connection was lost while it was committed and it is not known. The
+    driver's own error is the ``__cause__``.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False, written: bool | None = False) -> None:
+        super().__init__(message)
+        self.transient = transient
+        self.written = written
 
 
 class GraphChanged(SessionError):

@@ -8,20 +8,25 @@ import difflib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from graphflow import draw, drive
-from graphflow.core import runs, sessions
+from graphflow.core import cancelling, runs, sessions
 from graphflow.core.calls import CallOptions, Ended
-from graphflow.core.control import MISSING, Command, Interrupt
+from graphflow.core.control import MISSING, Command, Interrupt, current_step, current_task
 from graphflow.core.effects import Emit, Flow, Stored, T
 from graphflow.core.ids import new_id
+from graphflow.core.nested import call_graph, plan_at
 from graphflow.core.plan import Plan
-from graphflow.core.state import Values
+from graphflow.core.schemas import context_value, json_schema
+from graphflow.core.state import Values, state_schema
 from graphflow.db.base import Store
 from graphflow.drive.stream import view
 from graphflow.drive.world import Emitter, World, guarded
 from graphflow.errors import GraphError, NoDatabase
+
+if TYPE_CHECKING:
+    from graphflow.draw.network import Network
 
 
 class RunOptions(TypedDict, total=False):
@@ -32,7 +37,9 @@ class RunOptions(TypedDict, total=False):
     recursion_limit: int
     max_concurrency: int | None
     on_unfinished: Literal["raise", "abandon"] | None
-    on_busy: Literal["wait", "reject"]
+    on_busy: Literal["wait", "reject", "cancel"]
+    durability: Literal["sync", "exit"]
+    idempotency_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class GraphResult:
     values: Values
     value: Any
     status: str
-    """completed, paused (see ``interrupts``), or that of a stored run that had already ended."""
+    """completed, paused (see ``interrupts``), cancelled, or that of a stored run that had already ended."""
     interrupts: tuple[Interrupt, ...]
     session_id: str | None
     run_id: str
@@ -63,14 +70,16 @@ class GraphResult:
 
 @dataclass(frozen=True, slots=True)
 class PendingTask:
-    """A task of the next superstep. ``state`` is "pending", "done" (kept while a sibling is not) or "waiting" (at
-    ``interrupt``).
+    """A task of the next superstep. ``state`` is "pending", "done" (kept while a sibling is not) or "waiting" (for answers to
+    ``interrupts``).
     """
 
     id: str
     node: str
     state: str
-    interrupt: Interrupt | None = None
+    interrupts: tuple[Interrupt, ...] = ()
+    ns: str | None = None
+    """The namespace of the nested graph that the task runs: ``get_state(session_id, ns=…)`` shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,7 @@ class Snapshot:
     interrupts: tuple[Interrupt, ...]
     tasks: tuple[PendingTask, ...]
     status: str
+    """running, paused, completed, error, cancelled, or crashed: unfinished, and nobody runs it any more."""
 
 
 class Graph:
@@ -120,11 +130,18 @@ class Graph:
         superstep is committed before the next begins. Options: ``user_id``, ``context`` (given to nodes, never stored),
         ``recursion_limit`` (supersteps, 1,000), ``max_concurrency`` (tasks at once), ``on_unfinished`` ("raise": a crashed
         or paused run is an UnfinishedRun; "abandon" leaves it behind), ``on_busy`` (another run holds the session:
-        "wait" for the database's ``busy_timeout``, first come first served within a process, or "reject"; then SessionBusy).
+        "wait" for the database's ``busy_timeout``, first come first served within a process, or "reject"; then SessionBusy;
+        "cancel": that run is cancelled, and this one comes next), ``idempotency_key`` (of the request: with it the run is begun
+        once per component and user, whoever asks again is given what became of it: its result, after waiting for it if it is
+        running; one that failed is resumed; another input is KeyReused), ``durability`` ("sync", or "exit": see ``compile``;
+        default: as compiled).
         ``Command(resume=x)`` as input is
         ``resume(session_id, x)``. A node's exception comes out as itself with a note; the run is stored with status
         ``error`` and can be resumed. Killed at any moment, the session stands at the last commit and ``resume`` goes on
         from there.
+
+        Inside a node of another graph, a graph without a ``db`` of its own runs as a part of that node: its steps are stored
+        in the outer session, a question it asks pauses the outer run, and after a crash it goes on where it was.
         """
         return drive.sync.run(*self._invoke(input, session_id, options))
 
@@ -138,14 +155,18 @@ class Graph:
         *,
         session_id: str | None = None,
         stream_mode: str | Sequence[str] = "updates",
+        subgraphs: bool = False,
         **options: Unpack[RunOptions],
     ) -> Iterator[Any]:
         """Run the graph and give parts as they come: ``updates`` ({node: update}), ``values`` (states), ``messages`` (tokens),
         ``custom`` (ctx.write), ``tasks``, ``checkpoints``, ``events``. A list of modes gives (mode, part) pairs.
 
+        Nested graphs: their tokens, custom data and typed events (which tell their ``ns``) are among the parts. With
+        ``subgraphs`` their updates and values are, too, and every part comes as (ns, part) or (ns, mode, part).
+
         Leaving the iterator early stops the run; the committed work is kept and ``resume`` goes on.
         """
-        parts = view(stream_mode)
+        parts = view(stream_mode, subgraphs)
         return drive.sync.stream(*self._invoke(input, session_id, options, listening=True), parts, self.on_event)
 
     def astream(
@@ -154,10 +175,11 @@ class Graph:
         *,
         session_id: str | None = None,
         stream_mode: str | Sequence[str] = "updates",
+        subgraphs: bool = False,
         **options: Unpack[RunOptions],
     ) -> AsyncIterator[Any]:
         """``stream`` for asyncio."""
-        parts = view(stream_mode)
+        parts = view(stream_mode, subgraphs)
         return drive.aio.stream(*self._invoke(input, session_id, options, listening=True), parts, self.on_event)
 
     def resume(
@@ -177,25 +199,43 @@ class Graph:
         """``resume`` for asyncio."""
         return await drive.aio.run(*self._resume(session_id, answer, answers, options))
 
+    def cancel(self, run_id: str, *, user_id: str | None = None) -> bool:
+        """Cancel a run, from any thread or process; whether there was anything to cancel (False: it has ended).
+
+        It stops at its next superstep border, or where it awaits a model, with its state committed, and returns with status
+        ``cancelled``; ``resume`` goes on with it. A run of another process hears of it within a second. One that is paused or
+        has crashed is closed at once. Raises SessionNotFound when there is no such run, NotOwner.
+        """
+        return drive.sync.run(*self._with_db(cancelling.cancel(self.plan, run_id, user_id, self.db)))
+
+    async def acancel(self, run_id: str, *, user_id: str | None = None) -> bool:
+        """``cancel`` for asyncio."""
+        return await drive.aio.run(*self._with_db(cancelling.cancel(self.plan, run_id, user_id, self.db)))
+
     # --- looking and editing ---------------------------------------------------------------------------------------------
 
-    def get_state(self, session_id: str, at: int | None = None, *, user_id: str | None = None) -> Snapshot:
-        """The session as it stands, or as it stood at checkpoint ``at``."""
-        return drive.sync.run(*self._look(sessions.get_state(self.plan, session_id, user_id, at)))
+    def get_state(self, session_id: str, at: int | None = None, *, ns: str = "", user_id: str | None = None) -> Snapshot:
+        """The session as it stands, or as it stood at checkpoint ``at``.
 
-    async def aget_state(self, session_id: str, at: int | None = None, *, user_id: str | None = None) -> Snapshot:
+        ``ns``: a nested graph in it instead, as ``Snapshot.tasks`` and events name it; ``at`` is then its own seq.
+        """
+        return drive.sync.run(*self._look(session_id, user_id, at, ns))
+
+    async def aget_state(self, session_id: str, at: int | None = None, *, ns: str = "", user_id: str | None = None) -> Snapshot:
         """``get_state`` for asyncio."""
-        return await drive.aio.run(*self._look(sessions.get_state(self.plan, session_id, user_id, at)))
+        return await drive.aio.run(*self._look(session_id, user_id, at, ns))
 
-    def get_state_history(self, session_id: str, limit: int | None = None, *, user_id: str | None = None) -> list[Snapshot]:
-        """The session at each of its checkpoints, newest first."""
-        return drive.sync.run(*self._look_back(session_id, user_id, limit))
+    def get_state_history(
+        self, session_id: str, limit: int | None = None, *, ns: str = "", user_id: str | None = None
+    ) -> list[Snapshot]:
+        """The session (or the nested graph ``ns`` in it) at each of its checkpoints, newest first."""
+        return drive.sync.run(*self._look_back(session_id, user_id, limit, ns))
 
     async def aget_state_history(
-        self, session_id: str, limit: int | None = None, *, user_id: str | None = None
+        self, session_id: str, limit: int | None = None, *, ns: str = "", user_id: str | None = None
     ) -> list[Snapshot]:
         """``get_state_history`` for asyncio."""
-        return await drive.aio.run(*self._look_back(session_id, user_id, limit))
+        return await drive.aio.run(*self._look_back(session_id, user_id, limit, ns))
 
     def update_state(self, session_id: str, update: Any, as_node: str | None = None, *, user_id: str | None = None) -> int:
         """Write to the state by hand, through the reducers; returns the new checkpoint's seq.
@@ -225,11 +265,50 @@ class Graph:
         """``fork`` for asyncio."""
         return await drive.aio.run(*self._with_db(sessions.fork(source, user_id, at, session_id)))
 
+    def clear_cache(self) -> None:
+        """Forget the results that nodes with a CachePolicy have kept, in this process."""
+        for node in self.plan.nodes.values():
+            results = getattr(node.function.call, "results", None)
+            if results is not None:
+                results.clear()
+
+    def input_json_schema(self) -> dict[str, Any]:
+        """The JSON schema of what ``invoke`` takes: the fields of ``input_schema``, or of the state."""
+        schema = self.plan.input_schema or self.plan.schema
+        return json_schema(schema, complete=schema.form != "dict")
+
+    def output_json_schema(self) -> dict[str, Any]:
+        """The JSON schema of a result's value: the fields of ``output_schema``, or of the state."""
+        return json_schema(self.plan.output_schema or self.plan.schema, complete=False)
+
+    def context_json_schema(self) -> dict[str, Any] | None:
+        """The JSON schema of ``context=``; None when the graph was given no ``context_schema``."""
+        cls = self.plan.context_schema
+        return None if cls is None else json_schema(state_schema(cls), complete=True)
+
+    # --- pictures ------------------------------------------------------------------------------------------------------
+
     def draw_mermaid(self) -> str:
-        """The graph as a Mermaid flowchart: chosen ways are dashed, a circle "all" is a join. Paste it into Markdown,
-        or mermaid.live.
+        """The graph as a Mermaid flowchart: chosen ways are dashed, a circle "all" is a join, a nested graph is a subgraph.
+        Paste it into Markdown, or mermaid.live.
         """
         return draw.draw_mermaid(self.plan)
+
+    def draw_ascii(self) -> str:
+        """The same picture as plain text, within 100 columns where the graph allows it."""
+        return draw.draw_ascii(self.plan)
+
+    def draw_svg(self) -> str:
+        """The same picture as an SVG file, which needs no other program; a notebook shows it for a graph by itself."""
+        return draw.draw_svg(self.plan)
+
+    _repr_svg_ = draw_svg
+
+    def to_networkx(self) -> Network:
+        """The graph as a ``networkx.MultiDiGraph``. Nodes have ``kind`` (start, end, node, flow, graph), ``defer`` and
+        ``rerunnable``, edges ``kind`` (edge, branch, join, command) and ``label``.
+        """
+        return draw.to_networkx(self.plan)
 
     # --- the flows behind them ---------------------------------------------------------------------------------------------
 
@@ -241,7 +320,22 @@ class Graph:
                 raise ValueError("Command(resume=…) answers a stored session: give its session_id=")
             return self._resume(session_id, input.resume, None, options, listening)
         call = self.call(session_id=session_id, listening=listening, **options)
-        return self.finishing(runs.invoke(self.plan, input, call), call), self.world(call)
+        return self.begin(input, call, listening)
+
+    def begin(
+        self, input: Any, call: CallOptions, streamed: bool, output: Callable[[Ended], Any] | None = None
+    ) -> tuple[Flow[Any], World]:
+        """A new run and its surroundings; ``output`` makes of its end what the caller gets.
+
+        Inside a node of another graph, a graph without a database runs as a part of that node; inside a recorded step it
+        runs by itself, since its result is recorded.
+        """
+        task = current_task.get()
+        inside = self.db is None and task is not None and current_step.get() is None
+        if inside and task is not None and task.world is not None and not streamed:
+            called = call_graph(self.plan, input, task, options=call)
+            return _put_out(called, output or self.result), task.world.inside(self.on_event)
+        return self.finishing(runs.invoke(self.plan, input, call), call, output), self.world(call)
 
     def _resume(
         self,
@@ -252,6 +346,8 @@ class Graph:
         listening: bool = False,
     ) -> tuple[Flow[GraphResult], World]:
         self._need_db()
+        if options.get("idempotency_key") is not None:
+            raise ValueError("an idempotency_key is for beginning a run; resume() needs none")
         call = self.call(session_id=session_id, listening=listening, **options)
         return self.finishing(runs.resume(self.plan, call, answer, answers), call), self.world(call)
 
@@ -266,16 +362,21 @@ class Graph:
                     else f"it takes {', '.join(('session_id', *RunOptions.__annotations__))}"
                 )
                 raise TypeError(f"there is no option {name!r}; {hint}")
+        options = {"durability": self.plan.durability, **options}
         call = CallOptions(
             session_id=session_id, db=self.db, listening=listening or self.on_event is not None, run_id=new_id(), **options
         )
+        checked_durability(call.durability)
+        inherits = call.context is None and self.db is None and current_task.get() is not None
+        if self.plan.context_schema is not None and not inherits:
+            call.context = context_value(self.plan.context_schema, call.context)
         for name, number in (("recursion_limit", call.recursion_limit), ("max_concurrency", call.max_concurrency)):
             if number is not None and (type(number) is not int or number < 1):
                 raise ValueError(f"{name}={number!r}: give a whole number from 1 on")
         if call.on_unfinished not in (None, "raise", "abandon"):
             raise ValueError(f"on_unfinished={call.on_unfinished!r}: give 'raise' or 'abandon'")
-        if call.on_busy not in ("wait", "reject"):
-            raise ValueError(f"on_busy={call.on_busy!r}: give 'wait' or 'reject'")
+        if call.on_busy not in ("wait", "reject", "cancel"):
+            raise ValueError(f"on_busy={call.on_busy!r}: give 'wait', 'reject' or 'cancel'")
         if call.component_id is None:
             call.component_id = self.plan.name
         return call
@@ -289,14 +390,14 @@ class Graph:
         ended = yield from flow
         result = (output or self.result)(ended)
         if call.listening:
-            kind = "interrupted" if ended.status == "paused" else "run_completed"
-            yield Emit(kind, "", {"output": result, "interrupts": ended.interrupts})
+            yield Emit(_LAST_EVENT.get(ended.status, "run_completed"), "", {"output": result, "interrupts": ended.interrupts})
         return result
 
     def result(self, ended: Ended) -> GraphResult:
         """How a run ended, for users."""
-        values = ended.values
-        shown = self.plan.schema.view(values)
+        part = self.plan.output_schema
+        values = ended.values if part is None else part.part(ended.values)
+        shown = (part or self.plan.schema).view(values)
         return GraphResult(
             values, shown, ended.status, ended.interrupts, ended.session_id, ended.run_id, ended.seq, ended.metrics
         )
@@ -310,20 +411,40 @@ class Graph:
     def _with_db(self, flow: Flow[T]) -> tuple[Flow[T], World]:
         return flow, World(self._need_db())
 
-    def _look(self, flow: Flow[Stored]) -> tuple[Flow[Snapshot], World]:
-        return self._shown(flow), World(self._need_db())
+    def _look(self, session_id: str, user_id: str | None, at: int | None, ns: str) -> tuple[Flow[Snapshot], World]:
+        plan = plan_at(self.plan, ns)
+        return _shown(plan, sessions.get_state(plan, session_id, user_id, at, ns)), World(self._need_db())
 
-    def _look_back(self, session_id: str, user_id: str | None, limit: int | None) -> tuple[Flow[list[Snapshot]], World]:
-        flow = sessions.get_state_history(self.plan, session_id, user_id, limit)
-        return self._all_shown(flow), World(self._need_db())
+    def _look_back(
+        self, session_id: str, user_id: str | None, limit: int | None, ns: str
+    ) -> tuple[Flow[list[Snapshot]], World]:
+        plan = plan_at(self.plan, ns)
+        return _all_shown(plan, sessions.get_state_history(plan, session_id, user_id, limit, ns)), World(self._need_db())
 
-    def _shown(self, flow: Flow[Stored]) -> Flow[Snapshot]:
-        stored = yield from flow
-        return snapshot(self.plan, stored)
 
-    def _all_shown(self, flow: Flow[list[Stored]]) -> Flow[list[Snapshot]]:
-        history = yield from flow
-        return [snapshot(self.plan, stored) for stored in history]
+def _put_out(flow: Flow[Ended], output: Callable[[Ended], Any]) -> Flow[Any]:
+    ended = yield from flow
+    return output(ended)
+
+
+def _shown(plan: Plan, flow: Flow[Stored]) -> Flow[Snapshot]:
+    stored = yield from flow
+    return snapshot(plan, stored)
+
+
+def _all_shown(plan: Plan, flow: Flow[list[Stored]]) -> Flow[list[Snapshot]]:
+    history = yield from flow
+    return [snapshot(plan, stored) for stored in history]
+
+
+def checked_durability(value: Any) -> Any:
+    """The value itself, when it is one."""
+    if value not in ("sync", "exit"):
+        raise ValueError(f"durability={value!r}: give 'sync' or 'exit'")
+    return value
+
+
+_LAST_EVENT = {"paused": "interrupted", "cancelled": "run_cancelled"}
 
 
 def snapshot(plan: Plan, stored: Stored) -> Snapshot:
@@ -335,10 +456,15 @@ def snapshot(plan: Plan, stored: Stored) -> Snapshot:
         seq=stored.seq,
         run_id=stored.run.run_id if stored.run is not None else None,
         created_at=datetime.fromtimestamp(stored.created_at, UTC),
-        interrupts=tuple(task.interrupt for task in tasks if task.interrupt is not None),
-        tasks=tuple(PendingTask(task.id, task.node, task.state, task.interrupt) for task in tasks),
+        interrupts=tuple(question for task in tasks for question in task.interrupts),
+        tasks=tuple(PendingTask(task.id, task.node, task.state, task.interrupts, _inside(plan, task)) for task in tasks),
         status=stored.status,
     )
+
+
+def _inside(plan: Plan, task: sessions.StoredTask) -> str | None:
+    node = plan.nodes.get(task.node)
+    return None if node is None or node.graph is None else task.paths[node.persist]
 
 
 def _lenient_view(plan: Plan, values: Values) -> Any:

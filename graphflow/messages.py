@@ -88,7 +88,7 @@ class Message(BaseModel):
             return self.content
         return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
 
-    def with_id(self, id: str) -> Message:
+    def with_id(self, id: str | None) -> Message:
         """The same message under this id. A message is checked when it is made, so the copy is not checked again."""
         copy = Message.__new__(Message)
         object.__setattr__(copy, "__dict__", {**self.__dict__, "id": id})

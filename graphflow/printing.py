@@ -36,7 +36,7 @@ class _Answer:
             result = f" → {event.result}" if event.type != "tool_started" else ""
             self.tools[event.tool_call_id] = f"{mark} {event.tool}({arguments}){result}"
             self.content = ""
-        elif event.type in ("run_completed", "interrupted"):
+        elif event.type in ("run_completed", "interrupted", "run_cancelled") and hasattr(event, "output"):
             self.questions = [f"{question.id}: {question.value}" for question in event.output.interrupts]
             if event.output.content is not None:
                 self.content = str(event.output.content)

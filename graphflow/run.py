@@ -34,6 +34,7 @@ class RunStatus(StrEnum):
     ERROR = "error"
     CANCELLED = "cancelled"
     ABANDONED = "abandoned"
+    CRASHED = "crashed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ class RunArguments(TypedDict, total=False):
     context: Any
     recursion_limit: int
     on_unfinished: Literal["raise", "abandon"] | None
-    on_busy: Literal["wait", "reject"] | None
+    on_busy: Literal["wait", "reject", "cancel"] | None
+    idempotency_key: str | None
 
 
 class Runner:
@@ -115,7 +117,8 @@ class Runner:
         carries the RunOutput as ``output``. ``session_id``: of the call, else of the object, else a new one (in the RunOutput).
         ``session_state``: keys for this session, over the stored ones.
         ``num_history_runs=None`` asks for the history of all runs. Failures raise; with a ``db`` the run is then stored
-        with status ``error``, the input is not lost, and ``resume`` goes on.
+        with status ``error``, the input is not lost, and ``resume`` goes on. ``on_busy`` and ``idempotency_key``: see
+        ``Graph.invoke``.
         """
         prepared = self._prepare(input, arguments, stream)
         return drive.sync.stream(*prepared, view("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
@@ -156,6 +159,14 @@ class Runner:
     ) -> RunOutput:
         """``resume`` for asyncio."""
         return await drive.aio.run(*self._prepare_resume(session_id, answer, answers, arguments))
+
+    def cancel(self, run_id: str, *, user_id: str | None = None) -> bool:
+        """Cancel a run, from any thread or process (see Graph.cancel); whether there was anything to cancel."""
+        return self.graph.cancel(run_id, user_id=user_id or self.user_id)
+
+    async def acancel(self, run_id: str, *, user_id: str | None = None) -> bool:
+        """``cancel`` for asyncio."""
+        return await self.graph.acancel(run_id, user_id=user_id or self.user_id)
 
     # --- look ----------------------------------------------------------------------------------------------------------
 
@@ -208,13 +219,14 @@ class Runner:
     def _prepare(self, input: Any, arguments: Mapping[str, Any], listening: bool) -> tuple[Flow[RunOutput], World]:
         graph = self.graph_for(arguments)
         call = self._call(graph, arguments, listening)
-        flow = runs.invoke(graph.plan, {"messages": input_messages(input)}, call)
-        return graph.finishing(flow, call, lambda ended: self._output(ended, call)), graph.world(call)
+        return graph.begin({"messages": input_messages(input)}, call, listening, lambda ended: self._output(ended, call))
 
     def _prepare_resume(
         self, session_id: str | None, answer: Any, answers: Mapping[str, Any] | None, arguments: Mapping[str, Any]
     ) -> tuple[Flow[RunOutput], World]:
         self._need_db()
+        if arguments.get("idempotency_key") is not None:
+            raise ValueError("an idempotency_key is for beginning a run; resume() needs none")
         call = self._call(self.graph, {**arguments, "session_id": self._session(session_id)}, False)
         flow = runs.resume(self.graph.plan, call, answer, answers)
         return self.graph.finishing(flow, call, lambda ended: self._output(ended, call)), self.graph.world(call)
@@ -225,7 +237,9 @@ class Runner:
             raise TypeError(f"there is no argument {unknown[0]!r}; it takes {', '.join(RunArguments.__annotations__)}")
         told = {name: arguments[name] for name in _GRAPH_OPTIONS if arguments.get(name) is not None}
         call = graph.call(listening=listening, component_id=self.component_id, **told)
-        call.session_id = check_id(arguments.get("session_id") or self.session_id or new_id(), "session_id")
+        chosen = arguments.get("session_id") or self.session_id
+        if chosen or call.idempotency_key is None:  # a run that the key has begun before knows its session
+            call.session_id = check_id(chosen or new_id(), "session_id")
         call.user_id = arguments.get("user_id") or self.user_id
         call.defaults = {"session_state": self.session_state or {}}
         if arguments.get("session_state"):
@@ -281,7 +295,7 @@ class Runner:
         return self.db
 
 
-_GRAPH_OPTIONS = ("context", "recursion_limit", "on_unfinished", "on_busy")
+_GRAPH_OPTIONS = ("context", "recursion_limit", "on_unfinished", "on_busy", "idempotency_key")
 _NODE_OPTIONS = ("add_history_to_context", "output_schema")
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from graphflow import __version__
+from graphflow import draw as drawing
 from graphflow.cli.chat import chat
 from graphflow.cli.database import database
 from graphflow.cli.failure import Readable
@@ -32,6 +34,9 @@ class Format(StrEnum):
     """What ``graphflow draw`` can write."""
 
     MERMAID = "mermaid"
+    ASCII = "ascii"
+    SVG = "svg"
+    JSON = "json"
 
 
 def _version(asked: bool) -> None:
@@ -50,8 +55,15 @@ def _main(
 @app.command()
 def draw(
     graph: Annotated[str, typer.Argument(metavar="MODULE:GRAPH", help="A Graph, a StateGraph or an Agent.")],
-    format: Annotated[Format, typer.Option(help="The language of the picture.")] = Format.MERMAID,
+    format: Annotated[Format, typer.Option(help="What to write: json has nodes and edges with all that is known of them.")] = (
+        Format.MERMAID
+    ),
+    output: Annotated[Path | None, typer.Option(help="The file to write to, instead of the terminal.")] = None,
     db: Annotated[str | None, typer.Option(help="Taken as by every command; a picture needs no sessions.")] = None,
 ) -> None:
-    """Write a graph as a picture: text that Markdown pages and mermaid.live draw."""
-    typer.echo(load_graph(graph).draw_mermaid(), nl=False)
+    """Write a graph as a picture: text that Markdown pages and mermaid.live draw, plain text, or an SVG file."""
+    picture = getattr(drawing, f"draw_{format}")(load_graph(graph).plan)
+    if output is None:
+        typer.echo(picture, nl=False)
+    else:
+        output.write_text(picture, "utf-8")

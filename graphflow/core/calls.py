@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from graphflow.core.control import Interrupt
+from graphflow.core.control import Cancelled, Interrupt
 from graphflow.core.effects import (
+    CancelRun,
     Flow,
     RunInfo,
     Sleep,
@@ -17,6 +18,7 @@ from graphflow.core.effects import (
 from graphflow.core.machine import Machine
 from graphflow.core.plan import Plan
 from graphflow.core.state import Values
+from graphflow.core.stopping import Stop
 from graphflow.errors import (
     LeaseLost,
     SessionBusy,
@@ -36,7 +38,10 @@ class CallOptions:
     max_concurrency: int | None = None
     on_unfinished: Literal["raise", "abandon"] | None = None
     on_busy: str = "wait"
+    durability: Literal["sync", "exit"] = "sync"
+    idempotency_key: str | None = None
     component_id: str | None = None
+    stop: Stop = field(default_factory=Stop)
     listening: bool = False
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """For dict channels: keys to write at the begin of a run where neither the session nor the input has them."""
@@ -58,21 +63,39 @@ class Ended:
     metrics: Mapping[str, Any]
 
 
+class KeyTaken(SessionBusy):
+    """Another caller began the run of our idempotency key after we looked for it. Nothing was written."""
+
+
 class Patience:
-    """How a run meets a session that another process holds: it polls, in growing pauses, until the database's busy_timeout."""
+    """How a run meets a session that another process holds: it polls, in growing pauses, until the database's busy_timeout.
+
+    With ``on_busy="cancel"`` it asks the run it waits for to stop.
+    """
 
     def __init__(self, call: CallOptions) -> None:
+        self.call = call
+        self.asked: str | None = None
         self.left = 0.0 if call.on_busy == "reject" else float(call.db.busy_timeout)
         self.pause = 0.01
 
-    def wait(self, held: SessionBusy | LeaseLost) -> Flow[None]:
-        """Pause before the next try; raises ``held`` when there is none."""
+    def wait(self, held: SessionBusy | LeaseLost, stored: Stored | None = None) -> Flow[None]:
+        """Pause before the next try; raises ``held`` when there is none. ``stored`` is the session as it was found."""
         if self.left <= 0:
             raise held
+        if self.call.on_busy == "cancel" and stored is not None and stored.holder is not None and stored.run is not None:
+            if self.asked != stored.run.run_id:
+                yield CancelRun(stored.run.run_id, self.call.user_id)
+            self.asked = stored.run.run_id
         seconds = min(self.pause * random.uniform(0.5, 1.0), self.left)
         self.left -= seconds
         self.pause = min(self.pause * 1.5, 0.5)
-        yield Sleep(seconds)
+        try:
+            yield Sleep(seconds)
+        except Cancelled:
+            if self.call.stop.requested:
+                raise held from None
+            raise
 
 
 def check_free(stored: Stored | None) -> None:
@@ -97,6 +120,10 @@ def new_machine(plan: Plan, call: CallOptions, run_id: str) -> Machine:
         db=call.db,
         listening=call.listening,
         max_concurrency=call.max_concurrency,
+        stop=call.stop,
         options=call.options,
+        recursion_limit=call.recursion_limit,
+        aliases=plan.aliases,
+        durability=call.durability,
     )
-    return Machine(plan, info, recursion_limit=call.recursion_limit)
+    return Machine(plan, info)

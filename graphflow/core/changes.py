@@ -16,30 +16,48 @@ def check_fit(plan: Plan, stored: Stored) -> Flow[None]:
 
     Both list every difference.
     """
-    frontier = stored.frontier
-    joins = {join.key for join in plan.joins}
-    names = [a if isinstance(a, str) else a.node for a in frontier.next] + frontier.deferred
-    missing = [f"node {name!r} is pending but gone" for name in names if name not in plan.nodes]
-    missing += [f"the join {key!r} is waiting but gone" for key in frontier.joins if key not in joins]
+    missing = _missing(plan, stored)
     assert stored.run is not None
     if not missing and stored.run.fingerprint == plan.fingerprint:
         return
     changes = yield from _changes(plan, stored.run.fingerprint)
-    missing += _misfits(plan, stored, changes) + _endless_joins(plan, stored, names, changes)
-    run = f"run {stored.run.run_id!r} of session {stored.session_id!r}"
+    missing += _misfits(plan, stored, changes) + _endless_joins(plan, stored, changes)
     if missing:
-        what = "; ".join(missing)
-        raise GraphChanged(
-            f"graph {plan.name!r} changed and the unfinished {run} does not fit it: {what}. "
-            f"{_listed(changes)}Bring these back, compile with aliases={{'old': 'new'}} for nodes that have new names, "
-            "or begin anew with on_unfinished='abandon'",
-            changes=tuple(change.text for change in changes),
-        )
+        raise _does_not_fit(plan, stored, missing, changes)
     warnings.warn(
-        f"graph {plan.name!r} changed since {run} was stored; everything pending still fits, so it goes on. "
+        f"graph {plan.name!r} changed since run {stored.run.run_id!r} of session {stored.session_id!r} was stored; "
+        f"everything pending still fits, so it goes on. "
         f"{_listed(changes)}".rstrip(),
         GraphChangedWarning,
         stacklevel=2,
+    )
+
+
+def check_pending(plan: Plan, stored: Stored) -> None:
+    """Refuse to go on inside a nested graph where what is pending does not fit it."""
+    missing = _missing(plan, stored)
+    if missing:
+        raise _does_not_fit(plan, stored, missing, [])
+
+
+def _missing(plan: Plan, stored: Stored) -> list[str]:
+    """What is pending or waiting and is not in the graph."""
+    joins = {join.key for join in plan.joins}
+    missing = [f"node {name!r} is pending but gone" for name in _pending(stored) if name not in plan.nodes]
+    return missing + [f"the join {key!r} is waiting but gone" for key in stored.frontier.joins if key not in joins]
+
+
+def _pending(stored: Stored) -> list[str]:
+    return [a if isinstance(a, str) else a.node for a in stored.frontier.next] + stored.frontier.deferred
+
+
+def _does_not_fit(plan: Plan, stored: Stored, missing: list[str], changes: list[Change]) -> GraphChanged:
+    run = "" if stored.run is None else f" {stored.run.run_id!r}"
+    return GraphChanged(
+        f"graph {plan.name!r} changed and the unfinished run{run} of session {stored.session_id!r} does not fit it: "
+        f"{'; '.join(missing)}. {_listed(changes)}Bring these back, compile with aliases={{'old': 'new'}} for nodes that have "
+        "new names, or begin anew with on_unfinished='abandon'",
+        changes=tuple(change.text for change in changes),
     )
 
 
@@ -79,13 +97,13 @@ def _misfits(plan: Plan, stored: Stored, changes: Iterable[Change]) -> list[str]
     return misfits
 
 
-def _endless_joins(plan: Plan, stored: Stored, pending: Iterable[str], changes: Iterable[Change]) -> list[str]:
+def _endless_joins(plan: Plan, stored: Stored, changes: Iterable[Change]) -> list[str]:
     """New joins that would wait for ever, because one of their sources had run before it was one."""
     new = [join for join in plan.joins if any(change.text == f"the {join_line(join)} is new" for change in changes)]
     if not new:
         return []
     ahead: set[str] = set()
-    found = [name for name in pending if name in plan.nodes]
+    found = [name for name in _pending(stored) if name in plan.nodes]
     while found:
         name = found.pop()
         if name not in ahead and name in plan.nodes:

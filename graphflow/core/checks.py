@@ -1,21 +1,25 @@
-"""What a graph must not be, found at compile with networkx."""
+"""What a graph must not be, found at compile."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from graphflow.core.control import END, START
 from graphflow.core.plan import Plan
 from graphflow.errors import GraphError, UnknownTarget
 
+MOST_NAMES = 12
+"""How many names an error lists."""
+
 
 def check(plan: Plan) -> None:
     """Refuse a graph that cannot work. The message names the node and the repair.
 
-    Rejected: no entry · an edge, join, branch or declared destination to an unknown node · an edge out of END or into START ·
-    a node no path from START reaches · a dead end (a node without outgoing edges: a run ends where an edge to END says so) · a
-    cycle with no way out. A node that speaks of ``Command`` without ``destinations=`` may go anywhere.
+    Rejected: no entry · an edge, join, branch or declared destination to an unknown node, or to START · a join that waits for
+    what is no node · a node no path from START reaches · a dead end (a node without outgoing edges: a run ends where an edge
+    to END says so) · a cycle with no way out. A node that speaks of ``Command`` without ``destinations=`` and a router without
+    targets may go anywhere. (What can be known of one declaration alone, such as a reserved name, is refused where it is made.)
     """
     _check_targets(plan)
     if not plan.entry.edges and not plan.entry.branches:
@@ -26,70 +30,96 @@ def check(plan: Plan) -> None:
 
 def unknown(name: object, known: Iterable[str], where: str) -> UnknownTarget:
     """The error for a target that does not exist, with the nearest name."""
-    names = [node for node in known if node != START]
+    return UnknownTarget(f"{where} goes to {name!r}, which is not a node; {meant(name, known, 'and END')}")
+
+
+def meant(name: object, known: Iterable[object], besides: str = "", what: str = "nodes") -> str:
+    """What a name that does not exist was probably meant to be, or which names there are."""
+    names = [str(each) for each in known if each != START]
     near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"the nodes are {', '.join(map(repr, names)) or 'none'} (and END)"
-    return UnknownTarget(f"{where} goes to {name!r}, which is not a node; {hint}")
+    if near:
+        return f"did you mean {near[0]!r}?"
+    listed = ", ".join(map(repr, names[:MOST_NAMES])) or "none"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"the {what} are {listed}{more}{besides and f' ({besides})'}"
 
 
 def _check_targets(plan: Plan) -> None:
     known = {*plan.nodes, END}
     for source in (plan.entry, *plan.nodes.values()):
-        declared = [(target, f"the edge from {source.name!r}") for target in source.edges]
-        for branch in source.branches:
-            declared += [(t, f"the router {branch.name!r} of {source.name!r}") for t in (branch.targets or {}).values()]
-        declared += [(target, f"destinations= of {source.name!r}") for target in source.destinations or ()]
-        for target, where in declared:
-            if target == START:
-                raise GraphError(
-                    f"{where} goes to START; a run enters there, so let it go to a node (or loop back to the first one)"
-                )
+        for target in source.edges:
             if target not in known:
-                raise unknown(target, plan.nodes, where)
+                raise _wrong(plan, target, f"the edge from {source.name!r}")
+        for branch in source.branches:
+            for target in (branch.targets or {}).values():
+                if target not in known:
+                    raise _wrong(plan, target, f"the router {branch.name!r} of {source.name!r}")
+        for target in source.destinations or ():
+            if target not in known:
+                raise _wrong(plan, target, f"destinations= of {source.name!r}")
     for join in plan.joins:
-        for source_name in join.sources:
-            if source_name not in plan.nodes:
-                raise unknown(source_name, plan.nodes, f"the join into {join.target!r} waits for a source; it")
+        for name in join.sources:
+            if name not in plan.nodes:
+                raise UnknownTarget(f"the join into {join.target!r} waits for {name!r}, which {_no_source(name, plan)}")
         if join.target not in known:
-            raise unknown(join.target, plan.nodes, f"the join of {', '.join(map(repr, join.sources))}")
+            raise _wrong(plan, join.target, f"the join of {', '.join(map(repr, join.sources))}")
+
+
+def _wrong(plan: Plan, target: object, where: str) -> GraphError:
+    if target == START:
+        return GraphError(f"{where} goes to START; a run enters there, so let it go to a node (or loop back to the first one)")
+    return unknown(target, plan.nodes, where)
+
+
+def _no_source(name: str, plan: Plan) -> str:
+    if name in (START, END):
+        return f"no node stands for: a join waits for nodes that have run; leave {'START' if name == START else 'END'} out"
+    return f"is not a node; {meant(name, plan.nodes)}"
 
 
 def _check_ways(plan: Plan) -> None:
-    import networkx as nx  # noqa: PLC0415  # 100 ms that a run does not need
-
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from((START, *plan.nodes, END))
-    for source in (START, *plan.nodes):
-        graph.add_edges_from((source, target) for target in plan.next_of(source))
+    ways = {source: plan.next_of(source) for source in (START, *plan.nodes)}
+    back: dict[str, list[str]] = {}
+    for source, targets in ways.items():
+        for target in targets:
+            back.setdefault(target, []).append(source)
     anywhere = {name for name, node in plan.nodes.items() if node.free}
-    reachable = nx.descendants(graph, START)
-    if not anywhere & reachable and not any(branch.targets is None for branch in plan.entry.branches):
-        for name in plan.nodes:
-            if name not in reachable:
-                raise GraphError(
-                    f"node {name!r} is never reached: no path leads to it from START; add an edge to it, name it in "
-                    "the targets= of a router or the destinations= of a node that sends to it, or remove it"
-                )
-    finishing = nx.ancestors(graph, END) | anywhere
-    for name in anywhere:
-        finishing |= nx.ancestors(graph, name)
-    for name in plan.nodes:
-        if name not in finishing and graph.out_degree(name) == 0:
+    reached = _walk({START}, ways)
+    for name in plan.nodes if not anywhere & reached else ():
+        if name not in reached:
+            raise GraphError(
+                f"node {name!r} is never reached: no path leads to it from START; add an edge to it, name it in "
+                "the targets= of a router or the destinations= of a node that sends to it, or remove it"
+            )
+    finishing = _walk({END} | anywhere, back)
+    stuck = [name for name in plan.nodes if name not in finishing]
+    for name in stuck:
+        if not ways[name]:
             raise GraphError(
                 f"node {name!r} is a dead end: add_edge({name!r}, END) if the run may end there, an edge to another node, or "
                 "destinations= if it goes on by a Command"
             )
-    stuck = next((name for name in plan.nodes if name not in finishing), None)
-    if stuck is not None:
+    if stuck:
         raise GraphError(
-            f"node {stuck!r} cannot reach END: {_cycle(nx, graph, stuck)} has no way out; "
+            f"node {stuck[0]!r} cannot reach END: {_cycle(ways, stuck[0])} has no way out; "
             "add a conditional edge that can return END"
         )
 
 
-def _cycle(nx: object, graph: object, name: str) -> str:
-    try:
-        edges = nx.find_cycle(graph, name)  # type: ignore[attr-defined]
-    except nx.NetworkXNoCycle:  # type: ignore[attr-defined]
-        return f"what follows {name!r}"
+def _walk(starts: set[str], ways: Mapping[str, Iterable[str]]) -> set[str]:
+    """All that can be reached. Written out because networkx, which does it too, takes 100 ms to load."""
+    found, pending = set(starts), list(starts)
+    while pending:
+        for target in ways.get(pending.pop(), ()):
+            if target not in found:
+                found.add(target)
+                pending.append(target)
+    return found
+
+
+def _cycle(ways: Mapping[str, Iterable[str]], name: str) -> str:
+    import networkx as nx  # noqa: PLC0415  # a graph that works does not need it
+
+    graph: nx.DiGraph[str] = nx.DiGraph((source, target) for source, targets in ways.items() for target in targets)
+    edges = nx.find_cycle(graph, name)
     return "the cycle " + " -> ".join([*(repr(edge[0]) for edge in edges), repr(edges[-1][1])])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from copy import deepcopy
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from types import GenericAlias
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
-    from graphflow.core.effects import Task
+    from graphflow.core.effects import Flow, SideWrite, Task
+    from graphflow.core.steps import Uses
 
 START: Final = "__start__"
 """The source of the edges that a run enters by."""
@@ -26,6 +27,9 @@ class _Missing:
 
     def __bool__(self) -> bool:
         return False
+
+    def __reduce__(self) -> str:
+        return "MISSING"  # copies are the one value, too
 
 
 MISSING: Final = _Missing()
@@ -68,20 +72,50 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Update:
+    """An update together with side writes: what else is stored with this task, in the transaction of its superstep.
+
+    ``values`` is what a node could return instead (a dict, a Command, None). ``writes`` are records of ``core.effects``:
+    ``SummaryWrite``, ``MemoryWrite``. Whatever happens, each is applied once or, if the superstep is not committed, not at
+    all. Needs a stored session, else NoDatabase.
+    """
+
+    values: Mapping[str, Any] | Any = None
+    writes: Sequence[SideWrite] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupt:
     """A question that a run waits for. ``resume(session_id, answers={interrupt.id: …})`` answers it."""
 
     id: str
     value: Any
     node: str
+    ns: str = ""
+    """The namespace of the nested graph that asks; empty for the outermost one."""
+    schema: Mapping[str, Any] | None = None
+    """The JSON schema that the answer has to fit, when the node gave a ``response_schema``."""
 
 
-class Suspended(BaseException):
-    """Ends the current execution of a node at a question without an answer. Not an Exception, so nodes cannot swallow it."""
+class Parted(BaseException):
+    """Ends the current execution of a node before it returns. Not an Exception, so nodes cannot swallow it."""
 
-    def __init__(self, interrupt: Interrupt) -> None:
-        super().__init__(interrupt)
-        self.interrupt = interrupt
+
+class Suspended(Parted):
+    """The node waits for answers: to its own question or, ``nested``, to those of a graph inside it, which keeps them."""
+
+    def __init__(self, *interrupts: Interrupt, nested: bool = False) -> None:
+        super().__init__(*interrupts)
+        self.interrupts = interrupts
+        self.nested = nested
+
+
+class Left(Parted):
+    """A graph inside the node was left by ``Command(graph=Command.PARENT)``: the commands are the node's result."""
+
+    def __init__(self, commands: list[Command]) -> None:
+        super().__init__(commands)
+        self.commands = commands
 
 
 class Cancelled(BaseException):
@@ -92,17 +126,36 @@ current_task: ContextVar[Task | None] = ContextVar("graphflow_task", default=Non
 """The task whose node is executing in this context."""
 
 
-def interrupt(payload: Any) -> Any:
+@dataclass(frozen=True, slots=True)
+class OpenStep:
+    """A recorded step that is being computed."""
+
+    name: str
+    node: str
+    task_id: str
+    run_id: str
+
+
+current_step: ContextVar[OpenStep | None] = ContextVar("graphflow_step", default=None)
+"""The recorded step whose function is executing in this context."""
+
+
+def interrupt(payload: Any, response_schema: Any = None) -> Any:
     """Ask the world a question from inside a node; returns the answer that ``resume`` gives.
 
     Without an answer the node ends here (the run's status becomes ``paused``) and, when it is resumed, runs again from its
     first line; the n-th call in a task gets the n-th answer. ``payload`` is any value the codec can keep. Needs a session
     to be answered.
+
+    ``response_schema`` is the type the answer has to have: a pydantic model, TypedDict, dataclass, ``Literal["yes", "no"]``,
+    ``int`` … Its JSON schema is shown as ``Interrupt.schema``. An answer that does not fit it is an InvalidAnswer of
+    ``resume``, before anything is written; one that fits comes back as that type (a dict as the model). What JSON schema
+    cannot say (a validator of yours) is checked when the node runs again: then InvalidAnswer is the node's error.
     """
     task = current_task.get()
     if task is None:
         raise RuntimeError("interrupt() was called outside of a node; call it inside a node of a running graph")
-    return task.ask(payload)
+    return task.ask(payload, response_schema)
 
 
 class Context:
@@ -112,12 +165,18 @@ class Context:
     idempotency key of side effects. ``context`` is what the caller gave as ``context=``; it is never stored.
     """
 
-    __slots__ = ("_emit", "_session_state", "_task")
+    __slots__ = ("_emit", "_session_state", "_task", "_uses")
 
     def __init__(self, task: Task, emit: Any = None) -> None:
         self._task = task
         self._emit = emit
         self._session_state: dict[str, Any] | None = None
+        self._uses: Uses | None = None
+
+    @property
+    def task(self) -> Task:
+        """The task itself, for flow nodes of the library."""
+        return self._task
 
     @property
     def session_id(self) -> str | None:
@@ -145,6 +204,11 @@ class Context:
         return self._task.attempt
 
     @property
+    def cancelled(self) -> bool:
+        """Whether the run has been asked to stop: a node that takes long may look, and return what it has."""
+        return self._task.run.stop.requested
+
+    @property
     def position(self) -> int:
         """The task's place among those of its superstep, from 0."""
         return self._task.position
@@ -168,6 +232,11 @@ class Context:
     def ns(self) -> str:
         """The namespace of the graph this task belongs to; empty for the outermost one."""
         return self._task.run.ns
+
+    @property
+    def log_ns(self) -> str:
+        """The namespace of the message log of this task's graph: the names of the nodes around it, without task ids."""
+        return self._task.run.log_ns
 
     @property
     def stored(self) -> bool:
@@ -201,6 +270,14 @@ class Context:
             self._session_state = deepcopy(self._task.run.values.get("session_state") or {})
         return self._session_state
 
+    def change_session(self, changes: Mapping[str, Any]) -> None:
+        """Make changes that ``session_changes`` told."""
+        for key, value in changes.items():
+            if value is MISSING:
+                self.session_state.pop(key, None)
+            else:
+                self.session_state[key] = value
+
     def session_changes(self) -> dict[str, Any]:
         """The keys of session_state that this task changed; ``MISSING`` for those it deleted."""
         if self._session_state is None:
@@ -213,11 +290,38 @@ class Context:
         changes.update({key: MISSING for key in old if key not in new})
         return changes
 
-    def ask(self, payload: Any) -> Any:
-        """``interrupt(payload)``."""
-        return self._task.ask(payload)
+    def ask(self, payload: Any, response_schema: Any = None) -> Any:
+        """``interrupt(payload, response_schema)``."""
+        return self._task.ask(payload, response_schema)
+
+    def step(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call ``fn(*args, **kwargs)`` once, however often the node runs: its result is stored before it is returned, and
+        given back when the task runs again (after an interrupt, a retry or a crash).
+
+        Steps are told apart by task, ``name`` and how often the name was used before in this execution, so a name may be
+        used in a loop, but not twice at the same time (StepError). ``fn`` is def or async def and may not ask a question. What
+        it raises is raised and not recorded; a use that failed counts as a use. The result has to come back equal from the
+        database, else SerializationError; a later use gets a copy. A step that a crash interrupts runs again with the
+        same ``task_key``, so hand that to whatever should happen only once. Without a database, and with durability
+        "exit", the result is kept in memory while the run lasts. Blocks: async nodes use ``astep``.
+        """
+        return self._task.world.perform(self.recorded(name, fn, *args, **kwargs))
+
+    async def astep(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """``step`` for async nodes; a plain def ``fn`` runs in a thread."""
+        return await self._task.world.aperform(self.recorded(name, fn, *args, **kwargs))
+
+    def recorded(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Flow[Any]:
+        """``step`` for flow nodes: ``value = yield from ctx.recorded(name, fn, ...)``; ``fn`` may be a flow, too."""
+        steps = self._task.run.steps
+        if steps is None:
+            raise RuntimeError("steps are recorded inside a running graph, and this Context belongs to none")
+        if self._uses is None:
+            self._uses = steps.uses()
+        return steps.recorded(self._task, self._uses, name, fn, args, kwargs)
 
     def write(self, data: Any) -> None:
         """Send ``data`` to whoever streams this run (stream mode ``custom``); when nobody does, nothing happens."""
+        self._task.check_open()
         if self._emit is not None:
-            self._emit("custom", self._task.node.name, {"data": data})
+            self._emit("custom", self._task.node.name, {"data": data}, self._task.run.ns)

@@ -8,18 +8,24 @@ exists once and runs under plain calls and under asyncio alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from graphflow.core.control import Context, Interrupt, Send, Suspended
+from graphflow.core.answers import answer_form
+from graphflow.core.control import Command, Context, Interrupt, Send, Suspended, current_step
 from graphflow.core.ids import digest
 from graphflow.core.reducers import Delta
 from graphflow.core.state import StateSchema, Values
+from graphflow.core.stopping import Stop
 from graphflow.core.updates import Write
+from graphflow.errors import NodeTimeout, StepError
 from graphflow.messages import Message, RemoveMessage
 
 if TYPE_CHECKING:
-    from graphflow.core.plan import NodePlan
+    from graphflow.core.ledger import Ledger
+    from graphflow.core.plan import Function, NodePlan
+    from graphflow.core.steps import StepBook
 
 T = TypeVar("T")
 Flow = Generator[Any, Any, T]
@@ -45,14 +51,70 @@ class Frontier:
     """Nodes that run when nothing else is left."""
     refresh: list[str] = field(default_factory=list)
     """Rerunnable nodes whose untracked output a resumed run has to make again."""
+    caller: str = ""
+    """The task that a nested graph which keeps its state between calls was called by last."""
+    added: dict[str, list[Any]] = field(default_factory=dict)
+    """For channels of a nested graph that it shares with its parent and that custom reducers fold: what was written to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryWrite:
+    """A side write: the summary of the session's conversation up to row ``upto_seq`` of its message log."""
+
+    text: str
+    upto_seq: int
+    topics: tuple[str, ...] = ()
+    ns: str = ""
+    """The message log it is of; filled in by the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryWrite:
+    """A side write: something to add to, change in or drop from what is known about the user of the run.
+
+    "add" needs ``memory``; the same text of the same user is stored once, however often it is added. "change" and "drop" name
+    the ``memory_id`` and its ``version`` as it was read: when it has moved on since, a drop does nothing, and a change leaves
+    it alone and adds its text beside it, so that nothing the user said is lost.
+    """
+
+    action: Literal["add", "change", "drop"]
+    memory: str = ""
+    topics: tuple[str, ...] = ()
+    memory_id: str | None = None
+    version: int = 0
+    message_id: str | None = None
+    """The message that it comes from."""
+    user_id: str | None = None
+    """Always the user of the run; filled in by the machine."""
+    key: str = ""
+    """The id of what is added; filled in by the machine: the same whenever the task runs again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunWrite:
+    """A side write: a finished run of a nested graph that has a message log of its own, such as a member of a team.
+
+    Made by nested graphs, not by nodes. Runs of one superstep are appended whole, in task order.
+    """
+
+    run_id: str
+    parent_run_id: str
+    component_id: str
+    ns: str
+    """The message log: the names of the nodes around the graph, without task ids."""
+    messages: tuple[Message, ...]
+
+
+SideWrite = SummaryWrite | MemoryWrite | RunWrite
 
 
 @dataclass(slots=True)
 class TaskResult:
-    """What a finished task leaves behind: its checked writes and where it wants to go."""
+    """What a finished task leaves behind: its checked writes, where it wants to go, and its side writes."""
 
     writes: list[Write]
     goto: tuple[str | Send, ...] = ()
+    side: tuple[SideWrite, ...] = ()
 
 
 @dataclass(slots=True)
@@ -69,6 +131,10 @@ class TaskRow:
     value: Any
     name: str = ""
     nth: int = 0
+    ns: str | None = None
+    """The namespace, when it is another than that of the commit or of the load."""
+    origin: int | None = None
+    """The origin of the frontier in that namespace."""
 
 
 @dataclass(slots=True)
@@ -117,6 +183,8 @@ class OpenRun:
     idempotency_key: str | None = None
     outline: str | None = None
     """What the graph of this fingerprint looks like; stored when it is new."""
+    input: TaskResult | None = None
+    """What the run was given, for a run with an idempotency key: the key is good for this input only."""
 
 
 @dataclass(slots=True, eq=False)
@@ -146,6 +214,8 @@ class Commit:
     checkpoint: NewCheckpoint | None = None
     messages: Sequence[LogEntry] = ()
     """Appended to the log of ``ns``; the first gets seq ``checkpoint.log_head - len(messages) + 1``."""
+    side: Sequence[SideWrite] = ()
+    """The side writes of the superstep that is committed, in task order."""
     tasks: Sequence[TaskRow] = ()
     """Stored for the frontier with origin ``origin``; an equal (task, kind, name, nth) is replaced."""
     schema: StateSchema | None = None
@@ -189,6 +259,7 @@ class Stored:
     user_id: str | None
     status: str
     head: int
+    """The last checkpoint of the session, or of the nested graph that was asked for."""
     epoch: int
     seq: int
     """The checkpoint the rest was read at (the head, unless another was asked for)."""
@@ -202,6 +273,11 @@ class Stored:
     tasks: list[TaskRow]
     created_at: float
     """When the checkpoint was written, seconds since 1970."""
+    ns: str = ""
+    questions: list[TaskRow] = field(default_factory=list)
+    """Questions of graphs inside this one that have no answer yet."""
+    inner_rows: bool = False
+    """Whether graphs inside this one have task rows."""
     holder: str | None = None
     """Who runs the session at the moment, when that is another process: its words for a person. None when it is free."""
 
@@ -233,6 +309,7 @@ class LoadMany:
     user_id: str | None
     schema: StateSchema
     limit: int | None = None
+    ns: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -279,7 +356,65 @@ class ReadMessages:
     user_id: str | None
 
 
+@dataclass(slots=True, eq=False)
+class CancelRun:
+    """Ask a run to stop. Outcome: Standing.
+
+    Raises NotOwner when its session has an owner and ``user_id`` is not theirs, SessionNotFound when there is no such run.
+    """
+
+    run_id: str
+    user_id: str | None
+    have_turn: bool = False
+    """Whether the caller has this process's turn on the session: then nobody else in it runs the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a run stands that was asked to stop: "asked" (it runs, and will), "idle" (it is paused, or crashed), or "ended"."""
+
+    session_id: str
+    state: str
+
+
+@dataclass(slots=True, eq=False)
+class FindKey:
+    """The run that an idempotency key has begun. Outcome: KeyedRun, or None when it has begun none."""
+
+    component_id: str | None
+    user_id: str | None
+    key: str
+    input: TaskResult
+    schema: StateSchema
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedRun:
+    """A run with an idempotency key."""
+
+    run_id: str
+    session_id: str
+    status: str
+    last_seq: int | None
+    """Its last checkpoint, once it has ended."""
+    metrics: Mapping[str, Any]
+    same_input: bool
+    """Whether it was begun with the input that was asked about."""
+
+
 # --- effects on the rest of the world (performed by the driver) ------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class Fence:
+    """What nested graphs need to write under the run of the outermost graph."""
+
+    epoch: int = 0
+    """The fencing number of the session."""
+    weight: Weight = field(default_factory=Weight)
+    """Knows the store's own numbers of session and run."""
+    passed: int = -1
+    """The epoch under which a pause of this superstep was last gone past."""
 
 
 @dataclass(slots=True, eq=False)
@@ -290,6 +425,7 @@ class RunInfo:
     session_id: str | None = None
     user_id: str | None = None
     ns: str = ""
+    """Where checkpoints and task rows are kept, and who events are from; empty for the outermost graph."""
     context: Any = None
     db: Any = None
     listening: bool = False
@@ -299,8 +435,28 @@ class RunInfo:
     """The seq in the session's log that this run's first message has."""
     values: Values = field(default_factory=dict)
     """The state as of the start of the current superstep."""
+    stop: Stop = field(default_factory=Stop)
+    """Whether the run has been asked to stop; nested graphs share it."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Settings of this call that a ready-made node looks up, e.g. ``num_history_runs``."""
+    recursion_limit: int = 1000
+    log_ns: str = ""
+    """The namespace of the message log: that of the outermost graph, or the path of the nodes around a nested one."""
+    resumed: bool = False
+    """Whether the run goes on with what an earlier call left, so that nested graphs may have something stored."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Old names of the graph's nodes and what they are called now."""
+    fence: Fence = field(default_factory=Fence)
+    durability: str = "sync"
+    """Whether each superstep is committed ("sync") or all of them at the end ("exit")."""
+    steps: StepBook | None = None
+    """The recorded steps of the current superstep; the run's ledger gives it."""
+    ledger: Ledger | None = None
+    """The books of the run, for graphs inside its tasks."""
+
+
+NO_ANSWERS: Mapping[int, Any] = {}
+"""What most tasks have been answered."""
 
 
 def task_id(session: str, ns: str, origin: int, node: str, position: int) -> str:
@@ -308,24 +464,55 @@ def task_id(session: str, ns: str, origin: int, node: str, position: int) -> str
     return digest(f"{session}\n{ns}\n{origin}\n{node}\n{position}", 12)
 
 
+def namespace(outer: str, node: str, origin: int, position: int) -> str:
+    """The namespace of the nested graph that a task of the namespace ``outer`` runs."""
+    return f"{outer}/{node}:{origin}.{position}" if outer else f"{node}:{origin}.{position}"
+
+
+def lasting_namespace(outer: str, node: str) -> str:
+    """The namespace of a nested graph that keeps its state between calls; without task ids, that of a message log."""
+    return f"{outer}/{node}" if outer else node
+
+
 class Task:
     """One execution of one node in one superstep.
 
-    ``input`` is the state as the node sees it, or the argument of a Send. ``id`` is the same whenever the task runs again.
+    ``input`` is the state as the node sees it, or (``sent``) the argument of a Send. ``id`` is the same whenever the task
+    runs again. ``world`` is what the driver performs the task's effects with, ``calls`` counts the graphs the node has called,
+    ``runs`` are those that have a message log of their own.
     """
 
-    __slots__ = ("_id", "answers", "asked", "attempt", "context", "input", "node", "origin", "position", "run")
+    __slots__ = (
+        "_id",
+        "answers",
+        "asked",
+        "attempt",
+        "calls",
+        "context",
+        "input",
+        "node",
+        "origin",
+        "position",
+        "run",
+        "runs",
+        "sent",
+        "world",
+    )
 
-    def __init__(self, node: NodePlan, input: Any, position: int, origin: int, run: RunInfo) -> None:
+    def __init__(self, node: NodePlan, input: Any, position: int, origin: int, run: RunInfo, sent: bool = False) -> None:
         self.node = node
         self.input = input
         self.position = position
         self.origin = origin
         self.run = run
+        self.sent = sent
         self.attempt = 1
         self.asked = 0
-        self.answers: Mapping[int, Any] = {}
+        self.calls = 0
+        self.runs: tuple[RunWrite, ...] = ()
+        self.answers: Mapping[int, Any] = NO_ANSWERS
         self.context: Context | None = None
+        self.world: Any = None
         self._id: str | None = None
 
     @property
@@ -336,28 +523,97 @@ class Task:
             self._id = task_id(run.session_id or run.run_id, run.ns, self.origin, self.node.name, self.position)
         return self._id
 
-    def ask(self, payload: Any) -> Any:
+    @property
+    def path(self) -> str:
+        """The namespace of a graph that runs in this task: readable, and without the session, so that a fork keeps it."""
+        return namespace(self.run.ns, self.node.name, self.origin, self.position)
+
+    def check_open(self) -> None:
+        """Raise NodeTimeout when this execution was given up; only an Attempt can be."""
+
+    def ask(self, payload: Any, response_schema: Any = None) -> Any:
         """The answer to the task's next question; ends the execution when there is none yet."""
+        self.check_open()
+        form = None if response_schema is None else answer_form(response_schema)
+        step = current_step.get()
+        if step is not None and step.run_id == self.run.run_id:
+            raise StepError(
+                f"node {step.node!r} asked a question inside its step {step.name!r}; ask before or after the step, "
+                "so that the answer and the step's result can both be kept"
+            )
         nth = self.asked
         self.asked += 1
         if nth in self.answers:
-            return self.answers[nth]
-        raise Suspended(Interrupt(f"{self.id}-{nth}", payload, self.node.name))
+            answer = self.answers[nth]
+            return answer if form is None else form.read(answer, self.node.name)
+        schema = None if form is None else form.json_schema
+        raise Suspended(Interrupt(f"{self.id}-{nth}", payload, self.node.name, self.run.ns, schema))
+
+
+class Attempt(Task):
+    """One execution of a task whose node has policies. Once it is over (failed, or out of time) it is ``closed``: whoever
+    still holds its Context can change nothing any more.
+    """
+
+    __slots__ = ("closed", "seconds")
+
+    def __init__(self, task: Task, number: int, seconds: float | None) -> None:
+        for name in Task.__slots__:
+            setattr(self, name, getattr(task, name))
+        self.input = copy(task.input)
+        self.context = None
+        self.asked = self.calls = 0
+        self.runs = ()
+        self.attempt = number
+        self.seconds = seconds
+        self.closed = False
+
+    def check_open(self) -> None:
+        """Raise NodeTimeout when this execution was given up."""
+        if self.closed:
+            raise self.timed_out("; it is over, so this has no effect")
+
+    def timed_out(self, what_now: str = "") -> NodeTimeout:
+        """The error for an attempt that took too long."""
+        name, seconds = self.node.name, self.seconds or 0.0
+        limit = f"ran longer than its timeout of {seconds:g} seconds" if self.seconds is not None else "ended"
+        return NodeTimeout(f"attempt {self.attempt} of node {name!r} {limit}{what_now}", node=name, seconds=seconds)
+
+
+def fenced(flow: Flow[T], task: Task) -> Flow[T]:
+    """A flow whose next effects are refused once the attempt it belongs to was given up: a thread may still be driving it."""
+    outcome: Any = None
+    step: Callable[[Any], Any] = flow.send
+    while True:
+        try:
+            effect = step(outcome)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        try:
+            task.check_open()
+            outcome, step = (yield effect), flow.send
+        except BaseException as error:
+            outcome, step = error, flow.throw
 
 
 @dataclass(slots=True, eq=False)
 class Outcome:
-    """How a task ended: with a value, an error, or a question."""
+    """How a task ended: with a value, an error, or questions."""
 
     task: Task
     value: Any = None
     error: Exception | None = None
-    interrupt: Interrupt | None = None
+    interrupts: tuple[Interrupt, ...] = ()
+    nested: bool = False
+    """Whether the questions are those of a graph inside the node, which keeps them itself."""
     seconds: float = 0.0
     usage: Any = None
     """Tokens of the models the task asked (models.base.Usage), or None."""
     result: TaskResult | None = None
     """What the value means, once it was checked."""
+    leaving: Command | None = None
+    """Where the task goes in the graph around this one, which it leaves."""
 
 
 @dataclass(slots=True, eq=False)
@@ -391,8 +647,36 @@ class Call:
 
 
 @dataclass(slots=True, eq=False)
+class Spent:
+    """Count the tokens that a nested graph used as the task's own."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(slots=True, eq=False)
+class RunAttempt:
+    """Execute ``function`` once, as ``attempt``, for at most its ``seconds``. Outcome: what it returns; what it raises is
+    raised. Raises NodeTimeout when the time is over.
+    """
+
+    attempt: Attempt
+    function: Function
+
+
+@dataclass(slots=True, eq=False)
+class Keep:
+    """Make something durable in the middle of a task, by commits that nothing of the run comes between. Raises
+    SerializationError, LeaseLost, and NodeTimeout when the task's attempt has been given up.
+    """
+
+    task: Task
+    commits: Callable[[], Flow[None]]
+
+
+@dataclass(slots=True, eq=False)
 class Sleep:
-    """Wait."""
+    """Wait, unless the run is stopped meanwhile."""
 
     seconds: float
 
@@ -411,7 +695,8 @@ class Emit:
 class Acquire:
     """Take this process's turn on a session, first come first served. The driver gives it back when the flow ends.
 
-    ``on_busy``: "wait" for at most the store's ``busy_timeout``, or "reject". Raises SessionBusy.
+    ``on_busy``: "wait" for at most the store's ``busy_timeout``, "reject", or "cancel" the run that has its turn and come next.
+    Raises SessionBusy.
     """
 
     session_id: str

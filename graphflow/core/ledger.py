@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
-from graphflow.core.control import MISSING, Interrupt
+from graphflow.core.control import MISSING, Interrupt, Overwrite
 from graphflow.core.effects import (
     CloseRun,
     Commit,
+    Flow,
     Frontier,
     LogEntry,
     NewCheckpoint,
     Outcome,
     Range,
     RunInfo,
+    SideWrite,
     Stored,
     TaskResult,
     TaskRow,
     Weight,
 )
+from graphflow.core.ids import digest
 from graphflow.core.reducers import Delta, Op
-from graphflow.core.state import StateSchema, Values
+from graphflow.core.state import Channel, StateSchema, Values
+from graphflow.core.steps import StepBook
 from graphflow.core.updates import Write, reduce_writes
 from graphflow.messages import RemoveMessage
 
@@ -33,6 +39,9 @@ class Ledger:
         self.schema = schema
         self.info = info
         self.stored = info.session_id is not None and info.db is not None
+        self.exit = self.stored and info.durability == "exit"
+        """Whether everything is committed at once, when the run ends or pauses."""
+        self.durable = self.stored and not self.exit
         self.values: Values = info.values
         self.ranges: dict[str, list[Range]] = {}
         self.frontier = Frontier(-1)
@@ -44,15 +53,35 @@ class Ledger:
         self.weight = Weight()
         self.results: dict[str, TaskResult] = {}
         """Results of tasks of the current superstep that finished before this process took over, by task id."""
+        self.side: list[SideWrite] = []
+        """Side writes of the superstep that is being merged."""
         self.answers: dict[str, dict[int, Any]] = {}
         """Answers to questions of the current superstep, by task id and order."""
         self.waiting: dict[str, Interrupt] = {}
         """Questions of the current superstep that are still without an answer, by task id."""
         self.recorded = False
         """Whether the current superstep has rows in the tasks table."""
+        self.passed = False
+        """Whether the current superstep has begun before, so that nothing holds it back (``interrupt_before``)."""
+        self.held = False
+        """Whether a nested graph has paused where it stands, and nobody has gone past that."""
+        self.steps = info.steps = StepBook(self.record_step if self.durable else None)
         self.rides = False
-        """Whether rerunnable supersteps changed something since the last commit."""
-        self._riding: Delta = {}
+        """Whether supersteps were made since the last commit that wait for the next one."""
+        self.added: Container[str] = ()
+        """Channels whose writes are kept one by one, because a nested graph hands them on to its parent."""
+        self._riding: list[Delta] = []
+        self._rode: tuple[Values, dict[str, list[Range]], int] = ({}, {}, 0)
+        """State, ranges and log_head after the last superstep that waits."""
+        self._entries: list[LogEntry] = []
+        self._side: list[SideWrite] = []
+        self._opening: dict[str, Any] = {}
+        info.ledger = self
+        # Messages of graphs inside others get ids of their own, since all of them may meet in the outermost one.
+        self.own_ids = f"{info.run_id}.{digest(info.ns, 4)}-" if info.ns else f"{info.run_id}-"
+        if info.ns:
+            self.epoch = info.fence.epoch
+            self.weight = Weight(session=info.fence.weight.session, run=info.fence.weight.run)
 
     def adopt(self, stored: Stored, answers: Sequence[TaskRow] = ()) -> None:
         """Stand where the stored session stands, with new answers to its questions."""
@@ -61,20 +90,40 @@ class Ledger:
         self.head, self.epoch = stored.head, stored.epoch
         self.log_head = self.durable_log = stored.log_head
         rows = (*stored.tasks, *answers)
-        self.recorded = bool(rows)
+        self.recorded = bool(rows) or stored.inner_rows
+        held = next((row.value for row in rows if row.kind == "held"), None)
+        for row in rows:
+            if row.kind == "passed":
+                self.info.fence.passed = row.value
+        self.passed = bool(rows) if held is None else self.info.fence.passed > held
+        self.held = held is not None and not self.passed
         self.results = {row.task_id: row.value for row in rows if row.kind == "result"}
         for row in rows:
             if row.kind == "answer":
                 self.answers.setdefault(row.task_id, {})[row.nth] = row.value
+            elif row.kind == "step":
+                self.steps.add(row)
         for row in rows:
             if row.kind == "interrupt" and row.task_id not in self.results and row.nth not in self.answers.get(row.task_id, {}):
                 self.waiting[row.task_id] = row.value
+
+    def took_over(self) -> None:
+        """The session is ours under a new fencing number, which the graphs inside this one write under, too."""
+        self.epoch += 1
+        fence = self.info.fence
+        fence.epoch, fence.weight = self.epoch, self.weight
 
     def begin(self) -> None:
         """Forget what an earlier run of the session left pending: a new run begins."""
         self.ranges = {}
         self.frontier = Frontier(self.frontier.origin)
+        self.passed = self.held = False
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin a superstep that nothing is known of."""
         self.results, self.answers, self.waiting = {}, {}, {}
+        self.steps.rows.clear()
 
     # --- the state -----------------------------------------------------------------------------------------------------
 
@@ -84,7 +133,10 @@ class Ledger:
         Raises InvalidUpdate before anything is changed.
         """
         by_channel: dict[str, list[Write]] = {}
+        side: list[SideWrite] = []
         for node, result in results:
+            if result.side:
+                side += result.side
             for name, value in result.writes:
                 if name in by_channel:
                     by_channel[name].append((node, value))
@@ -99,13 +151,23 @@ class Ledger:
             value, op = reduce_writes(channel, self.values.get(name, MISSING), writes)
             if op is not None and channel.kind == "messages":
                 value, op = self._identify(name, value, op, entries, ranges if channel.lifetime == "logged" else None)
+            elif name in self.added:
+                self._keep_added(channel, writes)
             merged[name] = value
             if op is not None and channel.lifetime != "untracked":
                 delta[name] = op
+        self.side = side
         self.values.update(merged)
         self.ranges.update(ranges)
         self.log_head += len(entries)
         return delta, entries
+
+    def _keep_added(self, channel: Channel, writes: list[Write]) -> None:
+        """Remember what was written to a folded channel. Sums and unions are kept as one write."""
+        added = [*self.frontier.added.get(channel.name, ()), *(value for _, value in writes)]
+        if channel.reducer in (operator.add, operator.or_) and not any(isinstance(value, Overwrite) for value in added):
+            added = [reduce(channel.reducer, added)]
+        self.frontier.added[channel.name] = added
 
     def _identify(
         self, name: str, value: list[Any], op: Op, entries: list[LogEntry], ranges: dict[str, list[Range]] | None
@@ -118,7 +180,8 @@ class Ledger:
         if ranges is not None and "set" in op:
             removals = [RemoveMessage(id=message.id) for message in self.values.get(name, ())]
         start = first + len(removals)
-        prefix = f"{self.info.run_id}-" if ranges is not None else f"{self.info.run_id}-{self.head + 1}.{name}."
+        ahead = f"+{len(self._riding)}" if self._riding else ""
+        prefix = self.own_ids if ranges is not None else f"{self.own_ids}{self.head + 1}{ahead}.{name}."
         named = {id(m): m.with_id(f"{prefix}{start + n}") for n, m in enumerate(changed) if m.id is None}
         if named:
             value = [named.get(id(m), m) for m in value]
@@ -140,6 +203,9 @@ class Ledger:
     def commit(self, **parts: Any) -> Commit:
         """A commit at the place where the session stands."""
         info = self.info
+        if self._opening:
+            opening, self._opening = self._opening, {}
+            parts = {**opening, **parts, "closed": (*opening["closed"], *parts.get("closed", ()))}
         return Commit(info.session_id, self.head, self.epoch, info.run_id, ns=info.ns, **parts)  # type: ignore[arg-type]
 
     def checkpoint(self, delta: Delta) -> NewCheckpoint:
@@ -148,69 +214,141 @@ class Ledger:
             self.head + 1, delta, self.frontier, self.log_head, self.schema, self.values, self.ranges, self.weight
         )
 
-    def ride(self, delta: Delta) -> None:
-        """Leave a rerunnable superstep to the next commit."""
-        self._riding = self._with_riding(delta)
+    def ride(self, delta: Delta, entries: Sequence[LogEntry] = (), **opening: Any) -> None:
+        """Leave a superstep to the next commit; ``opening`` is what that has to say beside it."""
+        self._riding.append(delta)
+        self._entries += entries
+        self._side, self.side = [*self._side, *self.side], []
+        self._opening.update(opening)
         self.rides = True
+        if self.exit:
+            self.durable_log = self.log_head  # whatever is committed next, these entries are in it
+            self.frontier.origin = self._unstored_origin()
+            self._forget()
+        self._rode = self.values.copy(), self.ranges.copy(), self.log_head
 
-    def flush(self) -> Commit:
+    def _unstored_origin(self) -> int:
+        """What ids of tasks derive from when no checkpoint comes before them: a number of this run's own, above every seq."""
+        return 2**61 + int(digest(f"{self.info.run_id}\n{self.head}", 7), 16) + len(self._riding)
+
+    def flush(self, **parts: Any) -> Commit:
         """The commit of what rode along, before something durable rests on it. The frontier keeps its origin, so task
         ids stay.
         """
-        delta, self._riding, self.rides = self._riding, {}, False
-        return self.commit(checkpoint=self.checkpoint(delta))
+        values, ranges, log_head = self._rode
+        deltas, entries, side = self._unload()
+        delta = _joined_deltas(deltas, values)
+        new = NewCheckpoint(self.head + 1, delta, self.frontier, log_head, self.schema, values, ranges, self.weight)
+        return self.commit(checkpoint=new, messages=entries, side=side, **parts)
 
-    def superstep(self, delta: Delta, entries: list[LogEntry], metrics: dict[str, Any]) -> Commit:
-        """The commit of a superstep; the last one also closes the run."""
+    def settle(self) -> Flow[None]:
+        """Commit what rode along."""
+        if not self.rides:
+            return
+        opens = bool(self._opening)
+        yield self.flush(status="running") if opens else self.flush()
+        self.head += 1
+        if opens:
+            self.took_over()
+
+    def superstep(self, delta: Delta, entries: list[LogEntry], metrics: dict[str, Any], paused: bool = False) -> Commit:
+        """The commit of a superstep; the last one also closes the run, and one that is ``paused`` stops it there."""
         if self.rides:
-            delta, self._riding, self.rides = self._with_riding(delta), {}, False
+            deltas, earlier, side = self._unload()
+            delta, entries = _joined_deltas([*deltas, delta], self.values), [*earlier, *entries]
+            self.side = [*side, *self.side]
         frontier = self.frontier
         frontier.origin = self.head + 1
         done = not frontier.next and not frontier.deferred
         if done:
             frontier.joins, frontier.refresh = {}, []
+        status = "completed" if done else "paused" if paused else None
+        parts: dict[str, Any] = {}
+        if self.info.ns:  # how the run stands is the outermost graph's to say
+            if paused and not done:
+                parts = {"tasks": [self.holding()], "origin": frontier.origin}
+        elif status is not None:
+            parts = {"closed": (self.closing(status, metrics, last=self.log_head),), "status": status}
         return self.commit(
             checkpoint=self.checkpoint(delta),
             messages=entries,
+            side=self.side,
             drop_tasks=self.recorded,
-            closed=(self.closing("completed", metrics),) if done else (),
-            status="completed" if done else None,
+            **parts,
         )
+
+    def holding(self) -> TaskRow:
+        """The row that says where a nested graph pauses, until a later fencing number goes past it."""
+        return TaskRow("", "", "held", self.epoch)
 
     def advanced(self) -> None:
         """A superstep's commit was acknowledged."""
         self.head += 1
         self.durable_log = self.log_head
+        if self.side:
+            self.side = []
         if self.recorded:
-            self.recorded, self.results, self.answers, self.waiting = False, {}, {}, {}
+            self.recorded = self.passed = self.held = False
+            self._forget()
 
-    def keep(self, rows: list[TaskRow], **more: Any) -> Commit:
+    def stop(self, rows: Sequence[TaskRow], ending: Mapping[str, Any]) -> Flow[None]:
+        """Commit task rows of the unfinished superstep; ``ending`` are the parts that end the run for now."""
+        if self.exit:
+            rows = [*self.steps.all(), *rows]
+        if self.exit and self.rides:
+            origin, schema = self.frontier.origin, self.schema
+            yield self.flush(tasks=rows, origin=origin, schema=schema, drop_tasks=self.recorded, **ending)
+            return
+        yield from self.settle()
+        yield self.keep(rows, **ending)
+
+    def record_step(self, row: TaskRow) -> Flow[None]:
+        """Make a recorded step durable; what rode along is committed before it."""
+        yield from self.settle()
+        yield self.keep([row])
+
+    def keep(self, rows: Sequence[TaskRow], **more: Any) -> Commit:
         """The commit of task rows of the unfinished superstep."""
         self.recorded = True
         return self.commit(tasks=rows, origin=self.frontier.origin, schema=self.schema, **more)
 
-    def closing(self, status: str, metrics: dict[str, Any], error: BaseException | None = None) -> CloseRun:
-        """The record that ends this run, for now or for good."""
-        last = self.log_head if status == "completed" else self.durable_log
+    def closing(
+        self, status: str, metrics: dict[str, Any], error: BaseException | None = None, *, last: int | None = None
+    ) -> CloseRun:
+        """The record that ends this run, for now or for good; ``last`` is its last message, when that is not durable yet."""
+        if last is None:
+            last = self.log_head if status == "completed" else self.durable_log
         text = None if error is None else f"{type(error).__name__}: {error}"
         return CloseRun(self.info.run_id, status, last, error=text, metrics=metrics)
 
-    def _with_riding(self, delta: Delta) -> Delta:
-        """One delta for supersteps that are committed together."""
-        if not self._riding:
-            return delta
-        whole = dict(self._riding)
+    def _unload(self) -> tuple[list[Delta], list[LogEntry], list[SideWrite]]:
+        load = self._riding, self._entries, self._side
+        self._riding, self._entries, self._side, self.rides = [], [], [], False
+        return load
+
+
+def _joined_deltas(deltas: Sequence[Delta], values: Values) -> Delta:
+    """One delta for supersteps that are committed together; ``values`` is the state after the last of them."""
+    if len(deltas) == 1:
+        return deltas[0]
+    by_channel: dict[str, list[Op]] = {}
+    for delta in deltas:
         for name, op in delta.items():
-            earlier = whole.get(name)
-            if earlier is None:
-                whole[name] = op
-            elif "log" in op and "log" in earlier:
-                whole[name] = {"log": _joined(earlier["log"], op["log"][0])}
-            elif "append" in op and "append" in earlier:
-                whole[name] = {"append": [*earlier["append"], *op["append"]]}
-            else:
-                whole[name] = {"set": self.values[name]}
-        return whole
+            by_channel.setdefault(name, []).append(op)
+    return {name: ops[0] if len(ops) == 1 else _joined_ops(ops, values.get(name)) for name, ops in by_channel.items()}
+
+
+def _joined_ops(ops: list[Op], value: Any) -> Op:
+    emptied: Op = {"unset": None} if "unset" in ops[0] else {}
+    changes = [change for op in ops if (change := {verb: item for verb, item in op.items() if verb != "unset"})]
+    if all("log" in change for change in changes):
+        ranges: list[Range] = list(changes[0]["log"])
+        for change in changes[1:]:
+            ranges = _joined(ranges, change["log"][0])
+        return {**emptied, "log": ranges}
+    if all("append" in change for change in changes):
+        return {**emptied, "append": [item for change in changes for item in change["append"]]}
+    return {"set": value}
 
 
 def result_rows(outcomes: Iterable[Outcome]) -> list[TaskRow]:
@@ -219,11 +357,11 @@ def result_rows(outcomes: Iterable[Outcome]) -> list[TaskRow]:
 
 
 def question_rows(outcomes: Iterable[Outcome]) -> list[TaskRow]:
-    """The rows of tasks that ask something."""
+    """The rows of tasks that ask something; what a graph inside a task asks is kept by that graph."""
     return [
-        TaskRow(o.task.id, o.task.node.name, "interrupt", o.interrupt, nth=o.task.asked - 1)
+        TaskRow(o.task.id, o.task.node.name, "interrupt", o.interrupts[0], nth=o.task.asked - 1)
         for o in outcomes
-        if o.interrupt is not None
+        if o.interrupts and not o.nested
     ]
 
 

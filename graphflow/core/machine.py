@@ -9,40 +9,47 @@ their writes take effect together at its end.
 
 from __future__ import annotations
 
-from copy import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphflow.core.control import MISSING, Cancelled, Command, Interrupt
+from graphflow.core.control import MISSING, START, Cancelled, Command, Interrupt, Update
 from graphflow.core.effects import Commit, Emit, Flow, LogEntry, Outcome, RunInfo, RunTasks, Task, TaskResult
 from graphflow.core.ledger import Ledger, question_rows, result_rows
 from graphflow.core.plan import NodePlan, Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.routing import route, targets_of
-from graphflow.core.updates import checked, update_of
-from graphflow.errors import GraphflowError, InvalidUpdate, LeaseLost, RecursionLimit, UnknownTarget
+from graphflow.core.schemas import input_update
+from graphflow.core.sidewrites import stamped, told
+from graphflow.core.updates import Write, checked, update_of
+from graphflow.errors import DatabaseFailed, GraphflowError, InvalidUpdate, LeaseLost, RecursionLimit, UnknownTarget
 
 
 class Machine:
     """One run of one plan."""
 
-    def __init__(self, plan: Plan, info: RunInfo, *, recursion_limit: int) -> None:
+    def __init__(self, plan: Plan, info: RunInfo) -> None:
         self.plan = plan
         self.info = info
         self.schema = plan.schema
         self.ledger = Ledger(plan.schema, info)
-        self.recursion_limit = recursion_limit
         self.steps = 0
         self.interrupts: tuple[Interrupt, ...] = ()
+        self.leaving: list[Command] = []
+        """What tasks of a nested graph told the graph around it when they left."""
         self.metrics: dict[str, Any] = {"input_tokens": 0, "output_tokens": 0, "seconds": 0.0, "nodes": {}}
         self._closed = False
+        self._held = False
+        """Whether a graph inside a task of the current superstep paused without a question."""
         self._drop = False
-        """Whether results of the current superstep cannot be merged, so that a mended graph has to make them anew."""
+        """Whether results of the current superstep cannot be merged, so that a mended graph has to make them anew (from the
+        steps they recorded)."""
 
     def run(self, before: Flow[None]) -> Flow[str]:
         """``before``, then superstep after superstep until nothing is left, a task asks a question, or something fails.
 
-        Returns the run's status ("completed" or "paused"). A node's exception comes out as itself, with a note saying
-        where; what was committed stays, finished siblings are kept, and the stored run can be resumed.
+        Returns the run's status: "completed", "paused", or "left" (a nested graph, for its parent to go on). A node's exception
+        comes out as itself, with a note saying where; what was committed stays, finished siblings are kept, and the stored
+        run can be resumed.
         """
         try:
             yield from before
@@ -51,7 +58,11 @@ class Machine:
             raise
         except Exception as error:
             self._note(error)
-            yield from self._close("error", error)
+            if not (isinstance(error, DatabaseFailed) and error.transient):  # else the next commit would fail as long, too
+                try:
+                    yield from self._close("error", error)
+                except Exception as failure:
+                    error.add_note(f"and the run could not be closed: {type(failure).__name__}: {failure}")
             raise
         except Cancelled:
             yield from self._close("cancelled")
@@ -59,29 +70,54 @@ class Machine:
 
     def _supersteps(self) -> Flow[str]:
         ledger = self.ledger
+        if ledger.held or (self.plan.pauses and not ledger.passed and self._holds(())):
+            yield from self._stop("paused", [])
+            return "paused"
         while True:
             tasks = self._next_tasks()
             if not tasks:
                 return "completed"
+            if self.info.stop.requested:
+                raise Cancelled
             outcomes = yield from self._execute(tasks)
-            if self.interrupts:
+            if self.interrupts or self._held:
                 yield from self._stop("paused", outcomes)
                 return "paused"
+            if self.leaving:
+                return "left"
             results = [(o.task.node, o.result) for o in outcomes if o.result is not None]
             try:
-                delta, entries = ledger.merge((node.name, result) for node, result in results)
+                delta, entries = ledger.merge([(node.name, result) for node, result in results])
             except InvalidUpdate:
                 self._drop = True
                 raise
             yield from self._route(outcomes, results)
-            yield from self._finish_superstep(outcomes, delta, entries)
+            if (yield from self._finish_superstep(outcomes, delta, entries)):
+                return "paused"
+
+    def _holds(self, ran: Sequence[Outcome]) -> bool:
+        """Whether the run is to pause where it stands: after a node that ran, or before one that is next."""
+        plan = self.plan
+        upcoming = self.ledger.upcoming()
+        return bool(upcoming) and (
+            any(name in plan.interrupt_before for name in upcoming)
+            or any(outcome.task.node.name in plan.interrupt_after for outcome in ran)
+        )
+
+    def enter(self, input: Any, more: Sequence[Write] = (), cleared: Delta | None = None) -> Flow[tuple[Delta, list[LogEntry]]]:
+        """Apply the input (and ``more`` writes) to the state and find the first tasks.
+
+        ``cleared`` is the delta of what the new run emptied before. Returns the delta and the new rows of the message log.
+        """
+        writes = checked(self.schema, input_update(self.schema, self.plan.input_schema, input, self.ledger.values), START)
+        result = TaskResult([*writes, *more])
+        delta, entries = self.ledger.merge([(START, result)])
+        for name, op in (cleared or {}).items():
+            delta[name] = op if name not in delta else delta[name] if "set" in delta[name] else {**op, **delta[name]}
+        yield from route(self.plan, self.ledger.values, self.ledger.frontier, [(self.plan.entry, result)])
+        return delta, entries
 
     # --- tasks -----------------------------------------------------------------------------------------------------------
-
-    def task(self, name: str, position: int = 0) -> Task:
-        """A task of one node on the state as it is."""
-        ledger = self.ledger
-        return Task(self.plan.nodes[name], self.schema.view(ledger.values), position, ledger.frontier.origin, self.info)
 
     def _next_tasks(self) -> list[Task]:
         frontier = self.ledger.frontier
@@ -91,7 +127,7 @@ class Machine:
                 return []
             frontier.next = [*sorted(frontier.deferred, key=lambda name: nodes[name].index)]
             frontier.deferred = []
-        if self.steps >= self.recursion_limit:
+        if self.steps >= self.info.recursion_limit:
             raise RecursionLimit(
                 f"{self.plan.name!r} made {self.steps} supersteps, its recursion_limit, and would run "
                 f"{', '.join(map(repr, dict.fromkeys(self.ledger.upcoming())))} next; "
@@ -99,11 +135,13 @@ class Machine:
             )
         self.steps += 1
         tasks = []
+        origin, info, values = frontier.origin, self.info, self.ledger.values
         for position, arrival in enumerate(frontier.next):
             if isinstance(arrival, str):
-                tasks.append(self.task(arrival, position))
+                node = nodes[arrival]
+                tasks.append(Task(node, node.schema.view(values), position, origin, info))
             else:
-                tasks.append(Task(nodes[arrival.node], arrival.arg, position, frontier.origin, self.info))
+                tasks.append(Task(nodes[arrival.node], arrival.arg, position, origin, info, sent=True))
         return tasks
 
     def _execute(self, tasks: list[Task]) -> Flow[list[Outcome]]:
@@ -113,21 +151,24 @@ class Machine:
         todo = [task for task in tasks if task.id not in known and task.id not in waiting] if known or waiting else tasks
         for task in todo if ledger.answers else ():
             task.answers = ledger.answers.get(task.id, {})
-        several = ledger.stored and len(tasks) > 1
+        several = ledger.durable and len(tasks) > 1
         if several and ledger.rides:
-            yield from self._flush()
+            yield from ledger.settle()
         if self.info.listening:
             for task in todo:
-                yield Emit("node_started", task.node.name, {"task_id": task.id, "input": task.input})
+                yield Emit("node_started", task.node.name, {"task_id": task.id, "input": task.input}, self.info.ns)
         outcomes: list[Outcome] = (yield RunTasks(todo, self._record if several else None)) if todo else []
+        asked = list(waiting.values())
+        error: Exception | None = None
         for outcome in outcomes:
             self.settle(outcome)
-        error = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
+            if outcome.result is None:
+                error = error or outcome.error
+                asked += outcome.interrupts
         if error is not None:
             yield from self._stop("error", outcomes, error)
             raise error
-        asked = [outcome.interrupt for outcome in outcomes if outcome.interrupt is not None]
-        self.interrupts = (*waiting.values(), *asked) if waiting or asked else ()
+        self.interrupts = tuple(asked)
         if known:
             done = {outcome.task.id: outcome for outcome in outcomes}
             return [done.get(task.id) or Outcome(task, result=known[task.id]) for task in tasks if task.id not in waiting]
@@ -135,15 +176,29 @@ class Machine:
 
     def settle(self, outcome: Outcome) -> None:
         """Turn what a node returned into checked writes, once; what is wrong with it becomes the task's error."""
-        if outcome.result is not None or outcome.error is not None or outcome.interrupt is not None:
+        if outcome.result is not None or outcome.error is not None or outcome.interrupts or outcome.leaving is not None:
             return
-        task = outcome.task
+        if outcome.nested:
+            self._held = True
+            return
+        task, value = outcome.task, outcome.value
         try:
-            outcome.result = self._result(task, outcome.value)
+            if type(value) is dict:
+                result = TaskResult(checked(self.schema, value, task.node.name))
+            elif isinstance(value, Command) and value.graph is not None:
+                self._leave(outcome, value)
+                return
+            else:
+                result = self._result(task, value)
+                if result.side:
+                    result.side = stamped(task, result.side)
+            if task.runs:
+                result.side += task.runs
             if task.context is not None:
                 changes = task.context.session_changes()
                 if changes:
-                    outcome.result.writes.append(("session_state", self._session_write(task, changes)))
+                    result.writes.append(("session_state", self._session_write(task, changes)))
+            outcome.result = result
         except GraphflowError as error:
             outcome.error = self._located(error)
 
@@ -153,18 +208,37 @@ class Machine:
             return TaskResult(checked(schema, value, name))
         if isinstance(value, Command):
             if value.graph is not None:
-                raise UnknownTarget(
-                    f"a Command of node {name!r} addresses the graph around {self.plan.name!r}, but there is none"
-                )
-            return TaskResult(
-                checked(schema, update_of(schema, value.update, task.input, name), name), targets_of(value, self.plan, name)
-            )
+                raise UnknownTarget(f"node {name!r} returned a Command to the graph around {self.plan.name!r} among others")
+            return TaskResult(checked(schema, self._update(task, value.update), name), targets_of(value, self.plan, name))
+        if isinstance(value, Update):
+            update = self._result(task, value.values)
+            return TaskResult(update.writes, update.goto, (*update.side, *value.writes))
         if isinstance(value, list | tuple):
             parts = [self._result(task, part) for part in value]
             return TaskResult(
-                [write for part in parts for write in part.writes], tuple(to for part in parts for to in part.goto)
+                [write for part in parts for write in part.writes],
+                tuple(to for part in parts for to in part.goto),
+                tuple(write for part in parts for write in part.side),
             )
-        return TaskResult(checked(schema, update_of(schema, value, task.input, name), name))
+        return TaskResult(checked(schema, self._update(task, value), name))
+
+    def _update(self, task: Task, value: Any) -> Mapping[str, Any]:
+        """The update that a value other than a dict stands for; a node may give back the part of the state it was given."""
+        own = task.node.schema
+        returned = own if own.form != "dict" and isinstance(value, own.cls) else self.schema
+        given = task.input
+        if value is given and value is not None and returned.form != "dict":
+            given = own.view(self.ledger.values)  # it changed its own copy of the state and gives that back
+        return update_of(returned, value, given, task.node.name)
+
+    def _leave(self, outcome: Outcome, command: Command) -> None:
+        name = outcome.task.node.name
+        if command.graph != Command.PARENT:
+            raise UnknownTarget(f"a Command of node {name!r} has graph={command.graph!r}; give Command.PARENT")
+        if not self.info.ns:
+            raise UnknownTarget(f"a Command of node {name!r} addresses the graph around {self.plan.name!r}, but there is none")
+        outcome.leaving = Command(command.update, command.goto)
+        self.leaving.append(outcome.leaving)
 
     def _session_write(self, task: Task, changes: dict[str, Any]) -> dict[str, Any]:
         channel = self.schema.channels.get("session_state")
@@ -179,7 +253,16 @@ class Machine:
         whole = {**(self.ledger.values.get("session_state") or {}), **changes}
         return {key: value for key, value in whole.items() if value is not MISSING}
 
-    def take_untracked(self, outcome: Outcome) -> None:
+    def refresh(self) -> Flow[None]:
+        """Run the rerunnable nodes again whose untracked output is gone, because another process made it."""
+        for name in self.ledger.frontier.refresh:
+            if name in self.plan.nodes:
+                node, ledger = self.plan.nodes[name], self.ledger
+                task = Task(node, node.schema.view(ledger.values), 0, ledger.frontier.origin, self.info)
+                (outcome,) = yield RunTasks([task])
+                self._take_untracked(outcome)
+
+    def _take_untracked(self, outcome: Outcome) -> None:
         """Take only what a node wrote to channels that are not stored."""
         self.settle(outcome)
         if outcome.error is not None:
@@ -190,34 +273,44 @@ class Machine:
 
     def _route(self, outcomes: list[Outcome], results: list[tuple[NodePlan, TaskResult]]) -> Flow[None]:
         """Find what is next. When a router fails, the nodes have finished all the same: their results are kept."""
-        ledger = self.ledger
-        frontier = copy(ledger.frontier)
-        frontier.joins = {key: list(arrived) for key, arrived in frontier.joins.items()}
         try:
-            yield from route(self.plan, ledger.values, frontier, results)
+            yield from route(self.plan, self.ledger.values, self.ledger.frontier, results)
         except Exception as error:
             yield from self._stop("error", outcomes, error)
             raise
-        ledger.frontier = frontier
 
     # --- the end of a superstep --------------------------------------------------------------------------------------------
 
-    def _finish_superstep(self, outcomes: list[Outcome], delta: Delta, entries: list[LogEntry]) -> Flow[None]:
+    def _finish_superstep(self, outcomes: list[Outcome], delta: Delta, entries: list[LogEntry]) -> Flow[bool]:
+        """Commit, tell, and say whether the run pauses here."""
         ledger = self.ledger
+        paused = self.plan.pauses and self._holds(outcomes)
         self._measure(outcomes)
         if self.plan.reruns:
             self._remember_refresh(outcomes)
         if not ledger.stored:
             ledger.head += 1
             ledger.frontier.origin = ledger.head
-        elif len(outcomes) == 1 and outcomes[0].task.node.rerunnable and not entries and ledger.frontier.next:
-            ledger.ride(delta)
+            if ledger.steps.rows:
+                ledger.steps.rows.clear()
+        elif not paused and self._waits(outcomes, entries):
+            ledger.ride(delta, entries)
         else:
-            yield ledger.superstep(delta, entries, self.metrics)
+            self._closed = ledger.exit
+            yield ledger.superstep(delta, entries, self.metrics, paused)
             ledger.advanced()
-            self._closed = not ledger.upcoming()
+            self._closed = paused or not ledger.upcoming()
         if self.info.listening:
             yield from self._tell(outcomes)
+        return paused
+
+    def _waits(self, outcomes: list[Outcome], entries: list[LogEntry]) -> bool:
+        """Whether a superstep that is not the last is left to a later commit."""
+        ledger = self.ledger
+        if ledger.exit:
+            return bool(ledger.upcoming())
+        reads = len(outcomes) == 1 and outcomes[0].task.node.rerunnable and not (entries or ledger.side)
+        return reads and bool(ledger.frontier.next)
 
     def _remember_refresh(self, outcomes: list[Outcome]) -> None:
         channels, refresh = self.schema.channels, self.ledger.frontier.refresh
@@ -226,10 +319,6 @@ class Machine:
             writes = outcome.result.writes if outcome.result is not None else ()
             if node.rerunnable and node.name not in refresh and any(not channels[name].stored for name, _ in writes):
                 refresh.append(node.name)
-
-    def _flush(self) -> Flow[None]:
-        yield self.ledger.flush()
-        self.ledger.head += 1
 
     def _record(self, outcomes: list[Outcome]) -> Commit | None:
         """The effect that keeps finished tasks while their siblings still run; None when there is nothing to keep."""
@@ -243,19 +332,31 @@ class Machine:
         self._measure(outcomes)
         ledger = self.ledger
         rows = result_rows(o for o in outcomes if o.task.id not in ledger.results) + question_rows(outcomes)
-        if not ledger.stored or (error is not None and not rows):
+        if self.info.ns and not outcomes and not ledger.held:
+            rows = [ledger.holding()]
+        if not ledger.stored or (not rows and (error is not None or self.info.ns)):
             return
-        if ledger.rides:
-            yield from self._flush()
-        yield ledger.keep(rows, closed=(ledger.closing(status, self.metrics, error),), status=status)
+        self._closed = ledger.exit
+        yield from ledger.stop(rows, self._ending(status, error))
         self._closed = True
+
+    def _ending(self, status: str, error: Exception | None = None) -> dict[str, Any]:
+        """The parts of a commit that end the run for now; a nested graph leaves that to the outermost one."""
+        if self.info.ns:
+            return {}
+        return {"closed": (self.ledger.closing(status, self.metrics, error),), "status": status}
 
     def _close(self, status: str, error: Exception | None = None) -> Flow[None]:
         """End the run for now. Results that could not be merged are dropped with it, so that a mended graph makes them anew."""
         ledger = self.ledger
-        if ledger.stored and not self._closed:
-            drop = ledger.recorded and self._drop
-            yield ledger.commit(drop_tasks=drop, closed=(ledger.closing(status, self.metrics, error),), status=status)
+        if not ledger.stored or self._closed:
+            return
+        drop = ledger.recorded and self._drop
+        if ledger.exit and ledger.rides:
+            yield from ledger.stop((), self._ending(status, error))
+        elif drop or not self.info.ns:
+            rows = ledger.steps.all() if drop or ledger.exit else ()
+            yield ledger.commit(drop_tasks=drop, tasks=rows, origin=ledger.frontier.origin, **self._ending(status, error))
 
     # --- telling ---------------------------------------------------------------------------------------------------------
 
@@ -263,12 +364,13 @@ class Machine:
         for outcome in outcomes:
             update = dict(outcome.result.writes) if outcome.result is not None else {}
             data = {"task_id": outcome.task.id, "update": update, "seconds": outcome.seconds}
-            yield Emit("node_completed", outcome.task.node.name, data)
+            yield Emit("node_completed", outcome.task.node.name, data, self.info.ns)
+            for write in outcome.result.side if outcome.result is not None else ():
+                yield from told(write, outcome.task)
         ledger = self.ledger
         view = self.schema.view(ledger.values)
-        yield Emit(
-            "checkpoint", "", {"seq": ledger.head, "values": view, "next": ledger.upcoming(), "stored": not ledger.rides}
-        )
+        data = {"seq": ledger.head, "values": view, "next": ledger.upcoming(), "stored": not ledger.rides}
+        yield Emit("checkpoint", "", data, self.info.ns)
 
     def _measure(self, outcomes: list[Outcome]) -> None:
         metrics = self.metrics
@@ -285,7 +387,9 @@ class Machine:
         metrics["seconds"] += longest
 
     def _note(self, error: Exception) -> None:
-        if self.ledger.stored:
+        if self.info.ns:
+            error.add_note(f"in the nested graph {self.plan.name!r} ({self.info.ns})")
+        elif self.ledger.stored:
             session, after = self.info.session_id, self.ledger.head
             error.add_note(
                 f"in graph {self.plan.name!r}, session {session!r}, after checkpoint {after} (next: "

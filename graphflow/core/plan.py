@@ -5,8 +5,10 @@ A user's functions are looked at once, here: whether they are def, async def or 
 
 from __future__ import annotations
 
+import builtins
 import functools
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +17,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from graphflow.core.control import END, START, Command
 from graphflow.core.ids import digest
+from graphflow.core.schemas import PartSchema
 from graphflow.core.state import StateSchema
 from graphflow.errors import GraphError
 
@@ -39,6 +42,15 @@ class Function:
     call: Callable[..., Any]
     kind: NodeKind
     wants_context: bool
+    awaits: bool = False
+    """Whether it is an async def, or a flow around one: many of them need no threads."""
+    inner: Function | None = None
+    """The function that was declared, where policies are around it."""
+
+    @property
+    def own(self) -> Function:
+        """The function as it was declared."""
+        return self.inner or self
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +83,8 @@ class NodePlan:
     function: Function
     index: int
     """Place in the order of declaration, which is the order of parallel tasks."""
+    schema: StateSchema
+    """What it sees of the state: all of it, or the part that the class its first parameter is annotated with names."""
     edges: tuple[str, ...] = ()
     branches: tuple[Branch, ...] = ()
     joins: tuple[Join, ...] = ()
@@ -81,6 +95,10 @@ class NodePlan:
     """The nodes a Command of this node may go to, when declared."""
     free: bool = False
     """Whether its Commands may go anywhere (it speaks of Command and declares no destinations)."""
+    graph: Plan | None = None
+    """The graph that this node is."""
+    persist: bool = False
+    """Whether that graph keeps its state between calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +115,19 @@ class Plan:
     """Whether any node is deferred."""
     reruns: bool = False
     """Whether any node is rerunnable."""
+    interrupt_before: frozenset[str] = frozenset()
+    """Nodes before which a run pauses."""
+    interrupt_after: frozenset[str] = frozenset()
+    """Nodes after which a run pauses, if anything comes next."""
+    pauses: bool = False
+    """Whether there are any of these two."""
+    input_schema: PartSchema | None = None
+    """The fields that an input may have; None: all of the state."""
+    output_schema: PartSchema | None = None
+    """The fields that a result has; None: all of the state."""
+    context_schema: type[Any] | None = None
+    """What the context of a run has to be; None: anything."""
+    durability: Literal["sync", "exit"] = "sync"
     session_type: str = "graph"
     on_unfinished: Literal["raise", "abandon"] = "raise"
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -115,11 +146,13 @@ class Plan:
     def next_of(self, node: str) -> tuple[str, ...]:
         """Static and declared conditional targets of a node, for checks and pictures."""
         plan = self.entry if node == START else self.nodes[node]
+        if not (plan.branches or plan.destinations or plan.joins):
+            return plan.edges
         targets = list(plan.edges)
         for branch in plan.branches:
             targets += branch.targets.values() if branch.targets is not None else [*self.nodes, END]
         targets += plan.destinations or ()
-        targets += [join.target for join in self.joins if node in join.sources]
+        targets += [join.target for join in plan.joins]
         return tuple(dict.fromkeys(targets))
 
 
@@ -136,14 +169,16 @@ def lower_function(fn: Any, what: str) -> Function:
         _check_arity(fn, what)
         if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR):
             raise _generator(what)
-        return Function(fn, "async" if flags & inspect.CO_COROUTINE else "sync", code.co_argcount > 1 and _takes_context(fn))
+        awaits = bool(flags & inspect.CO_COROUTINE)
+        return Function(fn, "async" if awaits else "sync", code.co_argcount > 1 and _takes_context(fn), awaits)
     if not callable(fn):
         raise GraphError(f"{what} is {fn!r}, which cannot be called; give a function, def or async def")
     inner = fn.func if isinstance(fn, functools.partial) else fn
     target = inner if inspect.isroutine(inner) or isinstance(inner, type) else type(inner).__call__
     if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
         raise _generator(what)
-    return Function(fn, "async" if inspect.iscoroutinefunction(target) else "sync", _takes_context(fn))
+    awaits = inspect.iscoroutinefunction(target)
+    return Function(fn, "async" if awaits else "sync", _takes_context(fn), awaits)
 
 
 def _check_arity(fn: types.FunctionType, what: str) -> None:
@@ -178,14 +213,32 @@ def literal_targets(router: Any) -> tuple[str, ...] | None:
     """The names a router's ``-> Literal[...]`` (or ``Command[Literal[...]]``) annotation declares, or None."""
     if getattr(router, "__graphflow_flow__", False):
         return None
+    function = inspect.unwrap(router if inspect.isroutine(router) else type(router).__call__)
+    annotation = getattr(function, "__annotations__", {}).get("return")
+    if annotation is None or isinstance(annotation, type) or _is_plain(annotation, function):
+        return None
+    # Only what it returns is looked up: a type that is known to type checkers alone may stand beside it.
+    alone = types.SimpleNamespace(__annotations__={"return": annotation})
     try:
-        hint = typing.get_type_hints(router if inspect.isroutine(router) else type(router).__call__).get("return")
-    except (TypeError, NameError, AttributeError):
+        hint = typing.get_type_hints(alone, globalns=getattr(function, "__globals__", {}))["return"]
+    except (TypeError, NameError, AttributeError, SyntaxError):
         return None
     names: list[str] = []
     if not _collect_literals(hint, names):
         return None
     return tuple(names) or None
+
+
+def _is_plain(annotation: Any, function: Any) -> bool:
+    """Whether an annotation that is still a text names a class which holds no Literal, such as ``dict[str, Any]``: so most
+    nodes are annotated, and to evaluate the text takes 50 µs.
+    """
+    name = re.match(r"\w+", annotation) if isinstance(annotation, str) and "|" not in annotation else None
+    if name is None:
+        return False
+    home = getattr(function, "__globals__", {})
+    named = home.get(name[0], getattr(builtins, name[0], None))
+    return name[0] == "None" or (isinstance(named, type) and named not in (list, tuple, Sequence, Command))
 
 
 def _collect_literals(hint: Any, names: list[str]) -> bool:
@@ -198,15 +251,15 @@ def _collect_literals(hint: Any, names: list[str]) -> bool:
     return False
 
 
-def speaks_of_command(fn: Any) -> bool:
-    """Whether a function's own code names Command, so that it may go where no edge leads."""
+def speaks_of(fn: Any, name: str) -> bool:
+    """Whether a function's own code names ``name``: Command, so that it may go where no edge leads, or PARENT."""
     inner = fn.func if isinstance(fn, functools.partial) else fn
     function = inner if inspect.isroutine(inner) else type(inner).__call__
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     pending = [code] if code is not None else []
     while pending:
         code = pending.pop()
-        if "Command" in code.co_names or "Command" in code.co_freevars:
+        if name in code.co_names or name in code.co_freevars:
             return True
         pending += [const for const in code.co_consts if isinstance(const, types.CodeType)]
     return False
@@ -218,6 +271,8 @@ def speaks_of_command(fn: Any) -> bool:
 def description(plan: Plan) -> list[str]:
     """The facts behind the fingerprint, a line each, sorted: comparing two lists names what changed."""
     lines = [f"node {name}" for name in plan.nodes]
+    for name, node in plan.nodes.items():
+        lines += [f"in {name}: {line}" for line in description(node.graph)] if node.graph is not None else ()
     for source in (START, *plan.nodes):
         node = plan.entry if source == START else plan.nodes[source]
         lines += [f"edge {source} -> {target}" for target in node.edges]

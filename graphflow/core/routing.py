@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from graphflow.core.checks import unknown
 from graphflow.core.control import END, Command, Send
@@ -17,12 +19,13 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Sequence[tupl
     of its own.
 
     Routers see the state after the superstep and are asked once for each node that ran. Deferred nodes wait until nothing else
-    is left.
+    is left. When a router raises, the frontier stays as it was.
     """
     names: dict[str, None] = {}
     sends: list[Send] = []
     asked: set[str] = set()
     several = len(results) > 1
+    joins = {key: list(arrived) for key, arrived in frontier.joins.items()} if plan.joins else None
     for node, result in results:
         for target in node.edges:
             names[target] = None
@@ -33,24 +36,39 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Sequence[tupl
                 continue
             asked.add(node.name)
         for branch in node.branches:
-            _add((yield from _choose(plan, values, branch, node.name)), names, sends)
-        for join in node.joins:
-            arrived = frontier.joins.setdefault(join.key, [])
-            if node.name not in arrived:
-                arrived.append(node.name)
-            if len(arrived) == len(join.sources):
-                del frontier.joins[join.key]
-                names[join.target] = None
+            router = branch.router
+            view = plan.schema.view(values)
+            try:
+                chosen = (yield Call(router.call, (view,), {}, True)) if router.kind == "async" else router.call(view)
+            except Exception as error:
+                error.add_note(f"raised by the router {branch.name!r} of node {node.name!r}")
+                raise
+            _add(_targets(plan, branch, chosen, node.name), names, sends)
+        if joins is not None:
+            _arrive(node, joins, names)
     names.pop(END, None)
     nodes = plan.nodes
     if len(names) > 1:
         names = dict.fromkeys(sorted(names, key=lambda name: nodes[name].index))
+    if joins is not None:
+        frontier.joins = joins
     if plan.defers:
         frontier.deferred = list(dict.fromkeys([*frontier.deferred, *(name for name in names if nodes[name].defer)]))
         frontier.next = [name for name in names if not nodes[name].defer]
     else:
         frontier.next = list(names)
     frontier.next += sends
+
+
+def _arrive(node: NodePlan, joins: dict[str, list[str]], names: dict[str, None]) -> None:
+    """Count a node in at the joins it is a source of."""
+    for join in node.joins:
+        arrived = joins.setdefault(join.key, [])
+        if node.name not in arrived:
+            arrived.append(node.name)
+        if len(arrived) == len(join.sources):
+            del joins[join.key]
+            names[join.target] = None
 
 
 def _add(targets: Sequence[str | Send], names: dict[str, None], sends: list[Send]) -> None:
@@ -70,26 +88,28 @@ def targets_of(command: Command, plan: Plan, node: str) -> tuple[str | Send, ...
     return targets
 
 
-def _choose(plan: Plan, values: Values, branch: Branch, node: str) -> Flow[list[str | Send]]:
-    router = branch.router
-    view = plan.schema.view(values)
-    try:
-        chosen = (yield Call(router.call, (view,), {}, True)) if router.kind == "async" else router.call(view)
-    except Exception as error:
-        error.add_note(f"raised by the router {branch.name!r} of node {node!r}")
-        raise
+def _targets(plan: Plan, branch: Branch, chosen: object, node: str) -> list[str | Send]:
+    """The targets that a router's result stands for, checked."""
+    known = branch.targets
+    if known is not None and type(chosen) is str and chosen in known and known[chosen] in plan.nodes:
+        return [known[chosen]]
     where = f"the router {branch.name!r} of node {node!r}"
     targets: list[str | Send] = []
     for result in chosen if isinstance(chosen, list | tuple) else (chosen,):
-        target = result
-        if branch.targets is not None and not isinstance(result, Send):
-            if result is not None and result not in branch.targets:
-                known = ", ".join(map(repr, branch.targets))
-                raise UnknownTarget(f"{where} returned {result!r}, which is not among its targets: {known}")
-            target = branch.targets.get(result)
+        target: Any = result
+        if known is not None and not isinstance(result, Send):
+            if result is not None and result not in known:
+                raise UnknownTarget(f"{where} returned {result!r}, which is not among its targets: {_results(result, known)}")
+            target = known.get(result)
         _check(plan, target, where)
         targets.append(target)
     return targets
+
+
+def _results(result: object, known: Mapping[Any, str]) -> str:
+    """What a router may return, and what it probably meant."""
+    near = difflib.get_close_matches(str(result), map(str, known), n=1)
+    return ", ".join(map(repr, known)) + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _check(plan: Plan, target: object, where: str) -> None:

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from graphflow.core.calls import CallOptions, Ended, Patience, check_free, new_machine
+from graphflow.core.answers import storable
+from graphflow.core.calls import CallOptions, Ended, KeyTaken, Patience, check_free, new_machine
 from graphflow.core.changes import check_fit, check_values
 from graphflow.core.control import MISSING, START, Cancelled
 from graphflow.core.effects import (
     Acquire,
     CloseRun,
     Emit,
+    FindKey,
     Flow,
+    KeyedRun,
     Load,
-    LogEntry,
     OpenRun,
-    RunTasks,
     Stored,
     TaskResult,
     TaskRow,
 )
 from graphflow.core.ids import check_id, new_id
+from graphflow.core.keys import check_key, check_resumable, stored_end
 from graphflow.core.machine import Machine
 from graphflow.core.plan import Plan
 from graphflow.core.reducers import Delta
-from graphflow.core.routing import route
-from graphflow.core.sessions import existing, pending_tasks
-from graphflow.core.updates import checked, reset, update_of
+from graphflow.core.sessions import existing, pending_questions
+from graphflow.core.state import Values
+from graphflow.core.updates import Write, checked, reset, update_of
 from graphflow.errors import (
     InvalidAnswer,
     LeaseLost,
+    NoDatabase,
     SessionBusy,
     UnfinishedRun,
 )
@@ -40,11 +44,17 @@ from graphflow.errors import (
 
 def invoke(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
     """Begin a run with ``input`` and go on until it ends. The input is durable before the first node runs."""
+    if call.idempotency_key is not None:
+        return (yield from _once(plan, input, call))
+    return (yield from _begin(plan, input, call))
+
+
+def _begin(plan: Plan, input: Any, call: CallOptions, keyed: TaskResult | None = None) -> Flow[Ended]:
     run_id = call.run_id or new_id()
     if call.db is None:
         machine = new_machine(plan, call, run_id)
         machine.ledger.values.update(plan.schema.initial())
-        yield from _enter(machine, input, call)
+        yield from machine.enter(input, starting_keys(machine.ledger.values, call))
         return (yield from _drive(machine))
     call.session_id = check_id(call.session_id, "session_id") if call.session_id is not None else new_id()
     if call.user_id is not None:
@@ -53,34 +63,71 @@ def invoke(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
     patience = Patience(call)
     while True:
         machine = new_machine(plan, call, run_id)
+        stored: Stored | None = None
         try:
             stored = yield Load(call.session_id, call.user_id, plan.schema)
             check_free(stored)
-            yield from _open(machine, input, stored, call)
+            yield from _open(machine, input, stored, call, keyed)
+        except KeyTaken:
+            raise
         except (LeaseLost, SessionBusy) as held:
-            yield from patience.wait(held)
+            yield from patience.wait(held, stored)
             continue
         return (yield from _drive(machine))
 
 
-def _enter(machine: Machine, input: Any, call: CallOptions, cleared: Delta | None = None) -> Flow[tuple[Delta, list[LogEntry]]]:
-    """Apply the input to the state and find the first tasks. ``cleared`` is the delta of what the new run emptied before."""
-    plan, ledger = machine.plan, machine.ledger
+def _once(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
+    """What the idempotency key stands for: a run is begun with it once, and every later call gives what became of that one."""
+    if call.db is None:
+        raise NoDatabase("an idempotency_key needs a database to be remembered in; give db=SqliteDb(…)")
+    key, session_id = check_id(call.idempotency_key, "idempotency_key"), call.session_id
     writes = checked(plan.schema, update_of(plan.schema, input, None, START), START)
+    keyed = TaskResult([*writes, *call.given.items()])
+    look = FindKey(call.component_id, call.user_id, key, keyed, plan.schema)
+    acquired: set[str] = set()
+    patience = Patience(call)
+    while True:
+        found: KeyedRun | None = yield look
+        if found is None:
+            try:
+                return (yield from _begin(plan, input, call, keyed))
+            except KeyTaken:
+                call.session_id = session_id
+                continue
+        check_key(found, key, session_id)
+        call.session_id, call.run_id = found.session_id, found.run_id
+        if found.status in ("completed", "paused"):
+            return (yield from stored_end(plan, call, found))
+        if found.session_id not in acquired:
+            yield Acquire(found.session_id, "reject" if call.on_busy == "reject" else "wait")
+            acquired.add(found.session_id)
+            continue
+        stored: Stored | None = None
+        try:
+            stored = yield from existing(plan, found.session_id, call.user_id, with_log=True)
+            check_free(stored)
+            check_resumable(found, key, stored)
+            machine = yield from _reopen(plan, call, stored, MISSING, None)
+        except (LeaseLost, SessionBusy) as held:
+            yield from patience.wait(held)
+            continue
+        return (yield from _go_on(machine, stored))
+
+
+def starting_keys(values: Values, call: CallOptions) -> list[Write]:
+    """What the caller gives to dict channels: its defaults where the session has nothing, and what it says for this run."""
+    writes: list[Write] = []
     for name in {**call.defaults, **call.given}:
-        held, given = ledger.values.get(name) or {}, call.given.get(name, {})
-        entries_of = {**{key: value for key, value in call.defaults.get(name, {}).items() if key not in held}, **given}
-        if entries_of:
-            writes.append((name, entries_of))
-    result = TaskResult(writes)
-    delta, entries = ledger.merge([(START, result)])
-    for name, op in (cleared or {}).items():
-        delta[name] = op if name not in delta else delta[name] if "set" in delta[name] else {**op, **delta[name]}
-    yield from route(plan, ledger.values, ledger.frontier, [(plan.entry, result)])
-    return delta, entries
+        held, given = values.get(name) or {}, call.given.get(name, {})
+        entries = {**{key: value for key, value in call.defaults.get(name, {}).items() if key not in held}, **given}
+        if entries:
+            writes.append((name, entries))
+    return writes
 
 
-def _open(machine: Machine, input: Any, stored: Stored | None, call: CallOptions) -> Flow[None]:
+def _open(
+    machine: Machine, input: Any, stored: Stored | None, call: CallOptions, keyed: TaskResult | None = None
+) -> Flow[None]:
     """The first transaction of a run: session, run row and input. Nothing is written when the input is wrong."""
     plan, info, ledger = machine.plan, machine.info, machine.ledger
     closed = []
@@ -95,25 +142,36 @@ def _open(machine: Machine, input: Any, stored: Stored | None, call: CallOptions
         if stored.run is not None and stored.run.status in ("running", "paused"):
             closed.append(_abandoned(plan, stored, call))
     info.first_message = ledger.log_head + 1
-    delta, entries = yield from _enter(machine, input, call, cleared)
+    delta, entries = yield from machine.enter(input, starting_keys(ledger.values, call), cleared)
     ledger.frontier.origin = ledger.head + 1
     done = not ledger.upcoming()
     if done:
         closed.append(ledger.closing("completed", machine.metrics))
-    yield ledger.commit(
-        checkpoint=ledger.checkpoint(delta),
-        messages=entries,
-        drop_tasks=ledger.recorded,
-        take_over=True,
-        user_id=call.user_id,
-        session_type=plan.session_type,
-        component_id=call.component_id,
-        opened=OpenRun(info.run_id, call.component_id, plan.fingerprint, info.first_message, outline=plan.outline),
-        closed=closed,
-        status="completed" if done else "running",
-    )
+    opening: dict[str, Any] = {
+        "drop_tasks": ledger.recorded,
+        "take_over": True,
+        "user_id": call.user_id,
+        "session_type": plan.session_type,
+        "component_id": call.component_id,
+        "opened": OpenRun(
+            info.run_id,
+            call.component_id,
+            plan.fingerprint,
+            info.first_message,
+            idempotency_key=call.idempotency_key if keyed is not None else None,
+            input=keyed,
+            outline=plan.outline,
+        ),
+        "closed": closed,
+        "schema": plan.schema,
+    }
+    if ledger.exit and not done:
+        ledger.ride(delta, entries, **opening)
+        return
+    status = "completed" if done else "running"
+    yield ledger.commit(checkpoint=ledger.checkpoint(delta), messages=entries, status=status, **opening)
     ledger.advanced()
-    ledger.epoch += 1
+    ledger.took_over()
 
 
 def _abandoned(plan: Plan, stored: Stored, call: CallOptions) -> CloseRun:
@@ -139,9 +197,11 @@ def _drive(machine: Machine) -> Flow[Ended]:
             yield Emit("run_failed", "", {"error": error})
         raise
     except Cancelled:
-        if info.listening:
-            yield Emit("run_cancelled", "", {})
-        raise
+        if not info.stop.requested:  # it was not asked to: whoever drives it is being stopped
+            if info.listening:
+                yield Emit("run_cancelled", "", {})
+            raise
+        status = "cancelled"
     ledger = machine.ledger
     return Ended(status, ledger.values, machine.interrupts, info.session_id, info.run_id, ledger.head, machine.metrics)
 
@@ -155,18 +215,24 @@ def resume(plan: Plan, call: CallOptions, answer: Any = MISSING, answers: Mappin
     yield Acquire(session_id, call.on_busy)
     patience = Patience(call)
     while True:
+        stored: Stored | None = None
         try:
             stored = yield from existing(plan, session_id, call.user_id, with_log=True)
             check_free(stored)
             machine = yield from _reopen(plan, call, stored, answer, answers)
         except (LeaseLost, SessionBusy) as held:
-            yield from patience.wait(held)
+            yield from patience.wait(held, stored)
             continue
-        if not machine.ledger.upcoming():
-            assert stored.run is not None
-            ledger = machine.ledger
-            return Ended(stored.run.status, ledger.values, (), session_id, stored.run.run_id, ledger.head, {})
+        return (yield from _go_on(machine, stored))
+
+
+def _go_on(machine: Machine, stored: Stored) -> Flow[Ended]:
+    """Run what a reopened run has left to do, if anything."""
+    if machine.ledger.upcoming():
         return (yield from _drive(machine))
+    assert stored.run is not None
+    ledger = machine.ledger
+    return Ended(stored.run.status, ledger.values, (), stored.session_id, stored.run.run_id, ledger.head, {})
 
 
 def _reopen(plan: Plan, call: CallOptions, stored: Stored, answer: Any, answers: Mapping[str, Any] | None) -> Flow[Machine]:
@@ -176,9 +242,14 @@ def _reopen(plan: Plan, call: CallOptions, stored: Stored, answer: Any, answers:
     call.run_id = stored.run.run_id
     machine = new_machine(plan, call, stored.run.run_id)
     ledger = machine.ledger
-    ledger.adopt(stored, rows)
+    ledger.adopt(stored, [row for row in rows if row.ns is None])
     if ledger.upcoming():
         yield from check_fit(plan, stored)
+        if stored.status in ("paused", "error") and (plan.pauses or stored.inner_rows):
+            # Whoever resumes (or forked: "error") has seen where it paused: it goes past that, also after a crash from here on.
+            rows.append(TaskRow("", "", "passed", ledger.epoch + 1))
+            ledger.passed = ledger.recorded = True
+            machine.info.fence.passed = ledger.epoch + 1
         yield ledger.commit(
             tasks=rows,
             origin=ledger.frontier.origin,
@@ -189,13 +260,14 @@ def _reopen(plan: Plan, call: CallOptions, stored: Stored, answer: Any, answers:
             reopened=stored.run.run_id,
             status="running",
         )
-        ledger.epoch += 1
+        ledger.took_over()
         machine.info.first_message = stored.run.first_message
+        machine.info.resumed = True
     return machine
 
 
 def _answer_rows(stored: Stored, answer: Any, answers: Mapping[str, Any] | None) -> list[TaskRow]:
-    questions = {task.interrupt.id: task for task in pending_tasks(stored) if task.interrupt is not None}
+    questions = {row.value.id: row for row in pending_questions(stored)}
     where = f"session {stored.session_id!r}"
     if answer is not MISSING:
         if answers is not None:
@@ -213,17 +285,15 @@ def _answer_rows(stored: Stored, answer: Any, answers: Mapping[str, Any] | None)
         if id not in questions:
             known = f"pending are {', '.join(map(repr, questions))}" if questions else "nothing is pending"
             raise InvalidAnswer(f"{where} has no pending question {id!r}; {known}")
-    return [
-        TaskRow(questions[id].id, questions[id].node, "answer", value, nth=questions[id].nth)
-        for id, value in (answers or {}).items()
-    ]
+    rows = []
+    for id, value in (answers or {}).items():
+        row = questions[id]
+        rows.append(replace(row, kind="answer", value=storable(value, row.value.schema, f"{where}, question {id!r}")))
+    return rows
 
 
 def _before(machine: Machine) -> Flow[None]:
-    """What comes before the first superstep: telling, and running again the rerunnable nodes whose untracked output is gone."""
+    """What comes before the first superstep."""
     if machine.info.listening:
         yield Emit("run_started", "", {"values": machine.schema.view(machine.ledger.values)})
-    for name in machine.ledger.frontier.refresh:
-        if name in machine.plan.nodes:
-            (outcome,) = yield RunTasks([machine.task(name)])
-            machine.take_untracked(outcome)
+    yield from machine.refresh()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphflow.core.calls import CallOptions, Patience, check_free, new_machine
+from graphflow.core.checks import meant
 from graphflow.core.control import START, Interrupt, Send
 from graphflow.core.effects import (
     Acquire,
@@ -18,6 +19,9 @@ from graphflow.core.effects import (
     ReadMessages,
     Stored,
     TaskResult,
+    TaskRow,
+    lasting_namespace,
+    namespace,
     task_id,
 )
 from graphflow.core.ids import check_id, new_id
@@ -34,18 +38,20 @@ from graphflow.messages import Message
 
 
 def existing(
-    plan: Plan, session_id: str, user_id: str | None, *, at: int | None = None, with_log: bool = False
+    plan: Plan, session_id: str, user_id: str | None, *, ns: str = "", at: int | None = None, with_log: bool = False
 ) -> Flow[Stored]:
     """The stored session. Raises SessionNotFound, NotOwner."""
-    stored: Stored | None = yield Load(session_id, user_id, plan.schema, at=at, with_log=with_log)
+    stored: Stored | None = yield Load(session_id, user_id, plan.schema, ns=ns, at=at, with_log=with_log)
+    if stored is None and ns:
+        raise SessionNotFound(f"session {session_id!r} has no nested graph {ns!r}; get_state(…).tasks tells the ns of each")
     if stored is None:
         raise SessionNotFound(f"there is no session {session_id!r} in this database; invoke() with that session_id begins it")
     if plan.aliases:
-        _rename(stored, plan.aliases)
+        rename(stored, plan.aliases)
     return stored
 
 
-def _rename(stored: Stored, aliases: Mapping[str, str]) -> None:
+def rename(stored: Stored, aliases: Mapping[str, str]) -> None:
     """Call pending nodes by their new names, and their tasks' rows by the ids that go with them."""
     before = pending_tasks(stored)
     frontier = stored.frontier
@@ -65,43 +71,50 @@ def _renamed(arrival: str | Send, aliases: Mapping[str, str]) -> str | Send:
 
 @dataclass(frozen=True, slots=True)
 class StoredTask:
-    """A task of a stored frontier: "done" (kept while a sibling is not), "waiting" (at ``interrupt``) or "pending"."""
+    """A task of a stored frontier: "done" (kept while a sibling is not), "waiting" (at ``interrupts``) or "pending"."""
 
     id: str
     node: str
     state: str
-    interrupt: Interrupt | None = None
-    nth: int = 0
+    paths: tuple[str, str]
+    """The namespace of the nested graph that the task runs, if its node is one: of this call, and of one that lasts."""
+    interrupts: tuple[Interrupt, ...] = ()
 
 
 def pending_tasks(stored: Stored) -> list[StoredTask]:
     """The tasks of the next superstep, in order, as far as they are."""
     frontier = stored.frontier
     done = {row.task_id for row in stored.tasks if row.kind == "result"}
-    answered = {(row.task_id, row.nth) for row in stored.tasks if row.kind == "answer"}
-    asked = {row.task_id: row for row in stored.tasks if row.kind == "interrupt" and (row.task_id, row.nth) not in answered}
+    asked = pending_questions(stored)
     tasks = []
     for position, arrival in enumerate(frontier.next or frontier.deferred):
         node = arrival if isinstance(arrival, str) else arrival.node
-        id = task_id(stored.session_id, "", frontier.origin, node, position)
-        if id in done:
-            tasks.append(StoredTask(id, node, "done"))
-        elif id in asked:
-            tasks.append(StoredTask(id, node, "waiting", asked[id].value, asked[id].nth))
-        else:
-            tasks.append(StoredTask(id, node, "pending"))
+        id = task_id(stored.session_id, stored.ns, frontier.origin, node, position)
+        paths = namespace(stored.ns, node, frontier.origin, position), lasting_namespace(stored.ns, node)
+        inside = tuple(f"{path}/" for path in paths)
+        own = [row.value for row in asked if (row.task_id == id if row.ns is None else f"{row.ns}/".startswith(inside))]
+        state = "done" if id in done else "waiting" if own else "pending"
+        tasks.append(StoredTask(id, node, state, paths, tuple(own) if state == "waiting" else ()))
     return tasks
 
 
-def get_state(plan: Plan, session_id: str, user_id: str | None, at: int | None) -> Flow[Stored]:
-    """The session at its head or at checkpoint ``at``."""
-    return (yield from existing(plan, check_id(session_id, "session_id"), user_id, at=at, with_log=True))
+def pending_questions(stored: Stored) -> list[TaskRow]:
+    """The rows of the questions that have no answer yet, those of nested graphs last."""
+    done = {row.task_id for row in stored.tasks if row.kind == "result"}
+    answered = {(row.task_id, row.nth) for row in stored.tasks if row.kind == "answer"}
+    own = [row for row in stored.tasks if row.kind == "interrupt" and row.task_id not in done]
+    return [row for row in own if (row.task_id, row.nth) not in answered] + stored.questions
 
 
-def get_state_history(plan: Plan, session_id: str, user_id: str | None, limit: int | None) -> Flow[list[Stored]]:
-    """The session at each of its checkpoints, newest first."""
-    yield from existing(plan, check_id(session_id, "session_id"), user_id)
-    history: list[Stored] = yield LoadMany(session_id, user_id, plan.schema, limit)
+def get_state(plan: Plan, session_id: str, user_id: str | None, at: int | None, ns: str = "") -> Flow[Stored]:
+    """The session, or a nested graph in it, at its head or at checkpoint ``at``. ``plan`` is that graph's."""
+    return (yield from existing(plan, check_id(session_id, "session_id"), user_id, ns=ns, at=at, with_log=True))
+
+
+def get_state_history(plan: Plan, session_id: str, user_id: str | None, limit: int | None, ns: str = "") -> Flow[list[Stored]]:
+    """The session, or a nested graph in it, at each of its checkpoints, newest first."""
+    yield from existing(plan, check_id(session_id, "session_id"), user_id, ns=ns)
+    history: list[Stored] = yield LoadMany(session_id, user_id, plan.schema, limit, ns)
     return history
 
 
@@ -111,7 +124,7 @@ def update_state(plan: Plan, session_id: str, user_id: str | None, update: Any, 
     With ``as_node`` the edges out of that node say what is next (START: as if it were an input); without, what was next stays.
     """
     if as_node is not None and as_node != START and as_node not in plan.nodes:
-        raise ValueError(f"as_node={as_node!r} is not a node; the nodes are {', '.join(map(repr, plan.nodes))}")
+        raise ValueError(f"as_node={as_node!r} is not a node; {meant(as_node, plan.nodes)}")
     call = CallOptions(check_id(session_id, "session_id"), user_id, db=db)
     yield Acquire(session_id)
     patience = Patience(call)

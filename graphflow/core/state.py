@@ -16,8 +16,8 @@ import functools
 import inspect
 import operator
 import typing
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NotRequired, Required, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
@@ -86,6 +86,8 @@ class StateSchema:
     fresh: tuple[str, ...]
     """Channels that start empty in each run."""
     logged: tuple[str, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Names under which channels were stored before, and what they are called now."""
 
     def initial(self) -> Values:
         """The values before anything was written."""

@@ -43,12 +43,13 @@ def checked(schema: StateSchema, update: Mapping[str, Any], node: str) -> list[W
             try:
                 value = Overwrite(validate(value.value)) if overwrite else validate(value)
             except (ValidationError, ValueError, TypeError) as error:
-                raise _wrong_type(channel, node, value, error) from error
+                raise wrong_type(channel, node, value, error) from error
         writes.append((key, value))
     return writes
 
 
-def _wrong_type(channel: Channel, node: str, value: Any, error: Exception) -> InvalidUpdate:
+def wrong_type(channel: Channel, node: str, value: Any, error: Exception) -> InvalidUpdate:
+    """The error for a value that a channel does not take."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         path = "".join(f"[{part!r}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
@@ -203,7 +204,7 @@ def _reduce_fold(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, 
             try:
                 new = channel.validate_value(new)
             except ValidationError as error:
-                raise _wrong_type(channel, node, new, error) from error
+                raise wrong_type(channel, node, new, error) from error
     # A reducer that changes the old value in place gives it back: only of values that cannot change is "the same" sure.
     unchanged = new is old and isinstance(new, _CONSTANT)
     return new, (None if unchanged else {"set": new})

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from graphflow.core.effects import (
+    CancelRun,
     Commit,
+    FindKey,
     ForkSession,
+    KeyedRun,
     Load,
     LoadMany,
     ReadGraph,
     ReadHistory,
     ReadMessages,
+    Standing,
     Stored,
 )
 from graphflow.messages import Message
@@ -43,6 +47,10 @@ class Store(Protocol):
 
     def fork(self, effect: ForkSession) -> str: ...
 
+    def cancel_run(self, effect: CancelRun) -> Standing: ...
+
+    def find_key(self, effect: FindKey) -> KeyedRun | None: ...
+
     def leave(self, session_id: str) -> None: ...
 
 
@@ -54,5 +62,7 @@ PERFORMED: dict[type[Any], str] = {
     ReadMessages: "read_messages",
     ReadGraph: "read_graph",
     ForkSession: "fork",
+    CancelRun: "cancel_run",
+    FindKey: "find_key",
 }
 """The store's method for each effect."""

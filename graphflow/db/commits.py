@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphflow.core.calls import busy
+from graphflow.core.calls import KeyTaken, busy
 from graphflow.core.effects import CloseRun, Commit, NewCheckpoint
 from graphflow.db import outlines
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
 from graphflow.db.leases import in_words, is_dead
 from graphflow.db.limits import Limits, check_checkpoint, check_message, check_names, check_task
-from graphflow.db.rows import digest, encode_entry, encode_frontier, encode_task, plain_text, run_digest
+from graphflow.db.rows import digest, encode_entry, encode_frontier, encode_task, input_digest, plain_text, run_digest
 from graphflow.db.seals import run_seal, seal_taken, session_seal
+from graphflow.db.sidewrites import ReadySideWrites
 from graphflow.db.tags import Media
-from graphflow.errors import LeaseLost, SessionBusy
+from graphflow.errors import LeaseLost
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
@@ -52,6 +53,7 @@ class ReadyCommit:
         "outline",
         "run",
         "session",
+        "side",
         "snapshot",
         "tasks",
     )
@@ -76,6 +78,7 @@ class ReadyCommit:
         self.messages = [self._message_row(*numbered) for numbered in self._numbered()] if effect.messages else []
         self.tasks = [self._task_row(row) for row in effect.tasks] if effect.tasks else []
         self.closed = [self._closed_row(closed) for closed in effect.closed] if effect.closed else []
+        self.side = ReadySideWrites(effect, now, self.media) if effect.side else None
 
     # --- making rows ready -----------------------------------------------------------------------------------------------
 
@@ -120,7 +123,9 @@ class ReadyCommit:
         check_names(row)
         value = encode_task(row, effect.schema, self.media)
         check_task(self.limits, row, value)
-        keys = (effect.ns, row.task_id, row.kind, row.name, row.nth, effect.origin)
+        ns = effect.ns if row.ns is None else row.ns
+        origin = effect.origin if row.origin is None else row.origin
+        keys = (ns, row.task_id, row.kind, row.name, row.nth, origin)
         return {
             "session": None,
             **dict(zip(("ns", "task_id", "kind", "name", "nth", "origin"), keys, strict=True)),
@@ -156,7 +161,7 @@ class ReadyCommit:
         if effect.reopened is not None:
             execute(sql.reopen_run, {"run_id": effect.reopened, "session": session})
         if effect.drop_tasks:
-            execute(sql.drop_tasks, {"session": session, "ns": effect.ns})
+            execute(sql.drop_tasks if effect.ns else sql.drop_all_tasks, {"session": session, "ns": effect.ns})
         if self.checkpoint is not None:
             execute(sql.insert_checkpoint, (session, effect.ns, self.seq, run, *self.checkpoint))
         for seq, *values in self.messages:
@@ -167,6 +172,8 @@ class ReadyCommit:
         for row in self.closed:
             row["session"] = session
             execute(sql.close_run, row)
+        if self.side is not None:
+            self.side.write(tx, session, run)
         for checksum, (media_type, data) in sorted(self.media.items()):
             execute(sql.insert_media, {"sha256": checksum, "media_type": plain_text(media_type), "data": data})
             execute(sql.insert_media_use, {"sha256": checksum, "session": session})
@@ -177,7 +184,14 @@ class ReadyCommit:
         if new is None or new.weight.session is None or effect.ns or not effect.epoch or effect.take_over:
             return False
         other = (
-            effect.opened or effect.reopened or effect.drop_tasks or self.messages or self.tasks or self.closed or self.media
+            effect.opened
+            or effect.reopened
+            or effect.drop_tasks
+            or self.messages
+            or self.tasks
+            or self.closed
+            or self.side
+            or self.media
         )
         return effect.status is None and not other
 
@@ -189,6 +203,26 @@ class ReadyCommit:
         moved = (new.seq, session, effect.head, effect.epoch)
         if tx.execute(tx.sql.step, (*moved, effect.ns, new.seq, run, *self.checkpoint)).rowcount != 1:
             raise self._lost(tx)
+
+    def landed(self, tx: Transaction) -> bool:
+        """Whether this very commit is in the database: asked when it may have been written, and nobody said so.
+
+        A checkpoint is known by its checksum (session, seq, epoch, time and content), the end of a run and a take-over by
+        their times, which are never given twice. Rows of tasks need not be known: writing them again changes nothing.
+        """
+        effect, sql = self.effect, tx.sql
+        if self.checkpoint is not None:
+            here = {"session_id": effect.session_id, "ns": effect.ns, "seq": self.seq}
+            row = tx.one(sql.landed_checkpoint, here)
+            return row is not None and bytes(row[0]) == self.checkpoint[-2]
+        if self.closed:
+            last = self.closed[-1]
+            row = tx.one(sql.landed_end, {"run_id": last["run_id"]})
+            return row is not None and tuple(row) == (last["new_status"], self.now)
+        if effect.take_over:
+            row = tx.one(sql.landed_take, {"session_id": effect.session_id})
+            return row is not None and tuple(row) == (effect.epoch + 1, self.now)
+        return False
 
     @property
     def seq(self) -> int:
@@ -207,7 +241,7 @@ class ReadyCommit:
             params: Params = {"session_id": effect.session_id, "expected_epoch": effect.epoch}
             if effect.ns:
                 # A nested graph writes under its root's fencing number; where the session stands is the root's to say.
-                row = tx.one(sql.fenced, params)
+                row = tx.one(sql.fenced if self.side is None else sql.fenced_alone, params)
             else:
                 params |= {"expected_head": effect.head, "new_head": self.seq, "new_status": effect.status, "now": self.now}
                 row = self._take(tx, params) if effect.take_over else tx.one(sql.give_up, params)
@@ -308,6 +342,7 @@ class ReadyCommit:
             "first_seq": None if self.checkpoint is None else self.seq,
             "fingerprint": opened.fingerprint,
             "idempotency_key": opened.idempotency_key,
+            "input": None if opened.input is None else input_digest(opened.input, effect.schema),
             "created_at": self.now,
         }
         row = tx.one(tx.sql.insert_run, {**params, "seal": run_seal(params)})
@@ -320,7 +355,7 @@ class ReadyCommit:
         key = params["idempotency_key"]
         other = None if key is None else tx.execute(tx.sql.run_of_key, params).fetchone()
         if other is not None:
-            return SessionBusy(f"run {other[0]!r} has begun with the idempotency key {key!r}; wait for its result")
+            return KeyTaken(f"run {other[0]!r} has begun with the idempotency key {key!r}; wait for its result")
         return ValueError(f"there is a run {params['run_id']!r} already; give each run its own id")
 
     def settle(self) -> None:

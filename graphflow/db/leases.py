@@ -7,17 +7,19 @@ write is refused (the fencing of Kleppmann, "How to do distributed locking", 201
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import platform
 import secrets
 import threading
+import time
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 # --- who we are ------------------------------------------------------------------------------------------------------------
 
@@ -83,13 +85,23 @@ def in_words(name: str, seconds: float) -> str:
 # --- keeping leases ----------------------------------------------------------------------------------------------------------
 
 
+LOOK_EVERY: Final = 1.0
+"""Seconds after which a process notices that another one asks a run of its to stop."""
+
+
 class LeaseStore(Protocol):
     """What the keeper needs of a database."""
 
     lease_ttl: float
 
     def renew_leases(self, given_back: list[str]) -> None:
-        """Prolong all leases of this process, and end those of the sessions ``given_back``."""
+        """Prolong all leases of this process, and end those of the sessions ``given_back``; stop the runs that are to stop."""
+
+    def stop_asked(self) -> None:
+        """Stop the runs of this process that another one asks to stop."""
+
+    def end_leases(self) -> None:
+        """End all leases of this process."""
 
 
 @dataclass(slots=True)
@@ -122,6 +134,7 @@ class Keeper:
             if store.lease_ttl / 3 < self._pause:
                 self._changed.notify_all()
             if self._thread is None:
+                _at_exit()
                 self._thread = threading.Thread(target=self._run, name="graphflow-leases", daemon=True)
                 self._thread.start()
 
@@ -141,17 +154,24 @@ class Keeper:
                 self._changed.notify_all()
 
     def _run(self) -> None:
-        failed = False
+        failed, called, renewed = False, False, time.monotonic()
         while True:
             with self._changed:
                 if failed or not any(leases.left for leases in self._stores.values()):
                     self._pause = min((store.lease_ttl for store in self._stores), default=0) / 3
-                    self._changed.wait(self._pause)
+                    called = self._changed.wait(min(self._pause, LOOK_EVERY))
                 due = {store: sorted(leases.left) for store, leases in self._stores.items() if leases.held or leases.left}
                 if not due:
                     self._thread = None
                     return
-            failed = not all([self._renew(store, left) for store, left in due.items()])
+            if called or failed or any(due.values()) or time.monotonic() - renewed + LOOK_EVERY / 2 >= self._pause:
+                renewed = time.monotonic()
+                failed = not all([self._renew(store, left) for store, left in due.items()])
+            else:
+                for store in due:
+                    with suppress(Exception):  # the next look, or the next renewal, tells
+                        store.stop_asked()
+            called = False
             del due
 
     def _renew(self, store: LeaseStore, left: list[str]) -> bool:
@@ -164,8 +184,26 @@ class Keeper:
             self._stores[store].left.difference_update(left)
         return True
 
+    def end(self) -> None:
+        """Give all leases back: the process ends, and whatever still runs in it ends with it."""
+        with self._changed:
+            stores = [store for store, leases in self._stores.items() if leases.held or leases.left]
+        for store in stores:
+            with suppress(Exception):  # they run out by themselves
+                store.end_leases()
+
 
 _keepers: dict[int, Keeper] = {}
+_exits: set[int] = set()
+
+
+def _at_exit() -> None:
+    """Have the leases given back when this process ends; registered late, so that it comes before databases are closed."""
+    pid = os.getpid()
+    if pid not in _exits:
+        _exits.clear()
+        _exits.add(pid)
+        atexit.register(lambda: keeper().end() if os.getpid() == pid else None)
 
 
 def keeper() -> Keeper:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from graphflow.core.control import MISSING
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
 
 
-def load(tx: Transaction, effect: Load) -> Stored | None:
+IsRun = Callable[[str, str | None, int | None], bool]
+"""Whether somebody runs a session, given its id, the lease's owner, and the microseconds it has left."""
+
+
+def load(tx: Transaction, effect: Load, is_run: IsRun) -> Stored | None:
     """A session at its head, or at checkpoint ``at``; None when there is none. See ``effects.Load`` for what it raises."""
     sql = tx.sql
     statement = sql.load_at if effect.at is not None else sql.load_nested if effect.ns else sql.load_head
@@ -45,42 +50,43 @@ def load(tx: Transaction, effect: Load) -> Stored | None:
     rows = [] if found.seq is None else read_chain(tx, effect.session_id, found.ordinal, effect.ns, found.base, found.seq)
     for chained in rows:
         state.add(chained, fetch)
-    stored = _stored(effect.session_id, found, state, rows[-1] if rows else None, fetch)
+    stored = _stored(effect.session_id, found, state, rows[-1] if rows else None, fetch, effect.ns)
     if effect.with_log:
         fill_logged(tx, effect.session_id, effect.ns, effect.schema, [stored], fetch)
+    stored.status = found.shown(stored, is_run)
     if found.status != "completed" and (effect.at is None or effect.at == found.head):
-        origin = stored.frontier.origin
-        stored.tasks = read_tasks(tx, effect.session_id, effect.ns, effect.schema, found.ordinal, origin, fetch)
+        read_tasks(tx, stored, found.ordinal, effect.schema, fetch)
     return stored
 
 
-def load_many(tx: Transaction, effect: LoadMany) -> list[Stored]:
+def load_many(tx: Transaction, effect: LoadMany, is_run: IsRun) -> list[Stored]:
     """The session at each of its newest ``limit`` checkpoints, newest first, with messages."""
-    params = {"session_id": effect.session_id, "ns": "", "user_id": effect.user_id}
-    row = tx.one(tx.sql.load_head, params)
+    ns = effect.ns
+    params = {"session_id": effect.session_id, "ns": ns, "user_id": effect.user_id}
+    row = tx.one(tx.sql.load_nested if ns else tx.sql.load_head, params)
     if row is None:
         check_not_foreign(tx, effect.session_id)
         raise SessionNotFound(f"there is no session {effect.session_id!r} in this database")
     found = _Found(*row)
     if found.seq is None or effect.limit == 0:
         return []
-    low = max(first_kept(tx, effect.session_id, found.ordinal), 0 if effect.limit is None else found.head - effect.limit + 1)
-    base = found.base if low >= found.base else base_of(tx, effect.session_id, found.ordinal, low)
+    first = first_kept(tx, effect.session_id, found.ordinal, ns)
+    low = first if effect.limit is None else max(first, found.seq - effect.limit + 1)
+    base = found.base if low >= found.base else base_of(tx, effect.session_id, found.ordinal, ns, low)
     fetch = media_of(tx)
     state = Folded.initial(effect.schema)
     history: list[Stored] = []
     runs = {ordinal: Run(*run) for ordinal, *run in tx.all(tx.sql.runs_of_session, {"session": found.ordinal})}
-    for chained in read_chain(tx, effect.session_id, found.ordinal, "", base, found.seq):
+    for chained in read_chain(tx, effect.session_id, found.ordinal, ns, base, found.seq):
         state.add(chained, fetch)
         if chained.seq >= low:
-            stored = _stored(effect.session_id, found, state.copy(), chained, fetch)
+            stored = _stored(effect.session_id, found, state.copy(), chained, fetch, ns)
             stored.run = runs.get(chained.run or 0)
             history.append(stored)
     if found.status != "completed":
-        history[-1].tasks = read_tasks(
-            tx, effect.session_id, "", effect.schema, found.ordinal, history[-1].frontier.origin, fetch
-        )
-    fill_logged(tx, effect.session_id, "", effect.schema, history, fetch)
+        history[-1].status = found.shown(history[-1], is_run)
+        read_tasks(tx, history[-1], found.ordinal, effect.schema, fetch)
+    fill_logged(tx, effect.session_id, ns, effect.schema, history, fetch)
     return history[::-1]
 
 
@@ -104,6 +110,11 @@ class _Found:
     lease_owner: str | None
     lease_left: int | None
 
+    def shown(self, stored: Stored, is_run: IsRun) -> str:
+        """The status, where a run that nobody runs any more is a crashed one."""
+        at_head = stored.seq == self.head and stored.status == "running"
+        return "crashed" if at_head and not is_run(stored.session_id, self.lease_owner, self.lease_left) else stored.status
+
     @property
     def holder(self) -> str | None:
         """The live process, other than this one, that runs the session."""
@@ -119,9 +130,9 @@ def check_not_foreign(tx: Transaction, session_id: str) -> None:
         raise NotOwner(f"session {session_id!r} belongs to another user; give its owner's user_id, or use another session_id")
 
 
-def first_kept(tx: Transaction, session_id: str, session: int) -> int:
-    """Where the checkpoints of a session begin: at 0, or where pruning left off."""
-    known, there = tx.one(tx.sql.first_kept, {"session": session, "ns": ""}) or (0, None)
+def first_kept(tx: Transaction, session_id: str, session: int, ns: str) -> int:
+    """Where the checkpoints of a namespace begin: at 0, or where pruning left off."""
+    known, there = tx.one(tx.sql.first_kept, {"session": session, "ns": ns}) or (0, None)
     if there != known:
         raise CorruptCheckpoint(f"the checkpoints of session {session_id!r} begin at {there} instead of {known}")
     return int(known)
@@ -136,14 +147,15 @@ def no_checkpoint(tx: Transaction, session_id: str, at: int, head: int) -> Sessi
     return SessionNotFound(f"session {session_id!r} has no checkpoint {at}; its checkpoints are {first} to {head}")
 
 
-def _stored(session_id: str, found: _Found, state: Folded, row: ChainRow | None, fetch: Fetch) -> Stored:
+def _stored(session_id: str, found: _Found, state: Folded, row: ChainRow | None, fetch: Fetch, ns: str = "") -> Stored:
     run = None
     if found.run_id is not None:
         run = Run(found.run_id, found.run_status, found.first_message, found.fingerprint, found.component_id)
     state.weight.session, state.weight.run = found.ordinal, None if row is None else row.run
-    frontier = Frontier(-1) if row is None else decode_frontier(row.frontier, row.seq, fetch)
+    head = (found.seq or 0) if ns else found.head
+    frontier = Frontier(-1) if row is None else decode_frontier(row.frontier, row.seq, state.schema, fetch)
     status = found.status
-    if row is not None and row.seq != found.head:
+    if row is not None and row.seq != head:
         # How the session stood then: nobody had stopped there, or the head would be there.
         status = "running" if frontier.next or frontier.deferred else "completed"
     return Stored(
@@ -151,7 +163,7 @@ def _stored(session_id: str, found: _Found, state: Folded, row: ChainRow | None,
         session_type=found.session_type,
         user_id=found.user_id,
         status=status,
-        head=found.head,
+        head=head,
         epoch=found.epoch,
         seq=-1 if row is None else row.seq,
         frontier=frontier,
@@ -163,6 +175,7 @@ def _stored(session_id: str, found: _Found, state: Folded, row: ChainRow | None,
         tasks=[],
         created_at=0.0 if row is None else row.created_at / 1e6,
         holder=found.holder,
+        ns=ns,
     )
 
 
@@ -208,9 +221,9 @@ def _digest(session_id: str, ns: str, row: ChainRow) -> bytes:
     return digest("checkpoint", session_id, ns, *keys, row.frontier, row.delta, row.snapshot)
 
 
-def base_of(tx: Transaction, session_id: str, session: int, seq: int) -> int:
+def base_of(tx: Transaction, session_id: str, session: int, ns: str, seq: int) -> int:
     """The seq of the snapshot that the chain of checkpoint ``seq`` starts at."""
-    row = tx.one(tx.sql.base_of, {"session": session, "ns": "", "seq": seq})
+    row = tx.one(tx.sql.base_of, {"session": session, "ns": ns, "seq": seq})
     if row is None:
         raise CorruptCheckpoint(f"checkpoint {seq} of session {session_id!r} is missing")
     base: int = row[0]
@@ -254,7 +267,9 @@ class Folded:
 
     def _apply(self, delta: Delta) -> None:
         channels, codecs = self.schema.channels, channel_codecs(self.schema)
-        for name, op in delta.items():
+        aliases = self.schema.aliases
+        for stored_name, op in delta.items():
+            name = aliases.get(stored_name, stored_name)
             channel = channels.get(name)
             if channel is None:
                 self._keep_foreign(name, op)
@@ -318,14 +333,27 @@ def _declared_otherwise(name: str) -> GraphChanged:
 # --- tasks -----------------------------------------------------------------------------------------------------------------
 
 
-def read_tasks(
-    tx: Transaction, session_id: str, ns: str, schema: StateSchema, session: int, origin: int, fetch: Fetch
-) -> list[TaskRow]:
-    """The rows of the unfinished superstep."""
-    found: list[Row] = tx.all(tx.sql.load_tasks, {"session": session, "ns": ns, "origin": origin})
-    tasks = []
-    for task_id, node, kind, name, nth, at, text, checksum in found:
-        if digest("task", session_id, ns, task_id, kind, name, nth, at, node, text) != checksum:
-            raise CorruptCheckpoint(f"the {kind} of node {node!r} in session {session_id!r} does not match its checksum")
-        tasks.append(TaskRow(task_id, node, kind, decode_task(kind, text, schema, fetch), name, nth))
-    return tasks
+def read_tasks(tx: Transaction, stored: Stored, session: int, schema: StateSchema, fetch: Fetch) -> None:
+    """Fill in the rows of the unfinished superstep and, for the outermost graph, the open questions of those inside it."""
+    place = {"session": session, "ns": stored.ns, "origin": stored.frontier.origin}
+    found: list[Row] = tx.all(tx.sql.load_tasks if stored.ns else tx.sql.load_all_tasks, place)
+    for row in found:
+        if row[0] == stored.ns:
+            stored.tasks.append(_task(stored.session_id, row, schema, fetch))
+    inside = [row for row in found if row[0] != stored.ns]
+    if inside:
+        stored.inner_rows = True
+        answered = {(ns, task_id, nth) for ns, task_id, _, kind, _, nth, *_ in inside if kind == "answer"}
+        for row in inside:
+            if row[3] == "interrupt" and (row[0], row[1], row[5]) not in answered:
+                question = _task(stored.session_id, row, schema, fetch)
+                stored.questions.append(replace(question, ns=row[0], origin=row[6]))
+
+
+def _task(session_id: str, row: Row, schema: StateSchema, fetch: Fetch) -> TaskRow:
+    ns, task_id, node, kind, name, nth, at, text, checksum = row
+    if digest("task", session_id, ns, task_id, kind, name, nth, at, node, text) != checksum:
+        where = f" ({ns})" if ns else ""
+        raise CorruptCheckpoint(f"the {kind} of node {node!r}{where} in session {session_id!r} does not match its checksum")
+    value = decode_task(kind, text, schema, fetch)
+    return TaskRow(task_id, node, kind, replace(value, ns=ns) if ns and kind == "interrupt" else value, name, nth)

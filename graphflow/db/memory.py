@@ -34,13 +34,13 @@ class InMemoryDb(SqlDb):
         clock: Callable[[], float] = system_clock,
         limits: Limits | None = None,
     ) -> None:
-        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, clock=clock, limits=limits)
+        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, retry_timeout=0.0, clock=clock, limits=limits)
         self.identity = f"memory:{next(_numbers)}"
         self._lock = threading.Lock()
         self._tx: Transaction | None = None
         self._connection: sqlite3.Connection | None = None
 
-    def _write(self, work: Callable[[Transaction], T]) -> T:
+    def _write_once(self, work: Callable[[Transaction], T]) -> T:
         with self._lock:
             tx = self._tx or self._open()
             tx.execute("BEGIN")
@@ -52,7 +52,7 @@ class InMemoryDb(SqlDb):
             tx.execute("COMMIT")
             return result
 
-    _read = _write
+    _read_once = _write_once
 
     def _open(self) -> Transaction:
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)

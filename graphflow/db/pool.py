@@ -15,8 +15,9 @@ from psycopg.types.numeric import Int8BinaryDumper
 from sqlalchemy.exc import TimeoutError as NoneInTime
 from sqlalchemy.pool import QueuePool
 
+from graphflow.db.failures import PASSING_REFUSALS, PASSING_SQLSTATES
 from graphflow.db.transactions import Transaction
-from graphflow.errors import CorruptCheckpoint
+from graphflow.errors import CorruptCheckpoint, DatabaseFailed
 
 if TYPE_CHECKING:
     from sqlalchemy.pool import PoolProxiedConnection
@@ -73,6 +74,8 @@ class Pool:
         self._settings = settings
         self._sql = sql
         self._closed = False
+        self._connected = False
+        """Whether a server was ever there."""
         self.migrated = False
         self._all: weakref.WeakSet[_Connection] = weakref.WeakSet()
         self._queue = QueuePool(
@@ -102,7 +105,8 @@ class Pool:
                 if execute("COMMIT").statusmessage != "COMMIT":
                     raise RuntimeError("the transaction had failed before it was committed; nothing of it was written")
         except BaseException as error:
-            _translate(error, self._settings.where, unknown=committing and connection.is_lost())
+            lost = connection.is_lost()
+            _translate(error, self._settings.where, lost=lost, unknown=committing and lost)
             raise
         finally:
             self._give_back(taken)
@@ -112,13 +116,19 @@ class Pool:
         try:
             driver = psycopg.connect(**self._settings.libpq(), autocommit=True, prepare_threshold=PREPARED_AFTER)
         except psycopg.Error as error:
-            error.add_note(f"while connecting to {self._settings.where}")
-            raise
+            raise self._refused(error) from error
+        self._connected = True
         # One type for all integers: a statement is prepared once, and not for each size of its numbers.
         driver.adapters.register_dumper(int, Int8BinaryDumper)
         made = _Connection(driver, self._sql)
         self._all.add(made)
         return made
+
+    def _refused(self, error: psycopg.Error) -> DatabaseFailed:
+        """The error for a connection that could not be had. One that never could is rather a mistake than a failure."""
+        text = str(error).strip()
+        passing = any(words in text for words in PASSING_REFUSALS) or (self._connected and "FATAL" not in text)
+        return DatabaseFailed(f"no connection to {self._settings.where}: {text}", transient=passing)
 
     def _take(self) -> PoolProxiedConnection:
         while True:
@@ -211,7 +221,7 @@ def _connection(taken: PoolProxiedConnection) -> _Connection:
     return connection
 
 
-def _translate(error: BaseException, where: str, *, unknown: bool) -> None:
+def _translate(error: BaseException, where: str, *, lost: bool, unknown: bool) -> None:
     """Raise damage that the driver finds as the error that says so; say of other errors what became of the transaction."""
     if isinstance(error, UnicodeDecodeError):
         raise CorruptCheckpoint(f"a stored text is damaged: {error}") from error
@@ -221,4 +231,9 @@ def _translate(error: BaseException, where: str, *, unknown: bool) -> None:
         raise CorruptCheckpoint(f"a row stands where none should be ({error}); check() tells more") from error
     if isinstance(error, psycopg.Error):
         outcome = "it was being committed, and may be written or not" if unknown else "nothing of it was written"
+        passing = error.sqlstate in PASSING_SQLSTATES or (error.sqlstate is None and lost)
+        if passing or isinstance(error, psycopg.OperationalError):
+            written = None if unknown else False
+            message = f"in a transaction on {where}: {str(error).strip()} ({outcome})"
+            raise DatabaseFailed(message, transient=passing, written=written) from error
         error.add_note(f"in a transaction on {where}: {outcome}")

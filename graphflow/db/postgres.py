@@ -48,6 +48,10 @@ class PostgresDb(SqlDb):
     that stalls in a transaction is cut off after ``lease_ttl``, so that others can take its session over. Poolers between this
     and the server have to be in session mode. A commit survives what the server's ``synchronous_commit`` says: by default a
     power cut.
+
+    What fails for a reason that passes (a lost connection, a server that restarts, a deadlock) is done again on a new
+    connection for ``retry_timeout`` seconds (0: never); a commit whose connection was lost is looked up before it is repeated.
+    Then, and at once for other reasons, DatabaseFailed is raised.
     """
 
     dialect: Literal["postgresql"] = "postgresql"
@@ -63,10 +67,13 @@ class PostgresDb(SqlDb):
         statement_timeout: float | None = 60.0,
         lease_ttl: float = 30.0,
         busy_timeout: float = 60.0,
+        retry_timeout: float = 30.0,
         clock: Callable[[], float] = system_clock,
         limits: Limits | None = None,
     ) -> None:
-        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, clock=clock, limits=limits)
+        super().__init__(
+            lease_ttl=lease_ttl, busy_timeout=busy_timeout, retry_timeout=retry_timeout, clock=clock, limits=limits
+        )
         if type(pool_size) is not int or pool_size < 1:
             raise ValueError(f"pool_size={pool_size!r}: give a whole number from 1 on")
         if statement_timeout is not None and not statement_timeout > 0:
@@ -89,17 +96,17 @@ class PostgresDb(SqlDb):
 
     # --- transactions ------------------------------------------------------------------------------------------------------
 
-    def _read(self, work: Callable[[Transaction], T]) -> T:
+    def _read_once(self, work: Callable[[Transaction], T]) -> T:
         return self._ready().transact(READING, work)
 
-    def _write(self, work: Callable[[Transaction], T]) -> T:
+    def _write_once(self, work: Callable[[Transaction], T]) -> T:
         return self._ready().transact(WRITING, work)
 
-    def _write_commit(self, ready: ReadyCommit) -> None:
+    def _commit_once(self, ready: ReadyCommit) -> None:
         if ready.is_plain():
             self._ready().transact(None, ready.write_at_once)
         else:
-            self._write(ready.write)
+            self._write_once(ready.write)
 
     # --- connections -------------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,8 @@ class Reader(Protocol):
 
     def get_session_summary(self, session_id: str, *, user_id: str | None = None) -> str | None: ...
 
+    def is_run(self, session_id: str, owner: str | None, left: int | None) -> bool: ...
+
 
 @dataclass(frozen=True)
 class Session:
@@ -51,6 +53,7 @@ class Session:
     name: str | None
     metadata: Mapping[str, Any] | None
     status: str
+    """running, paused, completed, error, cancelled, or crashed: unfinished, and nobody runs it any more."""
     created_at: datetime
     updated_at: datetime
     _db: Reader = field(repr=False, compare=False)
@@ -86,6 +89,7 @@ class RunRecord:
     number: int
     """1, 2, 3… among the runs of its namespace in the session."""
     status: str
+    """As that of a session, or abandoned."""
     parent_run_id: str | None
     user_id: str | None
     component_id: str | None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from hashlib import sha256
 from typing import Any, Final
 
 from graphflow.core.control import Overwrite, Send
-from graphflow.core.effects import Frontier, LogEntry, TaskResult, TaskRow
+from graphflow.core.effects import Frontier, LogEntry, MemoryWrite, RunWrite, SideWrite, SummaryWrite, TaskResult, TaskRow
 from graphflow.core.state import StateSchema
 from graphflow.db.codec import ChannelCodec, channel_codecs, write, write_value
 from graphflow.db.jsontext import dumps, loads
@@ -61,12 +62,24 @@ def encode_frontier(frontier: Frontier, seq: int, schema: StateSchema, media: Me
         parts["deferred"] = frontier.deferred
     if frontier.refresh:
         parts["refresh"] = frontier.refresh
+    if frontier.caller:
+        parts["caller"] = frontier.caller
+    if frontier.added:
+        return write(lambda packer: _with_added(parts, frontier, schema, packer), "state", media)
     if not parts:
         return None
     if any(type(target) is not str for target in frontier.next):
         parts["next"] = [_without_untracked(target, schema) for target in frontier.next]
         return write(lambda packer: packer.pack(parts), "frontier", media)
     return dumps(parts)
+
+
+def _with_added(parts: dict[str, Any], frontier: Frontier, schema: StateSchema, packer: Packer) -> dict[str, Any]:
+    codecs = channel_codecs(schema)
+    added = {
+        name: [_packed_write(codecs[name], name, value, packer) for value in values] for name, values in frontier.added.items()
+    }
+    return {**packer.pack({**parts, "next": [_without_untracked(target, schema) for target in frontier.next]}), "added": added}
 
 
 def _without_untracked(target: str | Send, schema: StateSchema) -> str | Send:
@@ -77,9 +90,19 @@ def _without_untracked(target: str | Send, schema: StateSchema) -> str | Send:
     return Send(target.node, kept) if len(kept) < len(target.arg) else target
 
 
-def decode_frontier(text: str | None, seq: int, fetch: Fetch | None = None) -> Frontier:
+def decode_frontier(text: str | None, seq: int, schema: StateSchema, fetch: Fetch | None = None) -> Frontier:
     """What ``encode_frontier`` wrote."""
-    return Frontier(seq) if text is None else Frontier(**{"origin": seq, **loads(text, fetch)})
+    if text is None:
+        return Frontier(seq)
+    frontier = Frontier(**{"origin": seq, **loads(text, fetch)})
+    if frontier.added:
+        codecs = channel_codecs(schema)
+        frontier.added = {
+            name: [_unpacked_write(codecs[name], *packed)[1] for packed in values]
+            for name, values in frontier.added.items()
+            if name in codecs
+        }
+    return frontier
 
 
 # --- tasks -----------------------------------------------------------------------------------------------------------------
@@ -105,6 +128,8 @@ def encode_task(row: TaskRow, schema: StateSchema | None, media: Media | None = 
             packed["writes"] = writes
         if result.goto:
             packed["goto"] = packer.items(result.goto, 2)
+        if result.side:
+            packed["side"] = [_packed_side_write(write, packer) for write in result.side]
         return packed
 
     return write(pack, "state", media)
@@ -130,7 +155,8 @@ def decode_task(kind: str, text: str, schema: StateSchema, fetch: Fetch | None =
         return value
     codecs = channel_codecs(schema)
     writes: list[tuple[str, Any]] = []
-    for name, packed, *how in value.get("writes", ()):
+    for stored_name, packed, *how in value.get("writes", ()):
+        name = schema.aliases.get(stored_name, stored_name)
         codec = codecs.get(name)
         if codec is None:
             warnings.warn(
@@ -138,11 +164,37 @@ def decode_task(kind: str, text: str, schema: StateSchema, fetch: Fetch | None =
                 GraphChangedWarning,
                 stacklevel=2,
             )
-        elif how == [_OVERWRITE]:
-            writes.append((name, Overwrite(codec.unpack(packed, f"state.{name}"))))
         else:
-            writes.append((name, codec.unpack_write(packed, how == [_TYPED_AS_VALUE], f"state.{name}")))
-    return TaskResult(writes, tuple(value.get("goto", ())))
+            writes.append(_unpacked_write(codec, name, packed, *how))
+    side = tuple(_unpacked_side_write(*packed) for packed in value.get("side", ()))
+    return TaskResult(writes, tuple(value.get("goto", ())), side)
+
+
+_SIDE_WRITES: Final[dict[str, Any]] = {"summary": SummaryWrite, "memory": MemoryWrite, "run": RunWrite}
+"""The records a task row may hold, by their names in it."""
+
+
+def _packed_side_write(write: SideWrite, packer: Packer) -> list[Any]:
+    kind = next(name for name, record in _SIDE_WRITES.items() if type(write) is record)
+    return [kind, {name: packer.pack(value, 3) for name in write.__slots__ if (value := getattr(write, name))}]
+
+
+def _unpacked_side_write(kind: str, fields: dict[str, Any]) -> SideWrite:
+    made: SideWrite = _SIDE_WRITES[kind](**fields)
+    return made
+
+
+def _unpacked_write(codec: ChannelCodec, name: str, packed: Any, how: int = _TYPED_AS_UPDATE) -> tuple[str, Any]:
+    if how == _OVERWRITE:
+        return name, Overwrite(codec.unpack(packed, f"state.{name}"))
+    return name, codec.unpack_write(packed, how == _TYPED_AS_VALUE, f"state.{name}")
+
+
+def input_digest(input: TaskResult, schema: StateSchema | None) -> str:
+    """What a run's input is compared by: equal inputs have equal digests, in whatever order their keys came."""
+    sorted_writes = TaskResult(sorted(input.writes, key=lambda write: write[0]))
+    text = encode_task(TaskRow("", "", "result", sorted_writes), schema, Media())
+    return "sha256:" + sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()
 
 
 # --- messages of the log -----------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.control import MISSING
 from graphflow.core.reducers import apply_op
+from graphflow.db import memories
 from graphflow.db.jsontext import loads
 from graphflow.db.loading import check_not_foreign, read_chain
 from graphflow.db.media import media_of
@@ -71,7 +72,7 @@ def count_sessions(tx: Transaction, listing: Listing) -> int:
 
 
 def _session(row: Row, db: Reader) -> Session:
-    session_id, session_type, user_id, component_id, name, metadata, status, created_at, updated_at, seal = row
+    session_id, session_type, user_id, component_id, name, metadata, status, created_at, updated_at, seal, *lease = row
     sealed = (session_id, session_type, user_id, component_id, name, metadata, created_at)
     if seal is not None and session_seal(dict(zip(SESSION_SEALED, sealed, strict=True))) != seal:
         raise broken(session_id)
@@ -82,11 +83,16 @@ def _session(row: Row, db: Reader) -> Session:
         component_id=component_id,
         name=name,
         metadata=None if metadata is None else loads(metadata),
-        status=status,
+        status=_shown(status, session_id, lease, db),
         created_at=as_time(created_at),
         updated_at=as_time(updated_at),
         _db=db,
     )
+
+
+def _shown(status: str, session_id: str, lease: list[Any], db: Reader) -> str:
+    """The status, where a run that nobody runs any more is a crashed one."""
+    return "crashed" if status == "running" and not db.is_run(session_id, *lease) else status
 
 
 def owned(tx: Transaction, session_id: str, user_id: str | None, *, hold: bool = False) -> tuple[int, int] | None:
@@ -145,6 +151,7 @@ def delete_user(tx: Transaction, user_id: str) -> int:
     ordinals = [row[0] for row in tx.all(tx.sql.ordinals_of_user, {"user_id": user_id})]
     for ordinal in ordinals:
         delete_rows(tx, ordinal)
+    memories.hold(tx, user_id)
     tx.execute(tx.sql.delete_memories, {"user_id": user_id})
     return len(ordinals)
 
@@ -184,7 +191,7 @@ def summary(tx: Transaction, session_id: str, user_id: str | None) -> str | None
     if digest("summary", session_id, "", upto_seq, body) != checksum:
         raise CorruptCheckpoint(f"the summary of session {session_id!r} up to message {upto_seq} does not match its checksum")
     value = loads(body)
-    return value if isinstance(value, str) else str(value)
+    return value if isinstance(value, str) else str(value["text"])
 
 
 def messages(
@@ -278,6 +285,8 @@ def _run(row: Row, db: Reader) -> RunRecord:
         ended_at,
         *began,
         seal,
+        lease_owner,
+        lease_left,
     ) = row
     sealed = dict(zip(RUN_SEALED, (run_id, ns, parent, component_id, user_id, *began, created_at), strict=True))
     if seal is not None and run_seal(sealed) != seal:
@@ -289,7 +298,7 @@ def _run(row: Row, db: Reader) -> RunRecord:
         session_id=session_id,
         ns=ns,
         number=number,
-        status=status,
+        status=_shown(status, session_id, [lease_owner, lease_left], db),
         parent_run_id=parent,
         user_id=user_id,
         component_id=component_id,

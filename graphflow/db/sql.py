@@ -7,22 +7,37 @@ import threading
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from graphflow.core.effects import Commit, ForkSession, Load, LoadMany, ReadGraph, ReadHistory, ReadMessages, Stored
+from graphflow.core.effects import (
+    CancelRun,
+    Commit,
+    FindKey,
+    ForkSession,
+    KeyedRun,
+    Load,
+    LoadMany,
+    ReadGraph,
+    ReadHistory,
+    ReadMessages,
+    Standing,
+    Stored,
+)
 from graphflow.core.ids import check_id, new_id
-from graphflow.db import checks, history, loading, migrations, outlines, repair, retention, sessions, transfer
+from graphflow.db import checks, history, loading, migrations, outlines, repair, retention, runs, sessions, transfer
 from graphflow.db.archive import write_archive
 from graphflow.db.commits import Lease, ReadyCommit
-from graphflow.db.leases import keeper, process_name
+from graphflow.db.leases import is_dead, keeper, process_name
 from graphflow.db.limits import Limits
 from graphflow.db.records import CheckReport, Repair, RunRecord, SchemaStatus, Session, SessionType
 from graphflow.db.retention import PruneReport
+from graphflow.db.retries import Committing, Repeated, patiently, unless_there
 from graphflow.db.rows import plain_text
 from graphflow.db.transactions import Transaction
+from graphflow.db.turns import session_queue
 from graphflow.messages import Message
 
 if TYPE_CHECKING:
@@ -46,14 +61,23 @@ class SqlDb(ABC):
     dialect: Literal["sqlite", "postgresql"]
 
     def __init__(
-        self, *, lease_ttl: float, busy_timeout: float, clock: Callable[[], float], limits: Limits | None = None
+        self,
+        *,
+        lease_ttl: float,
+        busy_timeout: float,
+        retry_timeout: float,
+        clock: Callable[[], float],
+        limits: Limits | None = None,
     ) -> None:
+        if not retry_timeout >= 0:
+            raise ValueError(f"retry_timeout={retry_timeout!r}: give a number of seconds, or 0 for no second attempt")
         for name, seconds in (("lease_ttl", lease_ttl), ("busy_timeout", busy_timeout)):
             if not seconds > 0:
                 raise ValueError(f"{name}={seconds!r}: give a number of seconds above 0")
         self.lease_ttl = lease_ttl
         self.busy_timeout = busy_timeout
         self.limits = limits or Limits()
+        self.retry_timeout = retry_timeout
         self._clock = clock
         self._last_stamp = 0
         self._stamp_lock = threading.Lock()
@@ -64,15 +88,15 @@ class SqlDb(ABC):
     # --- transactions (what a dialect brings) ------------------------------------------------------------------------------
 
     @abstractmethod
-    def _read(self, work: Callable[[Transaction], T]) -> T:
-        """Do ``work`` in a transaction that sees one state of the database."""
+    def _read_once(self, work: Callable[[Transaction], T]) -> T:
+        """Do ``work`` in a transaction that sees one state of the database. What fails for good or for now: DatabaseFailed."""
 
     @abstractmethod
-    def _write(self, work: Callable[[Transaction], T]) -> T:
+    def _write_once(self, work: Callable[[Transaction], T]) -> T:
         """Do ``work`` in a transaction that is committed when it returns and rolled back when it raises."""
 
-    def _write_commit(self, ready: ReadyCommit) -> None:
-        self._write(ready.write)
+    def _commit_once(self, ready: ReadyCommit) -> None:
+        self._write_once(ready.write)
 
     @abstractmethod
     def _before_fork(self) -> None:
@@ -85,6 +109,20 @@ class SqlDb(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close all connections. Using the object again opens new ones."""
+
+    # --- transactions that are done again when a failure passes --------------------------------------------------------------
+
+    def _read(self, work: Callable[[Transaction], T]) -> T:
+        return patiently(lambda: self._read_once(work), self.retry_timeout)
+
+    def _write(self, work: Callable[[Transaction], T], in_doubt: Callable[[Transaction, T], T] | None = None) -> T:
+        """Do ``work`` and commit it. It is done again when it is not known whether it was committed.
+
+        Work that must not be done twice gives ``in_doubt``, which is done instead then, with what the work returned before.
+        """
+        if in_doubt is None:
+            return patiently(lambda: self._write_once(work), self.retry_timeout)
+        return patiently(Repeated(self._write_once, work, in_doubt), self.retry_timeout)
 
     def _statements(self) -> Statements:
         return statements_for(self.dialect)
@@ -99,11 +137,11 @@ class SqlDb(ABC):
 
     def load(self, effect: Load) -> Stored | None:
         """A session, or None when there is none."""
-        return self._read(partial(loading.load, effect=effect))
+        return self._read(partial(loading.load, effect=effect, is_run=self.is_run))
 
     def load_many(self, effect: LoadMany) -> list[Stored]:
         """A session at each of its checkpoints, newest first."""
-        return self._read(partial(loading.load_many, effect=effect))
+        return self._read(partial(loading.load_many, effect=effect, is_run=self.is_run))
 
     def commit(self, effect: Commit) -> None:
         """Write everything the effect says, or nothing."""
@@ -116,7 +154,7 @@ class SqlDb(ABC):
         ready = ReadyCommit(effect, self._stamp(), lease, self.limits)
         if opened is not None and opened.fingerprint not in self._graphs:
             ready.outline = opened.outline
-        self._write_commit(ready)
+        patiently(Committing(self, ready), self.retry_timeout)
         ready.settle()
         if ready.outline is not None and opened is not None:
             self._graphs[opened.fingerprint] = ready.outline
@@ -134,12 +172,47 @@ class SqlDb(ABC):
         """Prolong the leases of this process, and end those of the sessions ``given_back`` (called by the keeper's thread)."""
         me = process_name()
 
-        def work(tx: Transaction) -> None:
+        def work(tx: Transaction) -> list[tuple[str, str | None]]:
             for session_id in given_back:
                 tx.execute(tx.sql.end_lease, {"session_id": session_id, "me": me})
-            tx.execute(tx.sql.renew_leases, {"me": me, "lease_ttl": int(self.lease_ttl * 1_000_000)})
+            return tx.all(tx.sql.renew_leases, {"me": me, "lease_ttl": int(self.lease_ttl * 1_000_000)})
 
-        self._write(work)
+        # The keeper tries again by itself, and has other databases to look after.
+        self._stop(self._write_once(work))
+
+    def stop_asked(self) -> None:
+        """Stop the runs of this process that another one asks to stop (called by the keeper's thread)."""
+        self._stop(self._read_once(lambda tx: tx.all(tx.sql.asked_to_stop, {"me": process_name()})))
+
+    def _stop(self, asked: Sequence[tuple[Any, ...]]) -> None:
+        for session_id, run_id in asked:
+            if run_id is not None:
+                session_queue().stop(self.identity, session_id, run_id)
+
+    def end_leases(self) -> None:
+        """End all leases of this process, which ends."""
+        self._write_once(lambda tx: tx.execute(tx.sql.end_all_leases, {"me": process_name()}).fetchall())
+
+    def is_run(self, session_id: str, owner: str | None, left: int | None) -> bool:
+        """Whether somebody runs a session, given its lease: a run that nobody runs has crashed."""
+        if not self.shared:
+            return session_queue().is_used(self.identity, session_id)
+        return owner is not None and left is not None and left > 0 and not is_dead(owner)
+
+    def _is_run_elsewhere(self, session_id: str, owner: str | None, left: int | None) -> bool:
+        return self.shared and owner != process_name() and self.is_run(session_id, owner, left)
+
+    def cancel_run(self, effect: CancelRun) -> Standing:
+        """Ask a run to stop; one of this process hears of it at once, those of others within a second."""
+        is_run = self._is_run_elsewhere if effect.have_turn else self.is_run
+        standing = self._write(partial(runs.cancel, effect=effect, now=self._stamp(), is_run=is_run))
+        if standing.state == "asked":
+            session_queue().stop(self.identity, standing.session_id, effect.run_id)
+        return standing
+
+    def find_key(self, effect: FindKey) -> KeyedRun | None:
+        """The run that an idempotency key has begun."""
+        return self._read(partial(runs.find_key, effect=effect))
 
     def read_history(self, effect: ReadHistory) -> list[Message]:
         """Earlier messages of a session."""
@@ -171,7 +244,7 @@ class SqlDb(ABC):
             ordinal = sessions.usable(tx, effect.session_id, effect.user_id, hold=True)
             transfer.fork(tx, ordinal, effect.at, new, self._stamp())
 
-        self._write(work)
+        self._write(work, unless_there(work))
         return new
 
     # --- sessions ------------------------------------------------------------------------------------------------------------
@@ -231,12 +304,26 @@ class SqlDb(ABC):
         Raises NotOwner when it is not ``user_id``'s. A run that is under way in it ends with LeaseLost at its next step.
         """
         _check(id, user_id)
-        return self._write(lambda tx: sessions.delete(tx, id, user_id))
+
+        def work(tx: Transaction) -> bool:
+            return sessions.delete(tx, id, user_id)
+
+        def in_doubt(tx: Transaction, found: bool) -> bool:
+            return work(tx) or found
+
+        return self._write(work, in_doubt)
 
     def delete_user(self, user_id: str) -> int:
         """Delete everything that belongs to a user: sessions with all they hold, and memories. Returns how many sessions."""
         check_id(user_id, "user_id")
-        return self._write(lambda tx: sessions.delete_user(tx, user_id))
+
+        def work(tx: Transaction) -> int:
+            return sessions.delete_user(tx, user_id)
+
+        def in_doubt(tx: Transaction, count: int) -> int:
+            return max(work(tx), count)
+
+        return self._write(work, in_doubt)
 
     def get_session_state(self, session_id: str, *, user_id: str | None = None) -> dict[str, Any]:
         """The session's dict as of its last checkpoint; empty when it has none, or when it is not ``user_id``'s."""
@@ -301,7 +388,7 @@ class SqlDb(ABC):
             ordinal, _ = sessions.existing(tx, id, user_id, hold=True)
             transfer.fork(tx, ordinal, at, new, self._stamp())
 
-        self._write(work)
+        self._write(work, unless_there(work))
         return new
 
     def export_session(self, id: str, *, user_id: str | None = None) -> dict[str, Any]:
@@ -320,7 +407,11 @@ class SqlDb(ABC):
         new = self._new_session_id(own_id if session_id is None else session_id)
         if as_copy:
             transfer.copy_of(archive)
-        self._write(lambda tx: write_archive(tx, archive, new, new_run_ids=as_copy))
+
+        def work(tx: Transaction) -> None:
+            write_archive(tx, archive, new, new_run_ids=as_copy)
+
+        self._write(work, unless_there(work))
         return new
 
     def _new_session_id(self, session_id: str | None) -> str:
@@ -363,9 +454,16 @@ class SqlDb(ABC):
         is left alone. Raises SessionNotFound, NotOwner, and CorruptCheckpoint when not even the first checkpoint is sound.
         """
         _check(session_id, user_id)
-        return self._write(
-            lambda tx: repair.repair(tx, sessions.existing(tx, session_id, user_id, hold=True)[0], self._stamp())
-        )
+
+        def work(tx: Transaction) -> Repair:
+            ordinal, _ = sessions.existing(tx, session_id, user_id, hold=True)
+            return repair.repair(tx, ordinal, self._stamp())
+
+        def in_doubt(tx: Transaction, done: Repair) -> Repair:
+            again = work(tx)
+            return again if again.lost else done
+
+        return self._write(work, in_doubt)
 
     @abstractmethod
     def schema_status(self) -> SchemaStatus:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from graphflow.db import migrations
+from graphflow.db.failures import PASSING_SQLITE_CODES, SQLITE_REPAIRS
+from graphflow.db.grouping import Request, WriteLine
 from graphflow.db.limits import Limits
 from graphflow.db.records import SchemaStatus
 from graphflow.db.sql import SqlDb, system_clock
 from graphflow.db.transactions import Transaction
-from graphflow.errors import CorruptCheckpoint
+from graphflow.errors import CorruptCheckpoint, DatabaseFailed
 
 T = TypeVar("T")
 
@@ -35,6 +37,9 @@ class SqliteDb(SqlDb):
 
     ``synchronous="full"`` makes every commit survive a power cut; ``"normal"`` survives crashes of the process, and after a
     power cut the last commits may be missing (never half there). ``busy_timeout`` is how long to wait for others, in seconds.
+    Threads that commit at the same time share a transaction, so that they wait for the disk once. What fails for a reason
+    that passes is tried again for ``retry_timeout`` seconds (0: never); then, and at once for other reasons, DatabaseFailed is
+    raised.
     Built on the documentation of SQLite's write-ahead log (https://sqlite.org/wal.html).
     """
 
@@ -47,10 +52,13 @@ class SqliteDb(SqlDb):
         synchronous: Literal["full", "normal"] = "full",
         lease_ttl: float = 30.0,
         busy_timeout: float = 60.0,
+        retry_timeout: float = 30.0,
         clock: Callable[[], float] = system_clock,
         limits: Limits | None = None,
     ) -> None:
-        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, clock=clock, limits=limits)
+        super().__init__(
+            lease_ttl=lease_ttl, busy_timeout=busy_timeout, retry_timeout=retry_timeout, clock=clock, limits=limits
+        )
         path = os.fspath(db_file)
         if path in ("", ":memory:") or path.startswith("file:"):
             raise ValueError(f"db_file={path!r} is not a file; for a database in memory use InMemoryDb()")
@@ -64,50 +72,120 @@ class SqliteDb(SqlDb):
 
     # --- transactions ------------------------------------------------------------------------------------------------------
 
-    def _write(self, work: Callable[[Transaction], T]) -> T:
-        with self._open.write_lock:
-            tx = self._open.writer or self._open_writer()
-            execute = tx.execute
-            try:
-                execute("BEGIN IMMEDIATE")
-                result = work(tx)
-                execute("COMMIT")
-            except BaseException as error:
-                _roll_back(execute)
-                _translate(error)
-                raise
-            return result
+    def _write_once(self, work: Callable[[Transaction], T]) -> T:
+        return self._open.line.write(work, self._alone, self._together)
 
-    def _read(self, work: Callable[[Transaction], T]) -> T:
+    def _alone(self, work: Callable[[Transaction], T]) -> T:
+        """A transaction of its own. Called by whoever has the line's lock."""
+        committing = False
+        try:
+            execute = (tx := self._open.writer or self._open_writer()).execute
+            execute("BEGIN IMMEDIATE")
+            result = work(tx)
+            committing = True
+            execute("COMMIT")
+        except BaseException as error:
+            _roll_back(self._open.writer)
+            self._translate(error, committing)
+            raise
+        return result
+
+    def _together(self, group: list[Request]) -> None:
+        """One transaction for all. Called by whoever has the line's lock.
+
+        Work that raises is taken back by itself; when the transaction as a whole fails, each is done alone.
+        """
+        if len(group) > 1 and not self._share(group):
+            _roll_back(self._open.writer)
+        for request in group:
+            if not request.done:
+                request.attempt(self._alone)
+
+    def _share(self, group: list[Request]) -> bool:
+        try:
+            execute = (tx := self._open.writer or self._open_writer()).execute
+            execute("BEGIN IMMEDIATE")
+        except Exception as error:
+            for request in group:
+                request.settle(error=self._translated(error, False) or error)
+            return False
+        outcomes: list[tuple[Request, Any, Exception | None]] = []
+        try:
+            for request in group:
+                execute("SAVEPOINT member")
+                try:
+                    outcomes.append((request, request.work(tx), None))
+                except Exception as error:
+                    execute("ROLLBACK TO member")
+                    outcomes.append((request, None, self._translated(error, False) or error))
+                execute("RELEASE member")
+            execute("COMMIT")
+        except sqlite3.Error:
+            return False  # SQLite ended the transaction, as when the disk is full, or could not commit it
+        except BaseException:
+            if not _roll_back(tx):  # interrupted when it was committed already
+                for request, value, failure in outcomes:
+                    request.settle(value, failure)
+            raise
+        for request, value, failure in outcomes:
+            request.settle(value, failure)
+        return True
+
+    def _read_once(self, work: Callable[[Transaction], T]) -> T:
         opened = self._open
+        tx = None
         try:
-            tx = opened.readers.pop()
-        except IndexError:
-            tx = self._open_reader()
-        execute = tx.execute
-        try:
+            try:
+                tx = opened.readers.pop()
+            except IndexError:
+                tx = self._open_reader()
+            execute = tx.execute
             execute("BEGIN")
             result = work(tx)
             execute("COMMIT")
         except BaseException as error:
-            _roll_back(execute)
-            _translate(error)
+            _roll_back(tx)
+            self._translate(error, False)
             raise
         finally:
-            opened.readers.append(tx)
+            if tx is not None:
+                opened.readers.append(tx)
         return result
+
+    def _translate(self, error: BaseException, committing: bool) -> None:
+        """Raise what the driver found as the error that says what to do."""
+        translated = self._translated(error, committing)
+        if translated is not None:
+            raise translated from error
+
+    def _translated(self, error: BaseException, committing: bool) -> Exception | None:
+        text = str(error)
+        if isinstance(error, UnicodeDecodeError) or (isinstance(error, sqlite3.OperationalError) and "decode to UTF-8" in text):
+            return _caused(CorruptCheckpoint(f"a stored text is damaged: {text}"), error)
+        if isinstance(error, sqlite3.IntegrityError):
+            return _caused(CorruptCheckpoint(f"a row stands where none should be ({text}); check() tells more"), error)
+        if not isinstance(error, sqlite3.DatabaseError):
+            return None
+        if "malformed" in text or "not a database" in text:
+            return _caused(CorruptCheckpoint(f"the database file is damaged: {text}; bring it back from a backup"), error)
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        if code in PASSING_SQLITE_CODES:
+            what, passing = "others hold it; try again later, or give a longer busy_timeout=", True
+        elif code in SQLITE_REPAIRS:
+            what, passing = SQLITE_REPAIRS[code], False
+        else:
+            return None
+        # A disk that fails while it is written to may have kept what it was given.
+        written = None if committing and code == sqlite3.SQLITE_IOERR else False
+        outcome = "it is not known whether the transaction was written" if written is None else "nothing was written"
+        message = f"db_file={self.db_file!r}: {text}: {what} ({outcome})"
+        return _caused(DatabaseFailed(message, transient=passing, written=written), error)
 
     # --- connections ---------------------------------------------------------------------------------------------------------
 
     def _connect(self) -> Transaction:
         with self._open.opening_lock:
-            try:
-                connection = sqlite3.connect(
-                    self._path, timeout=self.busy_timeout, isolation_level=None, check_same_thread=False
-                )
-            except sqlite3.OperationalError as error:
-                error.add_note(f"while opening db_file={self.db_file!r}; its folder has to exist")
-                raise
+            connection = sqlite3.connect(self._path, timeout=self.busy_timeout, isolation_level=None, check_same_thread=False)
             try:
                 connection.execute(f"PRAGMA synchronous = {self.synchronous}")
             except sqlite3.Error:
@@ -117,23 +195,22 @@ class SqliteDb(SqlDb):
         return Transaction(connection.cursor().execute, self._statements())
 
     def _open_writer(self) -> Transaction:
-        """The one connection that writes, to a database that has its tables. Called with the write lock held."""
+        """The one connection that writes, to a database that has its tables. Called by whoever has the line's lock."""
         try:
             tx = self._connect()
             _patiently(lambda: tx.execute("PRAGMA journal_mode = WAL").fetchone(), self.busy_timeout)
             tx.execute("BEGIN IMMEDIATE")
             migrations.migrate(tx, self._stamp())
             tx.execute("COMMIT")
-        except BaseException as error:
+        except BaseException:
             self._open.close_all()
-            _translate(error)
             raise
         self._open.writer = tx
         return tx
 
     def _open_reader(self) -> Transaction:
         if self._open.writer is None:
-            with self._open.write_lock:
+            with self._open.line.kept_out():
                 if self._open.writer is None:
                     self._open_writer()
         return self._connect()
@@ -152,7 +229,7 @@ class SqliteDb(SqlDb):
                     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'gf_schema'").fetchone():
                         version = migrations.found_version(Transaction(connection.cursor().execute, self._statements()))
             except sqlite3.Error as error:
-                _translate(error)
+                self._translate(error, False)
                 raise
         return SchemaStatus(version, migrations.VERSION)
 
@@ -165,7 +242,7 @@ class SqliteDb(SqlDb):
     def _before_fork(self) -> None:
         """Close all connections: a child that has a copy of one believes that it holds that one's locks on the file."""
         opened = self._open
-        opened.write_lock.acquire()
+        opened.line.lock.acquire()
         opened.opening_lock.acquire()
         deadline = time.monotonic() + READERS_MAY_TAKE
         while len(opened.readers) + (opened.writer is not None) < len(opened.all) and time.monotonic() < deadline:
@@ -176,7 +253,7 @@ class SqliteDb(SqlDb):
     def _after_fork(self, in_child: bool) -> None:
         if not in_child:
             self._open.opening_lock.release()
-            self._open.write_lock.release()
+            self._open.line.leave()
             return
         self._at_exit.detach()
         _abandoned.append(self._open)
@@ -187,7 +264,7 @@ class _Connections:
     """The connections of one process: one that writes, and those that readers take from a list and put back."""
 
     def __init__(self) -> None:
-        self.write_lock = threading.Lock()
+        self.line = WriteLine()
         self.opening_lock = threading.Lock()
         self.writer: Transaction | None = None
         self.readers: list[Transaction] = []
@@ -195,11 +272,11 @@ class _Connections:
 
     def close(self) -> None:
         # At the end of the process a daemon thread may be stuck in a write; it must not keep the process from ending.
-        if self.write_lock.acquire(timeout=WRITER_MAY_TAKE):
+        if self.line.lock.acquire(timeout=WRITER_MAY_TAKE):
             try:
                 self.close_all()
             finally:
-                self.write_lock.release()
+                self.line.leave()
 
     def close_all(self) -> None:
         self.writer = None
@@ -208,23 +285,20 @@ class _Connections:
             self.all.pop().close()
 
 
-def _roll_back(execute: Callable[..., Any]) -> None:
+def _roll_back(tx: Transaction | None) -> bool:
+    """End the transaction, if one is open, and say whether one was: SQLite may have ended it by itself (a full disk)."""
     try:
-        execute("ROLLBACK")
+        if tx is not None:
+            tx.execute("ROLLBACK")
+            return True
     except sqlite3.Error:
-        # None was begun, or SQLite ended it by itself (a full disk): there is nothing to roll back.
-        return
+        pass
+    return False
 
 
-def _translate(error: BaseException) -> None:
-    """Raise damage that the driver finds as the error that says so."""
-    text = str(error)
-    if isinstance(error, UnicodeDecodeError) or (isinstance(error, sqlite3.OperationalError) and "decode to UTF-8" in text):
-        raise CorruptCheckpoint(f"a stored text is damaged: {text}") from error
-    if isinstance(error, sqlite3.IntegrityError):
-        raise CorruptCheckpoint(f"a row stands where none should be ({text}); check() tells more") from error
-    if isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
-        raise CorruptCheckpoint(f"the database file is damaged: {text}; bring it back from a backup") from error
+def _caused(error: Exception, by: BaseException) -> Exception:
+    error.__cause__ = by
+    return error
 
 
 def _patiently(call: Callable[[], T], timeout: float) -> T:

@@ -264,7 +264,9 @@ def _pack_send(packer: Packer, send: Send, depth: int) -> Any:
 
 
 def _pack_interrupt(packer: Packer, question: Interrupt, depth: int) -> Any:
-    return [question.id, packer.at("value", question.value, depth + 1), question.node]
+    parts = [question.id, packer.at("value", question.value, depth + 1), question.node]
+    # Its namespace is that of its row.
+    return parts if question.schema is None else [*parts, "", packer.at("schema", question.schema, depth + 1)]
 
 
 _PACK: Final[dict[type[Any], tuple[str, Callable[[Packer, Any, int], Any]]]] = {

@@ -49,11 +49,15 @@ def is_unfinished(frontier: str | None) -> bool:
 
 
 def cut_off(archive: Archive, last: Fields, status: str) -> None:
-    """Leave out what came after checkpoint ``last``, and what belongs to a superstep that is not finished."""
+    """Leave out what came after checkpoint ``last``, and finished tasks of a superstep that is not finished.
+
+    How far nested graphs have come since the head stays: they go on inside.
+    """
     time = last["created_at"]
+    at_head = last["seq"] == archive.session["head"]
     archive.tasks = []
     archive.checkpoints = [
-        row for row in archive.checkpoints if (row["seq"] <= last["seq"] if row["ns"] == "" else row["created_at"] <= time)
+        row for row in archive.checkpoints if (at_head or row["created_at"] <= time if row["ns"] else row["seq"] <= last["seq"])
     ]
     archive.runs = [run for run in archive.runs if _began(run, last)]
     for run in archive.runs:

@@ -4,17 +4,43 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from graphflow.core.stopping import Stop
+from graphflow.errors import SessionBusy
+
+LONGEST_LINE: Final = 1000
+"""Runs that wait for one session at most; one more is refused."""
+GRACE: Final = 1.0
+"""Seconds that a new run waits when the process is being shut down, before it is refused: most processes end meanwhile."""
+
+
+class Holder(Protocol):
+    """What is known of a run that has its turn, or waits for it."""
+
+    run_id: str | None
+    stop: Stop
 
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """A place in the line for one session. ``future`` is done when it is this ticket's turn."""
+    """A place in the line for one session. ``future`` is done when it is this ticket's turn, or when that will never come."""
 
     key: tuple[str, str]
+    holder: Holder | None = None
+    cancelling: bool = False
+    """Whether the run before it is to be cancelled."""
     future: Future[None] = field(default_factory=Future)
+
+    @property
+    def has_turn(self) -> bool:
+        """Whether it is this ticket's turn."""
+        return self.future.done() and self.future.exception() is None
 
 
 class SessionQueue:
@@ -22,16 +48,33 @@ class SessionQueue:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._empty = threading.Condition(self._lock)
         self._lines: dict[tuple[str, str], deque[Ticket]] = {}
+        self._closed = False
 
-    def join(self, identity: str, session_id: str) -> Ticket:
-        """Stand in line for a session of the store ``identity``."""
-        ticket = Ticket((identity, session_id))
+    def join(self, identity: str, session_id: str, holder: Holder | None = None, *, cancelling: bool = False) -> Ticket:
+        """Stand in line for a session of the store ``identity``.
+
+        With ``cancelling``, the run that has its turn is asked to stop, and this ticket comes next. Raises SessionBusy when
+        the line is too long.
+        """
+        ticket = Ticket((identity, session_id), holder, cancelling)
         with self._lock:
+            if self._closed:
+                _refuse_soon(ticket)
+                return ticket
             line = self._lines.setdefault(ticket.key, deque())
-            line.append(ticket)
-            if line[0] is ticket:
+            if len(line) > LONGEST_LINE:
+                raise SessionBusy(f"{LONGEST_LINE} runs wait for session {session_id!r} already; try again later")
+            if not line:
                 ticket.future.set_result(None)
+            if cancelling:
+                line.insert(next((n for n, other in enumerate(line) if n and not other.cancelling), len(line)), ticket)
+            else:
+                line.append(ticket)
+            to_stop = line[0].holder if cancelling and line[0] is not ticket else None
+        if to_stop is not None:
+            to_stop.stop.request()
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
@@ -43,10 +86,86 @@ class SessionQueue:
             line.remove(ticket)
             if not line:
                 del self._lines[ticket.key]
+                if not self._lines:
+                    self._empty.notify_all()
                 return
             head = line[0]
+            superseded = len(line) > 1 and line[1].cancelling
         if not head.future.done():
             head.future.set_result(None)
+            if superseded and head.holder is not None:
+                head.holder.stop.request()
+
+    def holder(self, identity: str, session_id: str) -> Holder | None:
+        """Who has the turn on a session, if anybody in this process has."""
+        with self._lock:
+            line = self._lines.get((identity, session_id))
+            return line[0].holder if line else None
+
+    def waiting(self, identity: str, session_id: str) -> int:
+        """How many wait for their turn on a session."""
+        with self._lock:
+            return max(len(self._lines.get((identity, session_id), ())) - 1, 0)
+
+    def is_used(self, identity: str, session_id: str) -> bool:
+        """Whether anybody in this process has the turn on a session."""
+        with self._lock:
+            return (identity, session_id) in self._lines
+
+    def stop(self, identity: str, session_id: str, run_id: str) -> bool:
+        """Ask a run to stop; whether it has its turn here."""
+        holder = self.holder(identity, session_id)
+        if holder is None or holder.run_id != run_id:
+            return False
+        holder.stop.request()
+        return True
+
+    # --- the end of the process ----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Ask all runs to stop, send those away that wait, and let no others begin."""
+        with self._lock:
+            self._closed = True
+            lines = [list(line) for line in self._lines.values()]
+        for ticket in _all(lines):
+            if ticket.holder is not None:
+                ticket.holder.stop.request()
+            if not ticket.future.done():
+                ticket.future.set_exception(_closing(ticket.key[1]))
+
+    def reopen(self) -> None:
+        """Let runs begin again."""
+        with self._lock:
+            self._closed = False
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until no run has its turn; whether that came to be in time."""
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            while self._lines:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._empty.wait(left):
+                    return not self._lines
+        return True
+
+
+def _all(lines: list[list[Ticket]]) -> Iterator[Ticket]:
+    """Those that wait before those that have their turn, so that nobody gets a turn only to be sent away."""
+    for line in lines:
+        yield from reversed(line)
+
+
+def _closing(session_id: str) -> SessionBusy:
+    return SessionBusy(
+        f"this process is shutting down and begins no run on session {session_id!r}; send the request to another process, "
+        "or again when this one has been started anew"
+    )
+
+
+def _refuse_soon(ticket: Ticket) -> None:
+    timer = threading.Timer(GRACE, ticket.future.set_exception, [_closing(ticket.key[1])])
+    timer.daemon = True
+    timer.start()
 
 
 _queue = SessionQueue()

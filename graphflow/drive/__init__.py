@@ -1,6 +1,6 @@
 """The only place that performs effects: one driver of plain calls, one of asyncio.
 
-The asyncio driver is loaded on first use, so that programs which never await do not pay for it.
+What a program does not use (asyncio, the cache of results) is not loaded.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphflow.drive import aio, sync
+    from graphflow.drive import aio, cache, sync
 
-__all__ = ["aio", "sync"]
+__all__ = ["aio", "cache", "sync"]
 
 
 def __getattr__(name: str) -> Any:

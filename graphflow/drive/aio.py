@@ -10,30 +10,50 @@ import functools
 import os
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
-from graphflow.core.control import Cancelled, Suspended, current_task
-from graphflow.core.effects import Acquire, Ask, Call, Commit, Emit, Flow, Outcome, RunTasks, Sleep, T, Task
+from graphflow.core.control import Cancelled, Parted, current_task
+from graphflow.core.effects import (
+    Acquire,
+    Ask,
+    Attempt,
+    Call,
+    Commit,
+    Emit,
+    Flow,
+    Keep,
+    Outcome,
+    RunAttempt,
+    RunTasks,
+    Sleep,
+    Spent,
+    T,
+    Task,
+)
+from graphflow.core.plan import Function
+from graphflow.core.stopping import Stop
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event
-from graphflow.drive.sync import STREAM_SIZE, give_back, in_thread, note_usage, tell_piece
-from graphflow.drive.world import Emitter, World, failed, suspended, unwrap_group
+from graphflow.drive.sync import STREAM_SIZE, give_back, in_own_thread, in_thread, keep, note_usage, tell_piece
+from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.models.base import AsyncModel, Reply
 
 
 async def run(flow: Flow[T], world: World) -> T:
     """Drive a flow to its end and give back the turns it holds. Cancelling the caller stops at the next effect, committed."""
     try:
-        return await _drive(flow, world)
+        return await perform(flow, world)
     finally:
         give_back(world)
 
 
-async def _drive(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
+async def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
+    """Drive a flow to its end."""
     outcome: Any = None
     step: Callable[[Any], Any] = flow.send
     while True:
@@ -51,7 +71,7 @@ async def _drive(flow: Flow[T], world: World, usage: list[Any] | None = None) ->
         try:
             outcome = await _HANDLERS[type(effect)](effect, world, usage)
             step = flow.send
-        except Exception as error:
+        except (Exception, Cancelled) as error:
             outcome, step = error, flow.throw
         except BaseException as stop:
             await _cancel(flow, world, stop)
@@ -73,37 +93,42 @@ async def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
 
 async def execute(task: Task, world: World) -> Outcome:
     """Run one task to its outcome."""
-    function = task.node.function
-    token = current_task.set(task)
     usage: list[Any] = []
     started = perf_counter()
     try:
-        arguments = (task.input, world.context(task)) if function.wants_context else (task.input,)
-        if function.kind == "async":
-            value = await function.call(*arguments)
-        elif function.kind == "flow":
-            value = await _drive(function.call(*arguments), world, usage)
-        else:
-            value = await _threaded(functools.partial(function.call, *arguments))
+        value = await _called(task, task.node.function, world, usage)
         return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
-    except Suspended as pause:
-        return suspended(task, pause, started)
+    except Parted as stop:
+        return parted(task, stop, started)
     except BaseExceptionGroup as group:
-        pause_inside = unwrap_group(group)
-        if pause_inside is not None:
-            return suspended(task, pause_inside, started)
+        stop_inside = unwrap_group(group)
+        if stop_inside is not None:
+            return parted(task, stop_inside, started)
         if isinstance(group, Exception):
             return failed(task, group, started)
         raise
     except Exception as error:
         return failed(task, error, started)
+
+
+async def _called(task: Task, function: Function, world: World, usage: list[Any] | None, alone: str | None = None) -> Any:
+    """What a node's function returns for a task; ``alone`` names a thread of its own for blocking work."""
+    token = current_task.set(task)
+    task.world = world
+    try:
+        arguments = (task.input, world.context(task)) if function.wants_context else (task.input,)
+        if function.kind == "async":
+            return await function.call(*arguments)
+        if function.kind == "flow":
+            return await perform(function.call(*arguments), world, usage)
+        return await _threaded(functools.partial(function.call, *arguments), alone)
     finally:
         current_task.reset(token)
 
 
-async def _threaded(work: Callable[[], T]) -> T:
-    """Run blocking work in a helper thread. What it raises comes out as itself: futures would exchange or refuse some
-    errors.
+async def _threaded(work: Callable[[], T], alone: str | None = None) -> T:
+    """Run blocking work in a helper thread, or in one of its own. What it raises comes out as itself: futures would exchange
+    or refuse some errors.
     """
 
     def caught() -> tuple[T, None] | tuple[None, BaseException]:
@@ -112,7 +137,7 @@ async def _threaded(work: Callable[[], T]) -> T:
         except BaseException as error:
             return None, error
 
-    value, error = await asyncio.wrap_future(in_thread(caught))
+    value, error = await asyncio.wrap_future(in_thread(caught) if alone is None else in_own_thread(caught, alone))
     if error is not None:
         raise error
     return value  # type: ignore[return-value]
@@ -151,6 +176,18 @@ async def _call(effect: Call, world: World, usage: Any) -> Any:
 
 
 async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
+    if isinstance(effect.model, AsyncModel):
+        with _left_when_stopping(world.call.stop):
+            reply = await _answer(effect, world)
+    elif world.call.stop.requested:
+        raise Cancelled
+    else:
+        reply = await _answer(effect, world)
+    note_usage(usage, reply.usage)
+    return reply
+
+
+async def _answer(effect: Ask, world: World) -> Reply:
     model, request = effect.model, effect.request
     reply: Reply
     if world.emitter is None:
@@ -168,12 +205,43 @@ async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
             piece = await _threaded(functools.partial(_stream_in_thread, model, request, task, world))
         assert isinstance(piece, Reply)
         reply = piece
-    note_usage(usage, reply)
     return reply
+
+
+@contextmanager
+def _left_when_stopping(stop: Stop) -> Iterator[None]:
+    """Leave what is awaited when the run is asked to stop, as asyncio.timeout does when time is up: Cancelled."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+    inside, left = True, False
+
+    def leave() -> None:
+        nonlocal left
+        if inside and not left:
+            left = True
+            task.cancel()
+
+    def tell() -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(leave)
+
+    try:
+        with stop.telling(tell):
+            yield
+    except asyncio.CancelledError:
+        if left and task.cancelling() == 1:
+            raise Cancelled from None
+        raise
+    finally:
+        inside = False
+        if left:
+            task.uncancel()
 
 
 def _stream_in_thread(model: Any, request: Any, task: Task | None, world: World) -> Any:
     for piece in model.stream(request):
+        if world.call.stop.requested:
+            raise Cancelled
         tell_piece(piece, task, world)
     return piece
 
@@ -186,11 +254,12 @@ async def _emit(effect: Emit, world: World, usage: Any) -> None:
 
 async def _acquire(effect: Acquire, world: World, usage: Any) -> None:
     assert world.store is not None
-    ticket = session_queue().join(world.store.identity, effect.session_id)
+    cancelling = effect.on_busy == "cancel"
+    ticket = session_queue().join(world.store.identity, effect.session_id, world.call, cancelling=cancelling)
     world.tickets.append(ticket)
     if effect.on_busy == "reject" and not ticket.future.done():
         raise world.busy(effect.session_id, 0)
-    if ticket.future.done():
+    if ticket.has_turn:
         return
     try:
         await asyncio.wait_for(asyncio.wrap_future(ticket.future), world.store.busy_timeout)
@@ -198,17 +267,66 @@ async def _acquire(effect: Acquire, world: World, usage: Any) -> None:
         raise world.busy(effect.session_id, world.store.busy_timeout) from None
 
 
+async def _spent(effect: Spent, world: World, usage: list[Any] | None) -> None:
+    note_usage(usage, effect)
+
+
+GRACE: Final = 1.0
+"""Seconds that a cancelled attempt has for its clean-up, before the run goes on without it."""
+
+
+async def run_attempt(effect: RunAttempt, world: World, usage: list[Any] | None) -> Any:
+    """Execute a node's function once; out of time, it is cancelled."""
+    attempt, function = effect.attempt, effect.function
+    if attempt.seconds is None:
+        return await _called(attempt, function, world, usage)
+    ended = asyncio.ensure_future(_called(attempt, function, world, usage, f"graphflow-{attempt.node.name}"))
+    try:
+        await asyncio.wait([ended], timeout=attempt.seconds)
+    except BaseException:
+        await _stop(ended, attempt, world)
+        raise
+    if not ended.done():
+        await _stop(ended, attempt, world)
+        raise attempt.timed_out("; it was cancelled" if function.awaits else "; nothing more will come of it")
+    return ended.result()
+
+
+async def _stop(ended: asyncio.Future[Any], attempt: Attempt, world: World) -> None:
+    await asyncio.wrap_future(in_thread(functools.partial(world.give_up, attempt), store=True))
+    ended.cancel()
+    await asyncio.wait([ended], timeout=GRACE)
+    if ended.done() and not ended.cancelled():
+        ended.exception()  # asked for, so that nobody is told it was never looked at
+
+
+async def _keep(effect: Keep, world: World, usage: Any) -> None:
+    if world.store is None or not world.store.blocking:
+        keep(effect, world, usage)
+        return
+    keeping = asyncio.wrap_future(in_thread(functools.partial(keep, effect, world, usage), store=True))
+    try:
+        await asyncio.shield(keeping)
+    except asyncio.CancelledError:
+        await asyncio.wait([keeping])
+        raise
+
+
 async def _sleep(effect: Sleep, world: World, usage: Any) -> None:
-    await asyncio.sleep(effect.seconds)
+    with _left_when_stopping(world.call.stop):
+        await asyncio.sleep(effect.seconds)
 
 
 _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Coroutine[Any, Any, Any]]] = {
     RunTasks: _run_tasks,
+    RunAttempt: run_attempt,
+    Keep: _keep,
     Call: _call,
     Ask: _ask,
     Emit: _emit,
     Acquire: _acquire,
     Sleep: _sleep,
+    Spent: _spent,
     **{effect: functools.partial(_store, method) for effect, method in PERFORMED.items()},
 }
 
@@ -233,12 +351,14 @@ class _Crew:
         futures = [asyncio.ensure_future(self._one(task)) for task in self.effect.tasks]
         try:
             outcomes = await asyncio.gather(*futures)
-        except BaseException:
+        except BaseException as stop:
             for future in futures:
                 future.cancel()
             await asyncio.wait(futures)
             if self.recorder is not None:
                 await asyncio.wait([self.recorder])
+            if isinstance(stop, Cancelled) and self.effect.record is not None and self.unrecorded:
+                await self._keep(self.unrecorded)  # what finished beside the task that was left
             raise
         if self.recorder is not None:
             await self.recorder
@@ -261,10 +381,14 @@ class _Crew:
         assert self.effect.record is not None
         while self.unrecorded and self.running:
             batch, self.unrecorded = self.unrecorded, []
-            commit = self.effect.record(batch)
-            if commit is not None:
-                await _HANDLERS[type(commit)](commit, self.world, None)
+            await self._keep(batch)
         self.recorder = None
+
+    async def _keep(self, outcomes: list[Outcome]) -> None:
+        assert self.effect.record is not None
+        commit = self.effect.record(outcomes)
+        if commit is not None:
+            await _HANDLERS[type(commit)](commit, self.world, None)
 
 
 # --- streaming ---------------------------------------------------------------------------------------------------------

@@ -65,6 +65,9 @@ def _checkpoints(event: Event) -> Any:
     return event if event.data["stored"] else SKIP
 
 
+_OUTERMOST = ("values", "updates")
+"""The modes whose parts do not say where they are from: those of nested graphs are left out unless they are asked for."""
+
 _VIEWS: dict[str, tuple[frozenset[str] | None, Callable[[Event], Any]]] = {
     "values": (frozenset({"run_started", "checkpoint"}), _values),
     "updates": (frozenset({"node_completed"}), _updates),
@@ -76,8 +79,11 @@ _VIEWS: dict[str, tuple[frozenset[str] | None, Callable[[Event], Any]]] = {
 }
 
 
-def view(modes: str | Sequence[str]) -> Callable[[Event], list[Any]]:
-    """A function from an event to the parts that these stream modes make of it; several modes give (mode, data) pairs."""
+def view(modes: str | Sequence[str], subgraphs: bool = False) -> Callable[[Event], list[Any]]:
+    """A function from an event to the parts that these stream modes make of it; several modes give (mode, data) pairs.
+
+    With ``subgraphs`` each part comes with the namespace it is from, in front.
+    """
     several = not isinstance(modes, str)
     names = list(modes) if several else [str(modes)]
     if not names:
@@ -90,9 +96,15 @@ def view(modes: str | Sequence[str]) -> Callable[[Event], list[Any]]:
         found = []
         for name in names:
             types, make = _VIEWS[name]
+            if event.ns and not subgraphs and name in _OUTERMOST:
+                continue
             if types is None or event.type in types:
                 part = make(event)
-                if part is not SKIP:
+                if part is SKIP:
+                    continue
+                if subgraphs:
+                    found.append((event.ns, name, part) if several else (event.ns, part))
+                else:
                     found.append((name, part) if several else part)
         return found
 

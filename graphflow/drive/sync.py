@@ -13,18 +13,33 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from time import perf_counter, sleep
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from time import perf_counter
 from typing import Any
 
 from graphflow import drive
-from graphflow.core.control import Cancelled, Suspended, current_task
-from graphflow.core.effects import Acquire, Ask, Call, Emit, Flow, Outcome, RunTasks, Sleep, T, Task
+from graphflow.core.control import Cancelled, Parted, current_task
+from graphflow.core.effects import (
+    Acquire,
+    Ask,
+    Call,
+    Emit,
+    Flow,
+    Keep,
+    Outcome,
+    RunAttempt,
+    RunTasks,
+    Sleep,
+    Spent,
+    T,
+    Task,
+)
+from graphflow.core.plan import Function
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event
-from graphflow.drive.world import Emitter, World, failed, suspended, unwrap_group
-from graphflow.models.base import Reply, Restart, Token
+from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
+from graphflow.models.base import Reply, Restart, Token, Usage
 
 WORKERS = 32
 """Helpers of the process that run tasks beside the callers' own threads."""
@@ -59,7 +74,7 @@ if hasattr(os, "register_at_fork"):
 def run(flow: Flow[T], world: World) -> T:
     """Drive a flow to its end and give back the turns it holds."""
     try:
-        return _drive(flow, world)
+        return perform(flow, world)
     finally:
         give_back(world)
 
@@ -67,12 +82,13 @@ def run(flow: Flow[T], world: World) -> T:
 def give_back(world: World) -> None:
     """Give the turns back that a flow held."""
     for ticket in world.tickets:
-        if world.store is not None:
+        if world.store is not None and ticket.has_turn:
             world.store.leave(ticket.key[1])
         session_queue().leave(ticket)
 
 
-def _drive(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
+def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
+    """Drive a flow to its end."""
     outcome: Any = None
     step: Callable[[Any], Any] = flow.send
     while True:
@@ -84,7 +100,7 @@ def _drive(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
         try:
             outcome = _HANDLERS[type(effect)](effect, world, usage)
             step = flow.send
-        except Exception as error:
+        except (Exception, Cancelled) as error:
             outcome, step = error, flow.throw
         except BaseException as stop:
             _cancel(flow, world, stop)
@@ -105,29 +121,34 @@ def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
 
 def execute(task: Task, world: World) -> Outcome:
     """Run one task to its outcome."""
-    function = task.node.function
-    token = current_task.set(task)
     usage: list[Any] = []
     started = perf_counter()
     try:
-        call = function.call
-        value = call(task.input, world.context(task)) if function.wants_context else call(task.input)
-        if function.kind == "flow":
-            value = _drive(value, world, usage)
-        elif function.kind == "async":
-            value = drive.aio.background(value)
+        value = _called(task, task.node.function, world, usage)
         return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
-    except Suspended as pause:
-        return suspended(task, pause, started)
+    except Parted as stop:
+        return parted(task, stop, started)
     except BaseExceptionGroup as group:
-        pause_inside = unwrap_group(group)
-        if pause_inside is not None:
-            return suspended(task, pause_inside, started)
+        stop_inside = unwrap_group(group)
+        if stop_inside is not None:
+            return parted(task, stop_inside, started)
         if isinstance(group, Exception):
             return failed(task, group, started)
         raise
     except Exception as error:
         return failed(task, error, started)
+
+
+def _called(task: Task, function: Function, world: World, usage: list[Any] | None) -> Any:
+    """What a node's function returns for a task."""
+    token = current_task.set(task)
+    task.world = world
+    try:
+        call = function.call
+        value = call(task.input, world.context(task)) if function.wants_context else call(task.input)
+        if function.kind == "flow":
+            return perform(value, world, usage)
+        return drive.aio.background(value) if function.kind == "async" else value
     finally:
         current_task.reset(token)
 
@@ -151,35 +172,39 @@ def _call(effect: Call, world: World, usage: Any) -> Any:
 
 
 def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
+    stop = world.call.stop
+    if stop.requested:
+        raise Cancelled
     if world.emitter is None:
         reply: Reply = effect.model.respond(effect.request)
     else:
         task = current_task.get()
         for piece in effect.model.stream(effect.request):
+            if stop.requested:
+                raise Cancelled
             tell_piece(piece, task, world)
         reply = piece
-    note_usage(usage, reply)
+    note_usage(usage, reply.usage)
     return reply
 
 
 def tell_piece(piece: Any, task: Task | None, world: World) -> None:
-    """Pass a piece of a streamed answer on to the listeners."""
-    node, attempt = (task.node.name, task.attempt) if task is not None else ("", 1)
+    """Pass a piece of a streamed answer on to the listeners. Raises NodeTimeout when the asking attempt was given up."""
+    if task is not None:
+        task.check_open()
+    node, attempt, ns = (task.node.name, task.attempt, task.run.ns) if task is not None else ("", 1, "")
     if isinstance(piece, Token):
-        world.emit("reasoning" if piece.reasoning else "token", node, {"text": piece.text, "attempt": attempt})
+        world.emit("reasoning" if piece.reasoning else "token", node, {"text": piece.text, "attempt": attempt}, ns)
     elif isinstance(piece, Restart):
-        world.emit("attempt_restarted", node, {"reason": piece.reason, "attempt": attempt})
+        world.emit("attempt_restarted", node, {"reason": piece.reason, "attempt": attempt}, ns)
 
 
-def note_usage(usage: list[Any] | None, reply: Reply) -> None:
-    """Add a reply's tokens to what the task has used."""
+def note_usage(usage: list[Any] | None, spent: Usage | Spent) -> None:
+    """Add tokens to what the task has used."""
     if usage is None:
         return
-    if usage:
-        old = usage[0]
-        usage[0] = type(old)(old.input_tokens + reply.usage.input_tokens, old.output_tokens + reply.usage.output_tokens)
-    else:
-        usage.append(reply.usage)
+    old = usage.pop() if usage else Usage()
+    usage.append(Usage(old.input_tokens + spent.input_tokens, old.output_tokens + spent.output_tokens))
 
 
 def _emit(effect: Emit, world: World, usage: Any) -> None:
@@ -188,7 +213,8 @@ def _emit(effect: Emit, world: World, usage: Any) -> None:
 
 def _acquire(effect: Acquire, world: World, usage: Any) -> None:
     assert world.store is not None
-    ticket = session_queue().join(world.store.identity, effect.session_id)
+    cancelling = effect.on_busy == "cancel"
+    ticket = session_queue().join(world.store.identity, effect.session_id, world.call, cancelling=cancelling)
     world.tickets.append(ticket)
     if effect.on_busy == "reject" and not ticket.future.done():
         raise world.busy(effect.session_id, 0)
@@ -198,17 +224,51 @@ def _acquire(effect: Acquire, world: World, usage: Any) -> None:
         raise world.busy(effect.session_id, world.store.busy_timeout) from None
 
 
+def _spent(effect: Spent, world: World, usage: list[Any] | None) -> None:
+    note_usage(usage, effect)
+
+
+def _run_attempt(effect: RunAttempt, world: World, usage: list[Any] | None) -> Any:
+    attempt, function = effect.attempt, effect.function
+    if attempt.seconds is None:
+        return _called(attempt, function, world, usage)
+    if function.awaits:
+        return drive.aio.background(drive.aio.run_attempt(effect, world, usage))
+    ended = in_own_thread(lambda: _called(attempt, function, world, usage), f"graphflow-{attempt.node.name}")
+    try:
+        wait([ended], attempt.seconds)
+    finally:
+        if not ended.done():
+            world.give_up(attempt)
+    if not ended.done():
+        raise attempt.timed_out("; its thread cannot be stopped, but nothing more will come of it")
+    return ended.result()
+
+
+def keep(effect: Keep, world: World, usage: Any) -> None:
+    """Make a recorded step durable."""
+    with world.keeping:
+        effect.task.check_open()
+        perform(effect.commits(), world)
+
+
 def _sleep(effect: Sleep, world: World, usage: Any) -> None:
-    sleep(effect.seconds)
+    woken = world.left or threading.Event()
+    with world.call.stop.telling(woken.set):
+        if woken.wait(effect.seconds):
+            raise Cancelled
 
 
 _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Any]] = {
     RunTasks: _run_tasks,
+    RunAttempt: _run_attempt,
+    Keep: keep,
     Call: _call,
     Ask: _ask,
     Emit: _emit,
     Acquire: _acquire,
     Sleep: _sleep,
+    Spent: _spent,
     **{effect: functools.partial(_store, method) for effect, method in PERFORMED.items()},
 }
 
@@ -252,16 +312,18 @@ class _Crew:
             recorder = self.recorder
         if recorder is not None and not recorder.cancel():
             recorder.result()
+        if isinstance(self.failure, Cancelled) and self.record is not None and self.unrecorded:
+            self._keep(self.unrecorded)  # what finished beside the task that was left
         if self.failure is not None:
             raise self.failure
         return [self.outcomes[id(task)] for task in self.tasks]
 
     def _start_async(self) -> None:
         """Put all async nodes on the background loop at once; they need no threads."""
-        awaited = [task for task in self.tasks if task.node.function.kind == "async"]
+        awaited = [task for task in self.tasks if task.node.function.awaits]
         if not awaited:
             return
-        self.waiting = deque(task for task in self.tasks if task.node.function.kind != "async")
+        self.waiting = deque(task for task in self.tasks if not task.node.function.awaits)
         self.running = len(awaited)
         for task in awaited:
             future = drive.aio.start(drive.aio.execute(task, self.world))
@@ -323,16 +385,29 @@ class _Crew:
                     self.recorder = None
                     return
             try:
-                commit = self.record(batch)
-                if commit is not None:
-                    _HANDLERS[type(commit)](commit, self.world, None)
+                self._keep(batch)
             except BaseException as error:
                 self.failure = error
+
+    def _keep(self, outcomes: list[Outcome]) -> None:
+        assert self.record is not None
+        commit = self.record(outcomes)
+        if commit is not None:
+            _HANDLERS[type(commit)](commit, self.world, None)
 
 
 def in_thread(work: Callable[[], T], *, store: bool = False) -> Future[T]:
     """Run work in a helper thread, with the caller's context variables."""
     return _process.workers(store).submit(contextvars.copy_context().run, work)
+
+
+def in_own_thread(work: Callable[[], T], name: str) -> Future[T]:
+    """Run work that may never end in a thread that nobody waits for, not even the end of the process."""
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()  # from here on nobody can cancel it
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(_settle, done, work), name=name, daemon=True).start()
+    return done
 
 
 # --- streaming ---------------------------------------------------------------------------------------------------------
@@ -409,22 +484,19 @@ def stream(flow: Flow[Any], world: World, parts: Callable[[Event], list[Any]], l
             channel.end()
 
     world.emitter = emit
-    done: Future[None] = Future()
-    thread = threading.Thread(
-        target=contextvars.copy_context().run, args=(_settle, done, work), name="graphflow-stream", daemon=True
-    )
-    thread.start()
+    left = world.left = threading.Event()
+    done = in_own_thread(work, "graphflow-stream")
     try:
         yield from channel.read()
     finally:
         channel.abandon()
-        thread.join()
+        left.set()
+        wait([done])
     done.result()
 
 
-def _settle(future: Future[None], work: Callable[[], None]) -> None:
+def _settle(future: Future[T], work: Callable[[], T]) -> None:
     try:
-        work()
-        future.set_result(None)
+        future.set_result(work())
     except BaseException as error:
         future.set_exception(error)

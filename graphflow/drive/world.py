@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
+from graphflow import drive
 from graphflow.core.calls import CallOptions
-from graphflow.core.control import Context, Suspended
-from graphflow.core.effects import Outcome, Task
+from graphflow.core.control import Context, Left, Parted, Suspended
+from graphflow.core.effects import Attempt, Flow, Outcome, T, Task
 from graphflow.db.base import Store
 from graphflow.drive.stream import Event
 from graphflow.errors import SessionBusy
@@ -30,11 +32,37 @@ class World:
         """Under asyncio: a cancellation that waits for the commit under way."""
         self.pressure: Callable[[], Awaitable[None]] | None = None
         """Under asyncio: waits until whoever reads the stream has caught up."""
+        self.left: threading.Event | None = None
+        """Under plain calls: set when nobody reads the stream any more."""
+        self.keeping = threading.Lock()
+        """Held while a recorded step is made durable, and while an attempt is given up."""
+
+    def perform(self, flow: Flow[T]) -> T:
+        """Drive a flow from inside a node, blocking."""
+        return drive.sync.perform(flow, self)
+
+    async def aperform(self, flow: Flow[T]) -> T:
+        """Drive a flow from inside an async node."""
+        return await drive.aio.perform(flow, self)
+
+    def give_up(self, attempt: Attempt) -> None:
+        """Let nothing more come of an attempt. A step that it is just recording is recorded first."""
+        with self.keeping:
+            attempt.closed = True
 
     def emit(self, type: str, node: str, data: Mapping[str, Any], ns: str = "") -> None:
         """Hand an event to the listeners, if there are any."""
         if self.emitter is not None:
             self.emitter(Event(type, node, ns, self.call.run_id or "", self.call.session_id, data))
+
+    def inside(self, listener: Emitter | None = None) -> World:
+        """The surroundings of a graph that a node of this flow calls; ``listener`` hears of that graph only."""
+        emitter = self.emitter
+        if listener is not None:
+            emitter = listener if emitter is None else both(emitter, listener)
+        inside = World(self.store, emitter, self.call)
+        inside.keeping, inside.left = self.keeping, self.left
+        return inside
 
     def context(self, task: Task) -> Context:
         """The Context of a task, kept with it because changes made through it are part of its update."""
@@ -47,6 +75,16 @@ class World:
             f"session {session_id!r} is held by another run of this process (waited {seconds:g} seconds); try again later, or "
             "raise the database's busy_timeout=. (A node that runs its own session again would wait for itself.)"
         )
+
+
+def both(first: Emitter, second: Emitter) -> Emitter:
+    """One listener made of two."""
+
+    def listen(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return listen
 
 
 def guarded(listener: Emitter) -> Emitter:
@@ -74,14 +112,18 @@ def failed(task: Task, error: Exception, started: float) -> Outcome:
     return Outcome(task, error=error, seconds=perf_counter() - started)
 
 
-def suspended(task: Task, pause: Suspended, started: float) -> Outcome:
-    """The outcome of a task that asks a question."""
-    return Outcome(task, interrupt=pause.interrupt, seconds=perf_counter() - started)
+def parted(task: Task, stop: Parted, started: float) -> Outcome:
+    """The outcome of a task that asks something, or whose inner graph says where to go."""
+    seconds = perf_counter() - started
+    if isinstance(stop, Suspended):
+        return Outcome(task, interrupts=stop.interrupts, nested=stop.nested, seconds=seconds)
+    assert isinstance(stop, Left)
+    return Outcome(task, stop.commands, seconds=seconds)
 
 
-def unwrap_group(group: BaseExceptionGroup[Any]) -> Suspended | None:
+def unwrap_group(group: BaseExceptionGroup[Any]) -> Parted | None:
     """The question inside an exception group, as a node's own TaskGroup would deliver it."""
-    match: BaseException | None = group.subgroup(Suspended)
+    match: BaseException | None = group.subgroup(Parted)
     while isinstance(match, BaseExceptionGroup):
         match = match.exceptions[0]
-    return match if isinstance(match, Suspended) else None
+    return match if isinstance(match, Parted) else None

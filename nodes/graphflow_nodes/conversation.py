@@ -31,7 +31,7 @@ def history(
         if not ctx.stored or ctx.options.get("add_history_to_context") is False or runs == 0:
             return {into: []}
         messages = yield ReadHistory(
-            ctx.session_id or "", ctx.first_message, ns=ctx.ns, last_runs=runs, last_messages=last_messages
+            ctx.session_id or "", ctx.first_message, ns=ctx.log_ns, last_runs=runs, last_messages=last_messages
         )
         return {into: messages}
 

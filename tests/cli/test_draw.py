@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,3 +113,29 @@ def test_a_module_in_a_package_is_found(graphflow: Command, tmp_path: Path) -> N
 def test_an_unknown_format_ends_with_2(graphflow: Command) -> None:
     done = graphflow("draw", "bot:agent", "--format", "jpeg")
     assert done.returncode == 2 and "mermaid" in done.stderr
+
+
+@pytest.mark.usefixtures("bot")
+@pytest.mark.parametrize(
+    ("format", "begin"), [("ascii", "(START)"), ("svg", "<svg xmlns="), ("json", "{"), ("mermaid", "flowchart TD")]
+)
+def test_every_format_can_be_written_to_a_file(format: str, begin: str, graphflow: Command, tmp_path: Path) -> None:
+    shown = graphflow("draw", "bot:graph", "--format", format)
+    written = graphflow("draw", "bot:graph", "--format", format, "--output", "graph.out")
+    assert (shown.returncode, shown.stderr, written.stdout, written.stderr) == (0, "", "", "")
+    assert shown.stdout.lstrip().startswith(begin)
+    assert (tmp_path / "graph.out").read_text("utf-8") == shown.stdout
+
+
+@pytest.mark.usefixtures("bot")
+def test_a_file_that_cannot_be_written_is_told_in_a_line(graphflow: Command) -> None:
+    done = graphflow("draw", "bot:graph", "--output", "nowhere/graph.svg")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("graphflow: FileNotFoundError:") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("bot")
+def test_the_nodes_and_edges_can_be_read_as_json(graphflow: Command) -> None:
+    data = json.loads(graphflow("draw", "bot:agent", "--format", "json").stdout)
+    assert {"id": "model", "kind": "flow", "defer": False, "rerunnable": False} in data["nodes"]
+    assert ("model", "tools", "branch") in {(edge["source"], edge["target"], edge["kind"]) for edge in data["edges"]}

@@ -15,6 +15,7 @@ from graphflow.core.effects import CloseRun, Commit, Frontier, Load, LogEntry, N
 from graphflow.core.reducers import Delta, add_messages, append, apply_op, merge_keys
 from graphflow.core.state import StateSchema, logged, state_schema, untracked
 from graphflow.db import SqliteDb
+from graphflow.db.turns import session_queue
 from graphflow.messages import Message
 
 
@@ -50,6 +51,8 @@ class Writer:
         """Open a run and commit its input."""
         self.run_id = run_id
         self.ranges = {}
+        if not self.db.shared:  # there are no leases: a run goes on as long as it has its turn
+            session_queue().join(self.db.identity, self.session_id)
         opened = OpenRun(run_id, "graph", "f" * 16, self.log_head + 1)
         options = {"opened": opened, "take_over": True, "user_id": self.user_id, "status": "running", **commit}
         self.step(delta or {}, messages, unset=self.head >= 0, **options)

@@ -389,7 +389,7 @@ FRONTIERS = [
 
 @pytest.mark.parametrize("frontier", FRONTIERS, ids=["empty", "plain", "full"])
 def test_a_frontier_comes_back(frontier: Frontier) -> None:
-    assert decode_frontier(encode_frontier(frontier, 3, schema_of(int)), 3) == frontier
+    assert decode_frontier(encode_frontier(frontier, 3, schema_of(int)), 3, schema_of(int)) == frontier
 
 
 def test_a_finished_frontier_takes_no_room() -> None:
@@ -401,7 +401,7 @@ def test_what_is_untracked_is_not_stored_inside_a_send() -> None:
     frontier = Frontier(0, [Send("worker", {"key": "secret", "n": 1, "other": 2})])
     text = encode_frontier(frontier, 0, schema)
     assert text is not None and "secret" not in text
-    assert decode_frontier(text, 0).next == [Send("worker", {"n": 1, "other": 2})]
+    assert decode_frontier(text, 0, schema).next == [Send("worker", {"n": 1, "other": 2})]
     assert frontier.next[0].arg["key"] == "secret"
 
 

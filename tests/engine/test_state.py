@@ -93,6 +93,19 @@ def test_a_dataclass_state_is_given_as_a_dataclass_and_may_be_returned(way):
     assert result.value == Page("HELLO", ["old", "new"], 2)
 
 
+def test_a_node_may_change_its_copy_of_the_state_and_give_it_back(way):
+    def turn(page: Page) -> Page:
+        page.number += 1
+        return page
+
+    def more(order: Order) -> Order:
+        order.amount += 1
+        return order
+
+    assert way.invoke(one_node(Page, turn), Page("hello", ["old"])).value == Page("hello", ["old"], 2)
+    assert way.invoke(one_node(Order, more), {"item": "tea", "log": ["old"]}).value == Order(item="tea", amount=2, log=["old"])
+
+
 def test_a_dataclass_field_without_a_value_is_named(way):
     with pytest.raises(InvalidUpdate, match="title") as caught:
         way.invoke(one_node(Page, lambda page: None), {"number": 3})

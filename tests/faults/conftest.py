@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.programs import Programs
+from tests.faults.killing import Programs
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.faults import workers
-from tests.faults.programs import Program, Programs
+from tests.faults.killing import Program, Programs
 from tests.faults.scale import FULL, SEED, rounds
 
 RANDOM_KILLS = rounds(6, 125)

@@ -19,7 +19,7 @@ from graphflow.db import SqliteDb
 from graphflow.errors import SessionBusy
 from graphflow.testing import ScriptedModel
 from tests.faults import workers
-from tests.faults.programs import Programs
+from tests.faults.killing import Programs
 from tests.faults.scale import rounds
 
 PROCESSES, TURNS = rounds(4, 8), rounds(8, 100)

@@ -54,7 +54,7 @@ class Killing:
         super().commit(effect)  # type: ignore[misc]
         self.reach("after")
 
-    def _write(self, work: Any) -> Any:
+    def _write_once(self, work: Any) -> Any:
         def watched(tx: Transaction) -> Any:
             def execute(*statement: Any) -> Any:
                 self.reach("statement")
@@ -64,7 +64,7 @@ class Killing:
             self.reach("COMMIT")
             return result
 
-        return super()._write(watched)  # type: ignore[misc]
+        return super()._write_once(watched)  # type: ignore[misc]
 
 
 class KillingSqliteDb(Killing, SqliteDb):

@@ -90,14 +90,23 @@ class StoreStatements(Compiled):
         c = CHECKPOINT
         return self.text(select(c.base).where(matches(c.session, "session"), matches(c.ns, "ns"), matches(c.seq, "seq")))
 
-    @cached_property
-    def load_tasks(self) -> str:
+    def _tasks(self, where: Any) -> str:
         t = tasks.c
         return self.text(
-            select(t.task_id, t.node, t.kind, t.name, t.nth, t.origin, t.value, t.sha256)
-            .where(matches(t.session, "session"), matches(t.ns, "ns"), matches(t.origin, "origin"))
-            .order_by(t.task_id, t.kind, t.name, t.nth)
+            select(t.ns, t.task_id, t.node, t.kind, t.name, t.nth, t.origin, t.value, t.sha256)
+            .where(matches(t.session, "session"), where)
+            .order_by(t.ns, t.task_id, t.kind, t.name, t.nth)
         )
+
+    @cached_property
+    def load_tasks(self) -> str:
+        """The rows of a graph's unfinished superstep."""
+        return self._tasks(and_(matches(tasks.c.ns, "ns"), matches(tasks.c.origin, "origin")))
+
+    @cached_property
+    def load_all_tasks(self) -> str:
+        """Those of the outermost graph, and all of the graphs inside it."""
+        return self._tasks(or_(tasks.c.ns != EMPTY, matches(tasks.c.origin, "origin")))
 
     # --- committing ----------------------------------------------------------------------------------------------------
 
@@ -176,11 +185,6 @@ class StoreStatements(Compiled):
         )
 
     @cached_property
-    def renew_leases(self) -> str:
-        until = self.now + bindparam("lease_ttl", type_=BigInteger)
-        return self.text(update(sessions).where(matches(SESSION.lease_owner, "me")).values(lease_until=until))
-
-    @cached_property
     def end_lease(self) -> str:
         """Give back the lease of a run that could not do it itself."""
         return self.text(
@@ -190,8 +194,15 @@ class StoreStatements(Compiled):
     @cached_property
     def fenced(self) -> str:
         """The check of a commit that leaves the session row alone."""
-        statement = select(SESSION.ordinal).where(HERE, matches(SESSION.epoch, "expected_epoch"))
-        return self.text(statement.with_for_update(read=True))
+        return self.text(self._fenced().with_for_update(read=True))
+
+    @cached_property
+    def fenced_alone(self) -> str:
+        """As ``fenced``; other graphs inside the same one wait until the transaction ends."""
+        return self.text(self._fenced().with_for_update())
+
+    def _fenced(self) -> Any:
+        return select(SESSION.ordinal).where(HERE, matches(SESSION.epoch, "expected_epoch"))
 
     @cached_property
     def standing(self) -> str:
@@ -245,24 +256,19 @@ class StoreStatements(Compiled):
         return self.text(delete(tasks).where(matches(tasks.c.session, "session"), matches(tasks.c.ns, "ns")))
 
     @cached_property
+    def drop_all_tasks(self) -> str:
+        """Those of graphs inside the outermost one, too."""
+        return self.text(delete(tasks).where(matches(tasks.c.session, "session")))
+
+    @cached_property
     def insert_run(self) -> str:
         columns = ["run_id", "session", "ns", "status", "parent_run_id", "component_id", "user_id", "first_message"]
-        columns += ["first_seq", "fingerprint", "idempotency_key", "created_at", "seal"]
+        columns += ["first_seq", "fingerprint", "idempotency_key", "input", "created_at", "seal"]
         others = runs.alias("others")
         last = select(func.max(others.c.number)).where(others.c.session == bindparam("session"), others.c.ns == bindparam("ns"))
         number = func.coalesce(last.scalar_subquery(), ZERO) + ONE
         insert = self.insert(runs).values(number=number, **{name: bindparam(name) for name in columns})
         return self.text(insert.on_conflict_do_nothing().returning(RUN.ordinal))
-
-    @cached_property
-    def run_of_key(self) -> str:
-        return self.text(
-            select(RUN.run_id).where(
-                func.coalesce(RUN.component_id, EMPTY) == func.coalesce(bindparam("component_id"), EMPTY),
-                func.coalesce(RUN.user_id, EMPTY) == func.coalesce(bindparam("user_id"), EMPTY),
-                matches(RUN.idempotency_key, "idempotency_key"),
-            )
-        )
 
     @cached_property
     def close_run(self) -> str:
@@ -326,6 +332,11 @@ class StoreStatements(Compiled):
         )
         rows = select(func.max(MESSAGE.seq)).where(MESSAGE.session == SESSION.ordinal, matches(MESSAGE.ns, "ns"))
         return self.text(select(known, rows.correlate(sessions).scalar_subquery()).select_from(sessions).where(HERE))
+
+    @cached_property
+    def last_message(self) -> str:
+        rows = select(func.max(MESSAGE.seq)).where(matches(MESSAGE.session, "session"), matches(MESSAGE.ns, "ns"))
+        return self.text(rows)
 
     @cached_property
     def log_spaces(self) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from graphflow import END, START, Command, Send, StateGraph
 from graphflow.agent import Agent
+from graphflow.core.plan import Plan
 from graphflow.draw import draw_mermaid
 
 
@@ -170,3 +171,51 @@ def test_text_can_be_read_back_from_its_character_codes() -> None:
 
     drawn = builder('say "hi" <now> & #1;').add_edge('say "hi" <now> & #1;', END).compile().draw_mermaid()
     assert 'node_0["say "hi" <now> & #1;"]' in decoded(drawn)
+
+
+def test_a_nested_graph_is_a_subgraph(deep: Plan) -> None:
+    lines = draw_mermaid(deep).splitlines()
+    begin, end = lines.index('    subgraph team["team"]'), lines.index("    end")
+    assert lines[begin + 1 : end] == [
+        "        direction TB",
+        '        team__start(["START"])',
+        '        team__ask["ask"]',
+        '        subgraph team__search["search"]',
+        "            direction TB",
+        '            team__search__start(["START"])',
+        '            team__search__find["find"]',
+        '            team__search__rank["rank"]',
+        '            team__search__finish(["END"])',
+        "            team__search__start --> team__search__find",
+        "            team__search__find --> team__search__rank",
+        "            team__search__rank --> team__search__finish",
+        "        end",
+        '        team__finish(["END"])',
+        "        team__start --> team__ask",
+        "        team__ask --> team__search",
+        '        team__search -.->|"again"| team__ask',
+        '        team__search -.->|"fine"| team__finish',
+    ]
+    assert "    intake --> team" in lines and "    team --> report" in lines
+
+
+def test_ids_of_nested_nodes_are_their_own() -> None:
+    """Names that look like the path of a nested node do not meet it."""
+    inner = builder("b", "_b").add_edge("b", "_b").add_edge("_b", END).compile()
+    made = builder("a__b").add_node("a", inner).add_node("a_", inner).add_node("node_1", work)
+    made.add_edge("a__b", "a").add_edge("a", "a_").add_edge("a_", "node_1").add_edge("node_1", END)
+    declared = re.findall(r"^ +(?:subgraph )?(\w+)[\[(]", made.compile().draw_mermaid(), re.M)
+    assert len(declared) == len(set(declared)) == 14
+
+
+def test_many_free_commands_meet_in_one_circle() -> None:
+    def roam(state: State) -> Command:
+        return Command(goto="b")
+
+    made = StateGraph(State).add_edge(START, "a")
+    for name in "abcd":
+        made.add_node(name, roam)
+    lines = lines_of(made)
+    assert 'any_0(("any"))' in lines
+    assert [line for line in lines if "any_0 -" in line] == [f"any_0 -.-> {name}" for name in ("b", "c", "d", "finish", "a")]
+    assert [line for line in lines if "> any_0" in line] == [f"{name} -.-> any_0" for name in "abcd"]

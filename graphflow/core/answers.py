@@ -1,0 +1,183 @@
+"""What the answer to a question has to look like, checked where no type is at hand: at resume, maybe in another process.
+
+A question keeps the JSON schema of its ``response_schema``. An answer is checked against that before anything is written, and
+against the type itself when the node runs again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping, Sized
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from graphflow.errors import InvalidAnswer
+
+Schema = Mapping[str, Any]
+
+
+class AnswerForm:
+    """The type of an answer, and its JSON schema."""
+
+    def __init__(self, type: Any) -> None:
+        try:
+            self._adapter: TypeAdapter[Any] = TypeAdapter(type)
+            self.json_schema: dict[str, Any] = self._adapter.json_schema()
+        except PydanticUserError as error:
+            raise ValueError(
+                f"response_schema={type!r} cannot be an answer's type: {error}. Give a type that JSON can express: a pydantic "
+                "model, a TypedDict, a dataclass, Literal, int …"
+            ) from error
+
+    def read(self, answer: Any, node: str) -> Any:
+        """The answer as the type. Raises InvalidAnswer for what JSON schema could not say."""
+        try:
+            return self._adapter.validate_python(answer)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            path = "".join(f".{part}" for part in first["loc"])
+            raise InvalidAnswer(
+                f"the answer to node {node!r} does not fit its response_schema: answer{path}: {first['msg']}. "
+                "It is stored; mend the node's schema and resume, or fork the session to be asked again"
+            ) from error
+
+
+def answer_form(type: Any) -> AnswerForm:
+    """The form of a ``response_schema``, made once per type. Raises ValueError for a type that JSON cannot express."""
+    try:
+        return _form(type)
+    except TypeError:  # a type that cannot be hashed
+        return AnswerForm(type)
+
+
+@lru_cache(maxsize=256)
+def _form(type: Any) -> AnswerForm:
+    return AnswerForm(type)
+
+
+def storable(answer: Any, schema: Schema | None, where: str) -> Any:
+    """The answer as it is stored. Raises InvalidAnswer, naming the part, when it does not fit the question's JSON schema."""
+    if schema is None:
+        return answer
+    if isinstance(answer, BaseModel):
+        answer = answer.model_dump(by_alias=True)
+    elif dataclasses.is_dataclass(answer) and not isinstance(answer, type):
+        answer = dataclasses.asdict(answer)
+    try:
+        plain = to_jsonable_python(answer)
+    except (PydanticSerializationError, ValueError) as error:
+        raise InvalidAnswer(f"{where}: the answer cannot be checked: {error}") from error
+    for problem in problems(plain, schema, schema.get("$defs", {})):
+        raise InvalidAnswer(f"{where}: {problem}; Interrupt.schema says what is asked for")
+    return answer
+
+
+# --- JSON schema, as far as pydantic writes it; other words are left to the type ----------------------------------------------
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "boolean": (bool,),
+    "null": (type(None),),
+    "integer": (int,),
+    "number": (int, float),
+}
+
+
+def problems(value: Any, schema: Any, defs: Schema, path: str = "answer") -> Iterator[str]:
+    """What is wrong with a JSON value, one sentence each."""
+    if not isinstance(schema, Mapping):
+        return
+    if "$ref" in schema:
+        yield from problems(value, defs.get(str(schema["$ref"]).rpartition("/")[2]), defs, path)
+    for choice in ("anyOf", "oneOf"):
+        if choice in schema and all(any(problems(value, part, defs, path)) for part in schema[choice]):
+            yield f"{path} is {_shown(value)}, which is none of what is allowed"
+    for part in schema.get("allOf", ()):
+        yield from problems(value, part, defs, path)
+    if "const" in schema and not _same(value, schema["const"]):
+        yield f"{path} is {_shown(value)}, but has to be {schema['const']!r}"
+    if "enum" in schema and not any(_same(value, choice) for choice in schema["enum"]):
+        yield f"{path} is {_shown(value)}, which is none of {', '.join(map(repr, schema['enum']))}"
+    kind = schema.get("type")
+    if isinstance(kind, str) and kind in _TYPES and not _is(value, kind):
+        yield f"{path} is {_shown(value)}, but has to be of type {kind}"
+        return
+    for word, holds in _BOUNDS.items():
+        if word in schema and not holds(value, schema[word]):
+            yield f"{path} is {_shown(value)}, which breaks {word} {schema[word]!r}"
+    if isinstance(value, dict):
+        yield from _in_object(value, schema, defs, path)
+    elif isinstance(value, list):
+        yield from _in_array(value, schema, defs, path)
+
+
+def _in_object(value: dict[str, Any], schema: Schema, defs: Schema, path: str) -> Iterator[str]:
+    known = schema.get("properties", {})
+    for name in schema.get("required", ()):
+        if name not in value:
+            yield f"{path} has no {name!r}"
+    more = schema.get("additionalProperties", True)
+    for name, item in value.items():
+        if name in known:
+            yield from problems(item, known[name], defs, f"{path}.{name}")
+        elif more is False:
+            yield f"{path} has {name!r}, which is not among {', '.join(map(repr, known))}"
+        else:
+            yield from problems(item, more, defs, f"{path}.{name}")
+
+
+def _in_array(value: list[Any], schema: Schema, defs: Schema, path: str) -> Iterator[str]:
+    first = schema.get("prefixItems", ())
+    for at, item in enumerate(value):
+        yield from problems(item, first[at] if at < len(first) else schema.get("items"), defs, f"{path}[{at}]")
+
+
+def _is(value: Any, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    return isinstance(value, _TYPES[kind]) or (kind == "integer" and isinstance(value, float) and value.is_integer())
+
+
+def _same(value: Any, other: Any) -> bool:
+    return value == other and isinstance(value, bool) == isinstance(other, bool)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _number(holds: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    return lambda value, bound: isinstance(value, bool) or not isinstance(value, int | float) or holds(value, bound)
+
+
+def _size(kind: type[Sized], holds: Callable[[int, Any], bool]) -> Callable[[Any, Any], bool]:
+    return lambda value, bound: not isinstance(value, kind) or holds(len(value), bound)
+
+
+def _matches(value: str, pattern: str) -> bool:
+    try:
+        return re.search(pattern, value) is not None
+    except re.error:  # a pattern of pydantic's own engine; the type will tell
+        return True
+
+
+_BOUNDS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "minimum": _number(lambda value, bound: value >= bound),
+    "maximum": _number(lambda value, bound: value <= bound),
+    "exclusiveMinimum": _number(lambda value, bound: value > bound),
+    "exclusiveMaximum": _number(lambda value, bound: value < bound),
+    "minLength": _size(str, lambda size, bound: size >= bound),
+    "maxLength": _size(str, lambda size, bound: size <= bound),
+    "minItems": _size(list, lambda size, bound: size >= bound),
+    "maxItems": _size(list, lambda size, bound: size <= bound),
+    "minProperties": _size(dict, lambda size, bound: size >= bound),
+    "maxProperties": _size(dict, lambda size, bound: size <= bound),
+    "pattern": lambda value, bound: not isinstance(value, str) or _matches(value, bound),
+}

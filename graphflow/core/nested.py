@@ -1,0 +1,378 @@
+"""Nested graphs: a graph that runs inside a task of another, with its own frontier and its own checkpoints.
+
+It writes under the fencing number of the outermost run into a namespace that its task names (``research:3.0``: the node, the
+seq its frontier came from, its position), so whatever interrupts the task, the graph inside goes on where it was: its
+finished nodes do not run again, and when it had come to its end, its stored end is its result.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from graphflow.core.calls import CallOptions, Ended
+from graphflow.core.changes import check_pending
+from graphflow.core.control import MISSING, Context, Left, Overwrite, Suspended, current_task
+from graphflow.core.effects import (
+    Attempt,
+    Flow,
+    Keep,
+    Load,
+    RunInfo,
+    RunWrite,
+    Spent,
+    Stored,
+    Task,
+    fenced,
+    lasting_namespace,
+    namespace,
+)
+from graphflow.core.machine import Machine
+from graphflow.core.plan import Plan, flow
+from graphflow.core.reducers import message_delta
+from graphflow.core.runs import starting_keys
+from graphflow.core.sessions import rename
+from graphflow.core.state import Channel, StateSchema, Values
+from graphflow.core.updates import Write, reset
+from graphflow.errors import GraphError
+from graphflow.messages import RemoveMessage
+
+Mapper = Callable[[Any], Any]
+WHOLE_LOG = 2**31 - 1
+"""More messages than a log has: all of it is earlier than what a nested run says."""
+
+
+# --- a graph as a node ---------------------------------------------------------------------------------------------------
+
+
+def graph_node(
+    plan: Plan, outer: StateSchema, name: str, *, input: Mapper | None, output: Mapper | None, persist: bool
+) -> Callable[..., Flow[Any]]:
+    """The flow of a node that is a graph.
+
+    ``input(state)`` gives what it starts with and ``output(its state)`` the update; without them, the fields that both states
+    have go in, and what was changed or added comes out. ``persist``: it keeps its state between calls. Raises GraphError when
+    nothing would go in or out.
+    """
+    inside = nestable(plan)
+    shared = tuple(field for field in inside.schema.channels if field in outer.channels)
+    taken, given_back = (
+        shared if part is None else tuple(field for field in shared if field in part.channels)
+        for part in (plan.input_schema, plan.output_schema)
+    )
+    if not shared and (input is None or output is None):
+        raise GraphError(
+            f"the graph {plan.name!r} at node {name!r} shares no field with the state around it; give input= and output=, "
+            "functions from one state to the other"
+        )
+
+    @flow
+    def run_graph(state: Any, ctx: Context) -> Flow[Any]:
+        task = current_task.get()
+        assert task is not None
+        if input is not None:
+            given = input(state)
+        elif task.sent:
+            given = _known(state, inside.schema, outer)
+        else:
+            given = _shared(task.run.values, taken, inside.schema)
+        call = _Call(plan, task, given, lasting=persist, shares_log=_shares_log(plan, outer, shared))
+        machine = yield from call.run()
+        if machine.leaving:
+            return list(machine.leaving)
+        if output is not None:
+            return output(inside.schema.view(machine.ledger.values))
+        return _changes(machine, call.start, given_back, outer)
+
+    return run_graph
+
+
+@lru_cache(maxsize=256)
+def nestable(plan: Plan) -> Plan:
+    """The plan as it runs inside another: its messages are kept in its state, and go into a log only with its result."""
+    if not plan.schema.logged:
+        return plan
+    channels = {
+        name: replace(channel, lifetime="per_run") if channel.lifetime == "logged" else channel
+        for name, channel in plan.schema.channels.items()
+    }
+    return replace(plan, schema=replace(plan.schema, channels=channels, logged=()))
+
+
+def _shares_log(plan: Plan, outer: StateSchema, shared: tuple[str, ...]) -> bool:
+    return any(name in shared and name in outer.channels for name in plan.schema.logged)
+
+
+def _known(given: Any, inside: StateSchema, outer: StateSchema) -> Any:
+    """The argument of a Send: fields that only the graph around has are left out, so that a whole state may be sent."""
+    if not isinstance(given, Mapping):
+        return given
+    return {name: value for name, value in given.items() if name in inside.channels or name not in outer.channels}
+
+
+def _shared(values: Values, shared: tuple[str, ...], inside: StateSchema) -> Values:
+    """What both states have, as the nested graph takes it: as it is, not once more through its reducers."""
+    return {
+        name: values[name] if inside.channels[name].reducer is None else Overwrite(values[name])
+        for name in shared
+        if name in values
+    }
+
+
+def plan_at(plan: Plan, ns: str) -> Plan:
+    """The plan of the nested graph that a namespace names. Raises ValueError when there is none."""
+    rest = ns
+    while rest:
+        node = next((node for node in plan.nodes.values() if node.graph is not None and _names(node.name, rest)), None)
+        if node is None or node.graph is None:
+            raise ValueError(f"ns={ns!r}: there is no node at {rest!r} in graph {plan.name!r} that is a graph")
+        match = _names(node.name, rest)
+        plan, rest = nestable(node.graph), rest[match.end() if match is not None else 0 :]
+    return plan
+
+
+def _names(node: str, ns: str) -> re.Match[str] | None:
+    return re.match(rf"{re.escape(node)}(:\d+\.\d+)?(/|$)", ns)
+
+
+# --- a graph that a node calls ---------------------------------------------------------------------------------------------
+
+
+def call_graph(
+    plan: Plan, input: Any, task: Task, *, name: str | None = None, options: CallOptions | None = None
+) -> Flow[Ended]:
+    """Run a graph inside a task, as the n-th that its node calls. Its questions pause the task, as its own would.
+
+    The order of calls has to be the same each time the node runs. ``name``: what it is called in namespaces (the graph's own).
+    Of ``options`` count those that say how the graph runs: context, limits, settings of nodes, keys to begin with.
+    """
+    segment = f"{name or plan.name}:{task.calls}"
+    task.calls += 1
+    call = _Call(plan, task, input, segment=segment, name=name or plan.name)
+    if options is not None:
+        call.options = options
+        call.info.context = task.run.context if options.context is None else options.context
+        call.info.options, call.info.recursion_limit = options.options, options.recursion_limit
+        call.info.max_concurrency = options.max_concurrency or task.run.max_concurrency
+    return fenced(_called(call), task) if isinstance(task, Attempt) else _called(call)
+
+
+def _called(call: _Call) -> Flow[Ended]:
+    machine = yield from call.run()
+    if machine.leaving:
+        raise Left(machine.leaving)
+    info, ledger = call.info, machine.ledger
+    return Ended("completed", ledger.values, (), info.session_id, info.run_id, ledger.head, machine.metrics)
+
+
+# --- the run -----------------------------------------------------------------------------------------------------------------
+
+
+class _Call:
+    """One run of a graph inside a task."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        task: Task,
+        input: Any,
+        *,
+        segment: str = "",
+        name: str | None = None,
+        lasting: bool = False,
+        shares_log: bool = False,
+    ) -> None:
+        outer = task.run
+        self.keeps_log = () if shares_log else plan.schema.logged
+        self.plan = plan = nestable(plan)
+        self.task = task
+        self.input = input
+        self.options: CallOptions | None = None
+        self.lasting = lasting
+        self.segment = segment
+        self.start: Values = {}
+        """The state as of its start."""
+        self.info = RunInfo(
+            outer.run_id,
+            session_id=outer.session_id,
+            user_id=outer.user_id,
+            ns=self._namespace(task.node.name),
+            context=outer.context,
+            db=outer.db,
+            listening=outer.listening,
+            max_concurrency=outer.max_concurrency,
+            first_message=outer.first_message if shares_log else WHOLE_LOG,
+            recursion_limit=outer.recursion_limit,
+            log_ns=outer.log_ns if shares_log else lasting_namespace(outer.log_ns, name or task.node.name),
+            aliases=plan.aliases,
+            fence=outer.fence,
+            stop=outer.stop,
+        )
+
+    def run(self) -> Flow[Machine]:
+        """Run the graph to its end, or to where it is left. Raises Suspended when it asks, and what its nodes raise."""
+        around = self.task.run.ledger
+        if around is not None and (around.rides or (around.exit and not around.epoch)):
+            # What this graph commits rests on what the graph around it has done, which a sibling may be committing now.
+            yield Keep(self.task, around.settle)
+        stored = yield from self._stored()
+        self.info.resumed = stored is not None
+        machine = Machine(self.plan, self.info)
+        going_on = stored is not None and (not self.lasting or stored.frontier.caller == self.task.id)
+        before = self._reopen(machine, stored) if stored is not None and going_on else self._open(machine, stored)
+        status = yield from machine.run(before)
+        metrics = machine.metrics
+        if metrics["input_tokens"] or metrics["output_tokens"]:
+            yield Spent(metrics["input_tokens"], metrics["output_tokens"])
+        if status == "paused":
+            raise Suspended(*machine.interrupts, nested=True)
+        if self.keeps_log and machine.ledger.stored and status == "completed":
+            self.task.runs += (self._run_write(machine),)
+        return machine
+
+    def _run_write(self, machine: Machine) -> RunWrite:
+        """What the graph said, for a log of its own. Messages that were given ids here get those of their rows there."""
+        own, task = machine.ledger.own_ids, self.task
+        said = [message for name in self.keeps_log for message in machine.ledger.values.get(name, ())]
+        return RunWrite(
+            f"{task.id}.{self.segment}" if self.segment else task.id,
+            task.run.run_id,
+            self.plan.name,
+            self.info.log_ns,
+            tuple(message.with_id(None) if str(message.id).startswith(own) else message for message in said),
+        )
+
+    def _namespace(self, node: str) -> str:
+        task, outer = self.task, self.task.run.ns
+        if self.lasting:
+            return lasting_namespace(outer, node)
+        path = namespace(outer, node, task.origin, task.position)
+        return f"{path}/{self.segment}" if self.segment else path
+
+    def _stored(self) -> Flow[Stored | None]:
+        """What an earlier execution of the task left, perhaps under an earlier name of the node."""
+        task, outer, info = self.task, self.task.run, self.info
+        if outer.db is None or outer.session_id is None or not (self.lasting or outer.resumed or task.attempt > 1):
+            return None
+        node = task.node.name
+        for name in (node, *(old for old, new in outer.aliases.items() if new == node)):
+            ns = self._namespace(name)
+            stored: Stored | None = yield Load(outer.session_id, outer.user_id, self.plan.schema, ns=ns, with_log=True)
+            if stored is not None:
+                info.ns = ns
+                return stored
+        return None
+
+    def _open(self, machine: Machine, stored: Stored | None) -> Flow[None]:
+        """The first commit: the input is durable before the first node runs."""
+        ledger = machine.ledger
+        cleared = {}
+        if stored is None:
+            ledger.values.update(self.plan.schema.initial())
+        else:
+            ledger.adopt(stored)
+            cleared = reset(self.plan.schema, ledger.values, ledger.ranges)
+            ledger.begin()
+        delta, entries = yield from machine.enter(self.input, self._keys(ledger.values), cleared)
+        self.start = dict(ledger.values)
+        ledger.added = self._folded()
+        ledger.frontier.origin = ledger.head + 1
+        if self.lasting:
+            ledger.frontier.caller = self.task.id
+        if ledger.stored:
+            yield ledger.commit(checkpoint=ledger.checkpoint(delta), messages=entries, drop_tasks=ledger.recorded)
+            ledger.advanced()
+
+    def _reopen(self, machine: Machine, stored: Stored) -> Flow[None]:
+        """Stand where the stored graph stands. What it started with is found by starting once more, aside."""
+        if self.plan.aliases:
+            rename(stored, self.plan.aliases)
+        check_pending(self.plan, stored)
+        aside = Machine(self.plan, replace(self.info, values={}))
+        aside.ledger.values.update(self.plan.schema.initial())
+        yield from aside.enter(self.input, self._keys(aside.ledger.values))
+        self.start = aside.ledger.values
+        machine.ledger.adopt(stored)
+        machine.ledger.added = self._folded()
+        yield from machine.refresh()
+
+    def _keys(self, values: Values) -> list[Write]:
+        return [] if self.options is None else starting_keys(values, self.options)
+
+    def _folded(self) -> frozenset[str]:
+        return frozenset(name for name, channel in self.plan.schema.channels.items() if channel.kind == "fold")
+
+
+# --- what comes out ----------------------------------------------------------------------------------------------------------
+
+
+def _changes(machine: Machine, start: Values, shared: tuple[str, ...], outer: StateSchema) -> list[Values]:
+    """The updates that carry what the nested graph changed in, or added to, the fields that both states have."""
+    values, added = machine.ledger.values, machine.ledger.frontier.added
+    update: Values = {}
+    more: list[Values] = []
+    for name in shared:
+        if name not in values:
+            continue
+        channel = outer.channels[name]
+        old, new = start.get(name, MISSING), values[name]
+        if channel.kind == "fold" and machine.schema.channels[name].kind == "fold":
+            more += [{name: write} for write in _rewritten(added.get(name, []), new)]
+        elif not _same(old, new):
+            update[name] = _DIFFERENCE[channel.kind](channel, old, new)
+    return [update, *more]
+
+
+def _rewritten(writes: list[Any], new: Any) -> list[Any]:
+    """What was written to a folded channel, to be folded into the parent's; an Overwrite replaces the parent's as well."""
+    return [Overwrite(new)] if any(isinstance(write, Overwrite) for write in writes) else writes
+
+
+def _same(old: Any, new: Any) -> bool:
+    if old is new:
+        return True
+    try:
+        return type(old) is type(new) and bool(old == new)
+    except Exception:  # values of users' classes may not want to be compared
+        return False
+
+
+def _whole(channel: Channel, old: Any, new: Any) -> Any:
+    return new
+
+
+def _appended(channel: Channel, old: Any, new: Any) -> Any:
+    if old is MISSING or new[: len(old)] == old:
+        return new[0 if old is MISSING else len(old) :]
+    return Overwrite(new)
+
+
+def _merged(channel: Channel, old: Any, new: Any) -> Any:
+    before = {} if old is MISSING else old
+    if any(key not in new for key in before):
+        return Overwrite(new)
+    return {key: value for key, value in new.items() if key not in before or not _same(before[key], value)}
+
+
+def _changed_keys(channel: Channel, old: Any, new: Any) -> Any:
+    before = {} if old is MISSING else old
+    changed = {key: value for key, value in new.items() if key not in before or not _same(before[key], value)}
+    return {**changed, **{key: MISSING for key in before if key not in new}}
+
+
+def _changed_messages(channel: Channel, old: Any, new: Any) -> Any:
+    op = message_delta([] if old is MISSING else old, new)
+    return [*(RemoveMessage(id=id) for id in op.get("remove", ())), *op["upsert"]]
+
+
+_DIFFERENCE: dict[str, Callable[[Channel, Any, Any], Any]] = {
+    "plain": _whole,
+    "append": _appended,
+    "merge": _merged,
+    "keys": _changed_keys,
+    "messages": _changed_messages,
+    "fold": _whole,
+}

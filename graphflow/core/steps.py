@@ -1,0 +1,123 @@
+"""Recorded steps: a result inside a node that is stored before it is returned, and not computed again when the node is.
+
+The idea is that of durable execution (Temporal's activities, absurd's ``TaskContext.step``), inside one task of a graph:
+look the step up; found, give back what is stored; else compute and record.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+from graphflow.core.control import OpenStep, current_step
+from graphflow.core.effects import Call, Flow, Keep, Task, TaskRow
+from graphflow.errors import StepError
+
+StepKey = tuple[str, int]
+"""Name and number of use of a step."""
+
+
+class Uses:
+    """Which names of steps one execution of a task has used."""
+
+    __slots__ = ("counts", "open")
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.open: dict[str, object] = {}
+        """Names whose step is being computed."""
+
+    def begin(self, name: str, node: str) -> int:
+        """The number of this use of ``name``. Raises StepError when the name is in use."""
+        mine = object()
+        if self.open.setdefault(name, mine) is not mine:
+            raise StepError(
+                f"node {node!r} uses the step {name!r} twice at the same time, so that a later execution could not tell "
+                f"their results apart; give each its own name, such as f'{name}-{{i}}'"
+            )
+        nth = self.counts.get(name, 0)
+        self.counts[name] = nth + 1
+        return nth
+
+
+class StepBook:
+    """The recorded steps of a run's current superstep. ``commits`` make a row durable; without it they are kept in memory."""
+
+    uses = Uses
+
+    def __init__(self, commits: Callable[[TaskRow], Flow[None]] | None = None) -> None:
+        self.commits = commits
+        self.rows: dict[str, dict[StepKey, TaskRow]] = {}
+        """By task id."""
+
+    def add(self, row: TaskRow) -> None:
+        """Know a row that is durable already."""
+        self.rows.setdefault(row.task_id, {})[row.name, row.nth] = row
+
+    def all(self) -> list[TaskRow]:
+        """Every row of the superstep."""
+        return [row for rows in self.rows.values() for row in rows.values()]
+
+    def recorded(
+        self, task: Task, uses: Uses, name: str, fn: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]
+    ) -> Flow[Any]:
+        """The step's result: the recorded one, or that of ``fn``, recorded."""
+        node = task.node.name
+        _check(task, name, fn)
+        task.check_open()
+        nth = uses.begin(name, node)
+        try:
+            known = self.rows.get(task.id, {}).get((name, nth))
+            if known is not None:
+                return _copied(known.value)
+            value = yield from _computed(OpenStep(name, node, task.id, task.run.run_id), fn, args, kwargs)
+            row = TaskRow(task.id, node, "step", _copied(value), name, nth)
+            if self.commits is not None:
+                yield Keep(task, partial(self.commits, row))
+            self.add(row)
+            return value
+        finally:
+            uses.open.pop(name, None)
+
+
+def _check(task: Task, name: str, fn: Any) -> None:
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise ValueError(f"step name {name!r} in node {task.node.name!r}: give a printable text; it is stored")
+    if not callable(fn):
+        raise ValueError(
+            f"step {name!r} in node {task.node.name!r} is given {fn!r}: give the function, and its arguments after it"
+        )
+    outer = current_step.get()
+    if outer is not None and outer.task_id == task.id:
+        raise StepError(
+            f"node {task.node.name!r} uses the step {name!r} inside its step {outer.name!r}; do one after the other: a step "
+            "that is given back does not run what is inside it"
+        )
+
+
+def _computed(step: OpenStep, fn: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> Flow[Any]:
+    outer = current_step.get()
+    current_step.set(step)
+    try:
+        if getattr(fn, "__graphflow_flow__", False):
+            return (yield from fn(*args, **kwargs))
+        value = yield Call(fn, args, kwargs, inspect.iscoroutinefunction(fn))
+        return (yield Call(_awaited, (value,), {}, True)) if inspect.isawaitable(value) else value
+    finally:
+        current_step.set(outer)
+
+
+async def _awaited(value: Awaitable[Any]) -> Any:
+    """What a function that is not async itself gave to await, such as ``lambda: fetch(url)``."""
+    return await value
+
+
+def _copied(value: Any) -> Any:
+    """A copy that nobody's later change spoils. What cannot be copied (only in memory: a client, a lock) is shared."""
+    try:
+        return deepcopy(value)
+    except Exception:
+        return value

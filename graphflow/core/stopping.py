@@ -1,0 +1,33 @@
+"""Asking a run to stop: it does so at its next superstep border, or where it waits for a model, with its state committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Stop:
+    """Whether a run has been asked to stop. Any thread may ask; whoever waits for something slow is told at once."""
+
+    __slots__ = ("_told", "requested")
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._told: list[Callable[[], object]] = []
+
+    def request(self) -> None:
+        """Ask the run to stop."""
+        self.requested = True
+        for call in tuple(self._told):
+            call()
+
+    @contextmanager
+    def telling(self, call: Callable[[], object]) -> Iterator[None]:
+        """Have ``call`` called, by whatever thread asks, when the run is asked to stop meanwhile (or was asked before)."""
+        self._told.append(call)
+        try:
+            if self.requested:
+                call()
+            yield
+        finally:
+            self._told.remove(call)

@@ -1,0 +1,135 @@
+"""The line of threads that want to write to one file, and how those that meet share a transaction.
+
+A commit waits for the disk, and while one thread waits, others arrive. Who comes when nobody writes, writes at once. The others
+stand in line; when the writer is done, the first of them leads: it does the work of all that wait in one transaction, and each
+returns when that transaction is committed (group commit: Gawlick and Kinkade, "Varieties of concurrency control in IMS/VS Fast
+Path", 1985).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+LARGEST_GROUP: Final = 64
+"""Transactions that are committed together at most: nobody waits longer than for these."""
+
+
+class Request:
+    """A thread's work in line. It is done when ``value`` or ``error`` says how it ended."""
+
+    __slots__ = ("done", "error", "leads", "value", "woken", "work")
+
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        self.work = work
+        self.woken = threading.Lock()
+        self.woken.acquire()
+        self.leads = False
+        self.done = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def settle(self, value: Any = None, error: BaseException | None = None) -> None:
+        """Say how the work ended; its thread hears of it when the leader is through."""
+        self.value, self.error, self.done = value, error, True
+
+    def attempt(self, alone: Callable[[Callable[[Any], T]], T]) -> None:
+        """Have the work done by itself."""
+        try:
+            self.settle(alone(self.work))
+        except Exception as error:
+            self.settle(error=error)
+
+    def outcome(self) -> Any:
+        """What the work returned; what it raised is raised."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class WriteLine:
+    """Who writes now, and who waits."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        """Held while anybody writes."""
+        self._order = threading.Lock()
+        """Held for moments, while the line changes."""
+        self._waiting: list[Request] = []
+
+    def write(
+        self,
+        work: Callable[[Any], T],
+        alone: Callable[[Callable[[Any], T]], T],
+        together: Callable[[list[Request]], None],
+    ) -> T:
+        """Have ``work`` done in a transaction, by ``alone`` when nobody else writes, else among others by ``together``."""
+        with self._order:
+            at_once = not self._waiting and self.lock.acquire(blocking=False)
+            if not at_once:
+                request = Request(work)
+                self._waiting.append(request)
+        if at_once:
+            try:
+                return alone(work)
+            finally:
+                self.leave()
+        self._wait(request)
+        if request.leads:
+            self._lead(together)
+        value: T = request.outcome()
+        return value
+
+    @contextmanager
+    def kept_out(self) -> Iterator[None]:
+        """Nobody writes meanwhile."""
+        self.lock.acquire()
+        try:
+            yield
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """Give the lock back; the first in line leads."""
+        with self._order:
+            self.lock.release()
+            self._call_first()
+
+    def _call_first(self) -> None:
+        if self._waiting and not self._waiting[0].leads:
+            self._waiting[0].leads = True
+            self._waiting[0].woken.release()
+
+    def _wait(self, request: Request) -> None:
+        try:
+            request.woken.acquire()
+        except BaseException:
+            with self._order:
+                taken = request not in self._waiting
+                if not taken:
+                    self._waiting.remove(request)
+                    if not self.lock.locked():
+                        self._call_first()
+            if taken:
+                request.woken.acquire()  # its transaction is under way, and is not left in doubt
+            raise
+
+    def _lead(self, together: Callable[[list[Request]], None]) -> None:
+        self.lock.acquire()
+        with self._order:
+            group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
+        try:
+            together(group)
+        finally:
+            others = group[1:]
+            with self._order:
+                # After an interruption: what was not done is done by the next leader.
+                self._waiting[:0] = [request for request in others if not request.done]
+            self.leave()
+            for request in others:
+                if request.done:
+                    request.woken.release()

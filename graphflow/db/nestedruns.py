@@ -1,0 +1,71 @@
+"""Runs of nested graphs that have a message log of their own: appended whole, by the superstep that their task belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphflow.core.effects import Commit, RunWrite
+from graphflow.db.rows import digest, encode_entry, run_digest
+from graphflow.db.tags import Media
+
+if TYPE_CHECKING:
+    from graphflow.db.transactions import Transaction
+
+
+class NestedRun:
+    """One run, made ready before the transaction that gives its messages their places in the log."""
+
+    __slots__ = ("bodies", "effect", "made", "now")
+
+    def __init__(self, effect: Commit, made: RunWrite, now: int, media: Media) -> None:
+        self.effect = effect
+        self.made = made
+        self.now = now
+        # A message without an id of its own gets that of its run and row: its body is the same whichever row that is.
+        self.bodies = [
+            encode_entry(message if message.id is not None else message.with_id(f"{made.run_id}-0"), 0, made.run_id, media)
+            for message in made.messages
+        ]
+
+    def write(self, tx: Transaction, session: int) -> None:
+        """Append it, if it is not there. The session's row is held, so nobody else appends meanwhile."""
+        made, session_id = self.made, self.effect.session_id
+        last = tx.one(tx.sql.last_message, {"session": session, "ns": made.ns})
+        first = (last[0] or 0) + 1 if last is not None else 1
+        inserted = tx.one(tx.sql.insert_run, self._opened(session, first))
+        if inserted is None:
+            return
+        for seq, (role, body) in enumerate(self.bodies, first):
+            checksum = digest("message", session_id, made.ns, seq, made.run_id, role, body)
+            tx.execute(tx.sql.insert_message, (session, made.ns, seq, inserted[0], role, body, checksum))
+        tx.execute(tx.sql.close_run, self._closed(session, first + len(self.bodies) - 1))
+
+    def _opened(self, session: int, first: int) -> dict[str, Any]:
+        made = self.made
+        return {
+            "run_id": made.run_id,
+            "session": session,
+            "ns": made.ns,
+            "status": "running",
+            "parent_run_id": made.parent_run_id,
+            "component_id": made.component_id,
+            "user_id": None,
+            "first_message": first,
+            "first_seq": None,
+            "fingerprint": None,
+            "idempotency_key": None,
+            "created_at": self.now,
+        }
+
+    def _closed(self, session: int, last: int) -> dict[str, Any]:
+        return {
+            "session": session,
+            "run_id": self.made.run_id,
+            "new_status": "completed",
+            "new_last_message": last,
+            "new_last_seq": None,
+            "new_ended_at": self.now,
+            "new_error": None,
+            "new_metrics": None,
+            "new_sha256": run_digest(self.made.run_id, "completed", last, None, None),
+        }

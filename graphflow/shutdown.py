@@ -1,0 +1,98 @@
+"""Ending a process without losing or blocking anything: its runs stop at a superstep border, stored and free to be resumed.
+
+A run that is stopped so has the status ``cancelled``; its session's lease is given back with its last commit, so another
+process can resume it at once. What does not stop in time is no worse off than after a kill: resume goes on from its last
+commit.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+from graphflow.db.turns import session_queue
+
+TIMEOUT: Final = 25.0
+"""Seconds that runs may take to reach their next border: less than the 30 that most supervisors give before they kill."""
+
+_Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
+
+
+def stop_runs(timeout: float = TIMEOUT) -> bool:
+    """Stop all runs of this process that have a session, begin no more, and wait for them; whether all stopped in time.
+
+    Runs that wait for a busy session end with SessionBusy, and so do new ones from now on. Call it in a thread of its own from
+    asyncio (``await asyncio.to_thread(stop_runs)``): the runs need the event loop to come to their end.
+    """
+    session_queue().close()
+    return session_queue().wait(timeout)
+
+
+@contextmanager
+def graceful_shutdown(*, signals: Sequence[int] = (signal.SIGTERM,), timeout: float = TIMEOUT) -> Iterator[None]:
+    """Within this block, a SIGTERM stops the runs of this process before it ends it; see ``install_shutdown_handler``.
+
+    Leaving the block stops what still runs, and brings the handlers back that were there before. Main thread only.
+    """
+    restore = install_shutdown_handler(signals=signals, timeout=timeout)
+    try:
+        yield
+    finally:
+        restore()
+        stop_runs(timeout)
+        session_queue().reopen()
+
+
+def install_shutdown_handler(*, signals: Sequence[int] = (signal.SIGTERM,), timeout: float = TIMEOUT) -> Callable[[], None]:
+    """Have ``signals`` stop the runs of this process first; returns a function that brings the old handlers back.
+
+    The handler asks all runs to stop and returns at once. A handler that was there before (a server's own) is then called, so
+    that the server ends its requests meanwhile. Where there was none, SystemExit(128 + signal) is raised in the main thread
+    when the runs have stopped, or after ``timeout`` seconds. A second signal ends the process without waiting. Install it after
+    the server has installed its own, in the main thread (ValueError elsewhere).
+    """
+    before: dict[int, _Handler] = {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    handler = _ShutdownHandler(before, timeout)
+    for number in signals:
+        before[number] = signal.signal(number, handler)
+    return restore
+
+
+class _ShutdownHandler:
+    """What is called with a signal."""
+
+    def __init__(self, before: dict[int, _Handler], timeout: float) -> None:
+        self._before = before
+        self._timeout = timeout
+        self._told = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        previous = self._before[number]
+        first, self._told = not self._told, True
+        if callable(previous):
+            if first:
+                _in_thread(session_queue().close)
+            previous(number, frame)
+        elif first:
+            _in_thread(lambda: self._drain(number))
+        else:
+            raise SystemExit(128 + number)
+
+    def _drain(self, number: int) -> None:
+        """Come back with the same signal when nothing runs any more."""
+        stop_runs(self._timeout)
+        signal.raise_signal(number)
+
+
+def _in_thread(work: Callable[[], Any]) -> None:
+    """Not in the handler itself: it may interrupt a thread that holds the very locks."""
+    threading.Thread(target=work, name="graphflow-shutdown", daemon=True).start()

@@ -1,0 +1,170 @@
+"""Idempotency keys: a run is begun once per component, user and key, whoever asks how often."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any, TypedDict
+
+import pytest
+
+from graphflow import END, START, Agent, StateGraph, append, interrupt
+from graphflow.db.turns import session_queue
+from graphflow.errors import InvalidId, KeyReused, NoDatabase, SessionBusy, UnfinishedRun
+from graphflow.testing import ScriptedModel
+from tests.conftest import Way
+
+
+class State(TypedDict):
+    path: Annotated[list[str], append]
+    n: int
+
+
+def counting(db: Any, node: Callable[[State], Any] | None = None, **options: Any) -> tuple[Any, list[int]]:
+    times: list[int] = []
+
+    def count(state: State) -> Any:
+        times.append(1)
+        return {"path": ["counted"]} if node is None else node(state)
+
+    return StateGraph(State).add_node("count", count).add_edge(START, "count").add_edge("count", END).compile(
+        db=db, **options
+    ), times
+
+
+def test_a_second_call_with_the_key_gives_the_stored_result(way: Way, db: Any) -> None:
+    graph, times = counting(db)
+    first = way.invoke(graph, {"n": 1}, idempotency_key="k")
+    graph.invoke({"n": 2}, session_id=first.session_id)  # the session goes on meanwhile
+    again = way.invoke(graph, {"n": 1}, idempotency_key="k")
+    assert (again.run_id, again.session_id, again.status) == (first.run_id, first.session_id, "completed")
+    assert again.value == first.value == {"path": ["counted"], "n": 1} and again.seq == first.seq
+    assert len(times) == 2 and db.count_sessions() == 1 and len(db.get_runs(first.session_id)) == 2
+
+
+def test_another_input_or_session_with_the_key_is_an_error_and_runs_nothing(way: Way, db: Any) -> None:
+    graph, times = counting(db)
+    way.invoke(graph, {"n": 1, "path": ["x"]}, session_id="s", idempotency_key="k")
+    assert way.invoke(graph, {"path": ["x"], "n": 1}, idempotency_key="k").session_id == "s", (
+        "the order of keys is no difference"
+    )
+    with pytest.raises(KeyReused, match="another input"):
+        way.invoke(graph, {"n": 2, "path": ["x"]}, session_id="s", idempotency_key="k")
+    with pytest.raises(KeyReused, match="not in 'other'"):
+        way.invoke(graph, {"n": 1, "path": ["x"]}, session_id="other", idempotency_key="k")
+    assert len(times) == 1 and db.count_sessions() == 1
+
+
+def test_users_and_components_have_keys_of_their_own(way: Way, db: Any) -> None:
+    graph, times = counting(db)
+    other, _ = counting(db, name="other")
+    runs = {way.invoke(graph, {"n": 1}, idempotency_key="k", user_id=user).run_id for user in ("mark", "john", None)}
+    runs.add(way.invoke(other, {"n": 5}, idempotency_key="k").run_id)
+    assert len(runs) == 4 and len(times) == 3
+
+
+def test_a_run_that_failed_is_resumed(way: Way, db: Any) -> None:
+    broken = [True]
+
+    def node(state: State) -> Any:
+        if broken:
+            raise ValueError("broken")
+        return {"path": ["mended"]}
+
+    graph, times = counting(db, node)
+    with pytest.raises(ValueError, match="broken"):
+        way.invoke(graph, {"n": 1}, session_id="s", idempotency_key="k")
+    broken.clear()
+    result = way.invoke(graph, {"n": 1}, idempotency_key="k")
+    assert (result.status, result["path"], len(times)) == ("completed", ["mended"], 2)
+    assert [run.status for run in db.get_runs("s")] == ["completed"]
+
+
+def test_a_run_that_failed_in_a_session_that_went_on_is_an_error(way: Way, db: Any) -> None:
+    def node(state: State) -> Any:
+        if state["n"] == 1:
+            raise ValueError("broken")
+
+    graph, _ = counting(db, node)
+    with pytest.raises(ValueError, match="broken"):
+        graph.invoke({"n": 1}, session_id="s", idempotency_key="k")
+    graph.invoke({"n": 2}, session_id="s")
+    with pytest.raises(UnfinishedRun, match="gone on since"):
+        way.invoke(graph, {"n": 1}, session_id="s", idempotency_key="k")
+
+
+def test_a_paused_run_gives_its_questions_again(way: Way, db: Any) -> None:
+    graph, times = counting(db, lambda state: {"path": [interrupt("well?")]})
+    first = way.invoke(graph, {"n": 1}, idempotency_key="k")
+    again = way.invoke(graph, {"n": 1}, idempotency_key="k")
+    assert again.status == "paused" and again.interrupts == first.interrupts and len(times) == 1
+    graph.resume(first.session_id, "yes")
+    assert way.invoke(graph, {"n": 1}, idempotency_key="k")["path"] == ["yes"]
+
+
+def test_a_running_run_is_waited_for(way: Way, db: Any) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def node(state: State) -> Any:
+        begun.set()
+        assert go_on.wait(30)
+        return {"path": ["slow"]}
+
+    graph, times = counting(db, node)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(graph.invoke, {"n": 1}, session_id="s", idempotency_key="k")
+        assert begun.wait(30)
+        with pytest.raises(SessionBusy):
+            way.invoke(graph, {"n": 1}, idempotency_key="k", on_busy="reject")
+        second = threads.submit(way.invoke, graph, {"n": 1}, idempotency_key="k", on_busy="cancel")
+        deadline = time.monotonic() + 20
+        while not session_queue().waiting(db.identity, "s"):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        go_on.set()
+        assert first.result(30).run_id == second.result(30).run_id
+    assert second.result()["path"] == ["slow"] and len(times) == 1
+
+
+def test_of_many_callers_at_once_one_runs(way: Way, db: Any) -> None:
+    graph, times = counting(db, lambda state: time.sleep(0.02))
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(lambda n: way.invoke(graph, {"n": 1}, idempotency_key=f"k{n % 2}"), range(16)))
+    assert len({result.run_id for result in results}) == 2 == len(times) == db.count_sessions()
+
+
+def test_an_agent_answers_a_request_once(way: Way, db: Any) -> None:
+    model = ScriptedModel(["one", "two"])
+    agent = Agent(model, db=db)
+    first = way.run(agent, "hello", idempotency_key="k", session_state={"x": 1})
+    again = way.run(agent, "hello", idempotency_key="k", session_state={"x": 1})
+    assert (first.content, first.run_id, first.session_id) == (again.content, again.run_id, again.session_id)
+    assert [m.text for m in again.messages] == ["hello", "one"] and again.metrics["nodes"].keys() == first.metrics[
+        "nodes"
+    ].keys()
+    with pytest.raises(KeyReused):
+        way.run(agent, "hello", idempotency_key="k", session_state={"x": 2})
+    events = way.events(agent, "hello", idempotency_key="k", session_state={"x": 1})
+    assert events[-1].type == "run_completed" and events[-1].output.content == "one"
+    assert len(model.requests) == 1
+
+
+def test_a_deleted_session_frees_its_keys_and_a_fork_has_none(db: Any) -> None:
+    graph, times = counting(db)
+    graph.invoke({"n": 1}, session_id="s", idempotency_key="k")
+    graph.fork("s", session_id="fork")
+    db.delete_session("s")
+    assert graph.invoke({"n": 2}, idempotency_key="k")["n"] == 2 and len(times) == 2
+
+
+def test_bad_keys_are_errors(way: Way, db: Any) -> None:
+    graph, _ = counting(db)
+    with pytest.raises(InvalidId, match="idempotency_key"):
+        way.invoke(graph, {"n": 1}, idempotency_key="a\nb")
+    with pytest.raises(NoDatabase, match="idempotency_key"):
+        way.invoke(counting(None)[0], {"n": 1}, idempotency_key="k")
+    with pytest.raises(ValueError, match="resume"):
+        way.resume(graph, "s", idempotency_key="k")
+    assert db.count_sessions() == 0
