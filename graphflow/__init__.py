@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphflow.messages import Message, RemoveMessage, ToolCall
     from graphflow.run import RunOutput, RunStatus
     from graphflow.tools import tool
+    from graphflow.workflow import Workflow
 
 __version__ = "0.1.0"
 """The version of the installed library."""
@@ -36,6 +37,7 @@ _NAMES_OF = {
     "graphflow.messages": ["Message", "RemoveMessage", "ToolCall"],
     "graphflow.agent": ["Agent", "HistoryPolicy"],
     "graphflow.tools": ["tool"],
+    "graphflow.workflow": ["Workflow"],
     "graphflow.run": ["RunOutput", "RunStatus"],
     "graphflow.errors": ["GraphflowError"],
 }
@@ -68,9 +70,10 @@ __all__ = [
     "Message",
     "RemoveMessage",
     "ToolCall",
-    # agents
+    # agents and workflows
     "Agent",
     "HistoryPolicy",
+    "Workflow",
     "tool",
     "RunOutput",
     "RunStatus",

@@ -6,6 +6,7 @@ GraphflowError
 ├── InvalidUpdate             a node, an input or update_state wrote something the state does not take
 ├── InvalidAnswer             resume() was given an answer that fits no pending question
 ├── RecursionLimit            a run made more supersteps than allowed
+├── StepRejected              a reviewer rejected what a step of a workflow made
 ├── NodeTimeout               a node ran longer than its timeout
 ├── StepError                 a recorded step was used in a way that could not be recorded
 ├── SerializationError        a value cannot be stored so that it comes back equal
@@ -61,6 +62,10 @@ class InvalidAnswer(GraphflowError):
 
 class RecursionLimit(GraphflowError):
     """A run made more supersteps than its recursion_limit; the committed work is kept and can be resumed."""
+
+
+class StepRejected(GraphflowError):
+    """A person rejected what a step of a workflow made. The run has ended with this error; a new one can begin."""
 
 
 class NodeTimeout(GraphflowError):

@@ -23,10 +23,14 @@ class _Answer:
         self.content = ""
         self.tools: dict[str, str] = {}
         self.questions: list[str] = []
+        self.steps: dict[tuple[Any, ...], str] = {}
+        """A line for each step of a workflow, by path and iteration: in the order they began, below the group they are in."""
 
     def take(self, event: Event) -> None:
         """Learn from one event."""
-        if event.type == "token":
+        if event.type in ("step_started", "step_completed"):
+            self._take_step(event)
+        elif event.type == "token" and not event.ns:
             self.content += event.text
         elif event.type == "attempt_restarted":
             self.content = ""
@@ -41,8 +45,29 @@ class _Answer:
             if event.output.content is not None:
                 self.content = str(event.output.content)
 
+    def _take_step(self, event: Event) -> None:
+        data = event.data
+        mark = "…" if event.type == "step_started" else "✗" if data.get("error") else "✓"
+        turn = f" ({data['iteration']})" if data["iteration"] is not None else ""
+        chosen = data.get("chosen")
+        said = data.get("error") or (chosen if chosen is not None else data.get("content"))
+        line = f"{'  ' * len(data['within'])}{mark} {data['name']}{turn}"
+        if event.type == "step_completed" and said not in (None, ""):
+            line += f" → {' '.join(str(said).split()):.80}"
+        within = data["within"]
+        key = ((*within, data["name"]), data["iteration"])
+        if key in self.steps:
+            self.steps[key] = line
+            return
+        lines = [*self.steps.items()]
+        below = [number for number, (other, _) in enumerate(lines, 1) if other[0][: len(within)] == within]
+        at = below[-1] if below else len(lines)
+        self.steps = dict([*lines[:at], (key, line), *lines[at:]])
+
     def __rich__(self) -> Group:
         panels = [Panel(Text(str(self.input)), title="Message", title_align="left", border_style="cyan")]
+        if self.steps:
+            panels.append(Panel(Text("\n".join(self.steps.values())), title="Steps", title_align="left", border_style="blue"))
         if self.tools:
             panels.append(Panel(Text("\n".join(self.tools.values())), title="Tools", title_align="left", border_style="yellow"))
         if self.questions:

@@ -65,6 +65,8 @@ class RunOutput:
     """input_tokens, output_tokens, seconds (of nodes, in all) and nodes (seconds by node) of this call."""
     session_state: Mapping[str, Any] = field(default_factory=dict)
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    steps: Mapping[str, Any] = field(default_factory=dict)
+    """The StepOutput of each step of a workflow that ran, by name."""
 
 
 class RunArguments(TypedDict, total=False):
@@ -103,6 +105,10 @@ class Runner:
     def graph_for(self, arguments: Mapping[str, Any]) -> Graph:
         """The graph for one call."""
         return self.graph
+
+    def graph_input(self, input: Any) -> dict[str, Any]:
+        """What the graph begins with when this is run with ``input``."""
+        return {"messages": input_messages(input)}
 
     # --- run -----------------------------------------------------------------------------------------------------------
 
@@ -219,7 +225,7 @@ class Runner:
     def _prepare(self, input: Any, arguments: Mapping[str, Any], listening: bool) -> tuple[Flow[RunOutput], World]:
         graph = self.graph_for(arguments)
         call = self._call(graph, arguments, listening)
-        return graph.begin({"messages": input_messages(input)}, call, listening, lambda ended: self._output(ended, call))
+        return graph.begin(self.graph_input(input), call, listening, lambda ended: self._output(ended, call))
 
     def _prepare_resume(
         self, session_id: str | None, answer: Any, answers: Mapping[str, Any] | None, arguments: Mapping[str, Any]

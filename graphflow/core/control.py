@@ -17,6 +17,8 @@ START: Final = "__start__"
 """The source of the edges that a run enters by."""
 END: Final = "__end__"
 """The target that ends a branch of a run."""
+STOP: Final = "__stop__"
+"""The target of a ready-made node's Command that ends the whole graph, whatever else would run next."""
 
 
 class _Missing:
@@ -289,6 +291,10 @@ class Context:
         }
         changes.update({key: MISSING for key in old if key not in new})
         return changes
+
+    def drop_changes(self) -> None:
+        """Forget what was changed in session_state: the work that did it failed."""
+        self._session_state = None
 
     def ask(self, payload: Any, response_schema: Any = None) -> Any:
         """``interrupt(payload, response_schema)``."""

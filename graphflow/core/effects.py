@@ -415,6 +415,8 @@ class Fence:
     """Knows the store's own numbers of session and run."""
     passed: int = -1
     """The epoch under which a pause of this superstep was last gone past."""
+    rows: bool = False
+    """Whether nested graphs of this superstep left task rows, which go with it even when what they belong to was given up."""
 
 
 @dataclass(slots=True, eq=False)

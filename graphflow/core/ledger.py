@@ -273,7 +273,7 @@ class Ledger:
             checkpoint=self.checkpoint(delta),
             messages=entries,
             side=self.side,
-            drop_tasks=self.recorded,
+            drop_tasks=self.recorded or self.info.fence.rows,
             **parts,
         )
 
@@ -287,6 +287,8 @@ class Ledger:
         self.durable_log = self.log_head
         if self.side:
             self.side = []
+        if not self.info.ns:
+            self.info.fence.rows = False
         if self.recorded:
             self.recorded = self.passed = self.held = False
             self._forget()
@@ -310,6 +312,8 @@ class Ledger:
     def keep(self, rows: Sequence[TaskRow], **more: Any) -> Commit:
         """The commit of task rows of the unfinished superstep."""
         self.recorded = True
+        if self.info.ns:
+            self.info.fence.rows = True
         return self.commit(tasks=rows, origin=self.frontier.origin, schema=self.schema, **more)
 
     def closing(

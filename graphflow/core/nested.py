@@ -160,6 +160,14 @@ def call_graph(
     return fenced(_called(call), task) if isinstance(task, Attempt) else _called(call)
 
 
+def run_inside(plan: Plan, input: Any, task: Task) -> Flow[Ended]:
+    """Run the graph that the task's node is (``NodePlan.graph``), for a flow that makes its input and looks at its end.
+
+    At most once per execution. Its namespace is that of a node that is a graph.
+    """
+    return _called(_Call(plan, task, input))
+
+
 def _called(call: _Call) -> Flow[Ended]:
     machine = yield from call.run()
     if machine.leaving:
@@ -296,6 +304,9 @@ class _Call:
         yield from aside.enter(self.input, self._keys(aside.ledger.values))
         self.start = aside.ledger.values
         machine.ledger.adopt(stored)
+        for name, channel in self.plan.schema.channels.items():
+            if not channel.stored and name in self.start:
+                machine.ledger.values[name] = self.start[name]  # what the graph around gives is not stored here either
         machine.ledger.added = self._folded()
         yield from machine.refresh()
 

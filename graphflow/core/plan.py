@@ -5,16 +5,15 @@ A user's functions are looked at once, here: whether they are def, async def or 
 
 from __future__ import annotations
 
-import builtins
 import functools
 import inspect
-import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin
 
+from graphflow.core.annotations import annotation
 from graphflow.core.control import END, START, Command
 from graphflow.core.ids import digest
 from graphflow.core.schemas import PartSchema
@@ -213,32 +212,11 @@ def literal_targets(router: Any) -> tuple[str, ...] | None:
     """The names a router's ``-> Literal[...]`` (or ``Command[Literal[...]]``) annotation declares, or None."""
     if getattr(router, "__graphflow_flow__", False):
         return None
-    function = inspect.unwrap(router if inspect.isroutine(router) else type(router).__call__)
-    annotation = getattr(function, "__annotations__", {}).get("return")
-    if annotation is None or isinstance(annotation, type) or _is_plain(annotation, function):
-        return None
-    # Only what it returns is looked up: a type that is known to type checkers alone may stand beside it.
-    alone = types.SimpleNamespace(__annotations__={"return": annotation})
-    try:
-        hint = typing.get_type_hints(alone, globalns=getattr(function, "__globals__", {}))["return"]
-    except (TypeError, NameError, AttributeError, SyntaxError):
-        return None
+    hint = annotation(router if inspect.isroutine(router) else type(router).__call__, "return")
     names: list[str] = []
     if not _collect_literals(hint, names):
         return None
     return tuple(names) or None
-
-
-def _is_plain(annotation: Any, function: Any) -> bool:
-    """Whether an annotation that is still a text names a class which holds no Literal, such as ``dict[str, Any]``: so most
-    nodes are annotated, and to evaluate the text takes 50 µs.
-    """
-    name = re.match(r"\w+", annotation) if isinstance(annotation, str) and "|" not in annotation else None
-    if name is None:
-        return False
-    home = getattr(function, "__globals__", {})
-    named = home.get(name[0], getattr(builtins, name[0], None))
-    return name[0] == "None" or (isinstance(named, type) and named not in (list, tuple, Sequence, Command))
 
 
 def _collect_literals(hint: Any, names: list[str]) -> bool:

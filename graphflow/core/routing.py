@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphflow.core.checks import unknown
-from graphflow.core.control import END, Command, Send
+from graphflow.core.control import END, STOP, Command, Send
 from graphflow.core.effects import Call, Flow, Frontier, TaskResult
 from graphflow.core.plan import Branch, NodePlan, Plan
 from graphflow.core.state import Values
@@ -19,18 +19,20 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Sequence[tupl
     of its own.
 
     Routers see the state after the superstep and are asked once for each node that ran. Deferred nodes wait until nothing else
-    is left. When a router raises, the frontier stays as it was.
+    is left. STOP among the targets leaves nothing to run. When a router raises, the frontier stays as it was.
     """
     names: dict[str, None] = {}
     sends: list[Send] = []
     asked: set[str] = set()
     several = len(results) > 1
     joins = {key: list(arrived) for key, arrived in frontier.joins.items()} if plan.joins else None
+    stops = False
     for node, result in results:
         for target in node.edges:
             names[target] = None
         if result.goto:
             _add(result.goto, names, sends)
+            stops = stops or STOP in result.goto
         if several:
             if node.name in asked:
                 continue
@@ -46,6 +48,9 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Sequence[tupl
             _add(_targets(plan, branch, chosen, node.name), names, sends)
         if joins is not None:
             _arrive(node, joins, names)
+    if stops:
+        frontier.next, frontier.deferred, frontier.joins = [], [], {}
+        return
     names.pop(END, None)
     nodes = plan.nodes
     if len(names) > 1:
@@ -83,7 +88,7 @@ def targets_of(command: Command, plan: Plan, node: str) -> tuple[str | Send, ...
     """Where a Command goes, checked."""
     goto = command.goto
     targets = (goto,) if isinstance(goto, str | Send) else tuple(goto)
-    for target in targets:
+    for target in targets if targets != (STOP,) else ():
         _check(plan, target, f"a Command of node {node!r}")
     return targets
 

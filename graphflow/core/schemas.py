@@ -16,6 +16,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+from graphflow.core.annotations import annotation
 from graphflow.core.control import START, Overwrite
 from graphflow.core.state import Channel, StateSchema, Values, state_schema
 from graphflow.core.updates import update_of, wrong_type
@@ -64,10 +65,7 @@ def node_view(fn: Any, whole: StateSchema) -> StateSchema:
     if cls is None or cls is whole.cls or cls == whole.cls.__name__:
         return whole
     if isinstance(cls, str):
-        try:
-            cls = typing.get_type_hints(inner).get(first)
-        except (NameError, TypeError, AttributeError):
-            return whole
+        cls = annotation(inner, first)
     if not _is_state_class(cls) or cls is whole.cls:
         return whole
     try:

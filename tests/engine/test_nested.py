@@ -30,6 +30,7 @@ from graphflow import (
     tool,
     untracked,
 )
+from graphflow.core.control import STOP
 from graphflow.core.effects import Commit
 from graphflow.core.reducers import merge_keys
 from graphflow.db import InMemoryDb
@@ -769,3 +770,62 @@ def test_a_commit_that_fails_anywhere_leaves_a_run_that_comes_to_the_same_end(wa
         assert len(again) <= (0 if after else 2), (nth, again)
         assert db.check().ok
     assert nth > 20
+
+
+class Given(TypedDict):
+    topic: str
+    notes: Annotated[list[str], append]
+    known: Annotated[list[str], untracked]
+
+
+def test_what_a_nested_graph_is_given_untracked_is_there_when_it_resumes(way: Way, db: Any) -> None:
+    flaky = Flaky("flaky", broken=True)
+    seen: list[Any] = []
+
+    def look(state: Given) -> dict[str, Any]:
+        seen.append(state.get("known"))
+        return flaky(state)
+
+    inner = chain(("before", note("before")), ("look", look), state=Given, name="inner")
+    builder = StateGraph(Notes)
+    builder.add_node("inner", inner, input=lambda state: {"topic": "t", "known": ["a"]}, output=lambda end: {"topic": "done"})
+    builder.add_edge(START, "inner")
+    builder.add_edge("inner", END)
+    graph = builder.compile(db=db)
+    with pytest.raises(ConnectionError):
+        way.invoke(graph, {"topic": "t"}, session_id="s")
+    flaky.broken = False
+    assert way.resume(graph, "s")["topic"] == "done"
+    assert seen == [["a"], ["a"]]
+
+
+def test_rows_of_a_nested_graph_that_was_given_up_go_with_the_superstep(way: Way, db: Any) -> None:
+    inner = StateGraph(Notes, name="inner")
+    inner.add_node("ask", lambda state: {"notes": [interrupt("never answered")]})
+    inner.add_node("fail", Flaky("fail", broken=True))
+    for name in ("ask", "fail"):
+        inner.add_edge(START, name)
+        inner.add_edge(name, END)
+    builder = StateGraph(Notes)
+    builder.add_node("inner", inner.compile(), on_error=lambda state, error: {"notes": ["given up"]})
+    builder.add_node("after", lambda state: {"notes": [interrupt("go on?")]})
+    builder.add_edge(START, "inner").add_edge("inner", "after").add_edge("after", END)
+    graph = builder.compile(db=db)
+    paused = way.invoke(graph, {"topic": "t"}, session_id="s")
+    assert [question.value for question in way.get_state(graph, "s").interrupts] == ["go on?"]
+    assert paused.interrupts[0].value == "go on?"
+    assert way.resume(graph, "s", "yes")["notes"] == ["given up", "yes"]
+
+
+def test_a_command_that_stops_leaves_nothing_to_run(way: Way, db: Any) -> None:
+    builder = StateGraph(Notes)
+    builder.add_node("stop", lambda state: Command({"notes": ["stop"]}, goto=STOP))
+    for name in ("beside", "after", "joined", "last"):
+        builder.add_node(name, note(name), defer=name == "last")
+    builder.add_edge(START, "stop").add_edge(START, "beside").add_edge("stop", "after").add_edge("after", "joined")
+    builder.add_edge(["beside", "after"], "joined").add_edge("joined", "last").add_edge("last", END).add_edge("beside", "last")
+    graph = builder.compile(db=db)
+    result = way.invoke(graph, {"topic": "t"}, session_id="s")
+    assert (result["notes"], result.status) == (["stop", "beside"], "completed")
+    assert way.get_state(graph, "s").next == ()
+    assert way.invoke(graph, {"topic": "t"}, session_id="s")["notes"] == ["stop", "beside"] * 2, "no join is left half full"

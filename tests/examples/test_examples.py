@@ -90,6 +90,30 @@ def test_the_demo_checks_what_it_claims(run: Run) -> None:
     assert "killed by SIGKILL" in out and "flowchart TD" in out and "FAILED" not in out
 
 
+def test_a_workflow_makes_two_issues_and_knows_the_first(run: Run) -> None:
+    out = run("workflow_content_pipeline.py").stdout
+    first, second = out.split("--- an issue on ")[1:]
+    assert "- Tea is made from leaves.\n- Tea was first drunk in China.\n- Most tea is grown in China." in first
+    assert "# About tea (3 facts)" in first and "edit (1)" in first and "postcard" not in first
+    assert "# ABOUT COCOA\n- Most cocoa is grown in Ivory Coast.\n(Before this one: About tea (3 facts))" in second
+    assert "titles in the session: ['About tea (3 facts)', 'About cocoa']" in second
+    assert re.search(r"4 messages are stored; the last issue used [1-9]\d* tokens", second)
+
+
+def test_an_approval_takes_three_processes_and_repeats_nothing(run: Run) -> None:
+    out = run("workflow_approval.py").stdout
+    assert len(set(re.findall(r"^process (\d+) brings", out, re.M))) == 3
+    assert re.findall(r"the run is (\w+)", out) == ["paused", "paused", "completed"]
+    assert "'From 1 May on, the harbour line runs.'" in out
+    assert "   sent: From 1 May on, the harbour line runs. A ticket costs 2 euro.\n" in out
+    assert out.endswith("the figures were looked up 1 time(s)\n")
+
+
+def test_a_session_knows_that_a_workflow_made_it(run: Run) -> None:
+    out = run("sessions/workflow_type.py").stdout
+    assert out == "completed {'topic': 'tea'}\nworkflow_session is a session of type workflow\n"
+
+
 # --- the replay ------------------------------------------------------------------------------------------------------------
 
 

@@ -199,3 +199,43 @@ def test_kills_at_random_moments_repeat_nothing_finished_and_lose_nothing_stored
                 break
         check_chain(program, kills) if name == "chain" else check_agent(program, stored)
     print(f"{done} kills")
+
+
+STEPS = ["one", "left", "right1", "right2", *["turn1", "turn2"] * 3, "three"]
+"""The executions of the steps of the workflow."""
+
+
+def check_workflow(program: Program, again: Counter[str]) -> None:
+    """The workflow ended as if nothing had happened, and only ``again`` ran more than once."""
+    lines = program.lines()
+    assert lines[-1] == ["done", "three<7", "one", "left", "right1", "right2", "both", "turn1", "turn2", "three"]
+    ran = Counter(line[1] for line in lines if line[0] == "run")
+    assert ran - Counter(STEPS) == again
+    db = program.open()
+    assert [message.text for message in db.get_messages(workers.SESSION)] == ["input", "three<7"]
+    assert [run.status for run in db.get_runs(workers.SESSION)] == ["completed"] and db.check().ok
+    db.close()
+
+
+@pytest.mark.parametrize("step", ["three:1", "right2:1", "left:1", "turn1:2", "turn2:3", "one:1"])
+def test_a_killed_workflow_repeats_the_step_that_was_running_and_no_other(step: str, programs: Programs) -> None:
+    program = programs.make("workflow")
+    assert program.run(DIE_IN=step) == -signal.SIGKILL
+    assert program.run() == 0
+    check_workflow(program, Counter([step.split(":")[0]]))
+
+
+def test_a_kill_at_every_commit_of_a_workflow_ends_like_an_undisturbed_run(programs: Programs) -> None:
+    def check(program: Program) -> Callable[[], None]:
+        ran = len(program.lines())
+        return lambda: finished(program, ran)
+
+    def finished(program: Program, ran: int) -> None:
+        lines = [line[1] for line in program.lines() if line[0] == "run"]
+        again = Counter(lines) - Counter(STEPS)
+        # Steps whose commit was not acknowledged run again: one of them, or the branches that ended at the same time.
+        assert again.total() <= 1 or set(again) <= {"left", "right1", "right2"}, (ran, lines)
+        check_workflow(program, again)
+
+    kills = points(AROUND, range(1, 8, rounds(3, 1)))
+    assert killed_at(programs, "workflow", kills, check) == len(kills), "the loop and the end are in the test above"

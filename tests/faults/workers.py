@@ -24,6 +24,7 @@ from graphflow.db.transactions import Transaction
 from graphflow.errors import LeaseLost, SessionNotFound
 from graphflow.messages import ToolCall
 from graphflow.models.base import Model, Reply, Request
+from graphflow.workflow import Loop, Parallel, Step, StepInput, Steps, Workflow
 
 SESSION = "session"
 
@@ -213,6 +214,39 @@ def rival(db: Any, journal: Journal) -> None:
     journal("done")
 
 
+def workflow_of(db: Any, journal: Journal) -> Workflow:
+    """Steps in a row, branches, a loop: each execution of a step is a line in the journal. ``DIE_IN=step:N`` kills the process
+    in the N-th execution of a step.
+    """
+    dying = os.environ.get("DIE_IN", ":").split(":")
+    calls: dict[str, int] = {}
+
+    def work(name: str) -> Step:
+        def step(given: StepInput) -> str:
+            calls[name] = calls.get(name, 0) + 1
+            journal("run", name)
+            if dying == [name, str(calls[name])]:
+                time.sleep(0.5)  # long enough for what runs beside it to be stored
+                os.kill(os.getpid(), signal.SIGKILL)
+            return f"{name}<{len(str(given.message))}"
+
+        return Step(name, step)
+
+    branches = Parallel(work("left"), Steps("right", [work("right1"), work("right2")]), name="both")
+    turns = Loop([work("turn1"), work("turn2")], 3, forward_output=True, name="turns")
+    return Workflow([work("one"), branches, turns, work("three")], db=db, session_id=SESSION, name="killed")
+
+
+def workflow(db: Any, journal: Journal) -> None:
+    """Run the workflow, or go on with it."""
+    flow = workflow_of(db, journal)
+    try:
+        output = flow.resume()
+    except SessionNotFound:
+        output = flow.run("input")
+    journal("done", output.content, *output.steps)
+
+
 def stalled(db: Any, journal: Journal) -> None:
     """Ask a model that takes its time: long enough to be stopped in the middle, and to go on when everything has changed."""
 
@@ -240,7 +274,7 @@ if __name__ == "__main__":
         where, number = sys.argv[4].split(":")
         Killing.kill = (where, int(number))
     database = opened(path, lease_ttl=float(os.environ.get("LEASE_TTL", "30")), busy_timeout=600)
-    {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival, "stalled": stalled}[program](
+    {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival, "stalled": stalled, "workflow": workflow}[program](
         database, Journal(journal_path)
     )
     database.close()

@@ -1,0 +1,376 @@
+"""From steps to one graph: nodes, edges, fan-out, joins and back-edges. A branch of several steps is a graph of its own."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any, get_args, get_origin
+
+from pydantic import PydanticUserError, TypeAdapter
+
+from graphflow.builder import StateGraph
+from graphflow.core.control import END, START
+from graphflow.core.plan import Plan, lower_function
+from graphflow.core.policies import RetryPolicy
+from graphflow.db.typed import is_exact
+from graphflow.errors import GraphError, InvalidUpdate
+from graphflow.graph import Graph
+from graphflow.messages import Message
+from graphflow.run import Runner, input_messages
+from graphflow.workflow.steps import Condition, Group, Loop, Parallel, Router, Step, Steps
+from graphflow_nodes import stepdata
+from graphflow_nodes import workflow as nodes
+from graphflow_nodes.conversation import history
+from graphflow_nodes.model import as_text, parse_output
+from graphflow_nodes.workflow import DONE, Inside, Place
+
+Entries = tuple[str, ...]
+"""The nodes that something begins with: several for a Parallel."""
+HISTORY = "earlier runs"
+
+
+# --- names -----------------------------------------------------------------------------------------------------------------
+
+
+def named(steps: Sequence[Any], taken: set[str]) -> list[Step | Group]:
+    """The steps in their final form: each a Step or a group under a name of its own.
+
+    What has no name is given one. Raises GraphError for a name that two steps have.
+    """
+    return [_named(step, taken) for step in steps]
+
+
+def _named(step: Any, taken: set[str]) -> Step | Group:
+    if isinstance(step, Step):
+        _take(step.name, taken)
+        return step
+    if not isinstance(step, Group):
+        name, own = _own_name(step)
+        return Step(_take(name, taken) if own else _numbered(name, taken), step)
+    made = copy(step)
+    made.name = _take(step.name, taken) if step.name is not None else _numbered(step.label(), taken)
+    for slot in ("branches", "choices", "steps", "else_steps"):
+        if hasattr(step, slot):
+            setattr(made, slot, named(getattr(step, slot), taken))
+    return made
+
+
+def _own_name(what: Any) -> tuple[str, bool]:
+    """What a step is called that was not given a name, and whether that is a name that somebody chose."""
+    given = getattr(what, "name", None)
+    if isinstance(what, Runner | Graph):
+        kind = type(what).__name__.lower()
+        return (given, True) if given and given != "graph" else (kind, False)
+    if not callable(what):
+        raise GraphError(
+            f"a step is {what!r}: give a function, an Agent, a Team, a Graph, a Workflow, or Step(name, what) around one"
+        )
+    inner = getattr(what, "func", what)
+    name = getattr(inner, "__name__", type(inner).__name__)
+    return (name, True) if name.isidentifier() else ("step", False)
+
+
+def _take(name: str, taken: set[str]) -> str:
+    if name in taken:
+        raise GraphError(f"two steps are called {name!r}; give one of them another name: Step('another name', …)")
+    taken.add(name)
+    return name
+
+
+def _numbered(name: str, taken: set[str]) -> str:
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name} {number}"
+    return _take(free, taken)
+
+
+def leaves(step: Step | Group) -> list[str]:
+    """The names of all that leaves an output in it: its steps and those of its groups, and each Parallel."""
+    if isinstance(step, Step):
+        return [step.name]
+    names = [name for part in step.parts() for name in leaves(part)]
+    return [*names, str(step.name)] if isinstance(step, Parallel) else names
+
+
+# --- types -----------------------------------------------------------------------------------------------------------------
+
+
+def adapter_of(hint: Any) -> TypeAdapter[Any] | None:
+    """How values of a type are stored; None when they are kept as they are."""
+    if get_origin(hint) is stepdata.StepOutput:
+        hint = get_args(hint)[0]
+    if hint is stepdata.StepOutput or is_exact(hint):
+        return None
+    try:
+        return TypeAdapter(hint)
+    except PydanticUserError:  # a class that pydantic does not know: what is of it is refused when it is stored
+        return None
+
+
+def _declared(fn: Any) -> Any:
+    """The return annotation of a function; Any when there is none to be had."""
+    inner = getattr(fn, "func", fn)
+    try:
+        return typing.get_type_hints(inner if hasattr(inner, "__code__") else type(inner).__call__).get("return", Any)
+    except (NameError, TypeError, AttributeError):
+        return Any
+
+
+# --- works -----------------------------------------------------------------------------------------------------------------
+
+
+def _asked(content: Any) -> list[Message]:
+    """The messages that a content is for an agent."""
+    if isinstance(content, Mapping) or not isinstance(content, str | Message | list | tuple):
+        return [Message("user", as_text(content))]
+    try:
+        return input_messages(content)
+    except InvalidUpdate:
+        return [Message("user", as_text(content))]
+
+
+def _messages(given: Any) -> dict[str, Any]:
+    said = _asked(given.message)
+    return {"messages": [*said[:-1], *nodes.with_notes(said[-1], given)] if said else said}
+
+
+def _answer(values: Mapping[str, Any]) -> str | None:
+    said = values.get("messages") or ()
+    return said[-1].content if said and said[-1].role == "assistant" else None
+
+
+def _runner(runner: Runner) -> Inside:
+    schema = runner.output_schema
+
+    def content(values: Mapping[str, Any]) -> Any:
+        answer = _answer(values)
+        return answer if schema is None or answer is None else parse_output(schema, str(answer))
+
+    return Inside(lambda: runner.graph.plan, _messages, content, runner.session_state or {})
+
+
+def _graph(step: Step) -> Inside:
+    plan: Plan = step.what.plan
+    talks = "messages" in plan.schema.channels
+
+    def begin(given: Any) -> Mapping[str, Any]:
+        if step.input is not None:
+            made: Mapping[str, Any] = step.input(given)
+            return made
+        if talks:
+            return _messages(given)
+        if not isinstance(given.message, Mapping):
+            raise InvalidUpdate(
+                f"step {step.name!r} is the graph {plan.name!r}, which begins with a dict of its fields, and is given "
+                f"{type(given.message).__name__}: say what it begins with, "
+                f"Step({step.name!r}, graph, input=lambda step_input: …)"
+            )
+        return given.message
+
+    def content(values: Mapping[str, Any]) -> Any:
+        if step.output is not None:
+            return step.output(plan.schema.view(dict(values)))
+        return _answer(values) if talks else {name: value for name, value in values.items() if name != "session_state"}
+
+    return Inside(lambda: plan, begin, content)
+
+
+# --- the graph -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Node:
+    action: Callable[..., Any]
+    order: int
+    graph: Plan | None = None
+    retry: tuple[RetryPolicy, ...] = ()
+
+
+class Compiler:
+    """Makes one graph. Steps are placed from the last to the first, each knowing what follows it."""
+
+    def __init__(self, outline: stepdata.Outline) -> None:
+        self.outline = outline
+        self.nodes: dict[str, _Node] = {}
+        self.edges: list[tuple[str | list[str], str]] = []
+        self.ways: list[tuple[str, dict[str, Entries]]] = []
+        self.order: dict[str, int] = {}
+
+    def plan(
+        self,
+        name: str,
+        steps: Sequence[Step | Group],
+        around: Place | None = None,
+        *,
+        past_runs: int | None = 0,
+        **kinds: Any,
+    ) -> Plan:
+        """The graph of these steps. ``past_runs``: how many earlier runs its steps are told of (None: all)."""
+        self._number(steps)
+        around = around or Place("", self.outline)
+        entries = self._chain(steps, (END,), around)
+        builder = StateGraph(stepdata.WorkflowState if around.outermost else stepdata.BranchState, name=name)
+        if past_runs != 0:
+            builder.add_node(HISTORY, history(last_runs=past_runs), rerunnable=True)
+            self.edges += [(HISTORY, entry) for entry in entries]
+            entries = (HISTORY,)
+        for label, node in sorted(self.nodes.items(), key=lambda item: item[1].order):
+            builder.add_node(label, node.action, retry=node.retry or None)
+        for entry in entries:
+            builder.add_edge(START, entry)
+        for source, target in self.edges:
+            builder.add_edge(source, target)
+        for label, targets in self.ways:
+            builder.add_conditional_edges(label, nodes.way(label, targets), _table(targets))
+        plan = builder.plan(name, **kinds)
+        graphs = {label: node.graph for label, node in self.nodes.items() if node.graph is not None}
+        return replace(plan, nodes={label: replace(node, graph=graphs.get(label)) for label, node in plan.nodes.items()})
+
+    def _number(self, steps: Sequence[Step | Group]) -> None:
+        for step in steps:
+            if not isinstance(step, Parallel):
+                self.order[str(step.name)] = len(self.order)
+            if isinstance(step, Group):
+                self._number(step.parts())
+            if isinstance(step, Parallel):
+                self.order[str(step.name)] = len(self.order)
+
+    def _add(self, name: str, node: _Node) -> None:
+        if name in self.nodes or name == HISTORY:
+            raise GraphError(f"two nodes of the workflow are called {name!r}; give the step another name")
+        self.nodes[name] = node
+
+    # --- placing -----------------------------------------------------------------------------------------------------------
+
+    def _chain(self, steps: Sequence[Step | Group], then: Entries, around: Place) -> Entries:
+        for step in reversed(steps):
+            then = self._place(step, then, around)
+        return then
+
+    def _place(self, step: Step | Group, then: Entries, around: Place) -> Entries:
+        name = str(step.name)
+        place = replace(around, name=name, last=then == (END,))
+        inside = replace(around, within=(*around.within, name))
+        if isinstance(step, Step):
+            self.outline.types.setdefault(name, None)
+            return self._step(step, then, place)
+        self.outline.groups[name] = tuple(leaves(step))
+        if isinstance(step, Steps):
+            return self._chain(step.steps, then, inside)
+        if isinstance(step, Parallel):
+            return self._parallel(step, then, place, inside)
+        if isinstance(step, Condition):
+            return self._condition(step, then, place, inside)
+        if isinstance(step, Loop):
+            return self._loop(step, then, place, inside)
+        assert isinstance(step, Router)
+        return self._router(step, then, place, inside)
+
+    def _step(self, step: Step, then: Entries, place: Place, *, joined: bool = False) -> Entries:
+        name = place.name
+        reviewed = step.review is not None and step.review is not False
+        if reviewed:
+            place = replace(place, advances=False)
+        action, graph = self._work(step, place)
+        skip = step.on_error == "skip"
+        node = nodes.step(replace(place, last=place.last and not reviewed), action, skip=skip, retry=step.retry)
+        self._add(name, _Node(node, self.order[name], graph, step.retry))
+        if reviewed:
+            label = f"review {name}"
+            self._add(label, _Node(nodes.review(place, label, step.review, skip), self.order[name]))
+            self.edges.append((name, label))
+            self.ways.append((label, {DONE: then, nodes.AGAIN: (name,)}))
+        elif not joined:
+            self.edges += [(name, entry) for entry in then]
+        return (name,)
+
+    def _work(self, step: Step, place: Place) -> tuple[nodes.Work, Plan | None]:
+        """What a step does, and the graph that it runs, if it is one."""
+        what = step.what
+        outline = getattr(what, "outline", None)
+        if isinstance(what, Runner) and isinstance(outline, stepdata.Outline):
+            self.outline.inner[step.name] = outline
+            workflow: Any = what
+            inside = Inside(
+                lambda: workflow.graph.plan,
+                lambda given: workflow.graph_input(given.message),
+                workflow.record,
+                what.session_state or {},
+                packed=True,
+            )
+        elif isinstance(what, Runner):
+            inside = _runner(what)
+            if what.output_schema is not None:
+                self.outline.types[step.name] = adapter_of(what.output_schema)
+        elif isinstance(what, Graph):
+            inside = _graph(step)
+        else:
+            function = lower_function(what, f"step {step.name!r}")
+            self.outline.types[step.name] = adapter_of(_declared(what))
+            return nodes.call_function(function, place), None
+        return nodes.call_inside(inside, place), inside.plan()
+
+    def _parallel(self, step: Parallel, then: Entries, place: Place, around: Place) -> Entries:
+        names = [str(branch.name) for branch in step.branches]
+        for at, branch in enumerate(step.branches):
+            opens = place.name if at == 0 else None
+            beside = replace(around, name=names[at], last=False, advances=False, opens=opens)
+            if isinstance(branch, Step) and not branch.review:
+                self.outline.types.setdefault(branch.name, None)
+                self._step(branch, (), beside, joined=True)
+                continue
+            plan = Compiler(self.outline).plan(names[at], [branch], replace(around, outermost=False))
+            work = nodes.call_branch(plan, leaves(branch), beside)
+            self._add(names[at], _Node(nodes.step(beside, work), self.order[names[at]], plan))
+        self.outline.types.setdefault(place.name, None)
+        self._add(place.name, _Node(nodes.join(place, names), self.order[place.name]))
+        self.edges.append((names, place.name))
+        self.edges += [(place.name, entry) for entry in then]
+        return tuple(names)
+
+    def _condition(self, step: Condition, then: Entries, place: Place, around: Place) -> Entries:
+        name = place.name
+        yes = self._chain(step.steps, then, around)
+        no = self._chain(step.else_steps, then, around)
+        ends = (False, no == (END,))
+        action = nodes.condition(place, step.evaluator, ("yes", "no"), ends)
+        self._add(name, _Node(action, self.order[name]))
+        self.ways.append((name, {"yes": yes, "no": no}))
+        return (name,)
+
+    def _loop(self, step: Loop, then: Entries, place: Place, around: Place) -> Entries:
+        name = place.name
+        body = self._chain(step.steps, (name,), replace(around, loops=(*around.loops, name)))
+        action = nodes.loop(
+            place,
+            leaves(step),
+            max_iterations=step.max_iterations,
+            end_condition=step.end_condition,
+            forward_output=step.forward_output,
+        )
+        self._add(name, _Node(action, self.order[name]))
+        self.ways.append((name, {nodes.AGAIN: body, DONE: then}))
+        return (name,)
+
+    def _router(self, step: Router, then: Entries, place: Place, around: Place) -> Entries:
+        name = place.name
+        targets = {str(choice.name): self._place(choice, (name,), around) for choice in step.choices}
+        if DONE in targets:
+            raise GraphError(f"a choice of router {name!r} is called {DONE!r}; give it another name")
+        choices = {str(choice.name): choice for choice in step.choices}
+        self._add(name, _Node(nodes.router(place, choices, step.selector), self.order[name]))
+        self.ways.append((name, {**targets, DONE: then}))
+        return (name,)
+
+
+def _table(targets: Mapping[str, Entries]) -> dict[str, str]:
+    """The targets of a conditional edge: what the label of each way stands for."""
+    table: dict[str, str] = {}
+    for label, entries in targets.items():
+        for key, entry in [(label, entries[0])] if len(entries) == 1 else zip(entries, entries, strict=True):
+            if table.setdefault(key, entry) != entry:
+                raise GraphError(f"a step is called {key!r}, which is also a way of the group before it; give it another name")
+    return table

@@ -1,0 +1,205 @@
+"""What a workflow is made of, as users write it: steps, and groups that say how the steps in them follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from graphflow.core.plan import Function, lower_function
+from graphflow.core.policies import RetryPolicy, policies
+from graphflow.errors import GraphError
+
+
+class Step:
+    """One step: a function, an Agent, a Team, a Graph or a Workflow under a name.
+
+    A function is ``(step_input[, ctx]) -> value | StepOutput``, def or async def. An Agent or a Team is asked what
+    ``step_input.message`` is. A Graph without messages is given the fields that are in it, and its content is a dict of its
+    fields; ``input=`` (from StepInput to what it begins with) and ``output=`` (from its state to a content) say otherwise.
+
+    ``retry``: a RetryPolicy, or a list of them; without one nothing is tried again. ``on_error``: "fail" lets an error fail the
+    run, and ``resume`` begins with this step; "skip" keeps the error as the step's output and goes on. ``review``: a person
+    is asked about the output before the run goes on (``True``, a text to ask with, or a function of the StepOutput that gives
+    one, or nothing when nobody has to be asked). The answer True accepts, a text makes the step run again with that note,
+    ``{"content": …}`` puts another content in its place, False rejects: the run fails with StepRejected, or skips the step.
+    """
+
+    __slots__ = ("input", "name", "on_error", "output", "retry", "review", "what")
+
+    def __init__(
+        self,
+        name: str,
+        what: Any,
+        *,
+        retry: RetryPolicy | Sequence[RetryPolicy] | None = None,
+        on_error: Literal["fail", "skip"] = "fail",
+        review: bool | str | Callable[..., Any] | None = None,
+        input: Callable[[Any], Any] | None = None,
+        output: Callable[[Any], Any] | None = None,
+    ) -> None:
+        _check_name(name)
+        if isinstance(name, str) and (what is None or isinstance(what, Step | Group | str)):
+            raise GraphError(f"step {name!r} is {what!r}: give a function, an Agent, a Team, a Graph or a Workflow")
+        if on_error not in ("fail", "skip"):
+            raise ValueError(f"on_error={on_error!r} of step {name!r}: give 'fail' or 'skip'")
+        self.name = name
+        self.what = what
+        self.retry = policies(name, retry, None, None, None).retry
+        self.on_error = on_error
+        self.review = lower_function(review, f"the review of step {name!r}") if callable(review) else review
+        self.input = input
+        self.output = output
+
+
+class Group:
+    """What consists of other steps."""
+
+    __slots__ = ("name",)
+
+    name: str | None
+    """Its name; None when it has to be given one."""
+
+    def label(self) -> str:
+        """What it is called when it was given no name."""
+        return type(self).__name__.lower()
+
+    def parts(self) -> Sequence[Any]:
+        """The steps in it, in the order of declaration."""
+        raise NotImplementedError
+
+
+class Steps(Group):
+    """Steps one after the other, under a name."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, name: str, steps: Sequence[Any]) -> None:
+        _check_name(name)
+        self.name = name
+        self.steps = as_list(steps, f"Steps({name!r})")
+
+    def parts(self) -> Sequence[Any]:
+        return self.steps
+
+
+class Parallel(Group):
+    """Steps (or ``Steps``, or any group) that run at the same time.
+
+    The content is a dict of every branch's content, in the order of declaration, under its name. What branches write to the
+    session's dict is merged by key; two that write different values to one key are an InvalidUpdate.
+    """
+
+    __slots__ = ("branches",)
+
+    def __init__(self, *steps: Any, name: str | None = None) -> None:
+        if name is not None:
+            _check_name(name)
+        self.name = name
+        self.branches = as_list(steps, "Parallel")
+
+    def parts(self) -> Sequence[Any]:
+        return self.branches
+
+
+class Condition(Group):
+    """``steps`` when the evaluator says so, else ``else_steps``.
+
+    ``evaluator``: a function ``(step_input[, ctx]) -> bool``, def or async def, or a bool. Its answer is stored, so a resumed
+    run goes the same way. Where no step runs, the content of the step before goes on.
+    """
+
+    __slots__ = ("asked", "else_steps", "evaluator", "steps")
+
+    def __init__(
+        self, evaluator: Callable[..., Any] | bool, steps: Any, else_steps: Any = (), *, name: str | None = None
+    ) -> None:
+        if name is not None:
+            _check_name(name)
+        self.name = name
+        self.asked = evaluator
+        self.evaluator: Function | bool = (
+            evaluator if isinstance(evaluator, bool) else lower_function(evaluator, f"the evaluator of {self.label()!r}")
+        )
+        self.steps = as_list(steps, f"Condition {name or self.label()!r}")
+        self.else_steps = as_list(else_steps, "else_steps", empty=True)
+
+    def label(self) -> str:
+        return _name_of(self.asked, "condition")
+
+    def parts(self) -> Sequence[Any]:
+        return [*self.steps, *self.else_steps]
+
+
+class Loop(Group):
+    """Steps that run again and again: ``max_iterations`` times, or until ``end_condition`` says that it is enough.
+
+    ``end_condition``: a function of the list of the iteration's StepOutputs, def or async def. In each iteration the first
+    step is given the content from before the loop or, with ``forward_output``, that of the iteration before.
+    """
+
+    __slots__ = ("end_condition", "forward_output", "max_iterations", "steps")
+
+    def __init__(
+        self,
+        steps: Any,
+        max_iterations: int = 3,
+        end_condition: Callable[..., Any] | None = None,
+        forward_output: bool = False,
+        *,
+        name: str | None = None,
+    ) -> None:
+        if name is not None:
+            _check_name(name)
+        self.name = name
+        self.steps = as_list(steps, f"Loop {name!r}" if name else "Loop")
+        if type(max_iterations) is not int or max_iterations < 1:
+            raise ValueError(f"max_iterations={max_iterations!r}: give a whole number from 1 on")
+        self.max_iterations = max_iterations
+        self.end_condition = None if end_condition is None else lower_function(end_condition, "the end_condition of a Loop")
+        self.forward_output = forward_output
+
+    def parts(self) -> Sequence[Any]:
+        return self.steps
+
+
+class Router(Group):
+    """One or several of ``choices``. ``selector(step_input[, ctx])`` returns a choice, its name, or a list of them.
+
+    Several run one after the other, in the order of the list. None or an empty list chooses nothing: the content of the step
+    before goes on. What is not among the choices is an UnknownTarget.
+    """
+
+    __slots__ = ("asked", "choices", "selector")
+
+    def __init__(self, choices: Sequence[Any], selector: Callable[..., Any], *, name: str | None = None) -> None:
+        if name is not None:
+            _check_name(name)
+        self.name = name
+        self.asked = selector
+        self.choices = as_list(choices, f"Router {name or self.label()!r}")
+        self.selector = lower_function(selector, f"the selector of router {name or self.label()!r}")
+
+    def label(self) -> str:
+        return _name_of(self.asked, "router")
+
+    def parts(self) -> Sequence[Any]:
+        return self.choices
+
+
+def as_list(steps: Any, what: str, *, empty: bool = False) -> list[Any]:
+    """Steps as a list; one step stands for a list of one. Raises GraphError when there has to be one and is none."""
+    found = list(steps) if isinstance(steps, list | tuple) else [steps]
+    if not found and not empty:
+        raise GraphError(f"{what} has no steps: give at least one")
+    return found
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise GraphError(f"{name!r} cannot be the name of a step: give a text")
+
+
+def _name_of(fn: Any, otherwise: str) -> str:
+    """The function's own name, where that says something."""
+    name = getattr(fn, "__name__", "")
+    return name if isinstance(name, str) and name.isidentifier() else otherwise

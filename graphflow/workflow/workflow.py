@@ -1,0 +1,160 @@
+"""Workflow: steps in an order that is written down, compiled to one graph whose sessions are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from graphflow.core.calls import CallOptions, Ended
+from graphflow.drive.world import Emitter
+from graphflow.errors import InvalidUpdate
+from graphflow.graph import Graph
+from graphflow.messages import Message
+from graphflow.run import Runner, RunOutput, RunStatus, input_messages
+from graphflow.workflow.compiling import Compiler, leaves, named
+from graphflow.workflow.steps import as_list
+from graphflow_nodes.model import as_text
+from graphflow_nodes.stepdata import Outline, ending, is_object
+
+_COMPILED = ("name", "steps", "db", "add_workflow_history", "num_history_runs", "on_event")
+"""The settings of a workflow that its graph is made of."""
+
+
+class Workflow(Runner):
+    """Steps that run in the order they are written in, as one graph, with sessions that survive.
+
+    ``steps``: functions, Agents, Teams, Graphs, Workflows, ``Step(name, what, …)`` around one of them, and the groups
+    ``Steps``, ``Parallel``, ``Condition``, ``Loop``, ``Router``. Names of steps are unique; what has none is given one
+    (a function has its own). Each finished step is stored: after a crash or an error ``resume`` begins with the step that
+    was not finished. Without steps a run completes and returns its input.
+
+    The input of a run is any value that the database keeps. A pydantic object (or a dataclass) needs ``input_schema`` if
+    another process is to resume its run. ``add_workflow_history``: steps are told the inputs and outputs of the last
+    ``num_history_runs`` completed runs of the session (None: of all); functions find them in
+    ``step_input.workflow_session.history``, agents read them before their input. ``session_id``, ``user_id``,
+    ``session_state``, ``on_event`` as for an Agent.
+
+    New input on a session whose run is not finished is an UnfinishedRun. Raises GraphError for steps that cannot be.
+    """
+
+    __slots__ = (
+        "_made",
+        "_printed",
+        "add_workflow_history",
+        "db",
+        "input_schema",
+        "name",
+        "num_history_runs",
+        "on_event",
+        "outline",
+        "output_schema",
+        "session_id",
+        "session_state",
+        "steps",
+        "user_id",
+    )
+
+    def __init__(
+        self,
+        steps: Any = (),
+        *,
+        name: str | None = None,
+        db: Any = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        session_state: Mapping[str, Any] | None = None,
+        input_schema: type[Any] | None = None,
+        add_workflow_history: bool = False,
+        num_history_runs: int | None = 3,
+        on_event: Emitter | None = None,
+    ) -> None:
+        self.name = name
+        self.steps = tuple(named(as_list(steps, "the workflow", empty=True), set()))
+        self.db = db
+        self.session_id = session_id
+        self.user_id = user_id
+        self.session_state = session_state
+        self.input_schema = input_schema
+        self.add_workflow_history = add_workflow_history
+        self.num_history_runs = num_history_runs
+        self.on_event = on_event
+        self.output_schema = None
+        self.outline = Outline(None if input_schema is None else TypeAdapter(input_schema))
+        self._made: tuple[tuple[Any, ...], Graph] | None = None
+        self._printed: dict[str | None, str] | None = None
+
+    @property
+    def component_id(self) -> str:  # type: ignore[override]
+        """What the database lists this workflow's sessions under."""
+        return self.name or "workflow"
+
+    @property
+    def graph(self) -> Graph:
+        """The graph this workflow compiles to: a node for each step, condition, loop, router, review and join."""
+        settings = tuple(getattr(self, name) for name in _COMPILED)
+        made = self._made
+        if made is None or any(old is not new for old, new in zip(made[0], settings, strict=True)):
+            past = self.num_history_runs if self.add_workflow_history else 0
+            plan = Compiler(self.outline).plan(self.component_id, self.steps, past_runs=past, session_type="workflow")
+            self._made = made = settings, Graph(plan, db=self.db, on_event=self.on_event)
+        return made[1]
+
+    def printed_sessions(self) -> dict[str | None, str]:
+        """The session that print_response keeps for each user."""
+        if self._printed is None:
+            self._printed = {}
+        return self._printed
+
+    # --- input and output --------------------------------------------------------------------------------------------------
+
+    def graph_input(self, input: Any) -> dict[str, Any]:
+        """The channels that a run begins with."""
+        channels = self.outline.take_input(input)
+        said = [_message(channels.get("live", input))]
+        if not self.steps:
+            said.append(Message("assistant", said[0].content))
+        return {**channels, "messages": said}
+
+    def record(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What the workflow around this one keeps of a run."""
+        outputs = values.get("outputs") or {}
+        name = ending(outputs, values.get("previous"))
+        return {"content": self.outline.input(values)} if name is None else self.outline.expanded(name, outputs)
+
+    def _call(self, graph: Graph, arguments: Mapping[str, Any], listening: bool) -> CallOptions:
+        if arguments.get("output_schema") is not None:
+            raise ValueError("output_schema= is for agents: give it to the agent of a step")
+        if arguments.get("add_history_to_context") and not self.add_workflow_history:
+            raise ValueError("this workflow reads no history: make it with Workflow(add_workflow_history=True)")
+        return super()._call(graph, arguments, listening)
+
+    def _output(self, ended: Ended, call: CallOptions) -> RunOutput:
+        values, outline = ended.values, self.outline
+        outputs = values.get("outputs") or {}
+        done = ended.status == "completed"
+        steps = {name: outline.output(name, outputs) for step in self.steps for name in leaves(step) if name in outputs}
+        return RunOutput(
+            content=outline.final(values, outputs, values.get("previous")) if done else None,
+            messages=list(values.get("messages", ())),
+            run_id=ended.run_id,
+            session_id=ended.session_id or "",
+            user_id=call.user_id,
+            status=RunStatus(ended.status),
+            interrupts=ended.interrupts,
+            metrics=ended.metrics,
+            session_state=values.get("session_state", {}),
+            steps=steps,
+        )
+
+
+def _message(input: Any) -> Message:
+    """The input of a run as a message of its session."""
+    if isinstance(input, Mapping) or is_object(input):
+        return Message("user", as_text(input))
+    try:
+        (message,) = input_messages(input)
+    except (InvalidUpdate, ValueError):
+        return Message("user", as_text(input))
+    return message

@@ -1,0 +1,403 @@
+"""Nodes of workflows: steps, joins, conditions, loops, routers, reviews.
+
+A work is what a step does, as a flow: ``work(step_input, ctx)`` gives a record of its output and what else it writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from graphflow.core.control import MISSING, STOP, Command, Context, current_task
+from graphflow.core.effects import Call, Emit, Flow
+from graphflow.core.nested import run_inside
+from graphflow.core.plan import Function, Plan, flow
+from graphflow.core.policies import RetryPolicy
+from graphflow.errors import SessionError, StepRejected, UnknownTarget
+from graphflow.messages import Message, TextPart
+from graphflow_nodes.model import as_text
+from graphflow_nodes.stepdata import Outline, Record, StepInput, StepOutput, last_number, plain
+
+Update = dict[str, Any]
+Work = Callable[[StepInput, Context], Flow[Update]]
+"""What a step does. Its result is an update; ``outputs`` holds records that have no place yet."""
+Node = Callable[..., Flow[Any]]
+AGAIN, DONE = "again", "done"
+"""Where a loop, a router or a review goes: back, or on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node stands in its workflow."""
+
+    name: str
+    """The step it belongs to."""
+    outline: Outline
+    within: tuple[str, ...] = ()
+    """The groups around the step, outermost first."""
+    last: bool = False
+    """Whether the run may end after it: then it says what the run gives."""
+    outermost: bool = True
+    """Whether it is in the graph of the workflow itself, not in that of a branch."""
+    advances: bool = True
+    """Whether what comes next is given its content; not so for one of several that run at once, or one that is reviewed."""
+    opens: str | None = None
+    """The Parallel whose first branch it is."""
+    loops: tuple[str, ...] = field(default=())
+    """The loops around it, outermost first."""
+
+
+def step(place: Place, work: Work, *, skip: bool = False, retry: Sequence[RetryPolicy] = ()) -> Node:
+    """A node that does one step and keeps its output, in a graph whose state is a WorkflowState.
+
+    ``skip``: an error that no policy in ``retry`` lets it try again after is kept as its output, and the run goes on.
+    """
+
+    @flow
+    def run_step(state: Any, ctx: Context) -> Flow[Any]:
+        given = StepInput(place.outline, state, ctx, place.name)
+        if place.opens is not None:
+            yield from tell("step_started", replace(place, name=place.opens, within=place.within[:-1]), state, ctx)
+        yield from tell("step_started", place, state, ctx)
+        try:
+            update = yield from work(given, ctx)
+        except SessionError:
+            raise
+        except Exception as error:
+            if not skip or _tries_again(retry, error, ctx.attempt):
+                raise
+            ctx.drop_changes()
+            failure = f"{type(error).__name__}: {error}"
+            update = {"outputs": {place.name: {"content": None, "skipped": True, "error": failure}}}
+        return (yield from _finished(place, state, ctx, update))
+
+    return run_step
+
+
+def _tries_again(retry: Sequence[RetryPolicy], error: Exception, attempt: int) -> bool:
+    """Whether the first policy that fits the error allows another attempt."""
+    policy = next((policy for policy in retry if policy.fits(error)), None)
+    return policy is not None and attempt < policy.max_attempts
+
+
+def _finished(place: Place, state: Any, ctx: Context, update: Update) -> Flow[Any]:
+    """The step's update, with the places of its outputs, and what follows from it."""
+    number = last_number(state["outputs"]) + 1
+    made: dict[str, Record] = {name: {"n": number, **record} for name, record in update["outputs"].items()}
+    update["outputs"] = made
+    outputs = {**state["outputs"], **made}
+    stop = any(record.get("stop") for record in made.values())
+    skipped = bool(made.get(place.name, {}).get("skipped"))
+    if place.advances and not skipped:
+        update["previous"] = place.name
+    if ctx.listening:
+        output = place.outline.output(place.name, outputs) or StepOutput(name=place.name)
+        yield from tell(
+            "step_completed", place, state, ctx, content=output.content, skipped=output.skipped, error=output.error, stop=stop
+        )
+    if (place.last or stop) and place.outermost:
+        previous = place.name if stop else update.get("previous", state.get("previous"))
+        yield from _say(place, state, ctx, update, outputs, previous)
+    return Command(update, goto=STOP) if stop else update
+
+
+def _say(
+    place: Place, state: Any, ctx: Context, update: Update, outputs: Mapping[str, Record], previous: str | None
+) -> Flow[None]:
+    """Add what the run gives to its messages, and tell it as the text of the answer."""
+    text = _text(place.outline.final(state, outputs, previous))
+    update["messages"] = [Message("assistant", text)]
+    if ctx.listening and text:
+        yield Emit("token", ctx.node, {"text": text, "attempt": ctx.attempt}, ctx.ns)
+
+
+def _text(content: Any) -> str:
+    return "" if content is None else as_text(content)
+
+
+def tell(type: str, place: Place, state: Any, ctx: Context, **data: Any) -> Flow[None]:
+    """An event about a step: ``name``, ``within`` (the groups around it) and, in a loop, the ``iteration``."""
+    if ctx.listening:
+        turns = [state["ways"][loop]["iteration"] for loop in place.loops if state["ways"].get(loop)]
+        iteration = turns[-1] if turns else None
+        data = {"name": place.name, "within": place.within, "iteration": iteration, **data}
+        yield Emit(type, ctx.node, data, ctx.ns)
+
+
+# --- works -----------------------------------------------------------------------------------------------------------------
+
+
+def call_function(function: Function, place: Place) -> Work:
+    """The work of a function ``(step_input[, ctx]) -> value | StepOutput``."""
+
+    def work(given: StepInput, ctx: Context) -> Flow[Update]:
+        value = yield from _called(function, given, ctx)
+        return {"outputs": {place.name: place.outline.record(place.name, value, ctx.stored)}}
+
+    return work
+
+
+def _called(function: Function, given: Any, ctx: Context) -> Flow[Any]:
+    args = (given, ctx) if function.wants_context else (given,)
+    if function.kind == "flow":
+        return (yield from function.call(*args))
+    return (yield Call(function.call, args, {}, function.kind == "async"))
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """How a step runs a graph: the graph as it is now, what it begins with, and what it gives."""
+
+    plan: Callable[[], Plan]
+    begin: Callable[[StepInput], Mapping[str, Any]]
+    """Channels to begin with; without ``session_state``, which it shares."""
+    content: Callable[[Mapping[str, Any]], Any]
+    """From the state it ended with to a content, or to a record (``packed``)."""
+    session_state: Mapping[str, Any] = field(default_factory=dict)
+    """Keys that the session begins with where it has none."""
+    packed: bool = False
+
+
+def call_inside(inside: Inside, place: Place) -> Work:
+    """The work of a graph: an agent's, a team's, a workflow's, or any. It goes on inside after a crash or a question."""
+
+    def work(given: StepInput, ctx: Context) -> Flow[Update]:
+        values, update = yield from _run_inside(inside, given, ctx)
+        content = inside.content(values)
+        record = {"inner": content} if inside.packed else place.outline.record(place.name, content, ctx.stored)
+        return {**update, "outputs": {place.name: record}}
+
+    return work
+
+
+def call_branch(plan: Plan, steps: Sequence[str], place: Place) -> Work:
+    """The work of a branch of several steps: a graph of its own, whose outputs are the workflow's."""
+
+    def begin(given: StepInput) -> Mapping[str, Any]:
+        state = given.state
+        told = {name: state[name] for name in ("input", "live", "outputs", "previous", "ways", "history") if name in state}
+        return {**told, "input": {"content": given.input}} if "said" in state["input"] else told
+
+    inside = Inside(lambda: plan, begin, lambda values: None)
+
+    def work(given: StepInput, ctx: Context) -> Flow[Update]:
+        before = last_number(given.state["outputs"])
+        values, update = yield from _run_inside(inside, given, ctx)
+        made = {name: values["outputs"][name] for name in steps if name in values["outputs"]}
+        return {**update, "outputs": {name: record for name, record in made.items() if record["n"] > before}}
+
+    return work
+
+
+def _run_inside(inside: Inside, given: StepInput, ctx: Context) -> Flow[tuple[Mapping[str, Any], Update]]:
+    """Run a graph as this node's; the state it ended with, and the update of what it changed in the session's dict."""
+    task = current_task.get()
+    assert task is not None
+    plan = inside.plan()
+    begin = dict(inside.begin(given))
+    if "session_state" not in plan.schema.channels:
+        ended = yield from run_inside(plan, begin, task)
+        return ended.values, {}
+    before = {**inside.session_state, **(given.state.get("session_state") or {})}
+    ended = yield from run_inside(plan, {**begin, "session_state": before}, task)
+    after = ended.values.get("session_state") or {}
+    known = given.state.get("session_state") or {}
+    changes = {key: value for key, value in after.items() if key not in known or not _equal(known[key], value)}
+    changes.update({key: MISSING for key in known if key not in after})
+    return ended.values, {"session_state": changes} if changes else {}
+
+
+def _equal(old: Any, new: Any) -> bool:
+    return type(old) is type(new) and bool(old == new)
+
+
+def with_notes(message: Message, given: StepInput) -> list[Message]:
+    """What an agent is asked: the message, with the earlier runs of the workflow and a reviewer's note where there are any."""
+    before, after = [], []
+    if given.workflow_session.history:
+        runs = [f"Input: {run.input}\nOutput: {run.content or '(none)'}" for run in given.workflow_session.history]
+        before.append("\n\n".join(["Earlier runs of this workflow, oldest first:", *runs, "The present input:"]))
+    if given.review_note is not None:
+        output = given.get_step_output(given.name)
+        earlier = _text(None if output is None else output.content)
+        after.append(f"Your earlier answer was:\n{earlier}\n\nA reviewer asks for a change: {given.review_note}")
+    if not before and not after:
+        return [message]
+    if isinstance(message.content, str):
+        return [message.model_copy(update={"content": "\n\n".join([*before, message.content, *after])})]
+    parts = [*(TextPart(text=text) for text in before), *message.content, *(TextPart(text=text) for text in after)]
+    return [message.model_copy(update={"content": parts})]
+
+
+# --- ways ------------------------------------------------------------------------------------------------------------------
+
+
+def join(place: Place, branches: Sequence[str]) -> Node:
+    """A node after branches that ran at the same time: its content is theirs, by name."""
+
+    @flow
+    def join_branches(state: Any, ctx: Context) -> Flow[Any]:
+        return (yield from _finished(place, state, ctx, {"outputs": {place.name: {"all": list(branches)}}}))
+
+    return join_branches
+
+
+def condition(place: Place, evaluator: Function | bool, names: tuple[str, str], ends: tuple[bool, bool]) -> Node:
+    """A node that says which way to go: the first of ``names`` when the evaluator says so. ``ends``: which way ends the run."""
+
+    @flow
+    def evaluate(state: Any, ctx: Context) -> Flow[Any]:
+        yield from tell("step_started", place, state, ctx)
+        if isinstance(evaluator, bool):
+            answer: Any = evaluator
+        else:
+            answer = yield from _called(evaluator, StepInput(place.outline, state, ctx, place.name), ctx)
+        chosen = 0 if answer else 1
+        update: Update = {"ways": {place.name: {"to": names[chosen]}}}
+        yield from tell("step_completed", place, state, ctx, chosen=names[chosen], content=None)
+        if ends[chosen] and place.outermost:
+            yield from _say(place, state, ctx, update, state["outputs"], state.get("previous"))
+        return update
+
+    return evaluate
+
+
+def loop(
+    place: Place,
+    steps: Sequence[str],
+    *,
+    max_iterations: int,
+    end_condition: Function | None = None,
+    forward_output: bool = False,
+) -> Node:
+    """A node before and after the steps of a loop: lets them begin, and says whether they run again."""
+
+    @flow
+    def turn(state: Any, ctx: Context) -> Flow[Any]:
+        outputs = state["outputs"]
+        stands = state["ways"].get(place.name)
+        if stands is None or stands["to"] == DONE:
+            started: Update = {"to": AGAIN, "iteration": 1, "entry": state.get("previous"), "since": last_number(outputs)}
+            yield from tell("step_started", place, state, ctx, iteration=1)
+            return {"ways": {place.name: started}}
+        made = place.outline.since(steps, stands["since"], outputs)
+        content = made[-1].content if made else None
+        yield from tell("step_completed", place, state, ctx, iteration=stands["iteration"], content=content)
+        enough = stands["iteration"] >= max_iterations
+        if end_condition is not None and not enough:
+            enough = bool((yield from _called(end_condition, made, ctx)))
+        if not enough:
+            begun = {**stands, "iteration": stands["iteration"] + 1, "since": last_number(outputs)}
+            yield from tell("step_started", place, state, ctx, iteration=begun["iteration"])
+            return {"ways": {place.name: begun}, **({} if forward_output else {"previous": stands["entry"]})}
+        update: Update = {"ways": {place.name: {"to": DONE}}}
+        if place.last and place.outermost:
+            yield from _say(place, state, ctx, update, outputs, state.get("previous"))
+        return update
+
+    return turn
+
+
+def router(place: Place, choices: Mapping[str, Any], selector: Function) -> Node:
+    """A node before and after the chosen steps: asks once which are chosen, and lets them run one after the other."""
+
+    @flow
+    def choose(state: Any, ctx: Context) -> Flow[Any]:
+        stands = state["ways"].get(place.name)
+        if stands is None or stands["to"] == DONE:
+            yield from tell("step_started", place, state, ctx)
+            answer = yield from _called(selector, StepInput(place.outline, state, ctx, place.name), ctx)
+            chosen = _chosen(place.name, choices, answer)
+            if chosen:
+                return {"ways": {place.name: {"to": chosen[0], "then": chosen[1:], "chosen": chosen}}}
+            stands = {"chosen": []}
+        elif stands["then"]:
+            return {"ways": {place.name: {**stands, "to": stands["then"][0], "then": stands["then"][1:]}}}
+        update: Update = {"ways": {place.name: {"to": DONE}}}
+        output = place.outline.output(place.name, state["outputs"]) if stands["chosen"] else None
+        content = None if output is None else output.content
+        yield from tell("step_completed", place, state, ctx, chosen=stands["chosen"], content=content)
+        if place.last and place.outermost:
+            yield from _say(place, state, ctx, update, state["outputs"], state.get("previous"))
+        return update
+
+    return choose
+
+
+def _chosen(router: str, choices: Mapping[str, Any], answer: Any) -> list[str]:
+    """The names of the chosen steps. Raises UnknownTarget for what is not among the choices."""
+    names = []
+    for item in answer if isinstance(answer, list | tuple) else () if answer is None else (answer,):
+        name = next((name for name, choice in choices.items() if item is choice or item == name), None)
+        if name is None:
+            name = next((name for name, choice in choices.items() if item is getattr(choice, "what", MISSING)), None)
+        if name is None:
+            known = ", ".join(map(repr, choices))
+            raise UnknownTarget(f"the selector of router {router!r} returned {item!r}, which is not among its choices: {known}")
+        names.append(name)
+    return names
+
+
+def review(place: Place, node: str, question: Any, skip: bool) -> Node:
+    """A node after a step that shows its output to a person and waits for a word on it.
+
+    True accepts it. A text is a note: the step runs again and is given it. ``{"content": …}`` puts another content in its
+    place. False rejects it: the run fails with StepRejected or, where the step may be skipped, goes on without it.
+    ``question``: True, a text, or a function of the StepOutput that gives one (or nothing, when nobody has to be asked).
+    """
+    name = place.name
+
+    @flow
+    def ask(state: Any, ctx: Context) -> Flow[Any]:
+        outputs = state["outputs"]
+        record = outputs[name]
+        output = place.outline.output(name, outputs)
+        text = (yield from _called(question, output, ctx)) if isinstance(question, Function) else question
+        answer = True
+        if text and not record.get("skipped"):
+            payload = {"step": name, "asks": "review", "content": plain(None if output is None else output.content)}
+            answer = _answer(ctx, {**payload, "question": text} if isinstance(text, str) else payload)
+        update: Update = {"ways": {node: {"to": DONE}}}
+        changed = record
+        if isinstance(answer, str):
+            return {"ways": {node: {"to": AGAIN}}, "outputs": {name: {**record, "note": answer}}}
+        if answer is False:
+            if not skip:
+                raise StepRejected(
+                    f"the output of step {name!r} was rejected, so the run ends here; begin a new one, or fork the session to "
+                    "be asked again. (A text instead of False lets the step run again with that note.)"
+                )
+            changed = {"n": record["n"], "content": None, "skipped": True, "error": "rejected by the reviewer"}
+        elif isinstance(answer, Mapping):
+            content = place.outline.edited(name, answer["content"])
+            changed = {**place.outline.record(name, content, ctx.stored), "n": record["n"]}
+        if changed is not record:
+            update["outputs"] = {name: changed}
+        if not changed.get("skipped"):
+            update["previous"] = name
+        if place.last and place.outermost:
+            outputs = {**outputs, name: changed}
+            yield from _say(place, state, ctx, update, outputs, update.get("previous", state.get("previous")))
+        return update
+
+    return ask
+
+
+def _answer(ctx: Context, payload: dict[str, Any]) -> Any:
+    """A reviewer's word. Anything else is no answer, so the question is asked again."""
+    answer = ctx.ask(payload)
+    while not (isinstance(answer, bool | str) or (isinstance(answer, Mapping) and set(answer) == {"content"})):
+        problem = f"{answer!r} is no answer: give True, False, a text that says what to change, or {{'content': …}}"
+        answer = ctx.ask({**payload, "problem": problem})
+    return answer
+
+
+def way(node: str, targets: Mapping[str, Sequence[str]]) -> Callable[[Any], list[str]]:
+    """A router from a node of this module: where what it wrote leads to. For one target the label stands for it."""
+    table = {label: [label] if len(names) == 1 else list(names) for label, names in targets.items()}
+
+    def go(state: Any) -> list[str]:
+        return table[state["ways"][node]["to"]]
+
+    return go

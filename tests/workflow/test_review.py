@@ -1,0 +1,172 @@
+"""A person looks at what a step made before the run goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphflow import Agent, tool
+from graphflow.errors import StepRejected
+from graphflow.messages import ToolCall
+from graphflow.models.base import Reply
+from graphflow.testing import ScriptedModel
+from graphflow.workflow import Loop, Parallel, Step, StepInput, StepOutput, Workflow
+from tests.conftest import Way
+
+
+class Writer:
+    """A step that writes a draft, and another one when it gets a note."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, given: StepInput) -> str:
+        self.calls += 1
+        return f"draft {self.calls} of {given.message}" + (f" with {given.review_note}" if given.review_note else "")
+
+
+def publish(given: StepInput) -> str:
+    return f"published: {given.message}"
+
+
+def reviewed(db: Any, writer: Writer, **options: Any) -> Workflow:
+    return Workflow([Step("draft", writer, review=True, **options), publish], db=db)
+
+
+def test_a_reviewed_step_waits_with_its_output(way: Way, db: Any) -> None:
+    writer = Writer()
+    out = way.run(reviewed(db, writer), "tea", session_id="s")
+    assert (out.status, out.content) == ("paused", None)
+    assert [question.value for question in out.interrupts] == [{"step": "draft", "asks": "review", "content": "draft 1 of tea"}]
+    assert out.steps["draft"].content == "draft 1 of tea"
+
+
+def test_true_accepts_and_the_step_does_not_run_again(way: Way, db: Any) -> None:
+    writer = Writer()
+    way.run(reviewed(db, writer), "tea", session_id="s")
+    other_process = reviewed(db, writer)
+    assert way.resume(other_process, "s", True).content == "published: draft 1 of tea"
+    assert writer.calls == 1
+
+
+def test_a_text_makes_the_step_run_again_with_that_note(way: Way, db: Any) -> None:
+    writer = Writer()
+    workflow = reviewed(db, writer)
+    way.run(workflow, "tea", session_id="s")
+    again = way.resume(workflow, "s", "sugar")
+    assert again.interrupts[0].value["content"] == "draft 2 of tea with sugar"
+    third = way.resume(workflow, "s", "milk")
+    assert third.interrupts[0].value["content"] == "draft 3 of tea with milk"
+    assert way.resume(workflow, "s", True).content == "published: draft 3 of tea with milk"
+
+
+def test_another_content_may_be_put_in_its_place(way: Way, db: Any) -> None:
+    workflow = reviewed(db, Writer())
+    way.run(workflow, "tea", session_id="s")
+    out = way.resume(workflow, "s", {"content": "my own words"})
+    assert out.content == "published: my own words" and out.steps["draft"].content == "my own words"
+
+
+def test_false_fails_the_run_and_a_new_one_may_begin(way: Way, db: Any) -> None:
+    workflow = reviewed(db, Writer())
+    way.run(workflow, "tea", session_id="s")
+    with pytest.raises(StepRejected, match="output of step 'draft' was rejected"):
+        way.resume(workflow, "s", False)
+    assert db.get_session("s").status == "error"
+    fork = workflow.fork("s")
+    assert way.resume(workflow, fork).status == "paused" and way.resume(workflow, fork, True).status == "completed"
+    assert way.run(workflow, "coffee", session_id="s").interrupts[0].value["content"] == "draft 2 of coffee"
+
+
+def test_false_skips_a_step_that_may_be_skipped(way: Way, db: Any) -> None:
+    workflow = reviewed(db, Writer(), on_error="skip")
+    way.run(workflow, "tea", session_id="s")
+    out = way.resume(workflow, "s", False)
+    assert out.content == "published: tea"
+    assert out.steps["draft"] == StepOutput(None, name="draft", skipped=True, error="rejected by the reviewer")
+
+
+def test_what_is_no_answer_is_asked_again(way: Way, db: Any) -> None:
+    workflow = reviewed(db, Writer())
+    way.run(workflow, "tea", session_id="s")
+    again = way.resume(workflow, "s", 7)
+    assert again.interrupts[0].value["problem"].startswith("7 is no answer: give True, False, a text")
+    assert way.resume(workflow, "s", True).status == "completed"
+
+
+def test_a_function_says_whether_and_what_is_asked(way: Way, db: Any) -> None:
+    def doubt(output: StepOutput) -> str | None:
+        return f"{output.name} is long" if len(output.content) > 14 else None
+
+    workflow = Workflow([Step("draft", Writer(), review=doubt)], db=db)
+    assert way.run(workflow, "tea", session_id="s").content == "draft 1 of tea"
+    out = way.run(workflow, "a long story", session_id="s")
+    assert out.interrupts[0].value["question"] == "draft is long"
+    assert way.resume(workflow, "s", True).content == "draft 2 of a long story"
+
+
+def test_an_agent_is_told_its_answer_and_the_note(way: Way, db: Any) -> None:
+    model = ScriptedModel(["first try", "second try"])
+    workflow = Workflow([Step("draft", Agent(model, add_history_to_context=False), review="Good?")], db=db)
+    assert way.run(workflow, "tea", session_id="s").interrupts[0].value["question"] == "Good?"
+    way.resume(workflow, "s", "warmer")
+    asked = model.requests[1].messages[-1].text
+    assert asked == "tea\n\nYour earlier answer was:\nfirst try\n\nA reviewer asks for a change: warmer"
+    assert way.resume(workflow, "s", True).content == "second try"
+
+
+class Draft(BaseModel):
+    title: str
+    words: int
+
+
+def test_an_object_is_shown_as_plain_data_and_edited_in_its_own_type(way: Way, db: Any) -> None:
+    def write(given: StepInput) -> Draft:
+        return Draft(title=given.input, words=3)
+
+    def check(given: StepInput) -> str:
+        assert type(given.previous_step_content) is Draft
+        return given.previous_step_content.title
+
+    workflow = Workflow([Step("write", write, review=True), check], db=db)
+    assert way.run(workflow, "tea", session_id="s").interrupts[0].value["content"] == {"title": "tea", "words": 3}
+    assert way.resume(workflow, "s", {"content": {"title": "coffee", "words": 4}}).content == "coffee"
+
+
+def test_branches_ask_side_by_side_and_are_answered_one_by_one(way: Way, db: Any) -> None:
+    left, right = Writer(), Writer()
+    branches = Parallel(Step("left", left, review=True), Step("right", right, review=True))
+    workflow = Workflow([branches], db=db)
+    out = way.run(workflow, "tea", session_id="s")
+    questions = {question.value["step"]: question.id for question in out.interrupts}
+    assert set(questions) == {"left", "right"}
+    out = way.resume(workflow, "s", answers={questions["right"]: "more"})
+    assert out.status == "paused" and {q.value["step"] for q in out.interrupts} == {"left", "right"}
+    answers = {question.id: True for question in out.interrupts}
+    assert way.resume(workflow, "s", answers=answers).content == {"left": "draft 1 of tea", "right": "draft 2 of tea with more"}
+    assert (left.calls, right.calls) == (1, 2)
+
+
+def test_a_step_in_a_loop_is_reviewed_in_each_iteration(way: Way, db: Any) -> None:
+    workflow = Workflow([Loop(Step("draft", Writer(), review=True), 2, forward_output=True)], db=db)
+    way.run(workflow, "tea", session_id="s")
+    assert way.resume(workflow, "s", True).interrupts[0].value["content"] == "draft 2 of draft 1 of tea"
+    assert way.resume(workflow, "s", True).content == "draft 2 of draft 1 of tea"
+
+
+def test_a_tool_that_has_to_be_confirmed_pauses_the_workflow(way: Way, db: Any) -> None:
+    @tool(requires_confirmation=True)
+    def pay(amount: int) -> str:
+        """Pay."""
+        return f"paid {amount}"
+
+    model = ScriptedModel([Reply(tool_calls=[ToolCall("c1", "pay", {"amount": 5})]), "It is paid."])
+    steps = [Step("before", publish), Parallel(Agent(model, tools=[pay], name="buyer"), Step("beside", publish)), publish]
+    workflow = Workflow(steps, db=db)
+    out = way.run(workflow, "x", session_id="s")
+    assert out.interrupts[0].value["tool"] == "pay"
+    out = way.resume(workflow, "s", True)
+    assert out.steps["buyer"].content == "It is paid." and out.status == "completed"
+    assert model.requests[1].messages[-1].text == "paid 5"

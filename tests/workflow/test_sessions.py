@@ -1,0 +1,218 @@
+"""Workflows and their sessions: what is stored, what earlier runs tell, what it costs, what a stream says."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphflow import Agent
+from graphflow.db import InMemoryDb, SessionType, SqliteDb
+from graphflow.errors import NotOwner
+from graphflow.messages import ImagePart
+from graphflow.models.base import Reply, Usage
+from graphflow.testing import ScriptedModel
+from graphflow.workflow import Condition, EarlierRun, Loop, Parallel, Router, Step, StepInput, Steps, Workflow
+from tests.conftest import Way
+
+
+def shout(given: StepInput) -> str:
+    return str(given.message).upper()
+
+
+def test_a_session_of_a_workflow_is_one(way: Way, db: Any) -> None:
+    input_data = {"topic": "tea"}
+    way.run(Workflow(db=db, session_id="workflow_session"), input_data)
+    session = db.get_session("workflow_session")
+    assert session.session_type is SessionType.WORKFLOW and session.component_id == "workflow"
+    assert [message.text for message in session.messages] == ['{"topic":"tea"}', '{"topic":"tea"}']
+    way.run(Workflow([shout], name="loud", db=db), "hi", session_id="two", user_id="ann")
+    assert [s.session_id for s in db.get_sessions(SessionType.WORKFLOW, user_id="ann")] == ["two"]
+    assert [(m.role, m.text) for m in db.get_messages("two")] == [("user", "hi"), ("assistant", "HI")]
+    (run,) = db.get_runs("two")
+    assert (run.status, run.component_id, run.content) == ("completed", "loud", "HI")
+    with pytest.raises(NotOwner):
+        way.run(Workflow([shout], db=db), "hi", session_id="two", user_id="bob")
+
+
+def test_the_session_state_lasts_from_run_to_run(way: Way, db: Any) -> None:
+    def count(given: StepInput) -> int:
+        state = given.workflow_session.session_state
+        state["runs"] = state.get("runs", 0) + 1
+        return state["runs"]
+
+    workflow = Workflow([count], db=db, session_state={"runs": 10})
+    assert [way.run(workflow, "x", session_id="s").content for _ in range(3)] == [11, 12, 13]
+    assert way.run(workflow, "x", session_id="s", session_state={"runs": 0}).session_state == {"runs": 1}
+    assert workflow.get_session_state("s") == {"runs": 1}
+
+
+def test_settings_that_are_changed_later_count(way: Way, db: Any) -> None:
+    workflow = Workflow([shout])
+    way.run(workflow, "x", session_id="s")
+    workflow.db, workflow.name = db, "loud"
+    way.run(workflow, "x", session_id="s")
+    assert db.get_session("s").component_id == "loud"
+
+
+def test_a_session_can_be_forked_and_goes_on(way: Way, db: Any) -> None:
+    workflow = Workflow([Step("one", shout), Step("ask", shout, review=True)], db=db)
+    way.run(workflow, "x", session_id="s")
+    other = workflow.fork("s")
+    assert way.resume(workflow, other).status == "paused", "a fork asks its questions again"
+    assert way.resume(workflow, other, True).content == "X"
+    assert db.get_session("s").status == "paused"
+
+
+def test_parts_of_a_message_reach_an_agent(way: Way, db: Any) -> None:
+    model = ScriptedModel(["a cat"])
+    picture = ImagePart(url="https://example.org/cat.png")
+    way.run(Workflow([Agent(model)], db=db), ["What is this?", picture], session_id="s")
+    assert model.requests[0].messages[0].content[1] == picture
+    assert db.get_messages("s")[0].content[1] == picture
+
+
+# --- earlier runs -----------------------------------------------------------------------------------------------------
+
+
+def test_steps_are_told_earlier_runs_when_that_is_switched_on(way: Way, db: Any) -> None:
+    seen: list[Any] = []
+
+    def look(given: StepInput) -> str:
+        seen.append(given.workflow_session.history)
+        return f"answer to {given.input}"
+
+    for steps in ([look], [Parallel(Steps("branch", [Step("before", shout), look]))]):
+        workflow = Workflow(steps, db=db, add_workflow_history=True, num_history_runs=2)
+        session = f"s{len(seen)}"
+        outputs = [way.run(workflow, f"question {n}", session_id=session).messages[-1].text for n in range(4)]
+        assert seen[-4:] == [tuple(EarlierRun(f"question {n}", outputs[n]) for n in range(max(0, k - 2), k)) for k in range(4)]
+        way.run(workflow, "all", session_id=session, num_history_runs=None)
+        assert len(seen[-1]) == 4
+        way.run(workflow, "none", session_id=session, add_history_to_context=False)
+        assert seen[-1] == ()
+    way.run(Workflow([look], db=db), "x", session_id=session)
+    assert seen[-1] == ()
+
+
+def test_an_agent_reads_earlier_runs_before_its_input(way: Way, db: Any) -> None:
+    model = ScriptedModel(["one", "two"])
+    workflow = Workflow([Agent(model, add_history_to_context=False)], db=db, add_workflow_history=True)
+    way.run(workflow, "first", session_id="s")
+    way.run(workflow, "second", session_id="s")
+    assert [request.messages[-1].text for request in model.requests] == [
+        "first",
+        "Earlier runs of this workflow, oldest first:\n\nInput: first\nOutput: one\n\nThe present input:\n\nsecond",
+    ]
+
+
+def test_history_is_there_after_a_crash(way: Way, db: Any) -> None:
+    seen: list[Any] = []
+
+    def look(given: StepInput) -> str:
+        seen.append(given.workflow_session.history)
+        if len(seen) == 2:
+            raise ConnectionError("down")
+        return "ok"
+
+    steps = [Parallel(Steps("branch", [Step("before", shout), look]))]
+    workflow = Workflow(steps, db=db, add_workflow_history=True)
+    way.run(workflow, "one", session_id="s")
+    with pytest.raises(ConnectionError):
+        way.run(workflow, "two", session_id="s")
+    way.resume(workflow, "s")
+    assert seen[1] == seen[2] == (EarlierRun("one", '{"branch":"ok"}'),)
+
+
+def test_a_run_costs_the_same_however_long_the_session_is(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "s.db", synchronous="normal")
+    steps = [shout, Parallel(Step("a", shout), Step("b", shout)), Loop(Step("c", shout), 2)]
+    workflow = Workflow(steps, db=db, add_workflow_history=True)
+    sizes = []
+    for _ in range(60):
+        workflow.run("x" * 100, session_id="s")
+        with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
+            total = "SELECT sum(length(delta) + coalesce(length(snapshot), 0)) FROM gf_checkpoints"
+            sizes.append(connection.execute(total).fetchone()[0])
+    growth = [after - before for before, after in pairwise(sizes)]
+    assert sum(growth[-20:]) < 1.1 * sum(growth[9:29]), "bytes per run do not grow"
+    db.close()
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+def told(events: list[Any], type: str) -> list[tuple[Any, ...]]:
+    return [(event.name, event.within, event.iteration) for event in events if event.type == type]
+
+
+def test_events_say_which_step_where_and_what_came_of_it(way: Way) -> None:
+    steps = [
+        Step("first", shout),
+        Parallel(Step("a", shout), Steps("b", [Step("b1", shout)]), name="both"),
+        Loop([Step("turn", shout)], 2, name="loop"),
+        Condition(True, Step("yes", shout), name="choice"),
+        Router([Step("r", shout)], lambda given: "r", name="route"),
+    ]
+    events = way.events(Workflow(steps), "x")
+    started, completed = told(events, "step_started"), told(events, "step_completed")
+    expected = [
+        *(("first", (), None), ("both", (), None), ("a", ("both",), None), ("b", ("both",), None)),
+        *(("b1", ("both", "b"), None), ("loop", (), 1), ("turn", ("loop",), 1), ("loop", (), 2), ("turn", ("loop",), 2)),
+        *(("choice", (), None), ("yes", ("choice",), None), ("route", (), None), ("r", ("route",), None)),
+    ]
+    assert sorted(map(str, started)) == sorted(map(str, expected)) == sorted(map(str, completed))
+    assert started[:2] == expected[:2] and started[5:] == expected[5:]
+    by_name = {event.name: event for event in events if event.type == "step_completed"}
+    assert by_name["first"].content == "X" and by_name["both"].content == {"a": "X", "b": "X"}
+    assert by_name["choice"].chosen == "yes" and by_name["route"].chosen == ["r"]
+    assert by_name["b1"].ns.startswith("b:") and by_name["first"].ns == ""
+
+
+def test_the_last_event_carries_the_output_and_top_level_tokens_are_the_content(way: Way, db: Any) -> None:
+    model = ScriptedModel([Reply("a long answer", usage=Usage(3, 4))])
+    for steps in ([shout, Agent(model, name="bot")], [shout], [Condition(False, shout)], [Loop(shout, 2)], [Parallel(shout)]):
+        events = way.events(Workflow(steps, db=db), "hello")
+        output = events[-1].output
+        assert events[0].type == "run_started" and events[-1].type == "run_completed"
+        top = "".join(event.text for event in events if event.type == "token" and event.ns == "")
+        assert top == output.messages[-1].text
+        if steps[-1] is not shout and isinstance(steps[-1], Agent):
+            inner = [event.text for event in events if event.type == "token" and event.ns]
+            assert "".join(inner) == "a long answer" == output.content and len(inner) > 1
+            assert (output.metrics["input_tokens"], output.metrics["output_tokens"]) == (3, 4)
+
+
+def test_a_paused_stream_ends_with_the_question(way: Way, db: Any) -> None:
+    events = way.events(Workflow([Step("draft", shout, review=True)], db=db), "x", session_id="s")
+    assert events[-1].type == "interrupted" and events[-1].output.interrupts[0].value["step"] == "draft"
+
+
+def test_a_skipped_step_is_told(way: Way) -> None:
+    def fail(given: StepInput) -> None:
+        raise ConnectionError("down")
+
+    events = way.events(Workflow([Step("fail", fail, on_error="skip")]), "x")
+    (completed,) = [event for event in events if event.type == "step_completed"]
+    assert (completed.skipped, completed.error) == (True, "ConnectionError: down")
+
+
+def test_printing_shows_the_steps_and_the_answer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    workflow = Workflow(
+        [
+            Parallel(Agent(ScriptedModel(["tea is hot"]), name="bot"), Steps("two", [Step("loud", shout)])),
+            lambda given: "The end.",
+        ],
+        db=InMemoryDb(),
+    )
+    workflow.print_response("tell me")
+    out = capsys.readouterr().out
+    lines = [line.strip("│ \n") for line in out.splitlines()]
+    at = lines.index("✓ two → TELL ME")
+    assert lines[at + 1].startswith("✓ loud → TELL ME") and "✓ bot → tea is hot" in lines
+    assert "The end." in out and out.count("tea is hot") == 2, "what an agent in a step says is not the answer"

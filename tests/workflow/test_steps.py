@@ -1,0 +1,404 @@
+"""How steps follow each other: sequences, parallel branches, conditions, loops, routers, nested workflows, early stop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Annotated, Any, TypedDict
+
+import pytest
+
+from graphflow import END, START, Agent, Context, StateGraph, append
+from graphflow.errors import GraphError, InvalidUpdate, UnknownTarget
+from graphflow.messages import ToolCall
+from graphflow.models.base import Reply
+from graphflow.testing import ScriptedModel
+from graphflow.workflow import Condition, Loop, Parallel, Router, Step, StepInput, StepOutput, Steps, Workflow
+from tests.conftest import Way
+
+
+def wrap(name: str) -> Any:
+    """A step that writes its name around what it is given."""
+
+    def step(given: StepInput) -> str:
+        return f"{name}({given.message})"
+
+    step.__name__ = name
+    return step
+
+
+async def later(given: StepInput) -> str:
+    await asyncio.sleep(0)
+    return f"later({given.message})"
+
+
+def test_each_step_is_given_the_content_of_the_one_before(way: Way, db: Any) -> None:
+    out = way.run(Workflow([wrap("a"), later, wrap("b")], db=db), "x")
+    assert (out.content, out.status) == ("b(later(a(x)))", "completed")
+    assert {name: output.content for name, output in out.steps.items()} == {
+        "a": "a(x)",
+        "later": "later(a(x))",
+        "b": "b(later(a(x)))",
+    }
+
+
+def test_without_steps_a_run_gives_its_input(way: Way, db: Any) -> None:
+    for value in ("text", {"a": [1, 2.5, None]}, 7, ("a", 1)):
+        out = way.run(Workflow(db=db), value)
+        assert (out.content, out.status) == (value, "completed") and type(out.content) is type(value)
+    assert Workflow().run("x").content == "x"
+
+
+def test_a_step_finds_the_input_and_every_earlier_output_by_name(way: Way) -> None:
+    seen: dict[str, Any] = {}
+
+    def look(given: StepInput) -> None:
+        seen["input"] = given.input
+        seen["previous"] = (given.previous_step_name, given.previous_step_content)
+        seen["by name"] = given.get_step_content("first")
+        seen["output"] = given.get_step_output("second")
+        seen["not yet"] = given.get_step_output("look"), given.get_step_content("look")
+        with pytest.raises(UnknownTarget, match="there is no step 'frist' in this workflow; did you mean 'first'"):
+            given.get_step_content("frist")
+
+    def first(given: StepInput) -> list[int]:
+        assert given.previous_step_content is None and given.previous_step_name is None
+        return [1]
+
+    way.run(Workflow([first, Step("second", wrap("b")), look]), {"x": 1})
+    assert seen["input"] == {"x": 1}
+    assert seen["previous"] == ("second", "b([1])")
+    assert seen["by name"] == [1]
+    assert seen["output"] == StepOutput("b([1])", name="second")
+    assert seen["not yet"] == (None, None)
+
+
+def test_a_step_may_take_the_context(way: Way, db: Any) -> None:
+    def who(given: StepInput, ctx: Context) -> list[Any]:
+        return [ctx.node, ctx.session_id, ctx.user_id, given.workflow_session.session_id, given.workflow_session.user_id]
+
+    out = way.run(Workflow([who], db=db), "x", session_id="s", user_id="ann")
+    assert out.content == ["who", "s", "ann", "s", "ann"]
+
+
+# --- Parallel ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_parallel_gives_every_branch_under_its_name_in_order(way: Way, db: Any) -> None:
+    steps = [
+        wrap("start"),
+        Parallel(wrap("b"), Steps("two", [wrap("c"), wrap("d")]), later, wrap("a"), name="all"),
+        lambda given: (list(given.previous_step_content.items()), given.get_step_content("c"), given.get_step_content("two")),
+    ]
+    out = way.run(Workflow(steps, db=db), "x")
+    contents = [("b", "b(start(x))"), ("two", "d(c(start(x)))"), ("later", "later(start(x))"), ("a", "a(start(x))")]
+    assert out.content == (contents, "c(start(x))", "d(c(start(x)))")
+    assert out.steps["all"].content == dict(contents)
+
+
+def test_branches_run_at_the_same_time(way: Way) -> None:
+    barrier = threading.Barrier(2, timeout=20)
+
+    def meet(given: StepInput) -> str:
+        barrier.wait()
+        return "met"
+
+    branches = Parallel(Step("left", meet), Steps("right", [wrap("a"), Step("inner", meet)]))
+    assert way.run(Workflow([branches]), "x").content == {"left": "met", "right": "met"}
+
+
+def test_any_group_can_be_a_branch(way: Way, db: Any) -> None:
+    branches = Parallel(
+        Loop([wrap("turn")], max_iterations=2, forward_output=True, name="loop"),
+        Condition(False, wrap("never"), wrap("other"), name="choice"),
+        Router([wrap("r1"), wrap("r2")], lambda given: ["r2", "r1"], name="route"),
+        Parallel(wrap("p1"), wrap("p2"), name="inner"),
+    )
+    out = way.run(Workflow([branches], db=db), "x")
+    assert out.content == {
+        "loop": "turn(turn(x))",
+        "choice": "other(x)",
+        "route": "r1(r2(x))",
+        "inner": {"p1": "p1(x)", "p2": "p2(x)"},
+    }
+
+
+def test_branches_merge_what_they_write_to_the_session(way: Way, db: Any) -> None:
+    def note(key: str, value: Any) -> Any:
+        def step(given: StepInput) -> None:
+            given.workflow_session.session_state[key] = value
+
+        return step
+
+    def forget(given: StepInput, ctx: Context) -> None:
+        del ctx.session_state["old"]
+
+    branches = Parallel(
+        Step("a", note("a", 1)), Steps("two", [Step("b", note("b", 2)), Step("c", note("c", 3))]), Step("d", forget)
+    )
+    workflow = Workflow([branches], db=db, session_state={"old": 0, "kept": 9})
+    out = way.run(workflow, "x", session_id="s")
+    assert out.session_state == {"a": 1, "b": 2, "c": 3, "kept": 9} == way_state(workflow)
+    for clashing in (Step("b", note("a", 2)), Steps("two", [Step("b", note("a", 2)), wrap("c")])):
+        with pytest.raises(InvalidUpdate, match=rf"'a' and '{clashing.name}' wrote different values to session_state\['a'\]"):
+            way.run(Workflow([Parallel(Step("a", note("a", 1)), clashing)], db=db), "x")
+
+
+def way_state(workflow: Workflow) -> dict[str, Any]:
+    return workflow.get_session_state("s")
+
+
+# --- Condition --------------------------------------------------------------------------------------------------------
+
+
+async def is_long(given: StepInput) -> bool:
+    return len(given.message) > 3
+
+
+@pytest.mark.parametrize(("text", "expected"), [("long text", "end(b(a(long text)))"), ("no", "end(c(no))")])
+def test_a_condition_takes_one_of_two_ways(way: Way, db: Any, text: str, expected: str) -> None:
+    workflow = Workflow([Condition(is_long, [wrap("a"), wrap("b")], [wrap("c")]), wrap("end")], db=db)
+    assert way.run(workflow, text).content == expected
+
+
+def test_where_no_step_runs_the_content_goes_on(way: Way, db: Any) -> None:
+    assert way.run(Workflow([wrap("a"), Condition(False, wrap("b")), wrap("c")], db=db), "x").content == "c(a(x))"
+    assert way.run(Workflow([wrap("a"), Condition(False, wrap("b"))], db=db), "x").content == "a(x)"
+    assert way.run(Workflow([Condition(False, wrap("b"))], db=db), "x").content == "x"
+
+
+# --- Loop -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_loop_begins_each_time_with_what_came_before_it(way: Way, db: Any) -> None:
+    assert way.run(Workflow([wrap("a"), Loop([wrap("b"), wrap("c")]), wrap("d")], db=db), "x").content == "d(c(b(a(x))))"
+
+
+def test_a_loop_may_forward_its_output(way: Way, db: Any) -> None:
+    workflow = Workflow([Loop(wrap("b"), max_iterations=2, forward_output=True)], db=db)
+    assert way.run(workflow, "x").content == "b(b(x))"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_an_end_condition_sees_the_outputs_of_the_iteration(way: Way, db: Any, asynchronous: bool) -> None:
+    seen: list[list[Any]] = []
+
+    def enough(outputs: list[StepOutput]) -> bool:
+        seen.append([(output.name, output.content) for output in outputs])
+        return len(seen) == 2
+
+    async def aenough(outputs: list[StepOutput]) -> bool:
+        return enough(outputs)
+
+    loop = Loop([wrap("a"), Parallel(wrap("b"), wrap("c"), name="p")], 5, aenough if asynchronous else enough)
+    way.run(Workflow([loop], db=db), "x")
+    iteration = [("a", "a(x)"), ("b", "b(a(x))"), ("c", "c(a(x))"), ("p", {"b": "b(a(x))", "c": "c(a(x))"})]
+    assert seen == [iteration, iteration]
+
+
+def test_loops_inside_loops_begin_anew(way: Way) -> None:
+    calls: list[str] = []
+    inner = Loop([Step("i", lambda given: calls.append("i"))], 2, name="inner")
+    outer = Loop([Step("o", lambda given: calls.append("o")), inner], 2, name="outer")
+    way.run(Workflow([outer]), "x")
+    assert calls == ["o", "i", "i", "o", "i", "i"]
+
+
+# --- Router -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_router_runs_what_is_chosen_by_name_or_as_itself(way: Way, db: Any) -> None:
+    a, b = wrap("a"), Step("b", wrap("b"))
+    for chosen, expected in [
+        ("a", "end(a(x))"),
+        (b, "end(b(x))"),
+        (a, "end(a(x))"),
+        ([b, "a"], "end(a(b(x)))"),
+        ([], "end(x)"),
+        (None, "end(x)"),
+    ]:
+        workflow = Workflow([Router([a, b], lambda given, chosen=chosen: chosen), wrap("end")], db=db)
+        assert way.run(workflow, "x").content == expected
+
+
+def test_an_unknown_choice_is_an_error_that_names_the_choices(way: Way, db: Any) -> None:
+    workflow = Workflow([Router([wrap("a"), wrap("b")], lambda given: "c", name="pick")], db=db)
+    with pytest.raises(UnknownTarget, match="router 'pick' returned 'c', which is not among its choices: 'a', 'b'"):
+        way.run(workflow, "x")
+
+
+# --- early stop -------------------------------------------------------------------------------------------------------
+
+
+def stop(given: StepInput) -> StepOutput:
+    return StepOutput("stopped", stop=True)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [stop, wrap("never")],
+        [Parallel(stop, wrap("beside")), wrap("never")],
+        [Parallel(Steps("branch", [stop, wrap("never")]), wrap("beside")), wrap("never too")],
+        [Loop([stop, wrap("never")]), wrap("never too")],
+        [Condition(True, [stop, wrap("never")]), wrap("never too")],
+        [Router([stop], lambda given: "stop"), wrap("never")],
+        [Parallel(Loop([Parallel(Steps("deep", [stop]), wrap("x"), name="in")]), wrap("beside"), name="out"), wrap("never")],
+    ],
+)
+def test_an_early_stop_ends_the_whole_run_completed(way: Way, db: Any, steps: list[Any]) -> None:
+    workflow = Workflow(steps, db=db)
+    out = way.run(workflow, "x", session_id="s")
+    assert (out.status, out.content) == ("completed", "stopped")
+    assert not any(name.startswith("never") for name in out.steps)
+    assert [message.text for message in db.get_messages("s")] == ["x", "stopped"]
+    assert db.check().ok
+    assert way.run(workflow, "y", session_id="s").content == "stopped", "the session goes on with a new run"
+
+
+def test_a_stop_inside_a_nested_workflow_ends_that_one_only(way: Way) -> None:
+    inner = Workflow([stop, wrap("never")], name="inner")
+    assert way.run(Workflow([inner, wrap("after")]), "x").content == "after(stopped)"
+
+
+# --- what a step may be -----------------------------------------------------------------------------------------------
+
+
+def test_an_agent_answers_what_it_is_given(way: Way, db: Any) -> None:
+    model = ScriptedModel(["one", "two"])
+    first, second = Agent(model, name="first", instructions="Be first."), Agent(model, name="second")
+    out = way.run(Workflow([first, wrap("between"), second], db=db), "question", session_id="s")
+    assert out.content == "two"
+    assert [[m.text for m in request.messages] for request in model.requests] == [
+        ["Be first.", "question"],
+        ["between(one)"],
+    ]
+    assert [message.text for message in db.get_messages("s")] == ["question", "two"]
+
+
+def test_an_agent_has_a_history_of_its_own(way: Way, db: Any) -> None:
+    model = ScriptedModel([f"answer {n}" for n in range(6)])
+    workflow = Workflow([Agent(model, name="bot"), Loop(Agent(model, name="looped"), 2)], db=db)
+    way.run(workflow, "one", session_id="s")
+    way.run(workflow, "two", session_id="s")
+    texts = [[m.text for m in request.messages] for request in model.requests]
+    assert texts[3] == ["one", "answer 0", "two"]
+    assert texts[5] == ["answer 0", "answer 1", "answer 0", "answer 2", "answer 3", "answer 4", "answer 3"]
+    runs = db.get_runs("s", include_members=True)
+    assert sorted(run.ns for run in runs) == ["", "", "bot", "bot", *["looped"] * 4]
+
+
+def test_a_tool_of_an_agent_and_a_step_share_the_session(way: Way, db: Any) -> None:
+    def remember(city: str, ctx: Context) -> str:
+        ctx.session_state["city"] = city
+        ctx.session_state.pop("gone")
+        return f"was {ctx.session_state['before']}"
+
+    def before(given: StepInput) -> None:
+        given.workflow_session.session_state.update(before=1, gone=2)
+
+    model = ScriptedModel([Reply(tool_calls=[ToolCall("c1", "remember", {"city": "Oslo"})]), "done"])
+    agent = Agent(model, tools=[remember], session_state={"own": 3})
+    seen = lambda given, ctx: dict(ctx.session_state)  # noqa: E731
+    out = way.run(Workflow([before, agent, seen], db=db), "x", session_id="s")
+    assert out.content == {"before": 1, "city": "Oslo", "own": 3} == out.session_state
+
+
+class Sum(TypedDict):
+    numbers: list[int]
+    total: int
+    log: Annotated[list[str], append]
+
+
+def test_a_graph_is_a_step(way: Way, db: Any) -> None:
+    builder = StateGraph(Sum, name="sum")
+    builder.add_node("add", lambda state: {"total": sum(state["numbers"]), "log": ["added"]})
+    builder.add_edge(START, "add")
+    builder.add_edge("add", END)
+    graph = builder.compile()
+    given = way.run(Workflow([graph], db=db), {"numbers": [1, 2]})
+    assert given.content == {"numbers": [1, 2], "total": 3, "log": ["added"]}
+    mapped = Step("sum", graph, input=lambda given: {"numbers": given.input}, output=lambda state: state["total"])
+    assert way.run(Workflow([mapped], db=db), [4, 5]).content == 9
+    with pytest.raises(InvalidUpdate, match="step 'sum' is the graph 'sum', which begins with a dict of its fields"):
+        way.run(Workflow([graph], db=db), "x")
+
+
+def test_workflows_nest_with_outlines_of_their_own(way: Way, db: Any) -> None:
+    inner = Workflow([wrap("a"), Parallel(wrap("b"), wrap("c"))], name="inner")
+    outer = Workflow([wrap("a"), inner, lambda given: given.previous_step_content["c"]], db=db)
+    assert way.run(outer, "x", session_id="s").content == "c(a(a(x)))"
+    assert way.run(Workflow([Workflow(name="empty"), wrap("z")], db=db), "x").content == "z(x)"
+
+
+# --- what cannot be ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Workflow([wrap("a"), Step("a", stop)]), "two steps are called 'a'; give one of them another name"),
+        (lambda: Workflow([wrap("a"), Parallel(Steps("b", [wrap("a")]), wrap("c"))]), "two steps are called 'a'"),
+        (lambda: Workflow([Agent(name="x"), Agent(name="x")]), "two steps are called 'x'"),
+        (lambda: Loop([]), "Loop has no steps: give at least one"),
+        (lambda: Steps("s", []), r"Steps\('s'\) has no steps"),
+        (lambda: Parallel(), "Parallel has no steps"),
+        (lambda: Condition(True, []), "Condition 'condition' has no steps"),
+        (lambda: Router([], stop), "Router 'stop' has no steps"),
+        (lambda: Workflow([5]), "a step is 5: give a function, an Agent, a Team, a Graph, a Workflow"),
+        (lambda: Step("", stop), "'' cannot be the name of a step"),
+        (lambda: Step("a", None), "step 'a' is None: give a function"),
+        (lambda: Step("a", stop, retry=3), "retry=3 of node 'a': give a RetryPolicy"),
+        (lambda: Workflow([lambda: 1]).graph, "step 'step' takes"),
+        (
+            lambda: Workflow([Step("earlier runs", stop)], add_workflow_history=True).graph,
+            "two nodes of the workflow are called 'earlier runs'",
+        ),
+        (lambda: Workflow([Step("draft", stop, review=True), Step("review draft", stop)]).graph, "two nodes .* 'review draft'"),
+    ],
+)
+def test_what_cannot_be_a_workflow_is_an_error_with_the_repair(build: Any, message: str) -> None:
+    with pytest.raises(GraphError, match=message):
+        build()
+
+
+def test_wrong_settings_are_errors() -> None:
+    with pytest.raises(ValueError, match="max_iterations=0: give a whole number from 1 on"):
+        Loop([stop], max_iterations=0)
+    with pytest.raises(ValueError, match="on_error='ignore' of step 'a': give 'fail' or 'skip'"):
+        Step("a", stop, on_error="ignore")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="output_schema= is for agents"):
+        Workflow([stop]).run("x", output_schema=dict)
+    with pytest.raises(ValueError, match=r"Workflow\(add_workflow_history=True\)"):
+        Workflow([stop]).run("x", add_history_to_context=True)
+
+
+def test_what_has_no_name_is_given_one() -> None:
+    unnamed = [
+        Agent("offline"),
+        Agent("offline"),
+        lambda given: 1,
+        lambda given: 2,
+        Loop(lambda given: 3),
+        Loop(lambda given: 4),
+    ]
+    names = [step.name for step in Workflow(unnamed).steps]
+    assert names == ["agent", "agent 2", "step", "step 2", "loop", "loop 2"]
+
+
+def test_the_graph_shows_every_step_and_way() -> None:
+    steps = [
+        Step("draft", wrap("d"), review=True),
+        Parallel(wrap("a"), Steps("two", [wrap("b"), wrap("c")]), name="both"),
+        Loop([wrap("turn")], name="again and again"),
+        Condition(is_long, wrap("yes"), wrap("no")),
+    ]
+    graph = Workflow(steps, name="shown").graph
+    assert list(graph.plan.nodes) == [
+        *("draft", "review draft", "a", "two", "both", "again and again", "turn", "is_long", "yes", "no"),
+    ]
+    inner = graph.plan.nodes["two"].graph
+    assert inner is not None and list(inner.nodes) == ["b", "c"]
+    drawn = graph.draw_mermaid()
+    for edge in ("draft --> ", '-.->|"again"| draft', '-.->|"again"| turn', "turn --> ", "is_long -.-> yes", "yes --> finish"):
+        assert edge in drawn
