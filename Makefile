@@ -9,11 +9,12 @@ ARGS ?=
 VENV_PYTHON := .venv/bin/python
 STAMP := .venv/.ready
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test faults lint bench clean
 
 help:
 	@echo "make demo    a guided tour in the terminal; needs no key and no network"
 	@echo "make test    all tests"
+	@echo "make faults  kills, damage and bad input, as much as there is: about an hour"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   the benchmarks"
 	@echo "make clean   remove .venv, caches and built files"
@@ -23,6 +24,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@$(VENV_PYTHON) -m pytest -q $(ARGS)
+
+faults: $(STAMP)
+	@GRAPHFLOW_FAULTS=full $(VENV_PYTHON) -m pytest -q -s --timeout=0 tests/faults tests/db/test_schema.py $(ARGS)
 
 lint: $(STAMP)
 	@$(VENV_PYTHON) -m ruff check -q .

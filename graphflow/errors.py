@@ -150,7 +150,11 @@ class DatabaseFailed(SessionError):
 
 
 class GraphChanged(SessionError):
-    """The stored, unfinished run does not fit the graph it should go on in; the message lists the differences."""
+    """The stored, unfinished run does not fit the graph it should go on in; ``changes`` lists the differences, in words."""
+
+    def __init__(self, message: str, *, changes: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.changes = changes
 
 
 class CorruptCheckpoint(SessionError):

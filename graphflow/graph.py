@@ -257,13 +257,13 @@ class Graph:
 
         ``session_id`` is the new session's id (None: one is made). The source is untouched.
         """
-        return drive.sync.run(*self._with_db(sessions.fork(self.plan, source, user_id, at, session_id, self.db)))
+        return drive.sync.run(*self._with_db(sessions.fork(source, user_id, at, session_id)))
 
     async def afork(
         self, source: str, /, at: int | None = None, session_id: str | None = None, *, user_id: str | None = None
     ) -> str:
         """``fork`` for asyncio."""
-        return await drive.aio.run(*self._with_db(sessions.fork(self.plan, source, user_id, at, session_id, self.db)))
+        return await drive.aio.run(*self._with_db(sessions.fork(source, user_id, at, session_id)))
 
     def clear_cache(self) -> None:
         """Forget the results that nodes with a CachePolicy have kept, in this process."""

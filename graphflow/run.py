@@ -178,12 +178,13 @@ class Runner:
 
     def get_chat_history(self, session_id: str | None = None, *, user_id: str | None = None) -> list[Message]:
         """All messages of the session, oldest first. Raises SessionNotFound, NotOwner."""
-        session = self._owned(session_id, user_id)
-        return list(self.db.get_messages(session))
+        self._need_db()
+        return drive.sync.run(sessions.get_messages(self._session(session_id), user_id or self.user_id), World(self.db))
 
     def get_session_state(self, session_id: str | None = None, *, user_id: str | None = None) -> dict[str, Any]:
         """The session's dict as it is stored. Raises SessionNotFound, NotOwner."""
-        values = self.graph.get_state(self._owned(session_id, user_id), user_id=user_id or self.user_id).values
+        self._need_db()
+        values = self.graph.get_state(self._session(session_id), user_id=user_id or self.user_id).values
         return dict(values.get("session_state") or {})
 
     def fork(
@@ -281,13 +282,6 @@ class Runner:
         chosen = session_id or self.session_id
         if chosen is None:
             raise ValueError("which session? give session_id=, here or when the object is made")
-        return chosen
-
-    def _owned(self, session_id: str | None, user_id: str | None) -> str:
-        """The session's id, once it is known to exist and to belong to the user."""
-        self._need_db()
-        chosen = self._session(session_id)
-        drive.sync.run(sessions.existing(self.graph.plan, chosen, user_id or self.user_id), World(self.db))
         return chosen
 
     def _printing(self, arguments: Mapping[str, Any]) -> RunArguments:

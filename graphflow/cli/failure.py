@@ -34,7 +34,7 @@ class Readable(TyperGroup):
 
 def is_expected(error: Exception) -> bool:
     """Whether an error is about what the user gave (a name, a file, a session) and not about our code."""
-    return isinstance(error, Failure | GraphflowError | OSError) or type(error).__module__ == "sqlite3"
+    return isinstance(error, Failure | GraphflowError | OSError) or type(error).__module__.startswith(("sqlite3", "psycopg"))
 
 
 def in_one_line(error: BaseException) -> str:

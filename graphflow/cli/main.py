@@ -1,4 +1,4 @@
-"""The entry point: ``graphflow chat``, ``graphflow sessions``, ``graphflow draw``."""
+"""The entry point: ``graphflow chat``, ``graphflow sessions``, ``graphflow db``, ``graphflow draw``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from graphflow import __version__
 from graphflow import draw as drawing
 from graphflow.cli.chat import chat
+from graphflow.cli.database import database
 from graphflow.cli.failure import Readable
 from graphflow.cli.reference import load_graph
 from graphflow.cli.sessions import sessions
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command()(chat)
 app.add_typer(sessions, name="sessions")
+app.add_typer(database, name="db")
 
 
 class Format(StrEnum):

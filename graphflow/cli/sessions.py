@@ -133,11 +133,46 @@ def delete(
     typer.echo(f"deleted {session}")
 
 
+@sessions.command()
+def prune(
+    db: DbFile = DEFAULT_DB,
+    user: Owner = None,
+    keep_last: Annotated[int | None, typer.Option(min=1, help="Keep so many checkpoints of each session.", metavar="N")] = None,
+    older_than: Annotated[str | None, typer.Option(help="Only what is older, such as 30d, 12h, 90m.", metavar="AGE")] = None,
+    delete_sessions: Annotated[
+        bool, typer.Option("--delete-sessions", help="Also delete sessions unused since --older-than, with their messages.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Take away old checkpoints, which only looking back and forking need. Messages stay."""
+    age = None if older_than is None else _seconds(older_than)
+    if keep_last is None and age is None:
+        raise Failure("prune what? give --keep-last, --older-than, or both", exit_code=2)
+    if delete_sessions and age is None:
+        raise Failure("--delete-sessions needs --older-than", exit_code=2)
+    with existing_db(db) as opened:
+        if delete_sessions and not yes and not typer.confirm("Delete unused sessions with their messages for good?", err=True):
+            raise Failure("nothing was deleted")
+        report = opened.prune(keep_last=keep_last, older_than=age, user_id=user, delete_sessions=delete_sessions)
+    deleted = f", {report.deleted_sessions} sessions deleted" if delete_sessions else ""
+    typer.echo(f"{report.checkpoints} checkpoints of {report.sessions} sessions pruned{deleted}: {report.bytes:,} bytes")
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def _seconds(age: str) -> float:
+    number, unit = age[:-1], age[-1:]
+    if unit not in _UNITS or not number.isdecimal():
+        raise Failure(f"--older-than {age!r} is no age: write a number and one of s, m, h, d, w, such as 30d", exit_code=2)
+    return float(number) * _UNITS[unit]
+
+
 @contextmanager
 def existing_db(path: Path) -> Iterator[SqliteDb]:
     """The database in a file that is one. Looking for sessions makes no file, and no tables in another program's database."""
-    if complaint := _complaint(path):
-        raise Failure(f"{complaint}; name the file that holds the sessions with --db")
+    if why_not := complaint(path):
+        raise Failure(f"{why_not}; name the file that holds the sessions with --db")
     opened = SqliteDb(path)
     try:
         yield opened
@@ -145,7 +180,7 @@ def existing_db(path: Path) -> Iterator[SqliteDb]:
         opened.close()
 
 
-def _complaint(path: Path) -> str | None:
+def complaint(path: Path) -> str | None:
     """Why there can be no sessions in the file."""
     if not path.exists():
         return f"there is no database {path}"

@@ -181,6 +181,8 @@ class OpenRun:
     """The seq that the first message of this run has or will have."""
     parent_run_id: str | None = None
     idempotency_key: str | None = None
+    outline: str | None = None
+    """What the graph of this fingerprint looks like; stored when it is new."""
     input: TaskResult | None = None
     """What the run was given, for a run with an idempotency key: the key is good for this input only."""
 
@@ -324,6 +326,34 @@ class ReadHistory:
     last_runs: int | None = None
     last_messages: int | None = None
     after: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class ReadGraph:
+    """What the graph of a fingerprint looked like. Outcome: its ``Plan.outline``, or None when that is not stored."""
+
+    fingerprint: str
+
+
+@dataclass(slots=True, eq=False)
+class ForkSession:
+    """Copy a session up to checkpoint ``at`` (None: its last). Outcome: the new session's id.
+
+    Raises NotOwner (as Load does), SessionNotFound, and ValueError when ``new_session_id`` is taken.
+    """
+
+    session_id: str
+    user_id: str | None
+    at: int | None = None
+    new_session_id: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class ReadMessages:
+    """All messages of a session, oldest first. Outcome: list of Message. Raises NotOwner (as Load does), SessionNotFound."""
+
+    session_id: str
+    user_id: str | None
 
 
 @dataclass(slots=True, eq=False)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from graphflow.core.calls import CallOptions, Ended
+from graphflow.core.changes import check_pending
 from graphflow.core.control import MISSING, Context, Left, Overwrite, Suspended, current_task
 from graphflow.core.effects import (
     Attempt,
@@ -33,7 +34,7 @@ from graphflow.core.effects import (
 from graphflow.core.machine import Machine
 from graphflow.core.plan import F, Plan, flow
 from graphflow.core.reducers import message_delta
-from graphflow.core.runs import check_fit, starting_keys
+from graphflow.core.runs import starting_keys
 from graphflow.core.sessions import rename
 from graphflow.core.state import Channel, StateSchema, Values
 from graphflow.core.updates import Write, reset
@@ -321,7 +322,7 @@ class _Call:
         """Stand where the stored graph stands. What it started with is found by starting once more, aside."""
         if self.plan.aliases:
             rename(stored, self.plan.aliases)
-        check_fit(self.plan, stored)
+        check_pending(self.plan, stored)
         aside = Machine(self.plan, replace(self.info, values={}))
         aside.ledger.values.update(self.plan.schema.initial())
         yield from aside.enter(self.input, self._keys(aside.ledger.values))

@@ -135,7 +135,12 @@ class Plan:
     @functools.cached_property
     def fingerprint(self) -> str:
         """What a stored run needs to fit: nodes, edges, channel types and reducers, as 16 hex digits."""
-        return digest("\n".join(description(self)), 8)
+        return digest(self.outline, 8)
+
+    @functools.cached_property
+    def outline(self) -> str:
+        """The facts behind the fingerprint, stored once, so that a graph that changed can be told what has changed."""
+        return "\n".join(description(self))
 
     def next_of(self, node: str) -> tuple[str, ...]:
         """Static and declared conditional targets of a node, for checks and pictures."""
@@ -252,11 +257,16 @@ def description(plan: Plan) -> list[str]:
         for branch in node.branches:
             targets = "*" if branch.targets is None else ", ".join(sorted(set(branch.targets.values())))
             lines.append(f"branch {source} -> {targets}")
-    lines += [f"join {', '.join(sorted(join.sources))} -> {join.target}" for join in plan.joins]
+    lines += [join_line(join) for join in plan.joins]
     for channel in plan.schema.channels.values():
         reducer = getattr(channel.reducer, "__qualname__", type(channel.reducer).__name__) if channel.reducer else "-"
         lines.append(f"channel {channel.name}: {_type_name(channel.type)} {reducer} {channel.lifetime}")
     return sorted(lines)
+
+
+def join_line(join: Join) -> str:
+    """How a description names a join."""
+    return f"join {', '.join(sorted(join.sources))} -> {join.target}"
 
 
 def _type_name(hint: Any) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from graphflow.core.answers import storable
 from graphflow.core.calls import CallOptions, Ended, KeyTaken, Patience, check_free, new_machine
+from graphflow.core.changes import check_fit, check_values
 from graphflow.core.control import MISSING, START, Cancelled
 from graphflow.core.effects import (
     Acquire,
@@ -32,8 +32,6 @@ from graphflow.core.sessions import existing, pending_questions
 from graphflow.core.state import Values
 from graphflow.core.updates import Write, checked, reset, update_of
 from graphflow.errors import (
-    GraphChanged,
-    GraphChangedWarning,
     InvalidAnswer,
     LeaseLost,
     NoDatabase,
@@ -137,6 +135,7 @@ def _open(
     if stored is None:
         ledger.values.update(plan.schema.initial())
     else:
+        yield from check_values(plan, stored)
         ledger.adopt(stored)
         cleared = reset(plan.schema, ledger.values, ledger.ranges)
         ledger.begin()
@@ -161,6 +160,7 @@ def _open(
             info.first_message,
             idempotency_key=call.idempotency_key if keyed is not None else None,
             input=keyed,
+            outline=plan.outline,
         ),
         "closed": closed,
         "schema": plan.schema,
@@ -244,8 +244,7 @@ def _reopen(plan: Plan, call: CallOptions, stored: Stored, answer: Any, answers:
     ledger = machine.ledger
     ledger.adopt(stored, [row for row in rows if row.ns is None])
     if ledger.upcoming():
-        check_fit(plan, stored)
-        _warn_of_changes(plan, stored)
+        yield from check_fit(plan, stored)
         if stored.status in ("paused", "error") and (plan.pauses or stored.inner_rows):
             # Whoever resumes (or forked: "error") has seen where it paused: it goes past that, also after a crash from here on.
             rows.append(TaskRow("", "", "passed", ledger.epoch + 1))
@@ -291,34 +290,6 @@ def _answer_rows(stored: Stored, answer: Any, answers: Mapping[str, Any] | None)
         row = questions[id]
         rows.append(replace(row, kind="answer", value=storable(value, row.value.schema, f"{where}, question {id!r}")))
     return rows
-
-
-def check_fit(plan: Plan, stored: Stored) -> None:
-    """Refuse to go on when what is pending does not fit the graph."""
-    frontier = stored.frontier
-    joins = {join.key for join in plan.joins}
-    names = [a if isinstance(a, str) else a.node for a in frontier.next] + frontier.deferred
-    missing = [f"node {name!r} is pending but gone" for name in names if name not in plan.nodes]
-    missing += [f"the join {key!r} is waiting but gone" for key in frontier.joins if key not in joins]
-    assert stored.run is not None
-    if missing:
-        raise GraphChanged(
-            f"graph {plan.name!r} changed and the unfinished run {stored.run.run_id!r} of session "
-            f"{stored.session_id!r} does not fit it: "
-            f"{'; '.join(missing)}. Bring the names back, compile with aliases={{'old': 'new'}}, "
-            "or begin anew with on_unfinished='abandon'"
-        )
-
-
-def _warn_of_changes(plan: Plan, stored: Stored) -> None:
-    assert stored.run is not None
-    if stored.run.fingerprint != plan.fingerprint:
-        warnings.warn(
-            f"graph {plan.name!r} changed since run {stored.run.run_id!r} of session {stored.session_id!r} was stored; "
-            "everything pending still fits, so it goes on",
-            GraphChangedWarning,
-            stacklevel=2,
-        )
 
 
 def _before(machine: Machine) -> Flow[None]:

@@ -11,11 +11,12 @@ from graphflow.core.checks import meant
 from graphflow.core.control import START, Interrupt, Send
 from graphflow.core.effects import (
     Acquire,
-    Call,
     Flow,
+    ForkSession,
     Load,
     LoadMany,
     OpenRun,
+    ReadMessages,
     Stored,
     TaskResult,
     TaskRow,
@@ -33,6 +34,7 @@ from graphflow.errors import (
     SessionBusy,
     SessionNotFound,
 )
+from graphflow.messages import Message
 
 
 def existing(
@@ -165,15 +167,20 @@ def _edit(plan: Plan, call: CallOptions, update: Any, as_node: str | None) -> Fl
         take_over=True,
         user_id=user_id,
         session_type=plan.session_type,
-        opened=OpenRun(run_id, None, plan.fingerprint, 1) if stored is None else None,
+        opened=OpenRun(run_id, None, plan.fingerprint, 1, outline=plan.outline) if stored is None else None,
         closed=(ledger.closing(status, machine.metrics),) if status is not None else (),
         status=status,
     )
     return ledger.head + 1
 
 
-def fork(plan: Plan, session_id: str, user_id: str | None, at: int | None, new_session_id: str | None, db: Any) -> Flow[str]:
+def fork(session_id: str, user_id: str | None, at: int | None, new_session_id: str | None) -> Flow[str]:
     """A new session with the old one's past up to checkpoint ``at``. The source is untouched."""
-    yield from existing(plan, check_id(session_id, "session_id"), user_id, at=at)
-    new: str = yield Call(db.fork_session, (session_id, at, new_session_id), {}, False)
+    new: str = yield ForkSession(check_id(session_id, "session_id"), user_id, at, new_session_id)
     return new
+
+
+def get_messages(session_id: str, user_id: str | None) -> Flow[list[Message]]:
+    """All messages of a session."""
+    messages: list[Message] = yield ReadMessages(check_id(session_id, "session_id"), user_id)
+    return messages

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 from graphflow.lazy import exports
 
 if TYPE_CHECKING:
+    from graphflow.db.limits import Limits
     from graphflow.db.memory import InMemoryDb
     from graphflow.db.postgres import PostgresDb
     from graphflow.db.records import Session, SessionType
     from graphflow.db.sqlite import SqliteDb
 
-__all__ = ["InMemoryDb", "PostgresDb", "Session", "SessionType", "SqliteDb"]
+__all__ = ["InMemoryDb", "Limits", "PostgresDb", "Session", "SessionType", "SqliteDb"]
 
 _HOMES = {
     "InMemoryDb": "graphflow.db.memory",
+    "Limits": "graphflow.db.limits",
     "PostgresDb": "graphflow.db.postgres",
     "Session": "graphflow.db.records",
     "SessionType": "graphflow.db.records",

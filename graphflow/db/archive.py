@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.ids import new_id
 from graphflow.db.jsontext import dumps, loads
+from graphflow.db.media import verified_media
 from graphflow.db.rows import COVERED, REMOVED, digest, run_digest
+from graphflow.db.seals import broken, run_seal, session_seal
 from graphflow.errors import CorruptCheckpoint
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def read_archive(tx: Transaction, ordinal: int) -> Archive:
     assert row is not None
     archive = Archive(dict(zip(columns["gf_sessions"], row, strict=True)))
     session_id = archive.session["session_id"]
+    if archive.session.pop("seal") not in (None, session_seal(archive.session)):
+        raise broken(session_id)
     rows = {
         table: [dict(zip(columns[table], row, strict=True)) for row in tx.all(statement, {"session": ordinal})]
         for table, statement in tx.sql.all_rows.items()
@@ -56,12 +60,27 @@ def read_archive(tx: Transaction, ordinal: int) -> Archive:
                 row_fields["run_id"] = run_ids.get(row_fields.pop("run"))
             if row_digest(table, session_id, row_fields) != row_fields.pop("sha256"):
                 raise CorruptCheckpoint(f"{describe(table, row_fields)} of session {session_id!r} does not match its checksum")
+            if table == "gf_runs" and row_fields.pop("seal") not in (None, run_seal(row_fields)):
+                raise broken(session_id, row_fields["run_id"])
             row_fields.pop("session")
+    firsts: dict[str, int] = dict(tx.all(tx.sql.firsts_of_session, {"session": ordinal}))
+    for ns, first in begins(rows["gf_checkpoints"]).items():
+        if first != firsts.get(ns, 0):
+            where = f"session {session_id!r}" + (f" (namespace {ns!r})" if ns else "")
+            raise CorruptCheckpoint(f"the checkpoints of {where} begin at {first} instead of {firsts.get(ns, 0)}")
     archive.runs, archive.checkpoints, archive.tasks = rows["gf_runs"], rows["gf_checkpoints"], rows["gf_tasks"]
     archive.messages, archive.summaries = rows["gf_messages"], rows["gf_summaries"]
     for sha256, media_type, data in tx.all(tx.sql.media_of_session, {"session": ordinal}):
-        archive.media.append({"sha256": sha256, "media_type": media_type, "data": data})
+        archive.media.append({"sha256": sha256, "media_type": media_type, "data": verified_media(bytes(sha256), data)})
     return archive
+
+
+def begins(checkpoints: list[Fields]) -> dict[str, int]:
+    """The first checkpoint of each namespace."""
+    found: dict[str, int] = {}
+    for row in checkpoints:
+        found[row["ns"]] = min(row["seq"], found.get(row["ns"], row["seq"]))
+    return found
 
 
 _KINDS: Final = {"gf_checkpoints": "checkpoint", "gf_tasks": "task", "gf_messages": "message", "gf_summaries": "summary"}
@@ -90,7 +109,8 @@ def describe(table: str, row: Fields) -> str:
 def write_archive(tx: Transaction, archive: Archive, session_id: str, *, new_run_ids: bool) -> None:
     """Insert a session with all its rows. Raises ValueError when the session, or one of its runs, is there already."""
     sql = tx.sql
-    made = tx.one(sql.copy_session, {**archive.session, "session_id": session_id})
+    fields = {**archive.session, "session_id": session_id}
+    made = tx.one(sql.copy_session, {**fields, "seal": session_seal(fields)})
     if made is None:
         raise ValueError(f"there is a session {session_id!r} already; give session_id= another id")
     session = made[0]
@@ -98,7 +118,7 @@ def write_archive(tx: Transaction, archive: Archive, session_id: str, *, new_run
         _rename_runs(archive)
     ordinals: dict[str | None, int] = {}
     for run in archive.runs:
-        row = {**run, "session": session, "sha256": row_digest("gf_runs", session_id, run)}
+        row = {**run, "session": session, "sha256": row_digest("gf_runs", session_id, run), "seal": run_seal(run)}
         inserted = tx.one(sql.copy_run, row)
         if inserted is None:
             raise ValueError(f"there is a run {run['run_id']!r} already, in another session; give session_id= to import a copy")
@@ -115,6 +135,9 @@ def write_archive(tx: Transaction, archive: Archive, session_id: str, *, new_run
             row = {**fields, "session": session, "sha256": row_digest(table, session_id, fields)}
             row["run"] = ordinals.get(fields.get("run_id"))
             tx.execute(statement, {name: row[name] for name in sql.columns[table]})
+    for ns, first in begins(archive.checkpoints).items():
+        if first:
+            tx.execute(sql.put_first, {"session": session, "ns": ns, "first": first})
     for contents in sorted(archive.media, key=lambda contents: contents["sha256"]):
         tx.execute(sql.insert_media, contents)
         tx.execute(sql.insert_media_use, {"sha256": contents["sha256"], "session": session})

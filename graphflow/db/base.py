@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from graphflow.core.effects import CancelRun, Commit, FindKey, KeyedRun, Load, LoadMany, ReadHistory, Standing, Stored
+from graphflow.core.effects import (
+    CancelRun,
+    Commit,
+    FindKey,
+    ForkSession,
+    KeyedRun,
+    Load,
+    LoadMany,
+    ReadGraph,
+    ReadHistory,
+    ReadMessages,
+    Standing,
+    Stored,
+)
 from graphflow.messages import Message
 
 
@@ -28,6 +41,12 @@ class Store(Protocol):
 
     def read_history(self, effect: ReadHistory) -> list[Message]: ...
 
+    def read_messages(self, effect: ReadMessages) -> list[Message]: ...
+
+    def read_graph(self, effect: ReadGraph) -> str | None: ...
+
+    def fork(self, effect: ForkSession) -> str: ...
+
     def cancel_run(self, effect: CancelRun) -> Standing: ...
 
     def find_key(self, effect: FindKey) -> KeyedRun | None: ...
@@ -40,6 +59,9 @@ PERFORMED: dict[type[Any], str] = {
     LoadMany: "load_many",
     Commit: "commit",
     ReadHistory: "read_history",
+    ReadMessages: "read_messages",
+    ReadGraph: "read_graph",
+    ForkSession: "fork",
     CancelRun: "cancel_run",
     FindKey: "find_key",
 }

@@ -7,9 +7,11 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from graphflow.db import outlines, relations
 from graphflow.db.archive import Fields, describe, row_digest
 from graphflow.db.jsontext import loads
 from graphflow.db.records import CheckReport
+from graphflow.db.seals import run_seal
 from graphflow.errors import CorruptCheckpoint, SerializationError
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def check(read: Callable[[Callable[[Transaction], list[Finding]]], list[Finding]
     for (checksum,) in contents:
         look(partial(check_media, checksum=checksum), f"the contents with sha256 {checksum.hex()}")
     look(check_orphans, "the list of rows")
+    look(check_graphs, "the list of graphs")
     return CheckReport(
         sum(finding is None for finding in findings), tuple(finding for finding in findings if finding is not None)
     )
@@ -55,11 +58,13 @@ def check_session(tx: Transaction, ordinal: int, session_id: str) -> Iterator[Fi
     if row is None:
         return
     session = dict(zip(tx.sql.columns["gf_sessions"], row, strict=True))
-    yield None
+    yield from relations.of_session(session)
     run_ids: dict[int, str] = {}
+    tables: dict[str, list[Fields]] = {}
     for table, statement in tx.sql.all_rows.items():
         columns = tx.sql.columns[table]
         rows = [dict(zip(columns, row, strict=True)) for row in tx.all(statement, {"session": ordinal})]
+        tables[table] = rows
         for fields in rows:
             if table == "gf_runs":
                 run_ids[fields["ordinal"]] = fields["run_id"]
@@ -69,13 +74,20 @@ def check_session(tx: Transaction, ordinal: int, session_id: str) -> Iterator[Fi
                 table, session_id, {**fields, "run_id": fields.get("run_id") or run_ids.get(fields.get("run", -1))}, where
             )
         if table in ("gf_checkpoints", "gf_messages"):
-            yield from _gaps(table, rows, where)
+            firsts: dict[str, int] = (
+                dict(tx.all(tx.sql.firsts_of_session, {"session": ordinal})) if table == "gf_checkpoints" else {}
+            )
+            yield from _gaps(table, rows, firsts, where)
         if table == "gf_checkpoints":
             yield from _chains(rows, session["head"], where)
+    uses = [bytes(row[0]) for row in tx.all(tx.sql.media_used, {"session": ordinal})]
+    yield from relations.of_rows(session, tables, uses)
 
 
 def _verified(table: str, session_id: str, fields: Fields, where: str) -> Finding:
     name = f"{describe(table, fields)} of {where}"
+    if table == "gf_runs" and fields["seal"] not in (None, run_seal(fields)):
+        return f"what {name} began with does not match its checksum"
     if row_digest(table, session_id, fields) != fields["sha256"]:
         return f"{name} does not match its checksum"
     for column in ("delta", "snapshot", "frontier", "value", "body", "metrics"):
@@ -91,12 +103,15 @@ def _any_contents(checksum: bytes) -> bytes:
     return b""
 
 
-def _gaps(table: str, rows: list[Fields], where: str) -> Iterator[Finding]:
+def _gaps(table: str, rows: list[Fields], firsts: dict[str, int], where: str) -> Iterator[Finding]:
+    """``firsts``: where the rows of a namespace begin, when it is not where all begin."""
     first = 0 if table == "gf_checkpoints" else 1
     expected: dict[str, int] = {}
     for row in rows:
-        seq = expected.get(row["ns"], first)
-        if row["seq"] > seq:
+        seq = expected.get(row["ns"], firsts.get(row["ns"], first))
+        if row["seq"] < seq:
+            yield f"{describe(table, row)} of {where} was pruned and is there"
+        elif row["seq"] > seq:
             yield f"{describe(table, {**row, 'seq': seq})} of {where} is missing"
         expected[row["ns"]] = row["seq"] + 1
 
@@ -116,6 +131,13 @@ def check_media(tx: Transaction, checksum: bytes) -> Iterator[Finding]:
     row = tx.one(tx.sql.get_media, {"sha256": checksum})
     matches = row is not None and sha256(bytes(row[0])).digest() == checksum
     yield None if matches else f"the contents with sha256 {checksum.hex()} do not match it"
+
+
+def check_graphs(tx: Transaction) -> Iterator[Finding]:
+    """Whether each outline is the one of its fingerprint."""
+    for fingerprint, text in tx.all(tx.sql.all_graphs, {}):
+        sound = outlines.sound(fingerprint, text) is not None
+        yield None if sound else f"the outline of the graph {fingerprint!r} does not match its fingerprint"
 
 
 def check_orphans(tx: Transaction) -> Iterator[Finding]:

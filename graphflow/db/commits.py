@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphflow.core.calls import KeyTaken, busy
 from graphflow.core.effects import CloseRun, Commit, NewCheckpoint
+from graphflow.db import outlines
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
 from graphflow.db.leases import in_words, is_dead
+from graphflow.db.limits import Limits, check_checkpoint, check_message, check_names, check_task
 from graphflow.db.rows import digest, encode_entry, encode_frontier, encode_task, input_digest, plain_text, run_digest
+from graphflow.db.seals import run_seal, seal_taken, session_seal
 from graphflow.db.sidewrites import ReadySideWrites
 from graphflow.db.tags import Media
 from graphflow.errors import LeaseLost
@@ -43,9 +46,11 @@ class ReadyCommit:
         "delta",
         "effect",
         "lease",
+        "limits",
         "media",
         "messages",
         "now",
+        "outline",
         "run",
         "session",
         "side",
@@ -53,15 +58,19 @@ class ReadyCommit:
         "tasks",
     )
 
-    def __init__(self, effect: Commit, now: int, lease: Lease) -> None:
-        """Encode everything. Raises SerializationError."""
+    def __init__(self, effect: Commit, now: int, lease: Lease, limits: Limits) -> None:
+        """Encode everything. Raises SerializationError, also for what is larger than ``limits`` allow."""
         self.effect = effect
         self.now = now
         self.lease = lease
-        self.media: Media = {}
+        self.limits = limits
+        self.media = Media()
+        self.media.depth = limits.depth
         self.base = -1
         self.delta: str | None = None
         self.snapshot: str | None = None
+        self.outline: str | None = None
+        """What the graph of the opened run looks like, when that is not known to be stored."""
         self.session: int | None = None
         self.run: int | None = None
         checkpoint = effect.checkpoint
@@ -88,6 +97,7 @@ class ReadyCommit:
         elif weight.delta_bytes + _weight(delta) >= max(weight.snapshot_bytes, LIGHTEST_SNAPSHOT):
             base = seq
             snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
+        check_checkpoint(self.limits, new, delta, frontier, snapshot)
         self.base, self.delta, self.snapshot = base, delta, snapshot
         checksum = digest(
             "checkpoint", effect.session_id, effect.ns, seq, base, log_head, epoch, now, frontier, delta, snapshot
@@ -105,11 +115,14 @@ class ReadyCommit:
         """The values of the row: seq, then those from ``role`` on."""
         effect = self.effect
         role, body = encode_entry(entry, seq, effect.run_id, self.media)
+        check_message(self.limits, seq, entry, body)
         return seq, role, body, digest("message", effect.session_id, effect.ns, seq, effect.run_id, role, body)
 
     def _task_row(self, row: Any) -> Params:
         effect = self.effect
+        check_names(row)
         value = encode_task(row, effect.schema, self.media)
+        check_task(self.limits, row, value)
         ns = effect.ns if row.ns is None else row.ns
         origin = effect.origin if row.origin is None else row.origin
         keys = (ns, row.task_id, row.kind, row.name, row.nth, origin)
@@ -143,6 +156,8 @@ class ReadyCommit:
         execute, sql, effect = tx.execute, tx.sql, self.effect
         session = self.session = self._claim(tx)
         run = self.run = self._run(tx, session)
+        if self.outline is not None and effect.opened is not None:
+            outlines.write(tx, effect.opened.fingerprint, self.outline, self.now)
         if effect.reopened is not None:
             execute(sql.reopen_run, {"run_id": effect.reopened, "session": session})
         if effect.drop_tasks:
@@ -230,6 +245,8 @@ class ReadyCommit:
             else:
                 params |= {"expected_head": effect.head, "new_head": self.seq, "new_status": effect.status, "now": self.now}
                 row = self._take(tx, params) if effect.take_over else tx.one(sql.give_up, params)
+                if row is not None and effect.take_over:
+                    seal_taken(tx, row, effect.user_id)
         if row is None:
             raise self._lost(tx)
         ordinal: int = row[0]
@@ -286,18 +303,19 @@ class ReadyCommit:
 
     def _new_session(self) -> Params:
         effect = self.effect
-        return {
+        fields = {
             **self._lease_params(),
             "session_id": effect.session_id,
             "session_type": effect.session_type,
             "user_id": effect.user_id,
-            "component_id": effect.component_id,
+            "component_id": plain_text(effect.component_id),
             "status": effect.status or "running",
             "head": -1 if self.checkpoint is None or effect.ns else self.seq,
             "epoch": 1,
             "created_at": self.now,
             "updated_at": self.now,
         }
+        return {**fields, "seal": session_seal(fields)}
 
     def _lost(self, tx: Transaction) -> LeaseLost:
         effect = self.effect
@@ -318,7 +336,7 @@ class ReadyCommit:
             "ns": effect.ns,
             "status": "running",
             "parent_run_id": opened.parent_run_id,
-            "component_id": opened.component_id,
+            "component_id": plain_text(opened.component_id),
             "user_id": effect.user_id,
             "first_message": opened.first_message,
             "first_seq": None if self.checkpoint is None else self.seq,
@@ -327,7 +345,7 @@ class ReadyCommit:
             "input": None if opened.input is None else input_digest(opened.input, effect.schema),
             "created_at": self.now,
         }
-        row = tx.one(tx.sql.insert_run, params)
+        row = tx.one(tx.sql.insert_run, {**params, "seal": run_seal(params)})
         if row is None:
             raise self._taken(tx, params)
         ordinal: int = row[0]

@@ -18,7 +18,7 @@ from graphflow.db.media import media_of
 from graphflow.db.messagelog import fill_logged
 from graphflow.db.rows import decode_frontier, decode_task, digest
 from graphflow.db.tags import Fetch
-from graphflow.errors import CorruptCheckpoint, NotOwner, SessionNotFound
+from graphflow.errors import CorruptCheckpoint, GraphChanged, NotOwner, SessionNotFound
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
@@ -40,7 +40,7 @@ def load(tx: Transaction, effect: Load, is_run: IsRun) -> Stored | None:
     found = _Found(*row)
     if found.seq is None:
         if effect.at is not None:
-            raise no_checkpoint(effect.session_id, effect.at, found.head)
+            raise no_checkpoint(tx, effect.session_id, effect.at, found.head)
         if effect.ns:
             return None
         if found.head >= 0:
@@ -70,7 +70,8 @@ def load_many(tx: Transaction, effect: LoadMany, is_run: IsRun) -> list[Stored]:
     found = _Found(*row)
     if found.seq is None or effect.limit == 0:
         return []
-    low = 0 if effect.limit is None else max(0, found.seq - effect.limit + 1)
+    first = first_kept(tx, effect.session_id, found.ordinal, ns)
+    low = first if effect.limit is None else max(first, found.seq - effect.limit + 1)
     base = found.base if low >= found.base else base_of(tx, effect.session_id, found.ordinal, ns, low)
     fetch = media_of(tx)
     state = Folded.initial(effect.schema)
@@ -129,9 +130,21 @@ def check_not_foreign(tx: Transaction, session_id: str) -> None:
         raise NotOwner(f"session {session_id!r} belongs to another user; give its owner's user_id, or use another session_id")
 
 
-def no_checkpoint(session_id: str, at: int, head: int) -> SessionNotFound:
+def first_kept(tx: Transaction, session_id: str, session: int, ns: str) -> int:
+    """Where the checkpoints of a namespace begin: at 0, or where pruning left off."""
+    known, there = tx.one(tx.sql.first_kept, {"session": session, "ns": ns}) or (0, None)
+    if there != known:
+        raise CorruptCheckpoint(f"the checkpoints of session {session_id!r} begin at {there} instead of {known}")
+    return int(known)
+
+
+def no_checkpoint(tx: Transaction, session_id: str, at: int, head: int) -> SessionNotFound:
     """The error for a checkpoint that is not there."""
-    return SessionNotFound(f"session {session_id!r} has no checkpoint {at}; its checkpoints are 0 to {head}")
+    row = tx.one(tx.sql.pruned_here, {"session_id": session_id})
+    first = 0 if row is None else row[0]
+    if 0 <= at < first:
+        return SessionNotFound(f"checkpoint {at} of session {session_id!r} was pruned; kept are {first} to {head}")
+    return SessionNotFound(f"session {session_id!r} has no checkpoint {at}; its checkpoints are {first} to {head}")
 
 
 def _stored(session_id: str, found: _Found, state: Folded, row: ChainRow | None, fetch: Fetch, ns: str = "") -> Stored:
@@ -196,7 +209,7 @@ def read_chain(tx: Transaction, session_id: str, session: int, ns: str, low: int
         if _digest(session_id, ns, row) != row.sha256:
             raise CorruptCheckpoint(
                 f"checkpoint {row.seq} of {where} does not match its checksum; bring the row back from a backup, "
-                f"or fork the session before it (at={row.seq - 1})"
+                f"or db.repair_session({session_id!r}) takes the session back to its last sound checkpoint"
             )
     if len(rows) != high - low + 1:
         raise CorruptCheckpoint(f"checkpoint {low + len(rows)} of {where} is missing")
@@ -277,7 +290,10 @@ class Folded:
                         value = MISSING if channel.default is None else channel.default()
                         part = {verb: item for verb, item in part.items() if verb != "unset"}
                     if part:
-                        value = apply_op(value, part)
+                        try:
+                            value = apply_op(value, part)
+                        except (KeyError, TypeError, ValueError, AttributeError) as error:
+                            raise _declared_otherwise(name) from error
                 if value is MISSING:
                     self.values.pop(name, None)
                 else:
@@ -293,6 +309,8 @@ class Folded:
 
     def _apply_log(self, name: str, op: Op) -> None:
         for part in op.get("ops", (op,)):
+            if part.get("set") or not part.keys() <= {"unset", "log", "set"}:
+                raise _declared_otherwise(name)
             ranges = [] if "unset" in part or "set" in part else self.ranges.get(name, [])
             for first, last in part.get("log", ()):
                 if ranges and ranges[-1][1] + 1 == first:
@@ -303,6 +321,13 @@ class Folded:
                 self.ranges[name] = ranges
             else:
                 self.ranges.pop(name, None)
+
+
+def _declared_otherwise(name: str) -> GraphChanged:
+    return GraphChanged(
+        f"field {name!r} was declared otherwise when it was stored, and what is stored does not go with what it is now; "
+        "declare it as it was, or give the new field another name"
+    )
 
 
 # --- tasks -----------------------------------------------------------------------------------------------------------------

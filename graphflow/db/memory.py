@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Literal, TypeVar
 
 from graphflow.db import migrations
+from graphflow.db.limits import Limits
+from graphflow.db.records import SchemaStatus
 from graphflow.db.sql import SqlDb, system_clock
 from graphflow.db.transactions import Transaction
 
@@ -25,9 +27,14 @@ class InMemoryDb(SqlDb):
     dialect: Literal["sqlite"] = "sqlite"
 
     def __init__(
-        self, *, lease_ttl: float = 30.0, busy_timeout: float = 60.0, clock: Callable[[], float] = system_clock
+        self,
+        *,
+        lease_ttl: float = 30.0,
+        busy_timeout: float = 60.0,
+        clock: Callable[[], float] = system_clock,
+        limits: Limits | None = None,
     ) -> None:
-        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, retry_timeout=0.0, clock=clock)
+        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, retry_timeout=0.0, clock=clock, limits=limits)
         self.identity = f"memory:{next(_numbers)}"
         self._lock = threading.Lock()
         self._tx: Transaction | None = None
@@ -64,9 +71,14 @@ class InMemoryDb(SqlDb):
         else:
             self._lock.release()
 
+    def schema_status(self) -> SchemaStatus:
+        """A database in memory always has the latest."""
+        return SchemaStatus(migrations.VERSION, migrations.VERSION)
+
     def close(self) -> None:
         """Drop everything."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
             self._connection = self._tx = None
+            self._graphs.clear()

@@ -11,21 +11,36 @@ if TYPE_CHECKING:
     from graphflow.db.transactions import Transaction
 
 
-def _create_all(tx: Transaction) -> None:
-    for statement in tx.sql.create_all:
-        tx.execute(statement)
+def _add_missing(tx: Transaction) -> None:
+    """Make every table, column and index of ``tables.py`` that is not there; columns that come later take no value."""
+    for create, empty, columns in tx.sql.create_tables:
+        tx.execute(create)
+        there = {column[0] for column in tx.execute(empty).description}
+        for name, add in columns.items():
+            if name not in there:
+                tx.execute(add)
+    for create in tx.sql.create_indexes:
+        tx.execute(create)
 
 
-MIGRATIONS: Final[dict[int, Callable[[Transaction], None]]] = {1: _create_all}
+MIGRATIONS: Final[dict[int, Callable[[Transaction], None]]] = {1: _add_missing, 2: _add_missing}
 """What leads from each version to the next. Version 1 makes the tables as ``tables.py`` has them now, so a later migration
-has to check whether what it adds is there already."""
+has to check whether what it adds is there already.
+
+2: ``gf_graphs``, ``gf_pruned``, and the columns ``seal`` of sessions and runs."""
 VERSION: Final = max(MIGRATIONS)
+
+
+def found_version(tx: Transaction) -> int:
+    """The version of a database that has the schema table, whatever it is."""
+    row = tx.one(tx.sql.schema_version, {})
+    version: int = 0 if row is None or row[0] is None else row[0]
+    return version
 
 
 def current_version(tx: Transaction) -> int:
     """The version of a database that has the schema table. Raises SchemaTooNew when it is beyond this library."""
-    row = tx.one(tx.sql.schema_version, {})
-    version: int = 0 if row is None or row[0] is None else row[0]
+    version = found_version(tx)
     if version > VERSION:
         raise SchemaTooNew(
             f"the database has schema version {version}, this graphflow knows up to {VERSION}: install a newer graphflow"

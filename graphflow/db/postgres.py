@@ -13,6 +13,8 @@ from sqlalchemy.exc import ArgumentError
 
 from graphflow.db import migrations
 from graphflow.db.commits import ReadyCommit
+from graphflow.db.limits import Limits
+from graphflow.db.records import SchemaStatus
 from graphflow.db.sql import SqlDb, statements_for, system_clock
 from graphflow.db.transactions import Transaction
 
@@ -67,8 +69,11 @@ class PostgresDb(SqlDb):
         busy_timeout: float = 60.0,
         retry_timeout: float = 30.0,
         clock: Callable[[], float] = system_clock,
+        limits: Limits | None = None,
     ) -> None:
-        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, retry_timeout=retry_timeout, clock=clock)
+        super().__init__(
+            lease_ttl=lease_ttl, busy_timeout=busy_timeout, retry_timeout=retry_timeout, clock=clock, limits=limits
+        )
         if type(pool_size) is not int or pool_size < 1:
             raise ValueError(f"pool_size={pool_size!r}: give a whole number from 1 on")
         if statement_timeout is not None and not statement_timeout > 0:
@@ -118,6 +123,12 @@ class PostgresDb(SqlDb):
                 pool.migrated = True
         return pool
 
+    def schema_status(self) -> SchemaStatus:
+        """Which version of the schema the database has. Makes no tables."""
+        with self._opening:
+            pool = self._pool or self._open()
+        return SchemaStatus(pool.transact(READING, _found_version), migrations.VERSION)
+
     def _open(self) -> Pool:
         # psycopg looks for libpq when it is imported, and not every machine has one.
         from graphflow.db.pool import Pool, Settings  # noqa: PLC0415
@@ -142,6 +153,7 @@ class PostgresDb(SqlDb):
 
     def close(self) -> None:
         """Close all connections. Using the object again opens new ones."""
+        self._graphs.clear()
         with self._opening:
             if self._pool is not None:
                 self._at_exit()
@@ -161,6 +173,10 @@ class PostgresDb(SqlDb):
 
 def _version(tx: Transaction) -> int:
     return migrations.current_version(tx) if _is_true(tx.one(tx.sql.has_tables, {})) else 0
+
+
+def _found_version(tx: Transaction) -> int:
+    return migrations.found_version(tx) if _is_true(tx.one(tx.sql.has_tables, {})) else 0
 
 
 def _is_true(row: tuple[Any, ...] | None) -> bool:

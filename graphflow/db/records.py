@@ -24,15 +24,15 @@ class SessionType(StrEnum):
 class Reader(Protocol):
     """Where the parts of a session or run that are read when asked for come from."""
 
-    def get_messages(self, session_id: str, *, last_runs: int | None = None, limit: int | None = None) -> list[Message]: ...
+    def get_messages(self, session_id: str, *, user_id: str | None = None) -> list[Message]: ...
 
-    def get_runs(self, session_id: str, *, include_members: bool = False, limit: int | None = None) -> list[RunRecord]: ...
+    def get_runs(self, session_id: str, *, user_id: str | None = None) -> list[RunRecord]: ...
 
-    def get_run_messages(self, run_id: str) -> list[Message]: ...
+    def get_run_messages(self, run_id: str, *, user_id: str | None = None) -> list[Message]: ...
 
-    def get_session_state(self, session_id: str) -> dict[str, Any]: ...
+    def get_session_state(self, session_id: str, *, user_id: str | None = None) -> dict[str, Any]: ...
 
-    def get_session_summary(self, session_id: str) -> str | None: ...
+    def get_session_summary(self, session_id: str, *, user_id: str | None = None) -> str | None: ...
 
     def is_run(self, session_id: str, owner: str | None, left: int | None) -> bool: ...
 
@@ -41,7 +41,8 @@ class Reader(Protocol):
 class Session:
     """A stored session.
 
-    ``messages``, ``runs``, ``session_state`` and ``summary`` are read when they are first asked for, as they are then.
+    ``messages``, ``runs``, ``session_state`` and ``summary`` are read when they are first asked for, as they are then (and are
+    empty when the session has been given to another owner meanwhile).
     Times are aware, in UTC; ``updated_at`` is when a run last began, paused or ended, or the session was changed by hand.
     """
 
@@ -60,22 +61,22 @@ class Session:
     @cached_property
     def messages(self) -> list[Message]:
         """The conversation, oldest first, without the messages among members of a team."""
-        return self._db.get_messages(self.session_id)
+        return self._db.get_messages(self.session_id, user_id=self.user_id)
 
     @cached_property
     def runs(self) -> list[RunRecord]:
         """The runs, oldest first, without those of members."""
-        return self._db.get_runs(self.session_id)
+        return self._db.get_runs(self.session_id, user_id=self.user_id)
 
     @cached_property
     def session_state(self) -> dict[str, Any]:
         """The session's dict; empty when it has none."""
-        return self._db.get_session_state(self.session_id)
+        return self._db.get_session_state(self.session_id, user_id=self.user_id)
 
     @cached_property
     def summary(self) -> str | None:
         """The latest summary of the conversation."""
-        return self._db.get_session_summary(self.session_id)
+        return self._db.get_session_summary(self.session_id, user_id=self.user_id)
 
 
 @dataclass(frozen=True)
@@ -101,12 +102,43 @@ class RunRecord:
     @cached_property
     def messages(self) -> list[Message]:
         """What was said in this run, oldest first."""
-        return self._db.get_run_messages(self.run_id)
+        return self._db.get_run_messages(self.run_id, user_id=self.user_id)
 
     @cached_property
     def content(self) -> str | None:
         """The text of the last thing an assistant said in this run."""
         return next((message.text for message in reversed(self.messages) if message.role == "assistant"), None)
+
+
+@dataclass(frozen=True)
+class SchemaStatus:
+    """The version of a database's schema (0: it has no tables of ours), and the latest that this library knows."""
+
+    version: int
+    latest: int
+
+    @property
+    def usable(self) -> bool:
+        """Whether this library can use the database; an older schema is brought up by the first use, or by ``upgrade()``."""
+        return self.version <= self.latest
+
+    @property
+    def state(self) -> str:
+        """How that stands, in words."""
+        if self.version > self.latest:
+            return "too new, install a newer graphflow"
+        if self.version == self.latest:
+            return "up to date"
+        return "made by the first use" if self.version == 0 else "upgraded by the first use"
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What ``db.repair_session()`` did: where the session stands now, and in words what was lost; nothing, if all was sound."""
+
+    session_id: str
+    head: int
+    lost: tuple[str, ...]
 
 
 @dataclass(frozen=True)

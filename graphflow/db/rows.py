@@ -193,7 +193,7 @@ def _unpacked_write(codec: ChannelCodec, name: str, packed: Any, how: int = _TYP
 def input_digest(input: TaskResult, schema: StateSchema | None) -> str:
     """What a run's input is compared by: equal inputs have equal digests, in whatever order their keys came."""
     sorted_writes = TaskResult(sorted(input.writes, key=lambda write: write[0]))
-    text = encode_task(TaskRow("", "", "result", sorted_writes), schema, {})
+    text = encode_task(TaskRow("", "", "result", sorted_writes), schema, Media())
     return "sha256:" + sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()
 
 

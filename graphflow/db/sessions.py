@@ -10,11 +10,12 @@ from graphflow.core.control import MISSING
 from graphflow.core.reducers import apply_op
 from graphflow.db import memories
 from graphflow.db.jsontext import loads
-from graphflow.db.loading import read_chain
+from graphflow.db.loading import check_not_foreign, read_chain
 from graphflow.db.media import media_of
 from graphflow.db.messagelog import folded, log_head, read_log
 from graphflow.db.records import Reader, RunRecord, Session, SessionType
 from graphflow.db.rows import digest, run_digest
+from graphflow.db.seals import RUN_SEALED, SESSION_SEALED, broken, run_seal, session_seal
 from graphflow.errors import CorruptCheckpoint, NotOwner, SessionNotFound
 from graphflow.messages import Message
 
@@ -71,7 +72,10 @@ def count_sessions(tx: Transaction, listing: Listing) -> int:
 
 
 def _session(row: Row, db: Reader) -> Session:
-    session_id, session_type, user_id, component_id, name, metadata, status, created_at, updated_at, *lease = row
+    session_id, session_type, user_id, component_id, name, metadata, status, created_at, updated_at, seal, *lease = row
+    sealed = (session_id, session_type, user_id, component_id, name, metadata, created_at)
+    if seal is not None and session_seal(dict(zip(SESSION_SEALED, sealed, strict=True))) != seal:
+        raise broken(session_id)
     return Session(
         session_id=session_id,
         session_type=SessionType(session_type),
@@ -113,17 +117,32 @@ def existing(tx: Transaction, session_id: str, user_id: str | None, *, hold: boo
     return found
 
 
+def usable(tx: Transaction, session_id: str, user_id: str | None, *, hold: bool = False) -> int:
+    """The ordinal of a session that this user's runs may use: his, or nobody's. Raises NotOwner, SessionNotFound."""
+    row = tx.one(tx.sql.hold_of_user if hold else tx.sql.standing_of_user, {"session_id": session_id, "user_id": user_id})
+    if row is None:
+        check_not_foreign(tx, session_id)
+        raise SessionNotFound(f"there is no session {session_id!r} in this database")
+    ordinal: int = row[0]
+    return ordinal
+
+
 def rename(tx: Transaction, session_id: str, name: str | None, user_id: str | None, now: int) -> None:
     """Give a session a name."""
     ordinal, _ = existing(tx, session_id, user_id, hold=True)
-    tx.execute(tx.sql.rename, {"of": ordinal, "new_name": name, "now": now})
+    row = tx.one(tx.sql.session_row, {"session": ordinal})
+    assert row is not None
+    fields = dict(zip(tx.sql.columns["gf_sessions"], row, strict=True))
+    if fields["seal"] not in (None, session_seal(fields)):
+        raise broken(session_id)
+    tx.execute(tx.sql.rename, {"of": ordinal, "new_name": name, "now": now, "new_seal": session_seal({**fields, "name": name})})
 
 
 def delete(tx: Transaction, session_id: str, user_id: str | None) -> bool:
     """Delete a session and everything in it; whether there was one."""
     found = owned(tx, session_id, user_id, hold=True)
     if found is not None:
-        _delete(tx, found[0])
+        delete_rows(tx, found[0])
     return found is not None
 
 
@@ -131,23 +150,25 @@ def delete_user(tx: Transaction, user_id: str) -> int:
     """Delete everything that belongs to a user; how many sessions that was."""
     ordinals = [row[0] for row in tx.all(tx.sql.ordinals_of_user, {"user_id": user_id})]
     for ordinal in ordinals:
-        _delete(tx, ordinal)
+        delete_rows(tx, ordinal)
     memories.hold(tx, user_id)
     tx.execute(tx.sql.delete_memories, {"user_id": user_id})
     return len(ordinals)
 
 
-def _delete(tx: Transaction, ordinal: int) -> None:
-    for statement in tx.sql.delete_session:
-        tx.execute(statement, {"session": ordinal})
+def delete_rows(tx: Transaction, ordinal: int) -> int:
+    """Delete a session that nobody else writes; how many rows that was."""
+    locking, *deleting = tx.sql.delete_session
+    tx.execute(locking, {"session": ordinal})
+    return sum(tx.execute(statement, {"session": ordinal}).rowcount for statement in deleting)
 
 
 # --- parts of a session ----------------------------------------------------------------------------------------------------
 
 
-def session_state(tx: Transaction, session_id: str) -> dict[str, Any]:
+def session_state(tx: Transaction, session_id: str, user_id: str | None) -> dict[str, Any]:
     """The value of the channel ``session_state`` at the head, read without knowing the state's schema."""
-    row = tx.one(tx.sql.load_head_as_admin, {"session_id": session_id, "ns": ""})
+    row = tx.one(tx.sql.load_head_as_admin, {"session_id": session_id, "ns": "", "user_id": user_id})
     if row is None or row[2] is None:
         return {}
     ordinal, seq, base = row
@@ -161,9 +182,9 @@ def session_state(tx: Transaction, session_id: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def summary(tx: Transaction, session_id: str) -> str | None:
+def summary(tx: Transaction, session_id: str, user_id: str | None) -> str | None:
     """The text of the latest summary of a session."""
-    row = tx.one(tx.sql.latest_summary, {"session_id": session_id, "ns": ""})
+    row = tx.one(tx.sql.latest_summary, {"session_id": session_id, "ns": "", "user_id": user_id})
     if row is None:
         return None
     upto_seq, body, checksum = row
@@ -174,10 +195,15 @@ def summary(tx: Transaction, session_id: str) -> str | None:
 
 
 def messages(
-    tx: Transaction, session_id: str, last_runs: int | None, limit: int | None, include_members: bool
+    tx: Transaction,
+    session_id: str,
+    last_runs: int | None,
+    limit: int | None,
+    include_members: bool,
+    user_id: str | None = None,
 ) -> list[Message]:
     """Messages of a session, oldest first."""
-    found = owned(tx, session_id, None)
+    found = tx.one(tx.sql.mine, {"session_id": session_id, "user_id": user_id})
     if found is None:
         return []
     spaces = [row[0] for row in tx.all(tx.sql.log_spaces, {"session": found[0]})] if include_members else [""]
@@ -213,22 +239,25 @@ def _messages_of(
 # --- runs ------------------------------------------------------------------------------------------------------------------
 
 
-def get_runs(tx: Transaction, db: Reader, session_id: str, include_members: bool, limit: int | None) -> list[RunRecord]:
+def get_runs(
+    tx: Transaction, db: Reader, session_id: str, include_members: bool, limit: int | None, user_id: str | None
+) -> list[RunRecord]:
     """The runs of a session, oldest first; the newest ``limit`` of them."""
     statement = tx.sql.runs_with_members if include_members else tx.sql.root_runs
-    rows = tx.all(statement, {"session_id": session_id, "count": NO_LIMIT if limit is None else limit})
+    count = NO_LIMIT if limit is None else limit
+    rows = tx.all(statement, {"session_id": session_id, "user_id": user_id, "count": count})
     return [_run(row, db) for row in reversed(rows)]
 
 
-def get_run(tx: Transaction, db: Reader, run_id: str) -> RunRecord | None:
+def get_run(tx: Transaction, db: Reader, run_id: str, user_id: str | None) -> RunRecord | None:
     """One run, or None."""
-    row = tx.one(tx.sql.run_by_id, {"run_id": run_id})
+    row = tx.one(tx.sql.run_by_id, {"run_id": run_id, "user_id": user_id})
     return None if row is None else _run(row, db)
 
 
-def run_messages(tx: Transaction, run_id: str) -> list[Message]:
+def run_messages(tx: Transaction, run_id: str, user_id: str | None) -> list[Message]:
     """What was said in a run, as it stands now."""
-    row = tx.one(tx.sql.run_range, {"run_id": run_id})
+    row = tx.one(tx.sql.run_range, {"run_id": run_id, "user_id": user_id})
     if row is None:
         return []
     session_id, ns, first, last, ordinal = row
@@ -254,8 +283,14 @@ def _run(row: Row, db: Reader) -> RunRecord:
         checksum,
         created_at,
         ended_at,
-        *lease,
+        *began,
+        seal,
+        lease_owner,
+        lease_left,
     ) = row
+    sealed = dict(zip(RUN_SEALED, (run_id, ns, parent, component_id, user_id, *began, created_at), strict=True))
+    if seal is not None and run_seal(sealed) != seal:
+        raise broken(session_id, run_id)
     if checksum is not None and run_digest(run_id, status, last_message, error, metrics) != checksum:
         raise CorruptCheckpoint(f"run {run_id!r} of session {session_id!r} does not match its checksum")
     return RunRecord(
@@ -263,7 +298,7 @@ def _run(row: Row, db: Reader) -> RunRecord:
         session_id=session_id,
         ns=ns,
         number=number,
-        status=_shown(status, session_id, lease, db),
+        status=_shown(status, session_id, [lease_owner, lease_left], db),
         parent_run_id=parent,
         user_id=user_id,
         component_id=component_id,

@@ -8,16 +8,32 @@ import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from graphflow.core.effects import CancelRun, Commit, FindKey, KeyedRun, Load, LoadMany, ReadHistory, Standing, Stored
+from graphflow.core.effects import (
+    CancelRun,
+    Commit,
+    FindKey,
+    ForkSession,
+    KeyedRun,
+    Load,
+    LoadMany,
+    ReadGraph,
+    ReadHistory,
+    ReadMessages,
+    Standing,
+    Stored,
+)
 from graphflow.core.ids import check_id, new_id
-from graphflow.db import checks, history, loading, runs, sessions, transfer
+from graphflow.db import checks, history, loading, migrations, outlines, repair, retention, runs, sessions, transfer
 from graphflow.db.archive import write_archive
 from graphflow.db.commits import Lease, ReadyCommit
 from graphflow.db.leases import is_dead, keeper, process_name
-from graphflow.db.records import CheckReport, RunRecord, Session, SessionType
+from graphflow.db.limits import Limits
+from graphflow.db.records import CheckReport, Repair, RunRecord, SchemaStatus, Session, SessionType
+from graphflow.db.retention import PruneReport
 from graphflow.db.retries import Committing, Repeated, patiently, unless_there
 from graphflow.db.rows import plain_text
 from graphflow.db.transactions import Transaction
@@ -44,7 +60,15 @@ class SqlDb(ABC):
     identity: str
     dialect: Literal["sqlite", "postgresql"]
 
-    def __init__(self, *, lease_ttl: float, busy_timeout: float, retry_timeout: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        lease_ttl: float,
+        busy_timeout: float,
+        retry_timeout: float,
+        clock: Callable[[], float],
+        limits: Limits | None = None,
+    ) -> None:
         if not retry_timeout >= 0:
             raise ValueError(f"retry_timeout={retry_timeout!r}: give a number of seconds, or 0 for no second attempt")
         for name, seconds in (("lease_ttl", lease_ttl), ("busy_timeout", busy_timeout)):
@@ -52,10 +76,13 @@ class SqlDb(ABC):
                 raise ValueError(f"{name}={seconds!r}: give a number of seconds above 0")
         self.lease_ttl = lease_ttl
         self.busy_timeout = busy_timeout
+        self.limits = limits or Limits()
         self.retry_timeout = retry_timeout
         self._clock = clock
         self._last_stamp = 0
         self._stamp_lock = threading.Lock()
+        self._graphs: dict[str, str] = {}
+        """Outlines of graphs that are known to be stored, by fingerprint."""
         _databases.add(self)
 
     # --- transactions (what a dialect brings) ------------------------------------------------------------------------------
@@ -119,9 +146,18 @@ class SqlDb(ABC):
     def commit(self, effect: Commit) -> None:
         """Write everything the effect says, or nothing."""
         lease = Lease(process_name() if self.shared else None, int(self.lease_ttl * 1_000_000))
-        ready = ReadyCommit(effect, self._stamp(), lease)
+        opened = effect.opened
+        if opened is not None:
+            self.limits.check_id(effect.session_id, "session_id")
+            if effect.user_id is not None:
+                self.limits.check_id(effect.user_id, "user_id")
+        ready = ReadyCommit(effect, self._stamp(), lease, self.limits)
+        if opened is not None and opened.fingerprint not in self._graphs:
+            ready.outline = opened.outline
         patiently(Committing(self, ready), self.retry_timeout)
         ready.settle()
+        if ready.outline is not None and opened is not None:
+            self._graphs[opened.fingerprint] = ready.outline
         if ready.takes_lease:
             keeper().hold(self, effect.session_id)
         elif effect.status is not None and self.shared:
@@ -181,6 +217,35 @@ class SqlDb(ABC):
     def read_history(self, effect: ReadHistory) -> list[Message]:
         """Earlier messages of a session."""
         return self._read(partial(history.read_history, effect=effect))
+
+    def read_messages(self, effect: ReadMessages) -> list[Message]:
+        """All messages of a session that a user's runs may use."""
+
+        def work(tx: Transaction) -> list[Message]:
+            sessions.usable(tx, effect.session_id, effect.user_id)
+            return sessions.messages(tx, effect.session_id, None, None, False)
+
+        return self._read(work)
+
+    def read_graph(self, effect: ReadGraph) -> str | None:
+        """What a graph looked like, if it is known."""
+        known = self._graphs.get(effect.fingerprint)
+        if known is None:
+            known = self._read(partial(outlines.read, fingerprint=effect.fingerprint))
+            if known is not None:
+                self._graphs[effect.fingerprint] = known
+        return known
+
+    def fork(self, effect: ForkSession) -> str:
+        """A copy of a session that a user's runs may use."""
+        new = self._new_session_id(effect.new_session_id)
+
+        def work(tx: Transaction) -> None:
+            ordinal = sessions.usable(tx, effect.session_id, effect.user_id, hold=True)
+            transfer.fork(tx, ordinal, effect.at, new, self._stamp())
+
+        self._write(work, unless_there(work))
+        return new
 
     # --- sessions ------------------------------------------------------------------------------------------------------------
 
@@ -260,40 +325,53 @@ class SqlDb(ABC):
 
         return self._write(work, in_doubt)
 
-    def get_session_state(self, session_id: str) -> dict[str, Any]:
-        """The session's dict as of its last checkpoint; empty when it has none."""
-        _check(session_id, None)
-        return self._read(lambda tx: sessions.session_state(tx, session_id))
+    def get_session_state(self, session_id: str, *, user_id: str | None = None) -> dict[str, Any]:
+        """The session's dict as of its last checkpoint; empty when it has none, or when it is not ``user_id``'s."""
+        _check(session_id, user_id)
+        return self._read(lambda tx: sessions.session_state(tx, session_id, user_id))
 
-    def get_session_summary(self, session_id: str) -> str | None:
-        """The latest summary of a session."""
-        _check(session_id, None)
-        return self._read(lambda tx: sessions.summary(tx, session_id))
+    def get_session_summary(self, session_id: str, *, user_id: str | None = None) -> str | None:
+        """The latest summary of a session; None when there is none, or when the session is not ``user_id``'s."""
+        _check(session_id, user_id)
+        return self._read(lambda tx: sessions.summary(tx, session_id, user_id))
 
     # --- runs and messages -------------------------------------------------------------------------------------------------
 
-    def get_runs(self, session_id: str, *, include_members: bool = False, limit: int | None = None) -> list[RunRecord]:
-        """The runs of a session, oldest first; with ``limit``, its newest. Runs of a team's members only when asked for."""
-        _check(session_id, None)
-        _check_limit("limit", limit)
-        return self._read(lambda tx: sessions.get_runs(tx, self, session_id, include_members, limit))
+    def get_runs(
+        self, session_id: str, *, include_members: bool = False, limit: int | None = None, user_id: str | None = None
+    ) -> list[RunRecord]:
+        """The runs of a session, oldest first; with ``limit``, its newest. Runs of a team's members only when asked for.
 
-    def get_run(self, run_id: str) -> RunRecord | None:
+        With ``user_id``, here and below, the session has to be that user's; else there is nothing.
+        """
+        _check(session_id, user_id)
+        _check_limit("limit", limit)
+        return self._read(lambda tx: sessions.get_runs(tx, self, session_id, include_members, limit, user_id))
+
+    def get_run(self, run_id: str, *, user_id: str | None = None) -> RunRecord | None:
         """One run, or None."""
-        return self._read(lambda tx: sessions.get_run(tx, self, check_id(run_id, "run_id")))
+        _check(run_id, user_id, "run_id")
+        return self._read(lambda tx: sessions.get_run(tx, self, run_id, user_id))
 
     def get_messages(
-        self, session_id: str, *, last_runs: int | None = None, limit: int | None = None, include_members: bool = False
+        self,
+        session_id: str,
+        *,
+        last_runs: int | None = None,
+        limit: int | None = None,
+        include_members: bool = False,
+        user_id: str | None = None,
     ) -> list[Message]:
         """The messages of a session, oldest first: of its last runs, the last ``limit``, or all; members' when asked for."""
-        _check(session_id, None)
+        _check(session_id, user_id)
         _check_limit("last_runs", last_runs)
         _check_limit("limit", limit)
-        return self._read(lambda tx: sessions.messages(tx, session_id, last_runs, limit, include_members))
+        return self._read(lambda tx: sessions.messages(tx, session_id, last_runs, limit, include_members, user_id))
 
-    def get_run_messages(self, run_id: str) -> list[Message]:
+    def get_run_messages(self, run_id: str, *, user_id: str | None = None) -> list[Message]:
         """What was said in a run, oldest first."""
-        return self._read(lambda tx: sessions.run_messages(tx, check_id(run_id, "run_id")))
+        _check(run_id, user_id, "run_id")
+        return self._read(lambda tx: sessions.run_messages(tx, run_id, user_id))
 
     # --- moving and checking -----------------------------------------------------------------------------------------------
 
@@ -304,7 +382,7 @@ class SqlDb(ABC):
         ``resume()`` runs it in the copy. Raises SessionNotFound, NotOwner, and ValueError when the new id is taken.
         """
         _check(id, user_id)
-        new = _new_session_id(session_id)
+        new = self._new_session_id(session_id)
 
         def work(tx: Transaction) -> None:
             ordinal, _ = sessions.existing(tx, id, user_id, hold=True)
@@ -326,7 +404,7 @@ class SqlDb(ABC):
         archive = transfer.parse_export(exported)
         own_id = archive.session["session_id"]
         as_copy = session_id is not None and session_id != own_id
-        new = own_id if session_id is None else check_id(session_id, "session_id")
+        new = self._new_session_id(own_id if session_id is None else session_id)
         if as_copy:
             transfer.copy_of(archive)
 
@@ -334,15 +412,74 @@ class SqlDb(ABC):
             write_archive(tx, archive, new, new_run_ids=as_copy)
 
         self._write(work, unless_there(work))
-        return str(new)
+        return new
+
+    def _new_session_id(self, session_id: str | None) -> str:
+        return new_id() if session_id is None else self.limits.check_id(session_id, "session_id")
+
+    def prune(
+        self,
+        *,
+        keep_last: int | None = None,
+        older_than: timedelta | float | datetime | None = None,
+        user_id: str | None = None,
+        delete_sessions: bool = False,
+    ) -> PruneReport:
+        """Take away old checkpoints, which only looking back and forking need; messages, runs and summaries stay.
+
+        ``keep_last``: the newest so many of each session stay (at least 1). ``older_than``: only those go that are older than a
+        timedelta, a number of seconds, or an aware datetime. With both, what either keeps stays. ``user_id``: only this user's
+        sessions. What is needed stays in any case: the last checkpoint, all of a run that is not finished, and the
+        checkpoints of graphs nested in what stays; in a session that is being run, also those since the snapshot it builds on.
+        ``delete_sessions=True`` (with ``older_than``) also deletes, with all in them, the sessions that nobody has used since:
+        rules of retention are about what was said. Sessions with a run that is paused or was cut off are never deleted.
+
+        Works in short transactions, so that runs go on meanwhile; killed half-way, it has done a part. Raises ValueError.
+        """
+        asked = retention.wanted(keep_last, older_than, user_id, int(self._clock() * 1_000_000))
+        if user_id is not None:
+            check_id(user_id, "user_id")
+        if delete_sessions and older_than is None:
+            raise ValueError("delete_sessions=True needs older_than=: how long a session must not have been used")
+        report = retention.prune(self._read, self._write, asked)
+        if delete_sessions:
+            report += retention.delete_disused(self._read, self._write, asked, sessions.delete_rows)
+        return report
+
+    def repair_session(self, session_id: str, *, user_id: str | None = None) -> Repair:
+        """Take a damaged session back to its last sound checkpoint: the last up to which every row matches its checksum.
+
+        Never done by itself, because what came after is lost: checkpoints, messages and runs, as ``Repair.lost`` says. Export
+        or copy the database first. What was left to run after that checkpoint is run by ``resume()``. A session without damage
+        is left alone. Raises SessionNotFound, NotOwner, and CorruptCheckpoint when not even the first checkpoint is sound.
+        """
+        _check(session_id, user_id)
+
+        def work(tx: Transaction) -> Repair:
+            ordinal, _ = sessions.existing(tx, session_id, user_id, hold=True)
+            return repair.repair(tx, ordinal, self._stamp())
+
+        def in_doubt(tx: Transaction, done: Repair) -> Repair:
+            again = work(tx)
+            return again if again.lost else done
+
+        return self._write(work, in_doubt)
+
+    @abstractmethod
+    def schema_status(self) -> SchemaStatus:
+        """Which version of the schema the database has. Makes and changes nothing, also where the version is too new."""
+
+    def upgrade(self) -> int:
+        """Bring the schema to this library's version, as the first use does; returns that. Raises SchemaTooNew."""
+        return self._write(migrations.current_version)
 
     def check(self) -> CheckReport:
         """Verify everything that is stored."""
         return checks.check(self._read)
 
 
-def _check(session_id: str, user_id: str | None) -> None:
-    check_id(session_id, "session_id")
+def _check(id: str, user_id: str | None, what: str = "session_id") -> None:
+    check_id(id, what)
     if user_id is not None:
         check_id(user_id, "user_id")
 
@@ -350,10 +487,6 @@ def _check(session_id: str, user_id: str | None) -> None:
 def _check_limit(name: str, limit: int | None) -> None:
     if limit is not None and (type(limit) is not int or limit < 0):
         raise ValueError(f"{name}={limit!r}: give a whole number from 0 on, or None")
-
-
-def _new_session_id(session_id: str | None) -> str:
-    return new_id() if session_id is None else check_id(session_id, "session_id")
 
 
 def _listing(

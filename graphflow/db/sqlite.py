@@ -8,12 +8,15 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from graphflow.db import migrations
 from graphflow.db.failures import PASSING_SQLITE_CODES, SQLITE_REPAIRS
 from graphflow.db.grouping import Request, WriteLine
+from graphflow.db.limits import Limits
+from graphflow.db.records import SchemaStatus
 from graphflow.db.sql import SqlDb, system_clock
 from graphflow.db.transactions import Transaction
 from graphflow.errors import CorruptCheckpoint, DatabaseFailed
@@ -51,8 +54,11 @@ class SqliteDb(SqlDb):
         busy_timeout: float = 60.0,
         retry_timeout: float = 30.0,
         clock: Callable[[], float] = system_clock,
+        limits: Limits | None = None,
     ) -> None:
-        super().__init__(lease_ttl=lease_ttl, busy_timeout=busy_timeout, retry_timeout=retry_timeout, clock=clock)
+        super().__init__(
+            lease_ttl=lease_ttl, busy_timeout=busy_timeout, retry_timeout=retry_timeout, clock=clock, limits=limits
+        )
         path = os.fspath(db_file)
         if path in ("", ":memory:") or path.startswith("file:"):
             raise ValueError(f"db_file={path!r} is not a file; for a database in memory use InMemoryDb()")
@@ -213,9 +219,24 @@ class SqliteDb(SqlDb):
         self._open = _Connections()
         self._at_exit = weakref.finalize(self, _Connections.close, self._open)
 
+    def schema_status(self) -> SchemaStatus:
+        """Which version of the schema the file has. Makes no file and no tables."""
+        version = 0
+        if Path(self._path).exists():
+            try:
+                uri = f"{Path(self._path).as_uri()}?mode=ro"
+                with closing(sqlite3.connect(uri, uri=True, timeout=self.busy_timeout)) as connection:
+                    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'gf_schema'").fetchone():
+                        version = migrations.found_version(Transaction(connection.cursor().execute, self._statements()))
+            except sqlite3.Error as error:
+                self._translate(error, False)
+                raise
+        return SchemaStatus(version, migrations.VERSION)
+
     def close(self) -> None:
         """Close all connections, moving the write-ahead log into the file. Using the object again opens new ones."""
         self._at_exit()
+        self._graphs.clear()
         self._begin_anew()
 
     def _before_fork(self) -> None:

@@ -66,6 +66,8 @@ sessions = Table(
     _integer("lease_until"),
     _integer("created_at", required=True),
     _integer("updated_at", required=True),
+    # The sha256 of what says whose and what session this is; none in rows of the first schema.
+    Column("seal", LargeBinary(32)),
     # Ordinals are never given twice, so that nobody who remembers one reads another session's rows.
     sqlite_autoincrement=True,
 )
@@ -106,6 +108,8 @@ runs = Table(
     _sha256(required=False),
     _integer("created_at", required=True),
     _integer("ended_at"),
+    # The begin of the sha256 of what the run began with (there are many runs), as `sha256` is of what it ended with.
+    Column("seal", LargeBinary(8)),
     UniqueConstraint("session", "ns", "number", name="gf_runs_number"),
 )
 Index(
@@ -175,6 +179,27 @@ media = Table(
     Column("sha256", LargeBinary(32), primary_key=True),
     _text("media_type", required=True),
     Column("data", LargeBinary, nullable=False),
+)
+
+# Where the checkpoints of a namespace begin when earlier ones were pruned: what is missing without a row here was lost.
+pruned = Table(
+    "gf_pruned",
+    metadata,
+    _integer("session", required=True),
+    _text("ns", required=True),
+    _integer("first", required=True),
+    PrimaryKeyConstraint("session", "ns"),
+    sqlite_with_rowid=False,
+)
+
+# What graphs looked like, by fingerprint, so that a run stored under another one can be told what has changed.
+graphs = Table(
+    "gf_graphs",
+    metadata,
+    Column("fingerprint", _Text, primary_key=True),
+    _text("outline", required=True),
+    _integer("created_at", required=True),
+    sqlite_with_rowid=False,
 )
 
 # Which sessions hold which contents, so that deleting the last of them deletes the contents.

@@ -32,8 +32,16 @@ MAX_DEPTH: Final = 200
 _BIG_INT_BITS: Final = 14_000
 """Longer integers are kept as hexadecimal, because Python refuses to read more than 4,300 decimal digits."""
 
-Media = dict[bytes, tuple[str, bytes]]
-"""Contents of images and files by sha256: (media type, data). They are stored beside the text, once."""
+
+class Media(dict[bytes, tuple[str, bytes]]):
+    """Contents of images and files by sha256: (media type, data). They are stored beside the text, once.
+
+    ``depth``: how deeply the values they are found in may be nested.
+    """
+
+    depth = MAX_DEPTH
+
+
 Fetch = Callable[[bytes], bytes]
 """Looks up stored contents by sha256."""
 
@@ -71,10 +79,11 @@ class Packer:
     ``media`` takes the contents of images and files; without it they are kept in place.
     """
 
-    __slots__ = ("lenient", "media", "plain")
+    __slots__ = ("lenient", "media", "most", "plain")
 
     def __init__(self, media: Media | None = None, *, careful: bool = False, lenient: bool = False) -> None:
         self.media = media
+        self.most = getattr(media, "depth", MAX_DEPTH)
         self.lenient = lenient
         self.plain = _ALWAYS_SAFE if careful or lenient else _JSON_OWN
 
@@ -83,8 +92,8 @@ class Packer:
         kind = type(value)
         if kind in self.plain:
             return value
-        if depth > MAX_DEPTH:
-            raise Refused("is nested too deeply to be stored", f"keep it under {MAX_DEPTH} levels, or store it as text")
+        if depth > self.most:
+            raise Refused("is nested too deeply to be stored", f"keep it under {self.most} levels, or store it as text")
         if kind is list:
             return value if self.plain.issuperset(map(type, value)) else self.items(value, depth + 1)
         if kind is dict:
@@ -373,9 +382,12 @@ def unpacker(fetch: Fetch = _no_media) -> Callable[[dict[str, Any]], Any]:
         tagged = found.get(TAG)
         if tagged is None:
             return found
-        make = _UNPACK.get(tagged[0])
-        if make is None:
-            raise SerializationError(f"a stored value has the tag {tagged[0]!r}, which this version of graphflow does not know")
-        return make(tagged[1], fetch)
+        try:
+            make = _UNPACK.get(tagged[0])
+            if make is not None:
+                return make(tagged[1], fetch)
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            raise SerializationError(f"a stored value is not what its tag says ({str(tagged)[:60]}): {error}") from error
+        raise SerializationError(f"a stored value has the tag {tagged[0]!r}, which this version of graphflow does not know")
 
     return unpack

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 from graphflow.core.ids import check_id
 from graphflow.db.archive import Archive, Fields, read_archive, write_archive
 from graphflow.db.jsontext import loads
+from graphflow.db.loading import no_checkpoint
 from graphflow.db.records import SessionType
 from graphflow.db.rows import plain_text
-from graphflow.errors import CorruptCheckpoint, SchemaTooNew, SessionNotFound
+from graphflow.errors import CorruptCheckpoint, SchemaTooNew
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Transaction
@@ -30,11 +31,9 @@ def fork(tx: Transaction, session: int, at: int | None, session_id: str, now: in
     head = source["head"] if at is None else at
     last = next((row for row in archive.checkpoints if row["ns"] == "" and row["seq"] == head), None)
     if last is None:
-        raise SessionNotFound(
-            f"session {source['session_id']!r} has no checkpoint {head}; its checkpoints are 0 to {source['head']}"
-        )
+        raise no_checkpoint(tx, source["session_id"], head, source["head"])
     status = "error" if is_unfinished(last["frontier"]) else "completed"
-    _cut(archive, last, status)
+    cut_off(archive, last, status)
     archive.session |= {"head": head, "epoch": 1, "status": status, "lease_owner": None, "lease_until": None}
     archive.session |= {"created_at": now, "updated_at": now}
     write_archive(tx, archive, session_id, new_run_ids=True)
@@ -49,7 +48,7 @@ def is_unfinished(frontier: str | None) -> bool:
     return bool(parts.get("next") or parts.get("deferred"))
 
 
-def _cut(archive: Archive, last: Fields, status: str) -> None:
+def cut_off(archive: Archive, last: Fields, status: str) -> None:
     """Leave out what came after checkpoint ``last``, and finished tasks of a superstep that is not finished.
 
     How far nested graphs have come since the head stays: they go on inside.

@@ -158,7 +158,7 @@ def test_closing_while_a_thread_is_at_work_lets_it_finish(served: Served) -> Non
     def work(tx: Any) -> None:
         inside.set()
         assert go_on.wait(30)
-        tx.execute("UPDATE gf_sessions SET name = 'finished'")
+        tx.execute("UPDATE gf_sessions SET status = 'finished'")
 
     Writer(served.db).turn("r1")
     with ThreadPoolExecutor(1) as threads:
@@ -168,7 +168,7 @@ def test_closing_while_a_thread_is_at_work_lets_it_finish(served: Served) -> Non
         go_on.set()
         future.result(30)
     assert served.come_to([])
-    assert served.db.get_sessions()[0].name == "finished"
+    assert served.db.get_sessions()[0].status == "finished"
 
 
 # --- lost connections ------------------------------------------------------------------------------------------------------

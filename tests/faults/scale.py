@@ -1,10 +1,14 @@
-"""How often faults are made to happen: a few times in every test run, many times when asked for."""
+"""How much is tried: a little in every run of the tests, all of it with GRAPHFLOW_FAULTS=full (``make faults``)."""
 
 from __future__ import annotations
 
 import os
+import random
+
+FULL = os.environ.get("GRAPHFLOW_FAULTS") == "full"
+SEED = int(os.environ.get("GRAPHFLOW_SEED", str(random.randrange(10**6))))
 
 
 def rounds(quick: int, full: int) -> int:
-    """``full`` with GRAPHFLOW_FAULTS=full in the environment, else ``quick``."""
-    return full if os.environ.get("GRAPHFLOW_FAULTS") == "full" else quick
+    """How often, or with how many."""
+    return full if FULL else quick

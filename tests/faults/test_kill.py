@@ -5,82 +5,20 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from graphflow.db import SqliteDb
 from tests.faults import workers
+from tests.faults.killing import Program, Programs
+from tests.faults.scale import FULL, SEED, rounds
 
-ROOT = Path(__file__).parents[2]
-RANDOM_KILLS = int(os.environ.get("GRAPHFLOW_RANDOM_KILLS", "10"))
-"""For each of the two programs."""
-SEED = int(os.environ.get("GRAPHFLOW_SEED", str(random.randrange(10**6))))
-
-
-class Program:
-    """One of the workers with its database and journal."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        self.database = folder / "s.db"
-        self.journal = folder / "journal"
-
-    def start(self, kill: str = "", **environment: str) -> subprocess.Popen[bytes]:
-        """Start the process; ``kill`` makes it kill itself."""
-        command = [
-            sys.executable,
-            "-m",
-            "tests.faults.workers",
-            self.name,
-            str(self.database),
-            str(self.journal),
-            *([kill] if kill else []),
-        ]
-        env = {**os.environ, **environment, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'nodes'}"}
-        return subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE)
-
-    def run(self, kill: str = "", **environment: str) -> int:
-        """Run it to its end; its return code."""
-        process = self.start(kill, **environment)
-        _, errors = process.communicate(timeout=60)
-        if process.returncode not in (0, -signal.SIGKILL):
-            raise AssertionError(errors.decode())
-        return process.returncode
-
-    def lines(self) -> list[list[str]]:
-        """The journal."""
-        return [line.split() for line in self.journal.read_text().splitlines()] if self.journal.exists() else []
-
-    def stored_results(self) -> set[str]:
-        """The ids of tasks whose results are in the database: acknowledged, though their superstep is not finished."""
-        if not self.database.exists():
-            return set()
-        with closing(sqlite3.connect(self.database)) as connection:
-            try:
-                return {row[0] for row in connection.execute("SELECT task_id FROM gf_tasks WHERE kind = 'result'")}
-            except sqlite3.OperationalError:
-                return set()
-
-    def stored_seq(self) -> int:
-        """The session's head, -1 when there is none."""
-        if not self.database.exists():
-            return -1
-        with closing(sqlite3.connect(self.database)) as connection:
-            try:
-                row = connection.execute("SELECT head FROM gf_sessions").fetchone()
-            except sqlite3.OperationalError:
-                return -1
-        return -1 if row is None else row[0]
+RANDOM_KILLS = rounds(6, 125)
+"""For each of the two programs and each database."""
 
 
 class Kill(NamedTuple):
@@ -94,7 +32,7 @@ def check_chain(program: Program, kills: list[Kill]) -> None:
     """The chain ended as if nothing had happened, and nothing that was stored at a kill ran again after it."""
     lines = program.lines()
     assert lines[-1] == ["done", *workers.EXPECTED_PATH]
-    db = SqliteDb(db_file=str(program.database))
+    db = program.open()
     graph = workers.chain_graph(db, lambda *words: None)  # type: ignore[arg-type]
     state = graph.get_state(workers.SESSION)
     assert (state.status, state.values["path"], state.values["total"]) == ("completed", workers.EXPECTED_PATH, 1)
@@ -118,13 +56,14 @@ def killed(program: Program) -> Kill:
     return Kill(len(lines), done)
 
 
-def at_every_commit(name: str, commits: int, folder: Path, check: Callable[[Program], Callable[[], None]]) -> int:
-    """Kill a program before and after each of its first ``commits`` commits, run it again, and check. How many were killed."""
+Check = Callable[[Program], Callable[[], None]]
+
+
+def killed_at(programs: Programs, name: str, kills: list[str], check: Check) -> int:
+    """Kill a program at each of these points, run it again, and check. How many were killed."""
 
     def once(kill: str) -> bool:
-        place = folder / kill.replace(":", "-")
-        place.mkdir()
-        program = Program(name, place)
+        program = programs.make(name)
         code = program.run(kill)
         verify = check(program)
         if code:
@@ -132,30 +71,57 @@ def at_every_commit(name: str, commits: int, folder: Path, check: Callable[[Prog
         verify()
         return code == -signal.SIGKILL
 
-    kills = [f"{where}:{number}" for number in range(1, commits + 1) for where in ("before", "after")]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return sum(pool.map(once, kills))
 
 
-def test_a_kill_at_every_commit_of_a_graph_ends_like_an_undisturbed_run(tmp_path):
-    def check(program: Program) -> Callable[[], None]:
-        kill = killed(program)
-        return lambda: check_chain(program, [kill])
-
-    assert at_every_commit("chain", 17, tmp_path, check) >= 26, "input, ten steps, a fan-out and the end are thirteen commits"
+def points(where: Sequence[str], numbers: range) -> list[str]:
+    return [f"{point}:{number}" for number in numbers for point in where]
 
 
-def test_a_kill_at_every_commit_of_an_agent_loses_no_turn(tmp_path):
-    def check(program: Program) -> Callable[[], None]:
-        stored = stored_questions(program)
-        return lambda: check_agent(program, stored)
-
-    assert at_every_commit("agent", 10, tmp_path, check) == 20
+def of_chain(program: Program) -> Callable[[], None]:
+    kill = killed(program)
+    return lambda: check_chain(program, [kill])
 
 
-@pytest.mark.parametrize("finishing", [1, 7, 19])
-def test_of_twenty_parallel_nodes_the_finished_never_run_again(finishing, tmp_path):
-    program = Program("parallel", tmp_path)
+def of_agent(program: Program) -> Callable[[], None]:
+    stored = stored_questions(program)
+    return lambda: check_agent(program, stored)
+
+
+AROUND = ("before", "after")
+INSIDE = ("statement", "COMMIT")
+
+
+@pytest.mark.timeout(1800)
+def test_a_kill_at_every_commit_of_a_graph_ends_like_an_undisturbed_run(programs: Programs) -> None:
+    done = killed_at(programs, "chain", points(AROUND, range(1, 18, rounds(3, 1))), of_chain)
+    assert done >= rounds(8, 26), "input, ten steps, a fan-out and the end are thirteen commits"
+
+
+@pytest.mark.timeout(1800)
+def test_a_kill_at_every_commit_of_an_agent_loses_no_turn(programs: Programs) -> None:
+    kills = points(AROUND, range(1, rounds(10, 40), rounds(3, 1)))
+    assert killed_at(programs, "agent", kills, of_agent) == len(kills)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("name", "check"), [("chain", of_chain), ("agent", of_agent)])
+def test_a_kill_before_every_statement_and_at_every_commit_leaves_all_or_nothing(
+    programs: Programs, name: str, check: Check
+) -> None:
+    kills = points(INSIDE[:1], range(1, rounds(40, 90), rounds(8, 1))) + points(
+        INSIDE[1:], range(1, rounds(10, 20), rounds(4, 1))
+    )
+    done = killed_at(programs, name, kills, check)
+    print(f"{done} of {len(kills)} points reached")
+    assert done >= rounds(4, 50)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("finishing", range(1, 20) if FULL else [1, 7, 19])
+def test_of_twenty_parallel_nodes_the_finished_never_run_again(finishing: int, programs: Programs) -> None:
+    program = programs.make("parallel")
     process = program.start(FINISHING=str(finishing))
     deadline = time.monotonic() + 60
     while len(program.stored_results()) < finishing and time.monotonic() < deadline:
@@ -173,9 +139,7 @@ def test_of_twenty_parallel_nodes_the_finished_never_run_again(finishing, tmp_pa
 
 def stored_questions(program: Program) -> list[str]:
     """The user's messages in the database."""
-    if not program.database.exists():
-        return []
-    db = SqliteDb(db_file=str(program.database))
+    db = program.open()
     try:
         session = db.get_session(workers.SESSION)
         return [] if session is None else [m.text for m in db.get_messages(workers.SESSION) if m.role == "user"]
@@ -187,7 +151,7 @@ def check_agent(program: Program, stored_before: list[str]) -> None:
     """All turns are there once, in order, each with its own answer; nothing acknowledged or stored before the kill is
     missing.
     """
-    db = SqliteDb(db_file=str(program.database))
+    db = program.open()
     messages = db.get_messages(workers.SESSION)
     runs = db.get_runs(workers.SESSION)
     assert db.check().ok
@@ -203,17 +167,14 @@ def check_agent(program: Program, stored_before: list[str]) -> None:
             assert line[2:] == ["answer", "to", line[1]]
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", ["chain", "agent"])
-def test_kills_at_random_moments_repeat_nothing_finished_and_lose_nothing_stored(name, tmp_path):
+def test_kills_at_random_moments_repeat_nothing_finished_and_lose_nothing_stored(name: str, programs: Programs) -> None:
     print(f"seed {SEED}")
     chance = random.Random(f"{SEED}-{name}")
-    count = 0
-    round_number = 0
-    while count < RANDOM_KILLS:
-        round_number += 1
-        folder = tmp_path / str(round_number)
-        folder.mkdir()
-        program = Program(name, folder)
+    done = 0
+    while done < RANDOM_KILLS:
+        program = programs.make(name)
         kills: list[Kill] = []
         stored: list[str] = []
         while True:
@@ -228,15 +189,16 @@ def test_kills_at_random_moments_repeat_nothing_finished_and_lose_nothing_stored
             if process.returncode == 0:
                 break
             assert process.returncode == -signal.SIGKILL, errors.decode()
-            count += 1
+            done += 1
             if name == "chain":
                 kills.append(killed(program))
             else:
                 stored = stored_questions(program)
-            if count >= RANDOM_KILLS:
+            if done >= RANDOM_KILLS:
                 assert program.run() == 0
                 break
         check_chain(program, kills) if name == "chain" else check_agent(program, stored)
+    print(f"{done} kills")
 
 
 STEPS = ["one", "left", "right1", "right2", *["turn1", "turn2"] * 3, "three"]
@@ -249,21 +211,21 @@ def check_workflow(program: Program, again: Counter[str]) -> None:
     assert lines[-1] == ["done", "three<7", "one", "left", "right1", "right2", "both", "turn1", "turn2", "three"]
     ran = Counter(line[1] for line in lines if line[0] == "run")
     assert ran - Counter(STEPS) == again
-    db = SqliteDb(db_file=str(program.database))
+    db = program.open()
     assert [message.text for message in db.get_messages(workers.SESSION)] == ["input", "three<7"]
     assert [run.status for run in db.get_runs(workers.SESSION)] == ["completed"] and db.check().ok
     db.close()
 
 
 @pytest.mark.parametrize("step", ["three:1", "right2:1", "left:1", "turn1:2", "turn2:3", "one:1"])
-def test_a_killed_workflow_repeats_the_step_that_was_running_and_no_other(step, tmp_path):
-    program = Program("workflow", tmp_path)
+def test_a_killed_workflow_repeats_the_step_that_was_running_and_no_other(step: str, programs: Programs) -> None:
+    program = programs.make("workflow")
     assert program.run(DIE_IN=step) == -signal.SIGKILL
     assert program.run() == 0
     check_workflow(program, Counter([step.split(":")[0]]))
 
 
-def test_a_kill_at_every_commit_of_a_workflow_ends_like_an_undisturbed_run(tmp_path):
+def test_a_kill_at_every_commit_of_a_workflow_ends_like_an_undisturbed_run(programs: Programs) -> None:
     def check(program: Program) -> Callable[[], None]:
         ran = len(program.lines())
         return lambda: finished(program, ran)
@@ -275,4 +237,5 @@ def test_a_kill_at_every_commit_of_a_workflow_ends_like_an_undisturbed_run(tmp_p
         assert again.total() <= 1 or set(again) <= {"left", "right1", "right2"}, (ran, lines)
         check_workflow(program, again)
 
-    assert at_every_commit("workflow", 7, tmp_path, check) == 14, "the loop and the end are in the test above"
+    kills = points(AROUND, range(1, 8, rounds(3, 1)))
+    assert killed_at(programs, "workflow", kills, check) == len(kills), "the loop and the end are in the test above"

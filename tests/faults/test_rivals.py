@@ -19,13 +19,14 @@ from graphflow.db import SqliteDb
 from graphflow.errors import SessionBusy
 from graphflow.testing import ScriptedModel
 from tests.faults import workers
-from tests.faults.test_kill import Program
+from tests.faults.killing import Programs
+from tests.faults.scale import rounds
 
-PROCESSES, TURNS = 4, 10
+PROCESSES, TURNS = rounds(4, 8), rounds(8, 100)
 
 
 def ends_well(process: subprocess.Popen[bytes]) -> None:
-    _, errors = process.communicate(timeout=100)
+    _, errors = process.communicate(timeout=rounds(100, 3000))
     assert process.returncode == 0, errors.decode()
 
 
@@ -41,13 +42,16 @@ def until(condition: Any, seconds: float = 30) -> None:
         time.sleep(0.01)
 
 
-def test_processes_on_one_session_follow_each_other_and_nothing_is_lost(tmp_path: Path) -> None:
-    program = Program("rival", tmp_path)
+@pytest.mark.timeout(3600)
+def test_processes_on_one_session_follow_each_other_and_nothing_is_lost(programs: Programs) -> None:
+    program = programs.make("rival")
+    started = time.monotonic()
     processes = [program.start(TURNS=str(TURNS)) for _ in range(PROCESSES)]
     for process in processes:
         ends_well(process)
     acknowledged = [line[1] for line in program.lines() if line[0] == "acknowledged"]
-    db = SqliteDb(db_file=str(program.database))
+    print(f"{PROCESSES} processes, {len(acknowledged)} turns in {time.monotonic() - started:.1f} s")
+    db = program.open()
     messages = [m for m in db.get_messages(workers.SESSION) if m.role == "user" or (m.role == "assistant" and m.text)]
     session = db.get_session(workers.SESSION)
     assert session is not None and db.check().ok
@@ -63,32 +67,35 @@ def test_processes_on_one_session_follow_each_other_and_nothing_is_lost(tmp_path
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes cannot be stopped on this system")
-def test_a_holder_that_stalls_past_its_lease_is_refused_when_it_wakes_up(tmp_path: Path) -> None:
-    program = Program("stalled", tmp_path)
-    process = program.start(LEASE_TTL="0.4")
-    until(lambda: ["asked"] in program.lines())
-    process.send_signal(signal.SIGSTOP)
-    db = SqliteDb(db_file=str(program.database), lease_ttl=0.4)
-    agent = Agent(ScriptedModel(["the answer"]), db=db, session_id=workers.SESSION)
-    with pytest.raises(SessionBusy, match="process"):
-        agent.run("too early", on_busy="reject")
-    agent.run("next question")
-    process.send_signal(signal.SIGCONT)
-    ends_well(process)
-    assert [line[0] for line in program.lines()] == ["asked", "lost"]
-    assert [message.text for message in agent.get_chat_history()] == ["stalled question", "next question", "the answer"]
-    assert [run.status for run in db.get_runs(workers.SESSION)] == ["abandoned", "completed"]
-    db.close()
+@pytest.mark.timeout(1800)
+def test_a_holder_that_stalls_past_its_lease_is_refused_when_it_wakes_up(programs: Programs) -> None:
+    for _ in range(rounds(2, 50)):
+        program = programs.make("stalled")
+        process = program.start(LEASE_TTL="0.4")
+        until(lambda program=program: ["asked"] in program.lines())
+        process.send_signal(signal.SIGSTOP)
+        db = program.open(lease_ttl=0.4)
+        agent = Agent(ScriptedModel(["the answer"]), db=db, session_id=workers.SESSION)
+        with pytest.raises(SessionBusy, match="process"):
+            agent.run("too early", on_busy="reject")
+        agent.run("next question")
+        process.send_signal(signal.SIGCONT)
+        ends_well(process)
+        assert [line[0] for line in program.lines()] == ["asked", "lost"]
+        assert [m.text for m in agent.get_chat_history()] == ["stalled question", "next question", "the answer"]
+        assert [run.status for run in db.get_runs(workers.SESSION)] == ["abandoned", "completed"]
+        assert db.check().ok
+        db.close()
 
 
-def test_a_killed_holder_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_killed_holder_is_not_waited_for(programs: Programs) -> None:
     """The lease would run for half an hour; but its process is known to be gone."""
-    program = Program("stalled", tmp_path)
+    program = programs.make("stalled")
     process = program.start(LEASE_TTL="1800")
     until(lambda: ["asked"] in program.lines())
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    db = SqliteDb(db_file=str(program.database), busy_timeout=5)
+    db = program.open(busy_timeout=5)
     output = Agent(ScriptedModel(["the answer"]), db=db, session_id=workers.SESSION).resume()
     assert output.content == "the answer"
     db.close()

@@ -1,7 +1,8 @@
 """Programs that are killed: run as ``python workers.py PROGRAM DATABASE JOURNAL [KILL]``.
 
-Each writes what it does to a journal that survives the kill (one line, one write, appended). ``KILL`` is ``before:N`` or
-``after:N``: the process kills itself before or after its N-th commit.
+DATABASE is a file or the URL of a PostgreSQL. Each program writes what it does to a journal that survives the kill (one line,
+one write, appended). ``KILL`` says when the process kills itself: ``before:N`` or ``after:N`` its N-th commit, before its N-th
+``statement:N`` in a transaction that writes, or at ``COMMIT:N``, when the N-th such transaction is about to be committed.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
-from itertools import count, pairwise
-from typing import Annotated, Any, TypedDict
+from collections import Counter
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, TypedDict
 
 from graphflow import END, START, Agent, Context, Message, Send, StateGraph, Team, add_messages, append, logged
 from graphflow.agent import AgentState
-from graphflow.db import SqliteDb
+from graphflow.db import PostgresDb, SqliteDb
+from graphflow.db.transactions import Transaction
 from graphflow.errors import LeaseLost, SessionNotFound
 from graphflow.messages import ToolCall
 from graphflow.models.base import Model, Reply, Request
@@ -36,19 +40,50 @@ class Journal:
         os.write(self.file, (" ".join(map(str, words)) + "\n").encode())
 
 
-class KillingDb(SqliteDb):
-    """A SqliteDb whose process dies at a chosen commit."""
+class Killing:
+    """A database whose process dies at a chosen point."""
 
     kill = ("", 0)
-    commits = count(1)
+    passed: ClassVar[Counter[str]] = Counter()
+
+    counting = threading.Lock()  # several threads may commit at the same time
+
+    def reach(self, point: str) -> None:
+        with self.counting:
+            self.passed[point] += 1
+            number = self.passed[point]
+        if self.kill == (point, number):
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def commit(self, effect: Any) -> None:
-        number = next(self.commits)  # several threads may commit at the same time
-        if self.kill == ("before", number):
-            os.kill(os.getpid(), signal.SIGKILL)
-        super().commit(effect)
-        if self.kill == ("after", number):
-            os.kill(os.getpid(), signal.SIGKILL)
+        self.reach("before")
+        super().commit(effect)  # type: ignore[misc]
+        self.reach("after")
+
+    def _write_once(self, work: Any) -> Any:
+        def watched(tx: Transaction) -> Any:
+            def execute(*statement: Any) -> Any:
+                self.reach("statement")
+                return tx.execute(*statement)
+
+            result = work(Transaction(execute, tx.sql))
+            self.reach("COMMIT")
+            return result
+
+        return super()._write_once(watched)  # type: ignore[misc]
+
+
+class KillingSqliteDb(Killing, SqliteDb):
+    """In a file."""
+
+
+class KillingPostgresDb(Killing, PostgresDb):
+    """In a PostgreSQL."""
+
+
+def opened(place: str, **options: Any) -> Any:
+    """The database at a place."""
+    return KillingPostgresDb(place, **options) if place.startswith("postgres") else KillingSqliteDb(place, **options)
 
 
 class State(TypedDict):
@@ -286,8 +321,8 @@ if __name__ == "__main__":
     program, path, journal_path = sys.argv[1:4]
     if len(sys.argv) > 4:
         where, number = sys.argv[4].split(":")
-        KillingDb.kill = (where, int(number))
-    database = KillingDb(db_file=path, lease_ttl=float(os.environ.get("LEASE_TTL", "30")))
+        Killing.kill = (where, int(number))
+    database = opened(path, lease_ttl=float(os.environ.get("LEASE_TTL", "30")), busy_timeout=600)
     programs = {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival, "stalled": stalled}
     {**programs, "team": team, "workflow": workflow}[program](
         database, Journal(journal_path)

@@ -5,13 +5,24 @@ Each property is one statement with named parameters; nothing else in the packag
 
 from __future__ import annotations
 
+from graphflow.db.statements.keeping import KeepingStatements
 from graphflow.db.statements.memories import MemoryStatements
 from graphflow.db.statements.postgres import PostgresStatements
 from graphflow.db.statements.runs import RunStatements
+from graphflow.db.statements.schema import SchemaStatements
 from graphflow.db.statements.store import StoreStatements
 from graphflow.db.statements.transfer import TransferStatements
 from graphflow.db.statements.users import UserStatements
 
 
-class Statements(StoreStatements, RunStatements, UserStatements, MemoryStatements, TransferStatements, PostgresStatements):
+class Statements(
+    SchemaStatements,
+    StoreStatements,
+    RunStatements,
+    UserStatements,
+    MemoryStatements,
+    TransferStatements,
+    KeepingStatements,
+    PostgresStatements,
+):
     """Every statement as text, for one dialect ("sqlite" or "postgresql") and one schema."""

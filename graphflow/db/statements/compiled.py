@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, literal_column
+from sqlalchemy import BigInteger, bindparam, func, literal_column, or_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg
 
@@ -31,6 +31,12 @@ def matches(column: Any, name: str) -> Any:
 
 HERE: Final[Any] = matches(SESSION.session_id, "session_id")
 """The row of the session that the statement is about."""
+
+MINE: Final[Any] = or_(func.coalesce(bindparam("user_id"), EMPTY) == EMPTY, matches(SESSION.user_id, "user_id"))
+"""The session belongs to the parameter ``user_id``; no user (NULL) is the administrator, whose all are."""
+
+FREE_FOR: Final[Any] = or_(SESSION.user_id.is_(None), matches(SESSION.user_id, "user_id"))
+"""The session belongs to the parameter ``user_id`` or to nobody: what runs, graphs and agents may use."""
 
 
 class Compiled:

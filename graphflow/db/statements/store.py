@@ -6,8 +6,9 @@ from functools import cached_property
 from typing import Any
 
 from sqlalchemy import BigInteger, and_, bindparam, delete, func, null, or_, select, update
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateTable
 
+from graphflow.db.seals import SESSION_SEALED
 from graphflow.db.statements.compiled import (
     ABANDONED,
     CHECKPOINT,
@@ -23,7 +24,7 @@ from graphflow.db.statements.compiled import (
     Compiled,
     matches,
 )
-from graphflow.db.tables import checkpoints, media, media_uses, messages, metadata, runs, schema_versions, sessions, tasks
+from graphflow.db.tables import checkpoints, media, media_uses, messages, runs, schema_versions, sessions, tasks
 
 
 class StoreStatements(Compiled):
@@ -34,16 +35,6 @@ class StoreStatements(Compiled):
     @cached_property
     def create_schema_table(self) -> str:
         return self.ddl(CreateTable(schema_versions, if_not_exists=True))[0]
-
-    @cached_property
-    def create_all(self) -> list[str]:
-        """Statements that make every table and index that is not there."""
-        tables = metadata.sorted_tables
-        indexes = [index for table in tables for index in sorted(table.indexes, key=lambda index: str(index.name))]
-        return self.ddl(
-            *(CreateTable(table, if_not_exists=True) for table in tables),
-            *(CreateIndex(index, if_not_exists=True) for index in indexes),
-        )
 
     @cached_property
     def schema_version(self) -> str:
@@ -132,6 +123,7 @@ class StoreStatements(Compiled):
             "created_at",
             "updated_at",
             "lease_owner",
+            "seal",
         ]
         values: dict[str, Any] = {name: bindparam(name) for name in columns}
         insert = self.insert(sessions).values(**values, lease_until=self.now + bindparam("lease_ttl", type_=BigInteger))
@@ -173,7 +165,7 @@ class StoreStatements(Compiled):
                 lease_owner=bindparam("lease_owner"),
                 lease_until=self.now + bindparam("lease_ttl", type_=BigInteger),
             )
-            .returning(SESSION.ordinal)
+            .returning(SESSION.ordinal, *(SESSION[name] for name in SESSION_SEALED), SESSION.seal)
         )
 
     @cached_property
@@ -271,7 +263,7 @@ class StoreStatements(Compiled):
     @cached_property
     def insert_run(self) -> str:
         columns = ["run_id", "session", "ns", "status", "parent_run_id", "component_id", "user_id", "first_message"]
-        columns += ["first_seq", "fingerprint", "idempotency_key", "input", "created_at"]
+        columns += ["first_seq", "fingerprint", "idempotency_key", "input", "created_at", "seal"]
         others = runs.alias("others")
         last = select(func.max(others.c.number)).where(others.c.session == bindparam("session"), others.c.ns == bindparam("ns"))
         number = func.coalesce(last.scalar_subquery(), ZERO) + ONE

@@ -7,7 +7,9 @@ from functools import cached_property
 from sqlalchemy import Table, func, select
 
 from graphflow.db.statements.compiled import SESSION, Compiled, matches
-from graphflow.db.tables import checkpoints, media, media_uses, messages, runs, sessions, summaries, tasks
+from graphflow.db.tables import checkpoints, media, media_uses, messages, pruned, runs, sessions, summaries, tasks
+
+_TABLES = (runs, checkpoints, tasks, messages, summaries)
 
 
 class TransferStatements(Compiled):
@@ -41,6 +43,39 @@ class TransferStatements(Compiled):
         )
 
     @cached_property
+    def media_used(self) -> str:
+        """As ``media_of_session``, with a row for contents that are missing."""
+        joined = media_uses.outerjoin(media, media_uses.c.sha256 == media.c.sha256)
+        columns = (media_uses.c.sha256, media.c.media_type, media.c.data)
+        found = select(*columns).select_from(joined).where(matches(media_uses.c.session, "session"))
+        return self.text(found.order_by(media_uses.c.sha256))
+
+    @cached_property
+    def key_columns(self) -> dict[str, tuple[str, ...]]:
+        """The names of the keys of each table with rows of a session."""
+        return {table.name: tuple(table.primary_key.columns.keys()) for table in _TABLES}
+
+    @cached_property
+    def row_keys(self) -> dict[str, str]:
+        """The keys of a session's rows, without reading their texts."""
+        return {
+            table.name: self.text(
+                select(*table.primary_key.columns)
+                .where(matches(table.c.session, "session"))
+                .order_by(*table.primary_key.columns)
+            )
+            for table in _TABLES
+        }
+
+    @cached_property
+    def row_at(self) -> dict[str, str]:
+        """One row by its keys."""
+        return {
+            table.name: self.text(select(table).where(*(matches(column, column.name) for column in table.primary_key.columns)))
+            for table in _TABLES
+        }
+
+    @cached_property
     def copy_session(self) -> str:
         columns = [name for name in sessions.c.keys() if name != "ordinal"]  # noqa: SIM118 - not a dict
         return self.text(self.insert(sessions).on_conflict_do_nothing().returning(SESSION.ordinal), columns)
@@ -63,7 +98,7 @@ class TransferStatements(Compiled):
     def orphans(self) -> dict[str, str]:
         """For each table: how many rows belong to no session."""
         known = select(SESSION.ordinal)
-        tables = (runs, checkpoints, tasks, messages, summaries)
+        tables = (runs, checkpoints, pruned, tasks, messages, summaries, media_uses)
         return {
             table.name: self.text(select(func.count()).select_from(table).where(table.c.session.not_in(known)))
             for table in tables

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, and_, bindparam, delete, func, or_, select, update
 
-from graphflow.db.statements.compiled import CHECKPOINT, EMPTY, HERE, ONE, RUN, SESSION, ZERO, Compiled, matches
-from graphflow.db.tables import checkpoints, media, media_uses, memories, messages, runs, sessions, summaries, tasks
+from graphflow.db.statements.compiled import CHECKPOINT, EMPTY, FREE_FOR, HERE, MINE, ONE, RUN, SESSION, ZERO, Compiled, matches
+from graphflow.db.tables import checkpoints, media, media_uses, memories, messages, pruned, runs, sessions, summaries, tasks
 
 
 class UserStatements(Compiled):
@@ -32,6 +32,7 @@ class UserStatements(Compiled):
             s.status,
             s.created_at,
             s.updated_at,
+            s.seal,
             *self._lease(),
         )
         return self.text(
@@ -51,7 +52,7 @@ class UserStatements(Compiled):
         return self.text(
             update(sessions)
             .where(matches(SESSION.ordinal, "of"))
-            .values(name=bindparam("new_name"), updated_at=bindparam("now"))
+            .values(name=bindparam("new_name"), updated_at=bindparam("now"), seal=bindparam("new_seal"))
         )
 
     @cached_property
@@ -75,7 +76,7 @@ class UserStatements(Compiled):
         used = select(other.c.sha256).where(other.c.sha256 == media.c.sha256, other.c.session != bindparam("session"))
         unused = delete(media).where(media.c.sha256.in_(ours), ~used.correlate(media).exists())
         locked = select(media.c.sha256).where(media.c.sha256.in_(ours)).order_by(media.c.sha256).with_for_update()
-        tables = (media_uses, tasks, checkpoints, messages, summaries, runs)
+        tables = (media_uses, tasks, checkpoints, pruned, messages, summaries, runs)
         statements = [locked, unused, *(delete(table).where(matches(table.c.session, "session")) for table in tables)]
         return [
             self.text(statement) for statement in (*statements, delete(sessions).where(matches(SESSION.ordinal, "session")))
@@ -87,8 +88,22 @@ class UserStatements(Compiled):
         return self.text(
             select(SESSION.ordinal, CHECKPOINT.seq, CHECKPOINT.base)
             .select_from(sessions.outerjoin(checkpoints, at))
-            .where(HERE)
+            .where(HERE, MINE)
         )
+
+    @cached_property
+    def standing_of_user(self) -> str:
+        """As ``standing``, of a session that a user's runs may use."""
+        return self.text(select(SESSION.ordinal, SESSION.head).where(HERE, FREE_FOR))
+
+    @cached_property
+    def hold_of_user(self) -> str:
+        """The same; nobody else writes the session until the transaction ends."""
+        return self.text(select(SESSION.ordinal, SESSION.head).where(HERE, FREE_FOR).with_for_update())
+
+    @cached_property
+    def mine(self) -> str:
+        return self.text(select(SESSION.ordinal).where(HERE, MINE))
 
     @cached_property
     def latest_summary(self) -> str:
@@ -96,7 +111,7 @@ class UserStatements(Compiled):
         return self.text(
             select(c.upto_seq, c.body, c.sha256)
             .select_from(sessions.join(summaries, c.session == SESSION.ordinal))
-            .where(HERE, matches(c.ns, "ns"))
+            .where(HERE, MINE, matches(c.ns, "ns"))
             .order_by(c.upto_seq.desc())
             .limit(ONE)
             .offset(ZERO)
@@ -109,31 +124,32 @@ class UserStatements(Compiled):
 
     def _runs(self) -> Any:
         r = RUN
-        ended = (r.last_message, r.error, r.metrics, r.sha256, r.created_at, r.ended_at, *self._lease())
+        ended = (r.last_message, r.error, r.metrics, r.sha256, r.created_at, r.ended_at)
+        began = (r.first_message, r.first_seq, r.fingerprint, r.idempotency_key, r.seal, *self._lease())
         return select(
-            r.run_id, SESSION.session_id, r.ns, r.number, r.status, r.parent_run_id, r.user_id, r.component_id, *ended
+            r.run_id, SESSION.session_id, r.ns, r.number, r.status, r.parent_run_id, r.user_id, r.component_id, *ended, *began
         ).select_from(sessions.join(runs, r.session == SESSION.ordinal))
 
     @cached_property
     def root_runs(self) -> str:
-        newest = self._runs().where(HERE, RUN.ns == EMPTY, RUN.parent_run_id.is_(None)).order_by(RUN.number.desc())
+        newest = self._runs().where(HERE, MINE, RUN.ns == EMPTY, RUN.parent_run_id.is_(None)).order_by(RUN.number.desc())
         return self.text(newest.limit(bindparam("count", type_=BigInteger)).offset(ZERO))
 
     @cached_property
     def runs_with_members(self) -> str:
-        newest = self._runs().where(HERE).order_by(RUN.created_at.desc(), RUN.ordinal.desc())
+        newest = self._runs().where(HERE, MINE).order_by(RUN.created_at.desc(), RUN.ordinal.desc())
         return self.text(newest.limit(bindparam("count", type_=BigInteger)).offset(ZERO))
 
     @cached_property
     def run_by_id(self) -> str:
-        return self.text(self._runs().where(matches(RUN.run_id, "run_id")))
+        return self.text(self._runs().where(matches(RUN.run_id, "run_id"), MINE))
 
     @cached_property
     def run_range(self) -> str:
         return self.text(
             select(SESSION.session_id, RUN.ns, RUN.first_message, RUN.last_message, RUN.ordinal)
             .select_from(sessions.join(runs, RUN.session == SESSION.ordinal))
-            .where(matches(RUN.run_id, "run_id"))
+            .where(matches(RUN.run_id, "run_id"), MINE)
         )
 
     @cached_property

@@ -1,0 +1,49 @@
+"""Seals: the checksums of what a session is and whose, and of what a run began with. Rows of the first schema have none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from graphflow.db.rows import digest
+from graphflow.errors import CorruptCheckpoint
+
+if TYPE_CHECKING:
+    from graphflow.db.transactions import Row, Transaction
+
+SESSION_SEALED: Final = ("session_id", "session_type", "user_id", "component_id", "name", "metadata", "created_at")
+RUN_SEALED: Final = (
+    *("run_id", "ns", "parent_run_id", "component_id", "user_id", "first_message", "first_seq"),
+    *("fingerprint", "idempotency_key", "created_at"),
+)
+
+
+def session_seal(fields: Mapping[str, Any]) -> bytes:
+    """The seal of a session with these columns; what is not there is nothing."""
+    return digest("session", *(fields.get(name) for name in SESSION_SEALED))
+
+
+def run_seal(fields: Mapping[str, Any]) -> bytes:
+    """The seal of a run with these columns."""
+    return digest("began", *(fields.get(name) for name in RUN_SEALED))[:8]
+
+
+def broken(session_id: str, run_id: str | None = None) -> CorruptCheckpoint:
+    """The error for a row that was changed."""
+    what = f"session {session_id!r}" if run_id is None else f"run {run_id!r} of session {session_id!r}"
+    return CorruptCheckpoint(f"what {what} is, and whose, does not match its checksum; bring the row back from a backup")
+
+
+def seal_taken(tx: Transaction, row: Row, adopted_by: str | None) -> None:
+    """Check the session that a run has just taken, and seal it again when the run's user has become its owner.
+
+    ``row``: the ordinal, the sealed columns and the seal.
+    """
+    ordinal, *values, seal = row
+    fields = dict(zip(SESSION_SEALED, values, strict=True))
+    made = session_seal(fields)
+    if seal == made:
+        return
+    if seal is not None and (adopted_by is None or session_seal({**fields, "user_id": None}) != seal):
+        raise broken(fields["session_id"])
+    tx.execute(tx.sql.seal_session, {"session": ordinal, "new_seal": made})

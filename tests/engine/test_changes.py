@@ -1,0 +1,365 @@
+"""A graph that changed before resume: refused with a typed error or gone on with and told of; never silently something else."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypedDict
+
+import pytest
+
+from graphflow import END, START, Agent, Send, StateGraph, add_messages, append, interrupt, logged, merge, untracked
+from graphflow.core.changes import differences
+from graphflow.db import InMemoryDb
+from graphflow.errors import GraphChanged, GraphChangedWarning, GraphflowError
+from graphflow.messages import Message
+from graphflow.testing import ScriptedModel
+
+Declared = dict[str, Any]
+
+FIELDS: Declared = {
+    "path": Annotated[list[str], append],
+    "count": int,
+    "tags": Annotated[dict[str, int], merge],
+    "total": Annotated[int, operator.add],
+    "notes": Annotated[list[Message], add_messages, logged],
+}
+
+
+def visit(name: str) -> Callable[..., Declared]:
+    return lambda state: {"path": [name]}
+
+
+def ask(state: Any) -> Declared:
+    return {"path": [f"asked {interrupt('sure?')}"]}
+
+
+def first(state: Any) -> Declared:
+    return {"path": ["first"], "count": 3, "tags": {"a": 1}, "total": 2, "notes": [("user", "hello")]}
+
+
+class Design:
+    """A graph that can be changed before it is built: first → ask and side (in parallel) → join → last."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.fields: Declared = {**FIELDS, **fields}
+        self.nodes: dict[str, Any] = {"first": first, "ask": ask, "side": visit("side"), "both": visit("both")}
+        self.nodes["last"] = visit("last")
+        self.edges: list[tuple[Any, str]] = [(START, "first"), (["ask", "side"], "both"), ("both", "last"), ("last", END)]
+        self.router: Any = lambda state: ["ask", "side"]
+        self.targets: Any = ["ask", "side"]
+        self.chooser = "first"
+        self.aliases: dict[str, str] = {}
+
+    def rename(self, old: str, new: str) -> Design:
+        self.nodes = {new if name == old else name: node for name, node in self.nodes.items()}
+
+        def renamed(end: Any) -> Any:
+            return [renamed(one) for one in end] if isinstance(end, list) else new if end == old else end
+
+        self.edges = [(renamed(source), renamed(target)) for source, target in self.edges]
+        self.targets = renamed(self.targets)
+        self.chooser = renamed(self.chooser)
+        targets = self.targets
+        self.router = lambda state: targets
+        return self
+
+    def without(self, *names: str) -> Design:
+        self.fields = {name: hint for name, hint in self.fields.items() if name not in names}
+        return self
+
+    def build(self, db: Any) -> Any:
+        builder = StateGraph(TypedDict("State", self.fields), name="g")  # type: ignore[operator]
+        for name, node in self.nodes.items():
+            builder.add_node(name, node)
+        for source, target in self.edges:
+            builder.add_edge(source, target)
+        builder.add_conditional_edges(self.chooser, self.router, self.targets)
+        return builder.compile(db=db, aliases=self.aliases)
+
+
+def changed(**attributes: Any) -> Design:
+    design = Design()
+    for name, value in attributes.items():
+        setattr(design, name, value)
+    return design
+
+
+EDGES = Design().edges
+NEW = {"path": [], "count": 0}
+PATH = ["first", "asked yes", "side", "both", "last"]
+
+
+def aliased() -> Design:
+    design = Design().rename("ask", "question")
+    design.aliases = {"ask": "question"}
+    return design
+
+
+def without_join() -> Design:
+    return changed(edges=[(START, "first"), ("ask", "both"), ("side", "both"), ("both", "last"), ("last", END)])
+
+
+EXTRA = [*EDGES[:2], ("both", "extra"), ("extra", "last"), ("last", END)]
+WITHOUT_LAST = {name: node for name, node in Design().nodes.items() if name != "last"}
+EARLY_JOIN = [EDGES[0], (["first", "ask", "side"], "both"), *EDGES[2:]]
+
+CHANGES: dict[str, tuple[Design, str | type[Exception], list[str]]] = {
+    # what changed: the new graph, "goes on" or the error, what is said
+    "a pending node renamed": (
+        Design().rename("ask", "question"),
+        GraphChanged,
+        ["'ask' is pending but gone", "aliases={'ask': 'question'}"],
+    ),
+    "two pending nodes renamed": (
+        Design().rename("ask", "question").rename("side", "beside"),
+        GraphChanged,
+        ["'ask' is pending but gone", "'side' is pending but gone", "node 'question' is new"],
+    ),
+    "a pending node renamed, as declared": (
+        aliased(),
+        "goes on",
+        ["node 'ask' is called 'question' now, as aliases say"],
+    ),
+    "a later node renamed": (
+        Design().rename("last", "final"),
+        "goes on",
+        ["node 'last' seems to be called 'final' now"],
+    ),
+    "an earlier node renamed": (
+        Design().rename("first", "begin"),
+        "goes on",
+        ["node 'first' seems to be called 'begin' now"],
+    ),
+    "a node put in": (
+        changed(nodes={**Design().nodes, "extra": visit("extra")}, edges=EXTRA),
+        "goes on",
+        ["node 'extra' is new", "edge both -> last is gone", "edge both -> extra is new", "edge extra -> last is new"],
+    ),
+    "a node taken out": (
+        changed(nodes=WITHOUT_LAST, edges=[*EDGES[:2], ("both", END)]),
+        "goes on",
+        ["node 'last' is gone", "edge both -> last is gone", "edge last -> __end__ is gone"],
+    ),
+    "an edge put in": (
+        changed(edges=[*EDGES, ("both", END)]),
+        "goes on",
+        ["edge both -> __end__ is new"],
+    ),
+    "a join made edges": (
+        without_join(),
+        "goes on",
+        ["join ask, side -> both is gone", "edge ask -> both is new"],
+    ),
+    "a join that waits for what ran before": (
+        changed(edges=EARLY_JOIN),
+        GraphChanged,
+        ["the new join before 'both' would wait for 'first', which ran before", "join ask, first, side -> both is new"],
+    ),
+    "other targets of a choice": (
+        changed(targets=["ask", "side", "last"]),
+        "goes on",
+        ["branch first -> ask, side is gone", "branch first -> ask, last, side is new"],
+    ),
+    "a field put in": (
+        Design(extra=str),
+        "goes on",
+        ["field 'extra' is new"],
+    ),
+    "a field taken out": (
+        Design().without("total"),
+        "goes on",
+        ["field 'total' is gone (what is stored of it is kept)"],
+    ),
+    "a field renamed": (
+        Design(sum=Annotated[int, operator.add]).without("total"),
+        "goes on",
+        ["field 'total' is gone (what is stored of it is kept)", "field 'sum' is new"],
+    ),
+    "another type, which does not fit": (
+        Design(count=str),
+        GraphChanged,
+        ["field 'count' holds 3", "the type of field 'count' was int and is str"],
+    ),
+    "another type, which fits": (
+        Design(count=int | None),
+        "goes on",
+        ["the type of field 'count' was int and is int | None"],
+    ),
+    "another type of items": (
+        Design(tags=Annotated[dict[str, str], merge]),
+        GraphChanged,
+        ["field 'tags' holds {'a': 1}", "the type of field 'tags' was dict[str, int] and is dict[str, str]"],
+    ),
+    "a list made a text": (
+        Design(path=str),
+        GraphChanged,
+        ["field 'path'"],
+    ),
+    "a dict made a list": (
+        Design(tags=Annotated[list[str], append]),
+        GraphChanged,
+        ["field 'tags'"],
+    ),
+    "another reducer": (
+        Design(total=Annotated[int, max]),
+        "goes on",
+        ["the reducer of field 'total' was add and is max"],
+    ),
+    "no reducer": (
+        Design(total=int),
+        "goes on",
+        ["the reducer of field 'total' was add and is none"],
+    ),
+    "another lifetime": (
+        Design(count=Annotated[int, untracked]),
+        "goes on",
+        ["the lifetime of field 'count' was session and is untracked"],
+    ),
+    "a logged field that is not logged now": (
+        Design(notes=Annotated[list[Message], add_messages]),
+        GraphChanged,
+        ["field 'notes' was declared otherwise"],
+    ),
+    "a field that is logged now": (
+        Design(path=Annotated[list[Message], add_messages, logged]),
+        GraphChanged,
+        ["field 'path' was declared otherwise"],
+    ),
+}
+
+
+def begun(stage: str) -> tuple[Any, dict[str, Any]]:
+    """A stored run of the first design: at its question with a sibling done, or failed with nothing of the superstep done."""
+    db, design = InMemoryDb(), Design()
+    if stage == "failed":
+        design.nodes["side"] = design.nodes["ask"] = lambda state: 1 / 0
+        with pytest.raises(ZeroDivisionError):
+            design.build(db).invoke(NEW, session_id="s")
+    else:
+        assert design.build(db).invoke(NEW, session_id="s").status == "paused"
+    return db, db.export_session("s")
+
+
+@pytest.mark.parametrize("stage", ["paused", "failed"])
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_before_resume_is_refused_or_told(what: str, stage: str) -> None:
+    design, outcome, said = CHANGES[what]
+    db, before = begun(stage)
+    graph = design.build(db)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if outcome == "goes on":
+            result = graph.resume("s") if stage == "failed" else None
+            assert result is None or result.status == "paused"
+            done = graph.resume("s", "yes")
+            path = [step for step in PATH if step != "last" or "last" in design.nodes]
+            assert done.status == "completed" and [step for step in done["path"] if step in path][: len(path)] == path
+        else:
+            with pytest.raises(GraphChanged) as error:
+                graph.resume("s", *(("yes",) if stage == "paused" else ()))
+            assert db.export_session("s") == before, "nothing was written"
+    texts = [str(warning.message) for warning in caught if warning.category is GraphChangedWarning]
+    told = str(error.value) if outcome is GraphChanged else texts[0]
+    assert [text for text in said if text not in told] == [], told
+
+
+def test_no_change_is_no_warning(way, db) -> None:  # type: ignore[no-untyped-def]
+    way.invoke(Design().build(db), NEW, session_id="s")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert way.resume(Design().build(db), "s", "yes")["path"] == PATH
+
+
+def test_the_differences_are_known_to_another_process(way, db) -> None:  # type: ignore[no-untyped-def]
+    """What the graph looked like stands in the database."""
+    way.invoke(Design().build(db), NEW, session_id="s")
+    db._graphs.clear()
+    with pytest.raises(GraphChanged, match="node 'ask' seems to be called 'question' now") as error:
+        way.resume(Design().rename("ask", "question").build(db), "s", "yes")
+    assert error.value.changes == ("node 'ask' seems to be called 'question' now (aliases={'ask': 'question'} says so)",)
+
+
+def test_a_graph_that_nobody_stored_is_refused_all_the_same(db) -> None:  # type: ignore[no-untyped-def]
+    Design().build(db).invoke(NEW, session_id="s")
+    db._graphs.clear()
+    db._write(lambda tx: tx.execute("DELETE FROM gf_graphs"))
+    with pytest.raises(GraphChanged, match="node 'ask' is pending but gone"):
+        Design().rename("ask", "question").build(db).resume("s", "yes")
+
+
+def test_an_outline_is_written_once_for_each_graph_and_process(db) -> None:  # type: ignore[no-untyped-def]
+    graph = Design().build(db)
+    written: list[str] = []
+    sql = db._statements().insert_graph
+    write = db._write
+
+    def counting(work: Callable[[Any], Any]) -> Any:
+        def counted(tx: Any) -> Any:
+            execute = tx.execute
+
+            def noting(text: str, *parameters: Any) -> Any:
+                if text == sql:
+                    written.append(text)
+                return execute(text, *parameters)
+
+            tx.execute = noting
+            try:
+                return work(tx)
+            finally:
+                tx.execute = execute
+
+        return write(counted)
+
+    db._write = counting
+    for n in range(3):
+        graph.invoke(NEW, session_id=f"s{n}")
+    assert len(written) == 1
+
+
+def test_a_new_run_on_a_state_that_does_not_fit_is_refused(way, db) -> None:  # type: ignore[no-untyped-def]
+    def graph(hint: Any) -> Any:
+        builder = StateGraph(TypedDict("S", {"count": hint, "other": int}))  # type: ignore[operator]
+        return builder.add_node("n", lambda state: {}).add_edge(START, "n").add_edge("n", END).compile(db=db)
+
+    way.invoke(graph(int), {"count": 3}, session_id="s")
+    with pytest.raises(GraphChanged, match="field 'count' holds 3, which its declared type does not take"):
+        way.invoke(graph(str), {"other": 1}, session_id="s")
+    assert way.invoke(graph(float | int), {"other": 1}, session_id="s")["count"] == 3
+
+
+def test_an_agent_may_change_between_turns(way, db) -> None:  # type: ignore[no-untyped-def]
+    def note(text: str) -> str:
+        """Note it."""
+        return text
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for tools in ([], [note], []):
+            way.run(Agent(ScriptedModel(["hi"]), tools=tools, db=db, session_id="s"), "hello", session_state={"n": 1})
+    assert len(db.get_messages("s")) == 6
+
+
+def test_sends_to_a_node_that_is_gone_are_named(db) -> None:  # type: ignore[no-untyped-def]
+    def graph(name: Literal["work", "job"]) -> Any:
+        def work(item: int) -> Declared:
+            raise ConnectionError("no")
+
+        builder = StateGraph(TypedDict("S", {"x": int})).add_node(name, work).add_edge(name, END)  # type: ignore[operator]
+        return builder.add_conditional_edges(START, lambda s: [Send(name, 1)], [name]).compile(db=db)
+
+    with pytest.raises(ConnectionError):
+        graph("work").invoke({"x": 1}, session_id="s")
+    with pytest.raises(GraphChanged, match="node 'work' is pending but gone"):
+        graph("job").resume("s")
+
+
+def test_outlines_of_any_names_are_compared() -> None:
+    before = "edge a -> b\nnode a\nnode b -> c\nsomething else"
+    assert [c.text for c in differences(before, "node a", {})] == [
+        "node 'b -> c' is gone",
+        "the edge a -> b is gone",
+        "the something else is gone",
+    ]
+    assert issubclass(GraphChanged, GraphflowError)
