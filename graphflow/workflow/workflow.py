@@ -18,7 +18,6 @@ from graphflow.workflow.steps import as_list
 from graphflow_nodes.model import as_text
 from graphflow_nodes.stepdata import Outline, ending, is_object
 
-
 _COMPILED = ("name", "steps", "db", "add_workflow_history", "num_history_runs", "on_event")
 """The settings of a workflow that its graph is made of."""
 
