@@ -245,10 +245,17 @@ class Ledger:
         """Commit what rode along."""
         if not self.rides:
             return
-        opens = bool(self._opening)
-        yield self.flush(status="running") if opens else self.flush()
+        load, opening = (self._riding, self._entries, self._side), self._opening
+        commit = self.flush(status="running") if opening else self.flush()
+        self.rides = True  # until it is acknowledged, since others may ask
+        try:
+            yield commit
+        except BaseException:
+            (self._riding, self._entries, self._side), self._opening = load, opening
+            raise
+        self.rides = False
         self.head += 1
-        if opens:
+        if opening:
             self.took_over()
 
     def superstep(self, delta: Delta, entries: list[LogEntry], metrics: dict[str, Any], paused: bool = False) -> Commit:
