@@ -102,7 +102,7 @@ class Ledger:
             if row.kind == "answer":
                 self.answers.setdefault(row.task_id, {})[row.nth] = row.value
             elif row.kind == "step":
-                self.steps.add(row)
+                self.steps.add(self.frontier.origin, row)
         for row in rows:
             if row.kind == "interrupt" and row.task_id not in self.results and row.nth not in self.answers.get(row.task_id, {}):
                 self.waiting[row.task_id] = row.value
@@ -123,7 +123,6 @@ class Ledger:
     def _forget(self) -> None:
         """Begin a superstep that nothing is known of."""
         self.results, self.answers, self.waiting = {}, {}, {}
-        self.steps.rows.clear()
 
     # --- the state -----------------------------------------------------------------------------------------------------
 
@@ -301,7 +300,7 @@ class Ledger:
     def stop(self, rows: Sequence[TaskRow], ending: Mapping[str, Any]) -> Flow[None]:
         """Commit task rows of the unfinished superstep; ``ending`` are the parts that end the run for now."""
         if self.exit:
-            rows = [*self.steps.all(), *rows]
+            rows = [*self.steps.all(self.frontier.origin), *rows]
         if self.exit and self.rides:
             origin, schema = self.frontier.origin, self.schema
             yield self.flush(tasks=rows, origin=origin, schema=schema, drop_tasks=self.recorded, **ending)

@@ -13,10 +13,10 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from graphflow.core.attempts import Attempt, fenced
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Context, Left, Overwrite, Suspended, current_task
 from graphflow.core.effects import (
-    Attempt,
     Flow,
     Keep,
     Load,
@@ -25,7 +25,6 @@ from graphflow.core.effects import (
     Spent,
     Stored,
     Task,
-    fenced,
     lasting_namespace,
     namespace,
 )
