@@ -13,11 +13,11 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from graphflow.core.attempts import Attempt, fenced
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.changes import check_pending
 from graphflow.core.control import MISSING, Context, Left, Overwrite, Suspended, current_task
 from graphflow.core.effects import (
-    Attempt,
     Flow,
     Keep,
     Load,
@@ -27,7 +27,6 @@ from graphflow.core.effects import (
     Spent,
     Stored,
     Task,
-    fenced,
     lasting_namespace,
     namespace,
 )
