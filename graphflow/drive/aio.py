@@ -348,7 +348,7 @@ class _Crew:
                 future.cancel()
             await asyncio.wait(futures)
             if self.recorder is not None:
-                await asyncio.wait([self.recorder])
+                await asyncio.gather(self.recorder, return_exceptions=True)
             if isinstance(stop, Cancelled) and self.effect.record is not None and self.unrecorded:
                 await self._keep(self.unrecorded)  # what finished beside the task that was left
             raise
