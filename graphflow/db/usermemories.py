@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from graphflow.core.effects import MemoryWrite
 from graphflow.core.ids import check_id, new_id
 from graphflow.core.memories import ReadMemories, ReadSummary, Summary, UserMemory
-from graphflow.db import memories, summaries
+from graphflow.db import memories, pastsessions, summaries
+from graphflow.messages import Message
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Transaction
@@ -56,6 +58,16 @@ class UserMemories(ABC):
         check_id(user_id, "user_id")
         count = _counted(limit)
         return self._read(lambda tx: memories.search(tx, user_id, query, count))
+
+    def search_user_messages(
+        self, user_id: str, query: str, *, limit: int = 10, without: str | None = None
+    ) -> list[tuple[str, datetime, Message]]:
+        """What was said in the last sessions of a user (but ``without``) that shares words with ``query``, best first, each
+        with its session's id and the time that began.
+        """
+        check_id(user_id, "user_id")
+        count = _counted(limit)
+        return self._read(lambda tx: pastsessions.search(tx, user_id, query, count, without))
 
     def add_user_memory(self, user_id: str, memory: str, topics: Sequence[str] = ()) -> str:
         """Note a fact about a user and return its memory_id: that of the memory which is there, if the user has the very text

@@ -324,7 +324,5 @@ if __name__ == "__main__":
         Killing.kill = (where, int(number))
     database = opened(path, lease_ttl=float(os.environ.get("LEASE_TTL", "30")), busy_timeout=600)
     programs = {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival, "stalled": stalled}
-    {**programs, "team": team, "workflow": workflow}[program](
-        database, Journal(journal_path)
-    )
+    {**programs, "team": team, "workflow": workflow}[program](database, Journal(journal_path))
     database.close()
