@@ -23,7 +23,10 @@ def get_chat_history(ctx: Context, last_messages: int = 20) -> str:
     """
     if not ctx.stored:
         return _NOWHERE
-    return _lines(ctx.db.get_messages(ctx.session_id, limit=max(1, min(last_messages, 200)))) or "Nothing was said yet."
+    count = max(1, min(last_messages, 200))
+    now = {message.id for message in ctx.values.get("messages") or ()}
+    said = ctx.db.get_messages(ctx.session_id, limit=count + len(now))
+    return _lines([message for message in said if message.id not in now][-count:]) or "Nothing was said earlier."
 
 
 def search_past_sessions(query: str, ctx: Context, limit: int = 5) -> str:
