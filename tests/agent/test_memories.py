@@ -1,4 +1,4 @@
-"""User memories: what users say about themselves is kept beside the answer and known in all their sessions, and in no others."""
+"""User memories: what users say about themselves is kept beside the answer, and known in all their sessions and no others."""
 
 from __future__ import annotations
 
