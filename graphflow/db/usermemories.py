@@ -30,7 +30,7 @@ class UserMemories(ABC):
     def _read(self, work: Callable[[Transaction], T]) -> T: ...
 
     @abstractmethod
-    def _write(self, work: Callable[[Transaction], T]) -> T: ...
+    def _write(self, work: Callable[[Transaction], T], in_doubt: Callable[[Transaction, T], T] | None = None) -> T: ...
 
     @abstractmethod
     def _stamp(self) -> int: ...
@@ -91,12 +91,20 @@ class UserMemories(ABC):
         """Delete one memory of a user; returns whether that user had it."""
         check_id(user_id, "user_id")
         check_id(memory_id, "memory_id")
-        return self._write(lambda tx: memories.delete(tx, user_id, memory_id))
+
+        def work(tx: Transaction) -> bool:
+            return memories.delete(tx, user_id, memory_id)
+
+        return self._write(work, lambda tx, found: work(tx) or found)
 
     def clear_user_memories(self, user_id: str) -> int:
         """Delete all memories of a user; returns how many there were."""
         check_id(user_id, "user_id")
-        return self._write(lambda tx: memories.clear(tx, user_id))
+
+        def work(tx: Transaction) -> int:
+            return memories.clear(tx, user_id)
+
+        return self._write(work, lambda tx, count: max(work(tx), count))
 
 
 def _counted(limit: int) -> int:
