@@ -13,8 +13,9 @@ from graphflow.lazy import exports
 if TYPE_CHECKING:
     from graphflow.agent import Agent
     from graphflow.builder import StateGraph
+    from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
     from graphflow.conversation import HistoryPolicy
-    from graphflow.core.control import END, START, Command, Context, Interrupt, Overwrite, Send, interrupt
+    from graphflow.core.control import END, START, Command, Context, Interrupt, Overwrite, Send, Update, interrupt
     from graphflow.core.policies import CachePolicy, RetryPolicy
     from graphflow.core.reducers import add_messages, append, merge
     from graphflow.core.state import logged, per_run, untracked
@@ -32,12 +33,13 @@ __version__ = "0.1.0"
 _NAMES_OF = {
     "graphflow.builder": ["StateGraph"],
     "graphflow.graph": ["Graph"],
-    "graphflow.core.control": ["START", "END", "Send", "Command", "Overwrite", "Context", "interrupt", "Interrupt"],
+    "graphflow.core.control": ["START", "END", "Send", "Command", "Update", "Overwrite", "Context", "interrupt", "Interrupt"],
     "graphflow.core.policies": ["RetryPolicy", "CachePolicy"],
     "graphflow.core.reducers": ["append", "merge", "add_messages"],
     "graphflow.core.state": ["per_run", "untracked", "logged"],
     "graphflow.messages": ["Message", "RemoveMessage", "ToolCall"],
     "graphflow.conversation": ["HistoryPolicy"],
+    "graphflow.contextpolicies": ["SummaryPolicy", "MemoryPolicy"],
     "graphflow.agent": ["Agent"],
     "graphflow.team": ["Team"],
     "graphflow.tools": ["tool"],
@@ -55,6 +57,7 @@ __all__ = [
     "END",
     "Send",
     "Command",
+    "Update",
     "Overwrite",
     "Context",
     # what a node may be told about failing and repeating itself
@@ -77,6 +80,8 @@ __all__ = [
     # agents and workflows
     "Agent",
     "HistoryPolicy",
+    "SummaryPolicy",
+    "MemoryPolicy",
     "Workflow",
     "Team",
     "tool",

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from graphflow.builder import StateGraph
+from graphflow import drive
+from graphflow.agentgraph import compile_agent
+from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
 from graphflow.conversation import Conversation, ConversationState, HistoryPolicy
-from graphflow.core.control import END, START
-from graphflow.drive.world import Emitter
+from graphflow.core.effects import Flow
+from graphflow.drive.world import Emitter, World
 from graphflow.graph import Graph
 from graphflow.models.base import Model
-from graphflow.tools import tool_table
-from graphflow_nodes.conversation import history
-from graphflow_nodes.model import Instructions, call_tools, respond, wanted_calls
+from graphflow_nodes.model import Instructions
 
 AgentState = ConversationState
 """The channels of an agent's graph."""
 
-_COMPILED = ("name", "instructions", "tools", "db", "history", "output_schema", "tool_call_limit", "on_tool_error", "on_event")
+_COMPILED = (
+    *("name", "instructions", "tools", "db", "history", "output_schema", "tool_call_limit", "on_tool_error", "on_event"),
+    *("enable_session_summaries", "add_session_summary_to_context", "update_memory_on_run", "enable_agentic_memory"),
+    *("enable_agentic_state", "summary", "memory"),
+)
 """The settings of an agent that its graph is made of."""
 
 
@@ -28,7 +32,11 @@ class Agent(Conversation):
     ``model``: a Model, a text like ``"openai:gpt-5-mini"`` or ``"offline"``, or None for what the environment says
     (``GRAPHFLOW_MODEL``, ``OPENAI_API_KEY``). ``instructions``: text, lines, or a function of the Context. ``tools``:
     functions or ``@tool``s. ``session_id``, ``user_id``: defaults for its runs; an Agent never keeps the id of a run, so a
-    server may share one. ``session_state``: keys a session begins with. ``output_schema``: a pydantic model (or other type)
+    server may share one. ``session_state``: keys a session begins with; ``enable_agentic_state``: a tool with which the model
+    writes to it. ``enable_session_summaries``: keep a rolling summary of each session, in the context in the place of the
+    beginning (``add_session_summary_to_context``; settings: ``summary``). ``update_memory_on_run``: keep what the user says
+    about themselves, beside the answer, and bring it into the context of all their sessions (settings: ``memory``);
+    ``enable_agentic_memory``: tools with which the model does so. ``output_schema``: a pydantic model (or other type)
     the answer has to be. ``tool_call_limit``: tool calls of one run before the model has to answer. ``on_tool_error``:
     "message" shows a raising tool's error to the model, "raise" fails the run. ``on_event``: called with every Event.
 
@@ -36,15 +44,22 @@ class Agent(Conversation):
     """
 
     __slots__ = (
+        "add_session_summary_to_context",
         "db",
+        "enable_agentic_memory",
+        "enable_agentic_state",
+        "enable_session_summaries",
         "instructions",
+        "memory",
         "on_event",
         "on_tool_error",
         "output_schema",
         "session_id",
         "session_state",
+        "summary",
         "tool_call_limit",
         "tools",
+        "update_memory_on_run",
         "user_id",
     )
 
@@ -62,6 +77,13 @@ class Agent(Conversation):
         add_history_to_context: bool = True,
         num_history_runs: int | None = 3,
         history: HistoryPolicy | None = None,
+        enable_session_summaries: bool = False,
+        add_session_summary_to_context: bool | None = None,
+        summary: SummaryPolicy | None = None,
+        update_memory_on_run: bool = False,
+        enable_agentic_memory: bool = False,
+        memory: MemoryPolicy | None = None,
+        enable_agentic_state: bool = False,
         output_schema: type[Any] | None = None,
         tool_call_limit: int = 25,
         on_tool_error: str = "message",
@@ -79,6 +101,13 @@ class Agent(Conversation):
         self.session_state = session_state
         self.add_history_to_context = add_history_to_context
         self.history = history or num_history_runs
+        self.enable_session_summaries = enable_session_summaries
+        self.add_session_summary_to_context = add_session_summary_to_context
+        self.summary = summary
+        self.update_memory_on_run = update_memory_on_run
+        self.enable_agentic_memory = enable_agentic_memory
+        self.memory = memory
+        self.enable_agentic_state = enable_agentic_state
         self.output_schema = output_schema
         self.tool_call_limit = tool_call_limit
         self.on_tool_error = on_tool_error
@@ -94,32 +123,23 @@ class Agent(Conversation):
         return tuple(getattr(self, name) for name in _COMPILED)
 
     def _compile(self, with_history: bool) -> Graph:
-        table = tool_table(self.tools)
-        builder = StateGraph(AgentState, name=self.component_id)
-        entry = "model"
-        if with_history:
-            entry = "history"
-            policy = self.history_policy()
-            builder.add_node("history", history(last_runs=policy.runs, last_messages=policy.messages), rerunnable=True)
-            builder.add_edge("history", "model")
-        builder.add_node(
-            "model",
-            respond(
-                self._model,
-                instructions=self.instructions,
-                tools=table,
-                tool_call_limit=self.tool_call_limit,
-                output_schema=self.output_schema,
-            ),
-        )
-        builder.add_edge(START, entry)
-        if table:
-            tools = call_tools(table, on_tool_error=self.on_tool_error, tool_call_limit=self.tool_call_limit)
-            builder.add_node("tools", tools)
-            builder.add_conditional_edges("model", wanted_calls(), ["tools", END])
-            builder.add_edge("tools", "model")
-        else:
-            builder.add_edge("model", END)
-        aliases = {} if with_history else {"history": "model"}
-        plan = builder.plan(self.component_id, session_type="agent", on_unfinished="abandon", aliases=aliases)
-        return Graph(plan, db=self.db, on_event=self.on_event)
+        return compile_agent(self, with_history)
+
+    # --- summaries -------------------------------------------------------------------------------------------------------
+
+    def summarize(self, session_id: str | None = None, *, user_id: str | None = None) -> str | None:
+        """Summarise a session now, up to its last message, and return the summary; None when nothing was said.
+
+        Works whether or not summaries are switched on. Raises SessionNotFound, NotOwner, and what the model raises.
+        """
+        return drive.sync.run(self._summarise(session_id, user_id), World(self.db))
+
+    async def asummarize(self, session_id: str | None = None, *, user_id: str | None = None) -> str | None:
+        """``summarize`` for asyncio."""
+        return await drive.aio.run(self._summarise(session_id, user_id), World(self.db))
+
+    def _summarise(self, session_id: str | None, user_id: str | None) -> Flow[str | None]:
+        from graphflow import forcedsummary  # noqa: PLC0415  # rarely needed
+
+        self._need_db()
+        return forcedsummary.summarise(self, self._session(session_id), user_id or self.user_id)

@@ -32,10 +32,14 @@ class HistoryPolicy:
     """How much of the conversation goes into the context.
 
     ``runs``: messages of so many completed or abandoned runs (None: of all); ``messages``: at most so many messages.
+    ``chat_history_tool`` lets the model read further back in this session, ``past_sessions_tool`` search other sessions of the
+    same user (both of agents).
     """
 
     runs: int | None = 3
     messages: int | None = None
+    chat_history_tool: bool = False
+    past_sessions_tool: bool = False
 
 
 class Conversation(Runner):

@@ -317,7 +317,7 @@ class ReadHistory:
     """Earlier messages of a session, oldest first, tool messages kept with the call they answer. Outcome: list of Message.
 
     ``before`` is the first seq that no longer counts (the current run's first message). ``last_runs`` takes the messages of
-    so many completed or abandoned runs, ``last_messages`` so many messages, ``after`` those with a greater seq.
+    so many completed or abandoned runs, ``last_messages`` so many messages, ``after`` those with a greater seq, of such runs.
     """
 
     session_id: str
@@ -326,6 +326,9 @@ class ReadHistory:
     last_runs: int | None = None
     last_messages: int | None = None
     after: int | None = None
+    numbered: bool = False
+    """Whether each message comes with its seq, as a (seq, Message) pair; the messages of ``run_id`` count, too."""
+    run_id: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -599,10 +602,13 @@ class RunTasks:
 
 @dataclass(slots=True, eq=False)
 class Ask:
-    """Ask a model. Outcome: its Reply. Tokens go to whoever listens to the run."""
+    """Ask a model. Outcome: its Reply. Tokens go to whoever listens to the run, unless it is asked quietly: what it says is
+    no part of the answer.
+    """
 
     model: Any
     request: Any
+    quiet: bool = False
 
 
 @dataclass(slots=True, eq=False)

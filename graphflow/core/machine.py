@@ -379,6 +379,9 @@ class Machine:
                 longest = outcome.seconds
             name = outcome.task.node.name
             nodes[name] = nodes.get(name, 0.0) + outcome.seconds
+            context = outcome.task.context
+            if context is not None and context.noted is not None:
+                metrics.update(context.noted)
             if outcome.usage is not None:
                 metrics["input_tokens"] += outcome.usage.input_tokens
                 metrics["output_tokens"] += outcome.usage.output_tokens

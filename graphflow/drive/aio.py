@@ -182,7 +182,7 @@ async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
 async def _answer(effect: Ask, world: World) -> Reply:
     model, request = effect.model, effect.request
     reply: Reply
-    if world.emitter is None:
+    if world.emitter is None or effect.quiet:
         reply = (
             await model.arespond(request) if isinstance(model, AsyncModel) else await _threaded(lambda: model.respond(request))
         )

@@ -141,7 +141,7 @@ def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
     stop = world.call.stop
     if stop.requested:
         raise Cancelled
-    if world.emitter is None:
+    if world.emitter is None or effect.quiet:
         reply: Reply = effect.model.respond(effect.request)
     else:
         task = current_task.get()

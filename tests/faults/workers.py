@@ -18,7 +18,20 @@ from collections import Counter
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, TypedDict
 
-from graphflow import END, START, Agent, Context, Message, Send, StateGraph, Team, add_messages, append, logged
+from graphflow import (
+    END,
+    START,
+    Agent,
+    Context,
+    Message,
+    Send,
+    StateGraph,
+    SummaryPolicy,
+    Team,
+    add_messages,
+    append,
+    logged,
+)
 from graphflow.agent import AgentState
 from graphflow.db import PostgresDb, SqliteDb
 from graphflow.db.transactions import Transaction
@@ -312,6 +325,43 @@ def team(db: Any, journal: Journal) -> None:
     journal("done", *output.content.split())
 
 
+class Keeper(Model):
+    """Keeps what the user said in its own words, summarises what it is shown, and otherwise answers; each job is a line."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+
+    def respond(self, request: Request) -> Reply:
+        said, told = request.messages[-1].text, request.messages[0].text
+        for job, start in (("remember", "Extract facts"), ("summarise", "Summarise the conversation")):
+            if told.startswith(start):
+                self.journal(job, str(len(request.messages[-1].text.splitlines())))
+                time.sleep(random.uniform(0, 0.004))
+                return Reply(
+                    f"{said}, noted at {time.time_ns()}" if job == "remember" else f"{len(said.splitlines())} more lines"
+                )
+        return Reply(f"answer to {said}")
+
+
+def memory(db: Any, journal: Journal) -> None:
+    """Five turns of an agent that keeps memories and summaries."""
+    bot = Agent(
+        Keeper(journal),
+        db=db,
+        session_id=SESSION,
+        user_id="ann",
+        update_memory_on_run=True,
+        enable_session_summaries=True,
+        summary=SummaryPolicy(after_messages=4, keep_last=1),
+    )
+    runs = db.get_runs(SESSION) if db.get_session(SESSION) is not None else []
+    if runs and runs[-1].status == "running":
+        bot.resume()
+    for turn in range(len(runs), 5):
+        bot.run(f"I like number {turn}")
+    journal("done")
+
+
 def note_down(text: str) -> str:
     """Note it."""
     return f"noted {text}"
@@ -324,7 +374,5 @@ if __name__ == "__main__":
         Killing.kill = (where, int(number))
     database = opened(path, lease_ttl=float(os.environ.get("LEASE_TTL", "30")), busy_timeout=600)
     programs = {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival, "stalled": stalled}
-    {**programs, "team": team, "workflow": workflow}[program](
-        database, Journal(journal_path)
-    )
+    {**programs, "team": team, "workflow": workflow, "memory": memory}[program](database, Journal(journal_path))
     database.close()
