@@ -74,11 +74,11 @@ __all__ = [
     "Message",
     "RemoveMessage",
     "ToolCall",
-    # agents and workflows
+    # agents, teams and workflows
     "Agent",
     "HistoryPolicy",
-    "Workflow",
     "Team",
+    "Workflow",
     "tool",
     "RunOutput",
     "RunStatus",
