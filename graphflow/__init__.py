@@ -77,13 +77,13 @@ __all__ = [
     "Message",
     "RemoveMessage",
     "ToolCall",
-    # agents and workflows
+    # agents, teams and workflows
     "Agent",
     "HistoryPolicy",
     "SummaryPolicy",
     "MemoryPolicy",
-    "Workflow",
     "Team",
+    "Workflow",
     "tool",
     "RunOutput",
     "RunStatus",

@@ -142,46 +142,39 @@ def _names(node: str, ns: str) -> re.Match[str] | None:
 
 
 def call_graph(
-    plan: Plan,
-    input: Any,
-    task: Task,
-    *,
-    name: str | None = None,
-    options: CallOptions | None = None,
-    speaker: Speaker | None = None,
+    plan: Plan, input: Any, task: Task, *, name: str | None = None, options: CallOptions | None = None
 ) -> Flow[Ended]:
     """Run a graph inside a task, as the n-th that its node calls. Its questions pause the task, as its own would.
 
     The order of calls has to be the same each time the node runs. ``name``: what it is called in namespaces (the graph's own).
     Of ``options`` count those that say how the graph runs: context, limits, settings of nodes, keys to begin with.
-    ``speaker``: the member of a team that it is. A node that stands for this graph (``NodePlan.graph``) runs it in the
-    namespace that a node which is a graph has.
     """
-    segment = ""
-    if task.node.graph is not plan:
-        segment = f"{name or plan.name}:{task.calls}"
-        task.calls += 1
+    segment = f"{name or plan.name}:{task.calls}"
+    task.calls += 1
     call = _Call(plan, task, input, segment=segment, name=name or plan.name)
-    if speaker is not None:
-        call.info.speaker = speaker
     if options is not None:
-        call.options = options
-        call.info.context = task.run.context if options.context is None else options.context
-        call.info.options, call.info.recursion_limit = options.options, options.recursion_limit
-        call.info.max_concurrency = options.max_concurrency or task.run.max_concurrency
+        call.take(options)
     return fenced(_called(call), task) if isinstance(task, Attempt) else _called(call)
 
 
-def run_inside(plan: Plan, input: Any, task: Task) -> Flow[Ended]:
+def run_inside(
+    plan: Plan, input: Any, task: Task, *, options: CallOptions | None = None, speaker: Speaker | None = None
+) -> Flow[Ended]:
     """Run the graph that the task's node is (``NodePlan.graph``), for a flow that makes its input and looks at its end.
 
-    At most once per execution. Its namespace is that of a node that is a graph.
+    At most once per execution. Its namespace is that of a node that is a graph. ``options`` as for ``call_graph``;
+    ``speaker``: the member of a team that it is.
     """
-    return _called(_Call(plan, task, input))
+    call = _Call(plan, task, input)
+    if options is not None:
+        call.take(options)
+    if speaker is not None:
+        call.info.speaker = speaker
+    return _called(call)
 
 
 def stands_for(plan: Plan) -> Callable[[F], F]:
-    """Mark a flow node that runs this graph with ``call_graph``: it is then looked into and fingerprinted as the graph."""
+    """Mark a flow node that runs this graph with ``run_inside``, so that the graph is its ``NodePlan.graph``."""
 
     def mark(fn: F) -> F:
         fn.__graphflow_graph__ = plan  # type: ignore[attr-defined]
@@ -242,6 +235,13 @@ class _Call:
             stop=outer.stop,
             speaker=None if outer.speaker is None else replace(outer.speaker, voice=None),
         )
+
+    def take(self, options: CallOptions) -> None:
+        """Run as the options say."""
+        self.options, outer = options, self.task.run
+        self.info.context = outer.context if options.context is None else options.context
+        self.info.options, self.info.recursion_limit = options.options, options.recursion_limit
+        self.info.max_concurrency = options.max_concurrency or outer.max_concurrency
 
     def run(self) -> Flow[Machine]:
         """Run the graph to its end, or to where it is left. Raises Suspended when it asks, and what its nodes raise."""

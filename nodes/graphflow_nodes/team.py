@@ -10,7 +10,7 @@ from typing import Any, Final
 from graphflow.core.calls import CallOptions
 from graphflow.core.control import END, Command, Context, Send, current_task
 from graphflow.core.effects import Emit, Flow, Speaker
-from graphflow.core.nested import call_graph, changed_keys, stands_for
+from graphflow.core.nested import changed_keys, run_inside, stands_for
 from graphflow.core.plan import Plan
 from graphflow.errors import GraphError
 from graphflow.messages import Message, TextPart, ToolCall
@@ -203,7 +203,7 @@ def ask_member(
     if ctx.listening:
         yield Emit("member_started", ctx.node, {"member": plan.name, "task": said[-1].text if said else ""}, ctx.ns)
     options = None if output_schema is None else CallOptions(options={"output_schema": output_schema})
-    ended = yield from call_graph(plan, given, task, name=plan.name, options=options, speaker=speaker)
+    ended = yield from run_inside(plan, given, task, options=options, speaker=speaker)
     answer = _answer_of(ended.values.get("messages") or ())
     if ctx.listening:
         yield Emit("member_completed", ctx.node, {"member": plan.name, "content": answer}, ctx.ns)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from pydantic import BaseModel
 
-from graphflow import END, START, Agent, Message, RunStatus, StateGraph, Team, add_messages, logged, tool
+from graphflow import END, START, Agent, Message, RunStatus, StateGraph, Team, Workflow, add_messages, logged, tool
 from graphflow.db import SessionType
 from graphflow.errors import GraphError, ModelError
 from graphflow.messages import ImagePart, TextPart
@@ -278,6 +278,13 @@ def test_a_team_is_a_member_of_a_team(way, db):
     assert texts(inner_leader.requests[1]) == ["go", "", "leaf: deep"]
     assert {run.ns for run in db.get_runs("s", include_members=True)} == {"", "inner", "inner/leaf"}
     assert db.check().ok
+
+
+def test_a_team_is_a_step_of_a_workflow(way, db):
+    team = Team([Agent(echo("re "), name="a")], model=ScriptedModel([delegates(a="x"), "the team's answer"]), name="crew")
+    workflow = Workflow([team, lambda given: f"{given.previous_step_content}!"], db=db)
+    assert way.run(workflow, "q", session_id="s").content == "the team's answer!"
+    assert "crew/a" in {run.ns for run in db.get_runs("s", include_members=True)}
 
 
 def test_ids_are_usable_unique_and_those_of_the_nodes():
