@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 
-from graphflow import END, START, Agent, Context, StateGraph, append
+from graphflow import END, START, Agent, Context, StateGraph, append, untracked
 from graphflow.errors import GraphError, InvalidUpdate, UnknownTarget
 from graphflow.messages import ToolCall
 from graphflow.models.base import Reply
@@ -305,6 +305,7 @@ def test_a_tool_of_an_agent_and_a_step_share_the_session(way: Way, db: Any) -> N
 
 
 class Sum(TypedDict):
+    connection: Annotated[Any, untracked]
     numbers: list[int]
     total: int
     log: Annotated[list[str], append]
@@ -312,7 +313,7 @@ class Sum(TypedDict):
 
 def test_a_graph_is_a_step(way: Way, db: Any) -> None:
     builder = StateGraph(Sum, name="sum")
-    builder.add_node("add", lambda state: {"total": sum(state["numbers"]), "log": ["added"]})
+    builder.add_node("add", lambda state: {"total": sum(state["numbers"]), "log": ["added"], "connection": object()})
     builder.add_edge(START, "add")
     builder.add_edge("add", END)
     graph = builder.compile()
