@@ -33,10 +33,16 @@ class UserMemory:
 
 @dataclass(slots=True, eq=False)
 class ReadSummary:
-    """The latest summary of a session. Outcome: Summary, or None when there is none."""
+    """The latest summary of a session. Outcome: Summary, or None when there is none.
+
+    With ``check`` it is read for somebody from outside the run: raises SessionNotFound, and NotOwner when the session has an
+    owner and ``user_id`` is not theirs.
+    """
 
     session_id: str
     ns: str = ""
+    user_id: str | None = None
+    check: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -51,7 +51,6 @@ class NestedRun:
             "parent_run_id": made.parent_run_id,
             "component_id": made.component_id,
             "user_id": None,
-            "input": None,
             "first_message": first,
             "first_seq": None,
             "fingerprint": None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from graphflow.core.effects import MemoryWrite
 from graphflow.core.ids import check_id, new_id
 from graphflow.core.memories import ReadMemories, ReadSummary, Summary, UserMemory
-from graphflow.db import memories, pastsessions, summaries
+from graphflow.db import memories, pastsessions, sessions, summaries
 from graphflow.messages import Message
 
 if TYPE_CHECKING:
@@ -37,7 +37,13 @@ class UserMemories(ABC):
 
     def read_summary(self, effect: ReadSummary) -> Summary | None:
         """The latest summary of a session."""
-        return self._read(lambda tx: summaries.latest(tx, effect.session_id, effect.ns))
+
+        def work(tx: Transaction) -> Summary | None:
+            if effect.check:
+                sessions.usable(tx, effect.session_id, effect.user_id)
+            return summaries.latest(tx, effect.session_id, effect.ns)
+
+        return self._read(work)
 
     def read_memories(self, effect: ReadMemories) -> list[UserMemory]:
         """Memories that belong into a context."""
@@ -95,7 +101,10 @@ class UserMemories(ABC):
         def work(tx: Transaction) -> bool:
             return memories.delete(tx, user_id, memory_id)
 
-        return self._write(work, lambda tx, found: work(tx) or found)
+        def again(tx: Transaction, found: bool) -> bool:
+            return work(tx) or found
+
+        return self._write(work, again)
 
     def clear_user_memories(self, user_id: str) -> int:
         """Delete all memories of a user; returns how many there were."""
@@ -104,7 +113,10 @@ class UserMemories(ABC):
         def work(tx: Transaction) -> int:
             return memories.clear(tx, user_id)
 
-        return self._write(work, lambda tx, count: max(work(tx), count))
+        def again(tx: Transaction, count: int) -> int:
+            return max(work(tx), count)
+
+        return self._write(work, again)
 
 
 def _counted(limit: int) -> int:
