@@ -181,7 +181,7 @@ def agent(db: Any, journal: Journal) -> None:
 
     bot = Agent(EchoModel(journal), tools=[note], db=db, session_id=SESSION)
     runs = db.get_runs(SESSION) if db.get_session(SESSION) is not None else []
-    if runs and runs[-1].status == "running":
+    if runs and runs[-1].status == "crashed":
         output = bot.resume()
         journal("acknowledged", output.messages[0].text, output.content)
     for turn in range(len(runs), TURNS):
