@@ -190,8 +190,10 @@ class Runner:
 
     def get_session_summary(self, session_id: str | None = None, *, user_id: str | None = None) -> str | None:
         """The latest summary of the session; None when there is none yet. Raises SessionNotFound, NotOwner."""
-        summary: str | None = self.db.get_session_summary(self._owned(session_id, user_id))
-        return summary
+        self._need_db()
+        flow = sessions.get_summary(self.graph.plan, self._session(session_id), user_id or self.user_id)
+        summary = drive.sync.run(flow, World(self.db))
+        return None if summary is None else summary.text
 
     def get_user_memories(self, user_id: str | None = None) -> list[UserMemory]:
         """What is known about a user (default: the object's own)."""

@@ -25,6 +25,7 @@ from graphflow.core.effects import (
     task_id,
 )
 from graphflow.core.ids import check_id, new_id
+from graphflow.core.memories import ReadSummary, Summary
 from graphflow.core.plan import Plan
 from graphflow.core.routing import route
 from graphflow.core.updates import checked, update_of
@@ -116,6 +117,13 @@ def get_state_history(plan: Plan, session_id: str, user_id: str | None, limit: i
     yield from existing(plan, check_id(session_id, "session_id"), user_id, ns=ns)
     history: list[Stored] = yield LoadMany(session_id, user_id, plan.schema, limit, ns)
     return history
+
+
+def get_summary(plan: Plan, session_id: str, user_id: str | None) -> Flow[Summary | None]:
+    """The latest summary of a session."""
+    yield from existing(plan, check_id(session_id, "session_id"), user_id)
+    summary: Summary | None = yield ReadSummary(session_id)
+    return summary
 
 
 def update_state(plan: Plan, session_id: str, user_id: str | None, update: Any, as_node: str | None, db: Any) -> Flow[int]:

@@ -95,7 +95,10 @@ class UserMemories(ABC):
         def work(tx: Transaction) -> bool:
             return memories.delete(tx, user_id, memory_id)
 
-        return self._write(work, lambda tx, found: work(tx) or found)
+        def in_doubt(tx: Transaction, found: bool) -> bool:
+            return work(tx) or found
+
+        return self._write(work, in_doubt)
 
     def clear_user_memories(self, user_id: str) -> int:
         """Delete all memories of a user; returns how many there were."""
@@ -104,7 +107,10 @@ class UserMemories(ABC):
         def work(tx: Transaction) -> int:
             return memories.clear(tx, user_id)
 
-        return self._write(work, lambda tx, count: max(work(tx), count))
+        def in_doubt(tx: Transaction, count: int) -> int:
+            return max(work(tx), count)
+
+        return self._write(work, in_doubt)
 
 
 def _counted(limit: int) -> int:
