@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from graphflow import drive
 from graphflow.agentgraph import compile_agent
+from graphflow.assistant import PAST, Assistant
 from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
-from graphflow.conversation import Conversation, ConversationState, HistoryPolicy
-from graphflow.core.effects import Flow
-from graphflow.drive.world import Emitter, World
+from graphflow.conversation import ConversationState, HistoryPolicy
+from graphflow.drive.world import Emitter
 from graphflow.graph import Graph
 from graphflow.models.base import Model
 from graphflow_nodes.model import Instructions
@@ -20,13 +19,12 @@ AgentState = ConversationState
 
 _COMPILED = (
     *("name", "instructions", "tools", "db", "history", "output_schema", "tool_call_limit", "on_tool_error", "on_event"),
-    *("enable_session_summaries", "add_session_summary_to_context", "update_memory_on_run", "enable_agentic_memory"),
-    *("enable_agentic_state", "summary", "memory"),
+    *PAST,
 )
 """The settings of an agent that its graph is made of."""
 
 
-class Agent(Conversation):
+class Agent(Assistant):
     """A model with instructions, tools and, given a ``db``, sessions that survive.
 
     ``model``: a Model, a text like ``"openai:gpt-5-mini"`` or ``"offline"``, or None for what the environment says
@@ -44,22 +42,15 @@ class Agent(Conversation):
     """
 
     __slots__ = (
-        "add_session_summary_to_context",
         "db",
-        "enable_agentic_memory",
-        "enable_agentic_state",
-        "enable_session_summaries",
         "instructions",
-        "memory",
         "on_event",
         "on_tool_error",
         "output_schema",
         "session_id",
         "session_state",
-        "summary",
         "tool_call_limit",
         "tools",
-        "update_memory_on_run",
         "user_id",
     )
 
@@ -124,22 +115,3 @@ class Agent(Conversation):
 
     def _compile(self, with_history: bool) -> Graph:
         return compile_agent(self, with_history)
-
-    # --- summaries -------------------------------------------------------------------------------------------------------
-
-    def summarize(self, session_id: str | None = None, *, user_id: str | None = None) -> str | None:
-        """Summarise a session now, up to its last message, and return the summary; None when nothing was said.
-
-        Works whether or not summaries are switched on. Raises SessionNotFound, NotOwner, and what the model raises.
-        """
-        return drive.sync.run(self._summarise(session_id, user_id), World(self.db))
-
-    async def asummarize(self, session_id: str | None = None, *, user_id: str | None = None) -> str | None:
-        """``summarize`` for asyncio."""
-        return await drive.aio.run(self._summarise(session_id, user_id), World(self.db))
-
-    def _summarise(self, session_id: str | None, user_id: str | None) -> Flow[str | None]:
-        from graphflow import forcedsummary  # noqa: PLC0415  # rarely needed
-
-        self._need_db()
-        return forcedsummary.summarise(self, self._session(session_id), user_id or self.user_id)

@@ -27,13 +27,22 @@ class ConversationState(TypedDict):
     """The session's dict, for tools and instructions."""
 
 
+class RecollectingState(ConversationState):
+    """The channels of a conversation in which something is recalled."""
+
+    memories: Annotated[list[str], untracked]
+    """What is known of the user, as it goes into the context."""
+    summary: Annotated[str, untracked]
+    """What was said before the history begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryPolicy:
     """How much of the conversation goes into the context.
 
     ``runs``: messages of so many completed or abandoned runs (None: of all); ``messages``: at most so many messages.
     ``chat_history_tool`` lets the model read further back in this session, ``past_sessions_tool`` search other sessions of the
-    same user (both of agents).
+    same user.
     """
 
     runs: int | None = 3

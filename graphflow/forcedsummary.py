@@ -14,13 +14,13 @@ from graphflow.recollection import model_of
 from graphflow_nodes.summaries import folded
 
 if TYPE_CHECKING:
-    from graphflow.agent import Agent
+    from graphflow.assistant import Assistant
 
 ATTEMPTS = 5
 """How often the summary is offered to a session that moves on meanwhile."""
 
 
-def summarise(agent: Agent, session_id: str, user_id: str | None) -> Flow[str | None]:
+def summarise(agent: Assistant, session_id: str, user_id: str | None) -> Flow[str | None]:
     """Fold all that was said into the session's summary; the session goes on undisturbed, also if a run is under way."""
     plan = agent.graph.plan
     yield from existing(plan, session_id, user_id)

@@ -1,14 +1,13 @@
-"""What an agent that recalls is made of besides history, model and tools: summaries, memories, and the tools about both."""
+"""What recalls is made of besides history, model and tools: summaries, memories, and the tools about both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
-from graphflow.conversation import ConversationState, HistoryPolicy
-from graphflow.core.state import untracked
+from graphflow.conversation import HistoryPolicy
 from graphflow.models.base import Model
 from graphflow.models.resolve import resolve_model
 from graphflow_nodes.conversation import history, summarize, when_due
@@ -23,23 +22,13 @@ from graphflow_nodes.pasttools import (
 )
 
 if TYPE_CHECKING:
-    from graphflow.agent import Agent
-
-
-class RecollectingState(ConversationState):
-    """The channels of an agent that recalls."""
-
-    memories: Annotated[list[str], untracked]
-    """What is known of the user, as it goes into the context."""
-    summary: Annotated[str, untracked]
-    """What was said before the history begins."""
+    from graphflow.assistant import Assistant
 
 
 @dataclass(slots=True)
 class Recollection:
     """The nodes and tools that are switched on; None for those that are not."""
 
-    state: type[Any]
     history: Any = None
     recall: Any = None
     remember: Any = None
@@ -48,9 +37,9 @@ class Recollection:
     tools: tuple[Any, ...] = ()
 
 
-def recollection(agent: Agent, policy: HistoryPolicy, with_history: bool) -> Recollection:
+def recollection(agent: Assistant, policy: HistoryPolicy, with_history: bool) -> Recollection:
     """The parts that the agent's settings ask for."""
-    made = Recollection(RecollectingState)
+    made = Recollection()
     if agent.enable_session_summaries:
         _summaries(made, agent, policy, with_history)
     memory = agent.memory or MemoryPolicy()
@@ -68,7 +57,7 @@ def recollection(agent: Agent, policy: HistoryPolicy, with_history: bool) -> Rec
     return made
 
 
-def _summaries(made: Recollection, agent: Agent, policy: HistoryPolicy, with_history: bool) -> None:
+def _summaries(made: Recollection, agent: Assistant, policy: HistoryPolicy, with_history: bool) -> None:
     asked = agent.summary or SummaryPolicy()
     made.summarize = summarize(
         model_of(agent, asked.model),
@@ -90,7 +79,7 @@ def _summaries(made: Recollection, agent: Agent, policy: HistoryPolicy, with_his
     )
 
 
-def model_of(agent: Agent, model: Model | str | None) -> Model | Callable[[], Model]:
+def model_of(agent: Assistant, model: Model | str | None) -> Model | Callable[[], Model]:
     """A model of its own for a job, or the agent's."""
     if model is None:
         return agent._model

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Unpack, get_args
 
+from graphflow.assistant import PAST, Assistant, PastSettings
 from graphflow.builder import StateGraph
-from graphflow.conversation import Conversation, ConversationState, HistoryPolicy
-from graphflow.core.control import END, START
+from graphflow.conversation import ConversationState, HistoryPolicy, RecollectingState
+from graphflow.core.control import END
 from graphflow.core.reducers import merge
 from graphflow.core.state import per_run
 from graphflow.drive.world import Emitter
 from graphflow.graph import Graph
 from graphflow.models.base import Model
+from graphflow.surroundings import Surroundings
 from graphflow.tools import Tool, tool_table
-from graphflow_nodes.conversation import history
 from graphflow_nodes.model import Instructions, call_tools, respond, wanted_calls
 from graphflow_nodes.tasks import TeamTask, do_task, manage_tasks, report_tasks, started_tasks, task_tools
 from graphflow_nodes.team import broadcast, delegate, delegation_tool, delegations, member_key
 
+Way = tuple[str, Callable[[Any], Any], Sequence[str]]
+"""A way that may lead to the end: a node, its router, and where else that leads."""
 Mode = Literal["coordinate", "route", "broadcast", "tasks"]
 
 
-class TeamState(ConversationState):
+class TaskState(ConversationState):
     """The channels of a team that works through a list of tasks."""
+
+    tasks: Annotated[dict[str, TeamTask], merge, per_run]
+    """The list of this run, by id."""
+
+
+class RecollectingTaskState(RecollectingState):
+    """The channels of a team that works through a list of tasks and recalls."""
 
     tasks: Annotated[dict[str, TeamTask], merge, per_run]
     """The list of this run, by id."""
@@ -41,7 +51,7 @@ class TeamMember:
 
 _COMPILED = (
     *("name", "mode", "model", "instructions", "tools", "db", "history", "output_schema", "share_member_interactions"),
-    *("tool_call_limit", "max_iterations", "on_tool_error", "on_event"),
+    *("tool_call_limit", "max_iterations", "on_tool_error", "on_event", *PAST),
 )
 """The settings of a team that its graph is made of, beside the graphs of its members."""
 
@@ -49,7 +59,7 @@ _NODES = ("history", "recall", "leader", "model", "tools", "broadcast", "tasks",
 """Names of nodes that no member can have."""
 
 
-class Team(Conversation):
+class Team(Assistant):
     """Members led by a model and, given a ``db``, sessions that survive.
 
     ``members``: Agents, Teams, Graphs whose state has messages. Each has its own instructions, tools, model and history; one
@@ -62,7 +72,8 @@ class Team(Conversation):
     "tasks" (the leader makes a list of tasks with dependencies, has members do them, and finishes with the result).
     ``instructions`` and ``tools`` are the leader's. ``share_member_interactions``: members are told what others were asked and
     answered in the same run. ``tool_call_limit``: tool calls and delegations of one run, before the leader has to answer;
-    in mode "tasks" it is ``max_iterations`` turns of the leader. The other settings are those of an Agent.
+    in mode "tasks" it is ``max_iterations`` turns of the leader. The other settings are those of an Agent, ``past`` among them:
+    summaries, memories and the tools about both are the leader's.
 
     Delegations of one message run in parallel. After a crash a member goes on where it was and a finished one is not run again;
     a question of a member pauses the run. Raises ValueError without members or for an unknown mode.
@@ -107,6 +118,7 @@ class Team(Conversation):
         max_iterations: int = 25,
         on_tool_error: str = "message",
         on_event: Emitter | None = None,
+        **past: Unpack[PastSettings],
     ) -> None:
         if mode not in get_args(Mode):
             raise ValueError(f"mode={mode!r}: give one of {', '.join(map(repr, get_args(Mode)))}")
@@ -132,6 +144,7 @@ class Team(Conversation):
         self.max_iterations = max_iterations
         self.on_tool_error = on_tool_error
         self.on_event = on_event
+        self._take_past(past)
         self._graphs = self._printed = self._resolved = None
 
     @property
@@ -145,35 +158,33 @@ class Team(Conversation):
 
     def _compile(self, with_history: bool) -> Graph:
         members = identified(self.members)
-        builder = StateGraph(TeamState if self.mode == "tasks" else ConversationState, name=self.component_id)
-        first = "broadcast" if self.mode == "broadcast" else "leader"
-        if with_history:
-            policy = self.history_policy()
-            builder.add_node("history", history(last_runs=policy.runs, last_messages=policy.messages), rerunnable=True)
-            builder.add_edge("history", first)
-        builder.add_edge(START, "history" if with_history else first)
-        _WIRING[self.mode](self, builder, members)
-        aliases = {} if with_history else {"history": first}
+        around = Surroundings(self, with_history)
+        plain, recollecting = _STATES[self.mode == "tasks"]
+        builder = StateGraph(plain if around.extra is None else recollecting, name=self.component_id)
+        aliases = around.lead_to(builder, "broadcast" if self.mode == "broadcast" else "leader")
+        around.finish(builder, _WIRING[self.mode](self, builder, members, (*self.tools, *around.tools)))
         plan = builder.plan(self.component_id, session_type="team", on_unfinished="abandon", aliases=aliases)
         return Graph(plan, db=self.db, on_event=self.on_event)
 
-    # --- the four modes --------------------------------------------------------------------------------------------------
+    # --- the four modes: each adds its nodes, and gives the ways that may lead to the end ---------------------------------
 
-    def _coordinated(self, builder: StateGraph, members: Sequence[TeamMember]) -> None:
+    def _coordinated(self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any]) -> list[Way]:
         ids = [member.id for member in members]
         routes = self.mode == "route"
-        table = tool_table([delegation_tool(ids), *self.tools])
+        table = tool_table([delegation_tool(ids), *tools])
         self._add_leader(builder, members, table)
         for member in members:
             schema = self.output_schema if routes else None
             builder.add_node(member.id, self._delegate(member, ids, final=routes, output_schema=schema))
-            builder.add_edge(member.id, END if routes else "leader")
+            if not routes:
+                builder.add_edge(member.id, "leader")
         self._add_tools(builder, table, "leader")
-        builder.add_conditional_edges("leader", delegations(ids, single=routes), [*ids, "tools", END])
+        ends: list[Way] = [(id, _to_the_end, ()) for id in ids] if routes else []
+        return [("leader", delegations(ids, single=routes), [*ids, "tools"]), *ends]
 
-    def _broadcast(self, builder: StateGraph, members: Sequence[TeamMember]) -> None:
+    def _broadcast(self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any]) -> list[Way]:
         ids = [member.id for member in members]
-        table = tool_table(self.tools)
+        table = tool_table(tools)
         builder.add_node("broadcast", broadcast(ids), destinations=ids)
         for member in members:
             builder.add_node(member.id, self._delegate(member, ids, tool_call_limit=None))
@@ -181,31 +192,22 @@ class Team(Conversation):
         self._add_leader(builder, members, table)
         if table:
             self._add_tools(builder, table, "leader")
-            builder.add_conditional_edges("leader", wanted_calls(), ["tools", END])
-        else:
-            builder.add_edge("leader", END)
+        return [("leader", wanted_calls(), ["tools"] if table else [])]
 
-    def _listed(self, builder: StateGraph, members: Sequence[TeamMember]) -> None:
+    def _listed(self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any]) -> list[Way]:
         ids = [member.id for member in members]
-        table = tool_table([*task_tools(ids).values(), *self.tools])
+        table = tool_table([*task_tools(ids).values(), *tools])
         self._add_leader(builder, members, table)
         builder.add_node("tasks", manage_tasks(ids, output_schema=self.output_schema))
-        builder.add_conditional_edges("leader", _to_the_list, ["tasks", END])
+        shares = self.share_member_interactions
         for member in members:
-            builder.add_node(
-                member.id,
-                do_task(
-                    member.runs,
-                    name=member.id,
-                    share_member_interactions=self.share_member_interactions,
-                    **self._given(member),
-                ),
-            )
+            work = do_task(member.runs, name=member.id, share_member_interactions=shares, **self._given(member))
+            builder.add_node(member.id, work)
             builder.add_edge(member.id, "report")
         self._add_tools(builder, table, "report")
-        builder.add_conditional_edges("tasks", started_tasks(), [*ids, "tools", "leader", END])
         builder.add_node("report", report_tasks())
         builder.add_edge("report", "leader")
+        return [("leader", _to_the_list, ["tasks"]), ("tasks", started_tasks(), [*ids, "tools", "leader"])]
 
     # --- nodes -----------------------------------------------------------------------------------------------------------
 
@@ -238,7 +240,8 @@ class Team(Conversation):
         return {"session_state": getattr(member.runs, "session_state", None), "model": model}
 
 
-_WIRING: dict[str, Callable[[Team, StateGraph, Sequence[TeamMember]], None]] = {
+_STATES: tuple[tuple[type[Any], type[Any]], ...] = (ConversationState, RecollectingState), (TaskState, RecollectingTaskState)
+_WIRING: dict[str, Callable[[Team, StateGraph, Sequence[TeamMember], Sequence[Any]], list[Way]]] = {
     "coordinate": Team._coordinated,
     "route": Team._coordinated,
     "broadcast": Team._broadcast,
@@ -247,8 +250,12 @@ _WIRING: dict[str, Callable[[Team, StateGraph, Sequence[TeamMember]], None]] = {
 _ANY_NUMBER = 2**31
 
 
-def _to_the_list(state: Any) -> str:
-    return "tasks" if state["messages"][-1].tool_calls else END
+def _to_the_list(state: Any) -> list[str]:
+    return ["tasks"] if state["messages"][-1].tool_calls else [END]
+
+
+def _to_the_end(state: Any) -> list[str]:
+    return [END]
 
 
 # --- members, and what the leader is told of them -----------------------------------------------------------------------

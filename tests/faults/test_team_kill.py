@@ -5,19 +5,17 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from graphflow.db import SqliteDb
-from tests.faults.test_kill import Program
+from tests.faults.killing import Program, Programs
 from tests.faults.workers import SESSION
 
 
 def check_team(program: Program) -> None:
     """The run ended well, everything was said once, and the database is whole."""
     assert program.lines()[-1] == ["done", "leader", "is", "done"]
-    db = SqliteDb(db_file=str(program.database))
+    db = program.open()
     said = [message.text for message in db.get_messages(SESSION, include_members=True)]
     runs = [(run.ns, run.status) for run in db.get_runs(SESSION, include_members=True)]
     assert db.check().ok
@@ -27,12 +25,12 @@ def check_team(program: Program) -> None:
     assert runs == [("", "completed"), ("quick", "completed"), ("slow", "completed")]
 
 
-def test_a_killed_team_goes_on_inside_one_member_and_leaves_the_finished_one_alone(tmp_path: Path) -> None:
-    program = Program("team", tmp_path)
+def test_a_killed_team_goes_on_inside_one_member_and_leaves_the_finished_one_alone(programs: Programs) -> None:
+    program = programs.make("team")
     process = program.start(STALL="yes")
     deadline = time.monotonic() + 60
-    while not (program.stored_results() and ["model", "slow", "answer"] in program.lines()) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    while not (["model", "slow", "answer"] in program.lines() and program.stored_results()) and time.monotonic() < deadline:
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert len(program.stored_results()) == 1, "the quick member is stored while the slow one still works"
@@ -45,8 +43,8 @@ def test_a_killed_team_goes_on_inside_one_member_and_leaves_the_finished_one_alo
 
 
 @pytest.mark.parametrize("number", [3, 5, 7, 9])
-def test_a_team_killed_after_a_commit_ends_as_if_nothing_had_happened(number: int, tmp_path: Path) -> None:
-    program = Program("team", tmp_path)
+def test_a_team_killed_after_a_commit_ends_as_if_nothing_had_happened(number: int, programs: Programs) -> None:
+    program = programs.make("team")
     if program.run(f"after:{number}") == -signal.SIGKILL:
         assert program.run() == 0
     check_team(program)

@@ -31,7 +31,8 @@ LAYERS: list[set[str]] = [
     {"graphflow.run", "graphflow.contextpolicies"},
     {"graphflow.conversation"},
     {"graphflow.recollection"},
-    {"graphflow.agentgraph", "graphflow.forcedsummary"},
+    {"graphflow.surroundings", "graphflow.forcedsummary"},
+    {"graphflow.agentgraph", "graphflow.assistant"},
     {"graphflow.agent"},
     {"graphflow.team", "graphflow.workflow"},
     {"graphflow"},
@@ -78,8 +79,8 @@ LOCAL_IMPORTS: set[tuple[str, str]] = {
     # what the user names on the command line
     ("graphflow.cli.reference", "(dynamic)"),
     # libraries that take longer to load than most programs need of them, or the module that knows one
-    ("graphflow.agent", "graphflow.forcedsummary"),
-    ("graphflow.agentgraph", "graphflow.recollection"),
+    ("graphflow.assistant", "graphflow.forcedsummary"),
+    ("graphflow.surroundings", "graphflow.recollection"),
     ("graphflow.core.checks", "networkx"),
     ("graphflow.core.ids", "hashlib"),
     ("graphflow.core.policies", "tenacity"),
@@ -183,7 +184,13 @@ def test_only_agents_teams_and_workflows_use_the_ready_made_nodes(sources: dict[
         for found in source.imports
         if is_below(found.module, ("graphflow_nodes",)) and not source.is_below("graphflow_nodes")
     }
-    agent = ("graphflow.agent", "graphflow.agentgraph", "graphflow.recollection", "graphflow.forcedsummary")
+    agent = (
+        "graphflow.agent",
+        "graphflow.surroundings",
+        "graphflow.agentgraph",
+        "graphflow.recollection",
+        "graphflow.forcedsummary",
+    )
     assert [name for name, _ in users if not is_below(name, (*agent, "graphflow.team", "graphflow.workflow"))] == []
     assert "graphflow_nodes" not in {module for _, module in users}, "import the module, graphflow_nodes.<module>"
 
