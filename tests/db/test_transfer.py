@@ -83,7 +83,7 @@ def test_a_fork_in_the_middle_of_a_run_ends_it_there(told: Writer) -> None:
     assert (fork.status, fork.values["count"], fork.values["notes"], fork.log_head) == ("error", 2, [], 3)
     assert texts(told.db, new) == ["q1", "a1", ""]
     branch = Writer(told.db, new, user_id="ada")
-    branch.head, branch.epoch, branch.log_head, branch.values, branch.weight = 2, 1, 3, fork.values, fork.weight
+    branch.head, branch.epoch, branch.log_head, branch.values, branch.weight = 2, fork.epoch, 3, fork.values, fork.weight
     branch.run_id = fork.run.run_id
     branch.end(messages=[Message("assistant", "another way")])
     assert texts(told.db, new)[-1] == "another way"
