@@ -1,1 +1,1 @@
-"""What graphflow costs, measured beside what the same work costs without it. ``run.py`` is the program."""
+"""What graphflow costs, beside what the same work costs without it and with other libraries. ``run.py`` is the program."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-from benchmarks.shapes import REPEATS
 
 Work = Callable[[], Any]
 
@@ -24,6 +22,10 @@ class Cost:
         """The same in another unit."""
         return Cost(self.wall * factor, self.cpu * factor)
 
+    def figures(self) -> dict[str, float]:
+        """As figures."""
+        return {"wall": self.wall, "cpu": self.cpu}
+
 
 def cost(work: Work) -> Cost:
     """What one call costs, in seconds."""
@@ -37,23 +39,10 @@ def median(costs: list[Cost]) -> Cost:
     return Cost(statistics.median(one.wall for one in costs), statistics.median(one.cpu for one in costs))
 
 
-def per_unit(*works: Work, units: int, repeats: int = REPEATS) -> list[Cost]:
-    """Microseconds per unit of each work: the median of ``repeats`` calls after one that is not counted.
-
-    Several works take turns, so that a slow moment of the machine meets all of them.
-    """
-    for work in works:
-        work()
-    costs: list[list[Cost]] = [[] for _ in works]
-    for _ in range(repeats):
-        for work, own in zip(works, costs, strict=True):
-            own.append(cost(work))
-    return [median(own).scaled(1e6 / units) for own in costs]
-
-
-def walls(names: Iterable[str], costs: Iterable[Cost]) -> dict[str, float]:
-    """The wall times, by name."""
-    return {name: spent.wall for name, spent in zip(names, costs, strict=True)}
+def per_unit(work: Work, units: int, repeats: int) -> Cost:
+    """Microseconds per unit of the work: the median of ``repeats`` calls after one that is not counted."""
+    work()
+    return median([cost(work) for _ in range(repeats)]).scaled(1e6 / units)
 
 
 def many(work: Work, times: int) -> Work:

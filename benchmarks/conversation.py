@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Protocol
 
+from benchmarks.amounts import TEXT, WINDOW
 from benchmarks.clock import Cost, cost, median
-from benchmarks.scratch import stored_bytes
-from benchmarks.shapes import TEXT, WARM_UP, WINDOW
 
 SESSION = "conversation"
 USER = "user"
@@ -22,59 +20,47 @@ _WORDS = [
 ]
 
 
+class Talk(Protocol):
+    """A conversation with somebody who answers at once. Made, it has opened its store and read nothing of a session."""
+
+    def turn(self, question: str, session: str = SESSION) -> object:
+        """One question and its answer, stored."""
+
+    def needed(self) -> int:
+        """Read what the next turn needs; how many messages that are, of those of three runs at least."""
+
+    def all(self) -> int:
+        """Read the whole conversation; how many messages it has."""
+
+
 def text(seed: object, size: int = TEXT) -> str:
     """Words of exactly ``size`` characters, the same ones for the same seed."""
     words = random.Random(f"{seed}").choices(_WORDS, k=size // 4)
     return " ".join(words)[:size].ljust(size, ".")
 
 
-def questions(turns: int) -> list[str]:
+def questions(turns: int) -> Iterator[str]:
     """What the user says, turn by turn."""
-    return [text(f"question {number}") for number in range(turns)]
+    return (text(f"question {number}") for number in range(turns))
 
 
-def answers(turns: int) -> list[str]:
-    """What the model replies, turn by turn."""
-    return [text(f"answer {number}") for number in range(turns)]
-
-
-def warm_up(turn: Callable[[str, str], Any]) -> None:
-    """Another conversation, of WARM_UP turns, by the same means. ``turn(question, session)``."""
-    for question in questions(WARM_UP):
-        turn(question, "warm-up")
+def answers(known: int = 100) -> Iterator[str]:
+    """What the model replies, turn by turn, without end. Made beforehand: taking one costs nothing."""
+    made = [text(f"answer {number}") for number in range(known)]
+    while True:
+        yield from made
 
 
 class Growth:
-    """Takes the turns of one conversation. ``turn(question, session)`` is all that is measured."""
+    """Takes the turns of one conversation, and keeps what the last ones cost."""
 
-    def __init__(self, turn: Callable[[str, str], Any], turns: int, file: Path) -> None:
-        self._turn = turn
-        self._file = file
-        self._before = stored_bytes(file)
-        self._questions = iter(questions(turns))
+    def __init__(self, talk: Talk, turns: int) -> None:
+        self._talk = talk
+        self._questions = questions(turns)
         self._costs: list[Cost] = []
 
-    def up_to(self, turns: int) -> None:
-        """Go on until there were so many turns."""
+    def up_to(self, turns: int) -> Cost:
+        """Go on until there were so many turns; milliseconds of one: the median of the last ones, without the very first."""
         while len(self._costs) < turns:
-            self._costs.append(cost(partial(self._turn, next(self._questions), SESSION)))
-
-    def recent(self) -> Cost:
-        """Milliseconds of a turn: the median of the last ones, without the very first."""
+            self._costs.append(cost(partial(self._talk.turn, next(self._questions))))
         return median(self._costs[1:][-WINDOW:]).scaled(1e3)
-
-    def stored(self) -> int:
-        """Bytes the conversation takes."""
-        return stored_bytes(self._file) - self._before
-
-
-def marked(marks: Sequence[int], *growths: Growth) -> Iterator[tuple[int, list[tuple[Cost, int]]]]:
-    """Each mark with what a turn costs before it, and the bytes stored at it, for every conversation.
-
-    Several conversations take turns in stretches no longer than a window, so that a slow moment of the machine meets all.
-    """
-    for stop in sorted({*marks, *range(WINDOW, marks[-1], WINDOW)}):
-        for growth in growths:
-            growth.up_to(stop)
-        if stop in marks:
-            yield stop, [(growth.recent(), growth.stored()) for growth in growths]

@@ -3,66 +3,153 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
+
+from benchmarks.store import Store, StoreKind, fresh_database
+
+GRAPHFLOW = "graphflow"
+LIMIT = "limit"
+"""The least that does the same work: plain calls, sqlite3, psycopg."""
+
+Size = Literal["quick", "normal", "long"]
+Measured = dict[str, float]
+"""By the names of figures."""
+
+
+# --- goals -----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """No more than so many units."""
+
+    value: float
+
+    def __str__(self) -> str:
+        return f"≤ {self.value:g}"
+
+    def met(self, ours: float, of_limit: float | None, of_peer: float | None) -> bool | None:
+        """Whether it is reached."""
+        return ours <= self.value
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """No fewer than so many units."""
+
+    value: float
+
+    def __str__(self) -> str:
+        return f"≥ {self.value:,g}"
+
+    def met(self, ours: float, of_limit: float | None, of_peer: float | None) -> bool | None:
+        """Whether it is reached."""
+        return ours >= self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """No more than so many times the limit."""
+
+    value: float
+
+    def __str__(self) -> str:
+        return f"≤ {self.value:g} limits"
+
+    def met(self, ours: float, of_limit: float | None, of_peer: float | None) -> bool | None:
+        """Whether it is reached; None when the limit was not measured."""
+        return None if of_limit is None else of_limit <= self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Faster:
+    """At least so many times faster than the best peer."""
+
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.value:g} times as fast as the best peer"
+
+    def met(self, ours: float, of_limit: float | None, of_peer: float | None) -> bool | None:
+        """Whether it is reached; None when no peer was measured."""
+        return None if of_peer is None else of_peer * self.value <= 1
+
+
+Goal = AtMost | AtLeast | Limits | Faster
+
+
+# --- what is measured ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table.
-
-    A goal is either ``at_most`` (in ``unit``) or ``times`` (the limit); a figure without one is there to be read.
-    """
+    """One line of the table. A figure without a goal is there to be read."""
 
     name: str
     label: str
     unit: str
-    at_most: float | None = None
-    times: float | None = None
-
-    @property
-    def goal(self) -> str:
-        """The goal as it is shown."""
-        if self.times is not None:
-            return f"≤ {self.times:g} limits"
-        return f"≤ {self.at_most:g}" if self.at_most is not None else ""
-
-    def met(self, ours: float, ratio: float | None) -> bool | None:
-        """Whether the goal is reached; None when there is nothing to say."""
-        if self.times is not None:
-            return None if ratio is None else ratio <= self.times
-        return None if self.at_most is None else ours <= self.at_most
+    goal: Goal | None = None
+    more_is_better: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """One measurement: ours, and the limit's in the same process (None: there is no such thing)."""
+class Part:
+    """A piece of a case, measured for one subject in a process of its own."""
 
-    ours: float
-    limit: float | None = None
+    name: str
+    figures: tuple[Figure, ...]
+    peers: tuple[str, ...] = ()
+    """Who else can do it; see ``benchmarks.peers.SUBJECTS``."""
+    limit: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the case's function needs to know."""
+    long: bool = False
+    """Takes minutes: left out unless asked for."""
 
-
-Measured = dict[str, Pair]
-"""By the names of figures."""
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Ours, the limit, the peers."""
+        return (GRAPHFLOW, *([LIMIT] if self.limit else []), *self.peers)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where and how much a part measures. ``shared`` lasts as long as the suite, ``folder`` as long as the part."""
+    """Where and how much is measured. ``shared`` lasts as long as the suite, ``folder`` as long as the measurement."""
 
     folder: Path
     shared: Path
-    quick: bool
+    size: Size
+    server: str | None
+    """The URL of a PostgreSQL."""
+
+    def store(self, kind: StoreKind, synchronous: str = "full", database: str | None = None) -> Store:
+        """A new store of its own; ``database`` names one that lasts as long as the suite."""
+        if kind == "sqlite":
+            return Store(kind, self.shared / f"{database}.db" if database else self.folder / "store.db", None, synchronous)
+        if kind == "postgres":
+            if self.server is None:
+                raise SystemExit("there is no PostgreSQL")
+            return Store(kind, None, fresh_database(self.server, database))
+        return Store(kind)
 
 
-Part = Callable[[Place], Measured]
-"""A piece of a case that runs in a process of its own."""
+Measure = Callable[[str, Part, Place], Measured]
+"""Measures a part for the subject of that name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Figures that belong together, and the parts that measure them."""
+    """Parts that belong together. ``limit`` says what the least is that they are compared with."""
 
+    letter: str
     name: str
-    figures: tuple[Figure, ...]
-    parts: Mapping[str, Part]
+    title: str
+    limit: str
+    parts: tuple[Part, ...]
+    measure: Measure
+
+    def part(self, name: str) -> Part:
+        """One of its parts."""
+        return next(part for part in self.parts if part.name == name)

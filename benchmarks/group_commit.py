@@ -18,9 +18,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases.machine import loop_of
-from benchmarks.raw import Rows
-from benchmarks.work import bump
+from benchmarks.adapters.graphflow.graphs import loop_of
+from benchmarks.adapters.limit.graphs import durable
+from benchmarks.store import Store
 from graphflow.db import SqliteDb
 from graphflow.db.transactions import Transaction
 
@@ -40,7 +40,7 @@ class Alone(SqliteDb):
 
 def steps_per_second(db: SqliteDb, threads: int, numbers: Any) -> float:
     """What so many threads do together."""
-    graph = loop_of(bump, db, STEPS)
+    graph = loop_of("sync", STEPS).compile(db=db)
     done = [0] * threads
     start = threading.Barrier(threads + 1)
 
@@ -65,7 +65,7 @@ def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as folder:
         dbs = {"alone": Alone(Path(folder, "alone.db")), "shared": SqliteDb(Path(folder, "shared.db"))}
-        rows, numbers = Rows(Path(folder, "raw.db"), 150), count()
+        insert, numbers = durable(Store("sqlite", Path(folder, "raw.db")), "sync", "x" * 100), count()
         for threads in (1, 8, 50):
             found: dict[str, list[float]] = {name: [] for name in dbs}
             for _ in range(ROUNDS):
@@ -74,9 +74,8 @@ def main() -> None:
             alone, shared = (statistics.median(found[name]) for name in dbs)
             print(f"{threads:3} threads: alone {alone:7.0f} steps/s, shared {shared:7.0f} steps/s ({shared / alone:.2f} times)")
         begun = time.perf_counter()
-        rows.insert(2000)
+        insert(2000)
         print(f"limit, one thread: {2000 / (time.perf_counter() - begun):.0f} rows/s")
-        rows.close()
         for db in dbs.values():
             db.close()
 

@@ -1,24 +1,31 @@
-"""Measures one part in this process: ``python -m benchmarks.measure machine.loop FOLDER [quick]``. Prints a line of JSON."""
+"""Measures one thing in this process: ``python -m benchmarks.measure REQUEST`` (JSON). Prints a line of JSON."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
-from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 from benchmarks.catalogue import case_of
 from benchmarks.figure import Measured, Place
 
 
-def measure(name: str, shared: Path, quick: bool) -> Measured:
-    """What the part measures, in a folder of its own that is deleted afterwards."""
-    case, part = name.split(".")
-    with tempfile.TemporaryDirectory(dir=shared) as folder:
-        return case_of(case).parts[part](Place(Path(folder), shared, quick))
+def main(request: dict[str, Any]) -> Measured:
+    """A part for a subject, or a point of a curve, in a folder of its own that is deleted afterwards."""
+    shared = Path(request["shared"])
+    with tempfile.TemporaryDirectory(dir=shared, ignore_cleanup_errors=True) as folder:
+        place = Place(Path(folder), shared, request["size"], request["server"])
+        if "curve" in request:
+            from benchmarks.curves import CURVES  # noqa: PLC0415 - loads graphflow, which must not be loaded beside a peer
+
+            return {"cost": CURVES[request["curve"]].cost(request["at"], place)}
+        case = case_of(request["case"])
+        return case.measure(request["subject"], case.part(request["part"]), place)
 
 
 if __name__ == "__main__":
-    measured = measure(sys.argv[1], Path(sys.argv[2]), "quick" in sys.argv[3:])
-    print(json.dumps({name: astuple(pair) for name, pair in measured.items()}))
+    print(json.dumps(main(json.loads(sys.argv[1]))), flush=True)
+    os._exit(0)  # some peers keep threads that nobody joins

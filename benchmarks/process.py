@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.scratch import ROOT
-from benchmarks.shapes import COLD
 
 QUIET = {
     "AGNO_TELEMETRY": "false",
@@ -34,17 +33,24 @@ def environment() -> dict[str, str]:
     return {**kept, **QUIET, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "nodes")])}
 
 
-def json_of(arguments: Sequence[str], python: str = sys.executable, timeout: float = 1800.0) -> Any:
-    """The last line of JSON that ``python *arguments`` prints. Raises Failed."""
+def text_of(arguments: Sequence[str], python: str = sys.executable, timeout: float = 3600.0) -> str:
+    """What ``python *arguments`` prints. Raises Failed."""
     try:
         done = subprocess.run(
             [python, *arguments], env=environment(), capture_output=True, text=True, timeout=timeout, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Failed(str(error)) from error
-    lines = [line for line in done.stdout.splitlines() if line.startswith(("{", "["))]
-    if done.returncode or not lines:
+    if done.returncode:
         raise Failed(done.stderr.strip()[-1500:] or f"ended with status {done.returncode} and said nothing")
+    return done.stdout
+
+
+def json_of(arguments: Sequence[str], python: str = sys.executable) -> Any:
+    """The last line of JSON that ``python *arguments`` prints. Raises Failed."""
+    lines = [line for line in text_of(arguments, python).splitlines() if line.startswith(("{", "["))]
+    if not lines:
+        raise Failed("ended well, and printed no figures")
     return json.loads(lines[-1])
 
 
@@ -61,13 +67,13 @@ except OSError:
     import resource
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
 import json
-print(json.dumps({{"ms": wall * 1e3, "cpu_ms": cpu * 1e3, "mib": mib}}))
+print(json.dumps({{"wall": wall * 1e3, "cpu": cpu * 1e3, "mib": mib}}))
 """
 """On Linux ru_maxrss outlives exec: it would tell the peak of whoever started the process."""
 
 
 def cold(statements: str, *arguments: str, python: str = sys.executable) -> dict[str, float]:
-    """What statements cost in a fresh interpreter (``ms``, ``cpu_ms``), and its peak of memory (``mib``).
+    """What statements cost in a fresh interpreter (``wall`` and ``cpu`` milliseconds), and its peak of memory (``mib``).
 
     They find the arguments in ``sys.argv[1:]``.
     """
@@ -75,9 +81,6 @@ def cold(statements: str, *arguments: str, python: str = sys.executable) -> dict
     return measured
 
 
-def coldest(works: Mapping[str, Sequence[str]], python: str = sys.executable) -> dict[str, dict[str, float]]:
-    """The medians of ``cold`` for each work (its statements and arguments), the works taking turns."""
-    rounds = [{name: cold(*work, python=python) for name, work in works.items()} for _ in range(COLD + 1)][1:]
-    return {
-        name: {key: statistics.median(measured[name][key] for measured in rounds) for key in rounds[0][name]} for name in works
-    }
+def medians(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The median of each figure."""
+    return {name: statistics.median(measured[name] for measured in rounds) for name in rounds[0]}

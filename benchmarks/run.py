@@ -1,117 +1,172 @@
-"""Runs the benchmarks and prints one table of medians; see README.md in this folder.
+"""Runs the benchmarks, prints one table of medians and writes RESULTS.md; see README.md in this folder.
 
-Every part of every case is measured in a process of its own. A round measures each part once, so that a slow minute of the
-machine touches all of them.
+Each thing is measured in a process of its own. A round measures all of them once, so that a slow minute of the machine touches
+everybody, and the rounds are repeated.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from benchmarks import peers, report
 from benchmarks.catalogue import NAMES, chosen
-from benchmarks.figure import Case, Pair
-from benchmarks.process import Failed, json_of
+from benchmarks.curves import CURVES, Curve, named
+from benchmarks.figure import GRAPHFLOW, LIMIT, Measured
+from benchmarks.plot import svg
+from benchmarks.process import Failed, json_of, text_of
+from benchmarks.results import Picked, Results
 from benchmarks.scratch import scratch
-from benchmarks.table import Results, as_markdown, for_terminal
+from benchmarks.server import server
 
-PEERS = "GRAPHFLOW_BENCH_PEERS"
-WITHOUT_PEERS = f"No peers: set {PEERS} to a Python that has langgraph, agno, … (benchmarks/README.md) to see their columns."
-WIDE = 200
+HERE = Path(__file__).parent
+WIDE = 220
 """Columns to print to when the output is no terminal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One part to be measured: ours (no peer), or a peer's."""
+    """One process: what it is asked, and where its figures go."""
 
-    case: str
-    part: str
-    peer: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.case}.{self.part}" + (f" of {self.peer}" if self.peer else "")
+    label: str
+    request: dict[str, Any]
+    measured: list[Any]
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """What the command line says."""
-    parser = argparse.ArgumentParser(description="Measure graphflow beside what the same work costs without it.")
-    parser.add_argument("--cases", nargs="+", default=[], metavar="CASE", help=f"of {', '.join(NAMES)}; or machine.loop")
-    parser.add_argument("--rounds", type=int, metavar="N", help="medians are taken over so many (3; 1 with --quick)")
-    parser.add_argument("--quick", action="store_true", help="conversations stop at 1,000 turns")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there, too")
-    parser.add_argument("--scratch", type=Path, metavar="FOLDER", help="where databases are written (beside .venv)")
+    parser = argparse.ArgumentParser(description="Measure graphflow beside other libraries and the least that could do.")
+    add = parser.add_argument
+    add("--cases", default="", metavar="A,B,…", help=f"letters, names ({', '.join(NAMES)}), or parts (steps.loop-sync); none")
+    add("--curves", default="", metavar="…", help=f"of {', '.join(CURVES)}; or none")
+    add("--peers", default=",".join(peers.PEERS), metavar="…", help=f"of {', '.join(peers.PEERS)}; or none")
+    add("--rounds", type=int, metavar="N", help="medians are taken over so many (3; 1 with --quick)")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", dest="size", action="store_const", const="quick", help="small amounts, to see that all works")
+    size.add_argument("--long", dest="size", action="store_const", const="long", help="also what takes minutes: 100,000 turns")
+    add("--no-profile", dest="profile", action="store_false", help="leave out where each microsecond goes")
+    add(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where the Markdown goes, a plot beside it (RESULTS.md; --quick: nowhere)",
+    )
+    add("--scratch", type=Path, metavar="FOLDER", help="where databases are written, on a real disk (beside .venv)")
     told = parser.parse_args(words)
-    told.rounds = told.rounds or (1 if told.quick else 3)
+    told.size = told.size or "normal"
+    told.rounds = told.rounds or (1 if told.size == "quick" else 3)
+    if told.output is None and told.size != "quick":
+        told.output = HERE / "RESULTS.md"
+    long = told.size == "long"
     try:
-        told.cases = chosen(name for word in told.cases for name in word.split(","))
+        told.cases = [] if told.cases == "none" else chosen(listed(told.cases), long=long)
+        told.curves = [] if told.curves == "none" else named(listed(told.curves))
+        told.peers = [] if told.peers == "none" else listed(told.peers)
+        if unknown := set(told.peers) - set(peers.PEERS):
+            raise ValueError(f"there is no peer {sorted(unknown)[0]!r}; the peers are {', '.join(peers.PEERS)}")
     except ValueError as error:
         parser.error(str(error))
     return told
 
 
-def peers_of(python: str | None) -> dict[str, Any]:
-    """The peers an interpreter has: their versions, and the parts they can be measured in. Raises Failed."""
-    found: dict[str, Any] = json_of(["-m", "benchmarks.peers"], python) if python else {}
-    return found
+def listed(words: str) -> list[str]:
+    """The words between commas."""
+    return [word for word in words.split(",") if word]
 
 
-def jobs(cases: Sequence[tuple[Case, Sequence[str]]], peers: Mapping[str, Any]) -> Iterator[Job]:
-    """What a round consists of; a peer's part follows ours."""
-    for case, parts in cases:
+def jobs(told: argparse.Namespace, there: Sequence[str], common: dict[str, Any], results: Results) -> Iterator[Job]:
+    """A round. Whoever is not there is left out, and what needs a PostgreSQL that is not there."""
+    for case, parts in told.cases:
         for part in parts:
-            yield Job(case.name, part)
-            yield from (Job(case.name, part, peer) for peer, has in peers.items() if f"{case.name}.{part}" in has["parts"])
+            if common["server"] is None and "postgres" in (part.name.split("-")[0], part.options.get("store")):
+                continue
+            for subject in part.subjects:
+                if subject in (GRAPHFLOW, LIMIT) or peers.peer_of(subject) in there:
+                    request = {**common, "case": case.name, "part": part.name, "subject": subject}
+                    yield Job(f"{case.name}.{part.name}: {subject}", request, results.cases[case.name, part.name, subject])
+    for curve in told.curves:
+        for at in curve.chosen(told.size):
+            request = {**common, "curve": curve.name, "at": at}
+            yield Job(f"{curve.title} at {at:,}", request, results.curves[curve.name, at])
 
 
-def measure(job: Job, folder: Path, quick: bool, results: Results, peers_python: str | None) -> None:
-    """Run a job and keep what it measured. Raises Failed."""
-    words = [f"{job.case}.{job.part}", str(folder), *(["quick"] if quick else [])]
-    if job.peer is None:
-        for name, pair in json_of(["-m", "benchmarks.measure", *words]).items():
-            results.ours[job.case, name].append(Pair(*pair))
-    else:
-        for name, value in json_of(["-m", "benchmarks.peers", job.peer, *words], peers_python or "").items():
-            results.theirs[job.peer, job.case, name].append(value)
+def measure(told: argparse.Namespace, there: Sequence[str], results: Results, progress: Console) -> tuple[int, str | None]:
+    """All rounds; how many measurements failed, and the version of PostgreSQL."""
+    failures = 0
+    with scratch(told.scratch) as folder, server(folder) as url, progress.status("") as status:
+        common = {"shared": str(folder), "server": url, "size": told.size}
+        for number in range(told.rounds):
+            for job in jobs(told, there, common, results):
+                status.update(f"round {number + 1} of {told.rounds}: {job.label}")
+                try:
+                    measured: Measured = json_of(["-m", "benchmarks.measure", json.dumps(job.request)])
+                except Failed as failed:
+                    failures += 1
+                    progress.print(f"{job.label} failed:\n{failed}", style="red", markup=False, soft_wrap=True)
+                    if "curve" not in job.request:
+                        job.measured.append(None)
+                else:
+                    job.measured.append(measured["cost"] if "curve" in job.request else measured)
+        return failures, postgres_version(url)
+
+
+def profiled(told: argparse.Namespace, progress: Console) -> str:
+    """The tables of the profile; nothing when they are not wanted, or cannot be had."""
+    try:
+        quick = ["--quick"] if told.size == "quick" else []
+        return text_of(["-m", "benchmarks.profile", *quick]).strip() if told.profile else ""
+    except Failed as failed:
+        progress.print(f"the profile failed:\n{failed}", style="red", markup=False, soft_wrap=True)
+        return ""
+
+
+def postgres_version(url: str | None) -> str | None:
+    """What the server calls itself."""
+    if url is None:
+        return None
+    import psycopg  # noqa: PLC0415 - only where there is a server
+
+    with psycopg.connect(url.replace("+psycopg", "", 1)) as connection:
+        return str(connection.info.parameter_status("server_version"))
+
+
+def write(told: argparse.Namespace, results: Results, setting: str, profile: str) -> None:
+    """RESULTS.md and the plot."""
+    plot = told.output.with_suffix(".svg")
+    picked: Picked = told.cases
+    curves: list[Curve] = told.curves
+    words = {"setting": setting, "rounds": str(told.rounds), "profiles": profile, "plot": plot.name}
+    told.output.write_text(report.markdown(results, picked, curves, words), "utf-8")
+    plot.write_text(svg(results, picked), "utf-8")
 
 
 def main() -> int:
-    """0, or 1 when something could not be measured."""
+    """0, or 1 when something could not be measured. A goal that is missed does not count as that."""
     told = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the scratch folder is deleted then, too
-    python = os.environ.get(PEERS)
     out, progress = Console(), Console(stderr=True)
     if not out.is_terminal:
         out = Console(width=WIDE)
-    try:
-        peers = peers_of(python)
-    except Failed as failed:
-        progress.print(f"{PEERS}: {failed}", style="red", markup=False, soft_wrap=True)
-        return 1
-    results, failures = Results({peer: has["version"] for peer, has in peers.items()}), 0
-    with scratch(told.scratch) as folder, progress.status("") as status:
-        for number in range(told.rounds):
-            for job in jobs(told.cases, peers):
-                status.update(f"round {number + 1} of {told.rounds}: {job}")
-                try:
-                    measure(job, folder, told.quick, results, python)
-                except Failed as failed:
-                    failures += 1
-                    progress.print(f"{job} failed:\n{failed}", style="red", markup=False, soft_wrap=True)
-    cases = [case for case, _ in told.cases]
-    out.print(for_terminal(results, cases))
-    if not python:
-        out.print(WITHOUT_PEERS, highlight=False)
-    if told.markdown:
-        told.markdown.write_text(as_markdown(results, cases, told.rounds), "utf-8")
+    there, results = peers.install(told.peers), Results()
+    failures, postgres = measure(told, list(there), results, progress)
+    setting = report.setting(there, postgres)
+    out.print(setting, highlight=False)
+    if told.cases:
+        out.print(report.case_table(results, told.cases))
+    if told.curves:
+        out.print(report.curve_table(results, told.curves))
+    profile = profiled(told, progress)
+    out.print(profile, markup=False, highlight=False)
+    if told.output:
+        write(told, results, setting, profile)
     return 1 if failures else 0
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,13 +32,3 @@ def filesystem(folder: Path) -> str | None:
     holding = [(point, kind) for point, kind in mounts if folder.is_relative_to(point.replace("\\040", " "))]
     # Of those at one point the last one mounted is seen.
     return max(enumerate(holding), key=lambda mount: (len(mount[1][0]), mount[0]))[1][1] if holding else None
-
-
-def stored_bytes(file: Path) -> int:
-    """The size of a SQLite database once all of its write-ahead log is copied into it.
-
-    The log itself keeps its length: to write into one that has to grow costs more, and would make the next commits dear.
-    """
-    with closing(sqlite3.connect(file, timeout=30)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
-    return file.stat().st_size

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Literal, TypedDict, TypeVar
 
+T = TypeVar("T")
+Mode = Literal["sync", "async"]
 QUESTION, ANSWER = "Weather?", "It is sunny."
 
 
 class Count(TypedDict):
-    """The state of loops and chains."""
+    """The state of loops and chains that keep nothing."""
 
     count: int
+
+
+class Loaded(TypedDict):
+    """The state of durable loops: how far it is, where it stops, and something that only lies there."""
+
+    count: int
+    stop: int
+    payload: str
 
 
 def bump(state: Any) -> dict[str, int]:
@@ -46,3 +58,13 @@ def join(state: Any) -> dict[str, int]:
 def get_weather(city: str) -> str:
     """Use this to get weather information."""
     return f"It is sunny in {city}"
+
+
+_loops: list[asyncio.AbstractEventLoop] = []
+
+
+def wait(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What it returns, on the one event loop that this process keeps."""
+    if not _loops:
+        _loops.append(asyncio.new_event_loop())
+    return _loops[0].run_until_complete(coroutine)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from graphflow.lazy import exports
 
 if TYPE_CHECKING:
-    from graphflow.agent import Agent, HistoryPolicy
+    from graphflow.agent import Agent
     from graphflow.builder import StateGraph
-    from graphflow.core.control import END, START, Command, Context, Interrupt, Overwrite, Send, interrupt
+    from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
+    from graphflow.conversation import HistoryPolicy
+    from graphflow.core.control import END, START, Command, Context, Interrupt, Overwrite, Send, Update, interrupt
     from graphflow.core.policies import CachePolicy, RetryPolicy
     from graphflow.core.reducers import add_messages, append, merge
     from graphflow.core.state import logged, per_run, untracked
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from graphflow.graph import Graph
     from graphflow.messages import Message, RemoveMessage, ToolCall
     from graphflow.run import RunOutput, RunStatus
+    from graphflow.team import Team
     from graphflow.tools import tool
     from graphflow.workflow import Workflow
 
@@ -30,12 +33,15 @@ __version__ = "0.1.0"
 _NAMES_OF = {
     "graphflow.builder": ["StateGraph"],
     "graphflow.graph": ["Graph"],
-    "graphflow.core.control": ["START", "END", "Send", "Command", "Overwrite", "Context", "interrupt", "Interrupt"],
+    "graphflow.core.control": ["START", "END", "Send", "Command", "Update", "Overwrite", "Context", "interrupt", "Interrupt"],
     "graphflow.core.policies": ["RetryPolicy", "CachePolicy"],
     "graphflow.core.reducers": ["append", "merge", "add_messages"],
     "graphflow.core.state": ["per_run", "untracked", "logged"],
     "graphflow.messages": ["Message", "RemoveMessage", "ToolCall"],
-    "graphflow.agent": ["Agent", "HistoryPolicy"],
+    "graphflow.conversation": ["HistoryPolicy"],
+    "graphflow.contextpolicies": ["SummaryPolicy", "MemoryPolicy"],
+    "graphflow.agent": ["Agent"],
+    "graphflow.team": ["Team"],
     "graphflow.tools": ["tool"],
     "graphflow.workflow": ["Workflow"],
     "graphflow.run": ["RunOutput", "RunStatus"],
@@ -51,6 +57,7 @@ __all__ = [
     "END",
     "Send",
     "Command",
+    "Update",
     "Overwrite",
     "Context",
     # what a node may be told about failing and repeating itself
@@ -70,9 +77,12 @@ __all__ = [
     "Message",
     "RemoveMessage",
     "ToolCall",
-    # agents and workflows
+    # agents, teams and workflows
     "Agent",
     "HistoryPolicy",
+    "SummaryPolicy",
+    "MemoryPolicy",
+    "Team",
     "Workflow",
     "tool",
     "RunOutput",

@@ -3,57 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, TypedDict
+from typing import Any
 
-from graphflow.builder import StateGraph
-from graphflow.core.control import END, START
-from graphflow.core.reducers import add_messages, merge_keys
-from graphflow.core.state import logged, untracked
+from graphflow.agentgraph import compile_agent
+from graphflow.assistant import PAST, Assistant
+from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
+from graphflow.conversation import ConversationState, HistoryPolicy
 from graphflow.drive.world import Emitter
 from graphflow.graph import Graph
-from graphflow.messages import Message
 from graphflow.models.base import Model
-from graphflow.models.resolve import resolve_model
-from graphflow.run import Runner
-from graphflow.tools import tool_table
-from graphflow_nodes.conversation import history
-from graphflow_nodes.model import Instructions, call_tools, respond, wanted_calls
+from graphflow_nodes.model import Instructions
 
+AgentState = ConversationState
+"""The channels of an agent's graph."""
 
-class AgentState(TypedDict):
-    """The channels of an agent's graph."""
-
-    messages: Annotated[list[Message], add_messages, logged]
-    """This run's messages; each is appended to the session's log."""
-    history: Annotated[list[Message], untracked]
-    """Earlier messages, read from the log."""
-    session_state: Annotated[dict[str, Any], merge_keys]
-    """The session's dict, for tools and instructions."""
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryPolicy:
-    """How much of the conversation goes into the context.
-
-    ``runs``: messages of so many completed or abandoned runs (None: of all); ``messages``: at most so many messages.
-    """
-
-    runs: int | None = 3
-    messages: int | None = None
-
-
-_COMPILED = ("name", "instructions", "tools", "db", "history", "output_schema", "tool_call_limit", "on_tool_error", "on_event")
+_COMPILED = (
+    *("name", "instructions", "tools", "db", "history", "output_schema", "tool_call_limit", "on_tool_error", "on_event"),
+    *PAST,
+)
 """The settings of an agent that its graph is made of."""
 
 
-class Agent(Runner):
+class Agent(Assistant):
     """A model with instructions, tools and, given a ``db``, sessions that survive.
 
     ``model``: a Model, a text like ``"openai:gpt-5-mini"`` or ``"offline"``, or None for what the environment says
     (``GRAPHFLOW_MODEL``, ``OPENAI_API_KEY``). ``instructions``: text, lines, or a function of the Context. ``tools``:
     functions or ``@tool``s. ``session_id``, ``user_id``: defaults for its runs; an Agent never keeps the id of a run, so a
-    server may share one. ``session_state``: keys a session begins with. ``output_schema``: a pydantic model (or other type)
+    server may share one. ``session_state``: keys a session begins with; ``enable_agentic_state``: a tool with which the model
+    writes to it. ``enable_session_summaries``: keep a rolling summary of each session, in the context in the place of the
+    beginning (``add_session_summary_to_context``; settings: ``summary``). ``update_memory_on_run``: keep what the user says
+    about themselves, beside the answer, and bring it into the context of all their sessions (settings: ``memory``);
+    ``enable_agentic_memory``: tools with which the model does so. ``output_schema``: a pydantic model (or other type)
     the answer has to be. ``tool_call_limit``: tool calls of one run before the model has to answer. ``on_tool_error``:
     "message" shows a raising tool's error to the model, "raise" fails the run. ``on_event``: called with every Event.
 
@@ -61,14 +42,8 @@ class Agent(Runner):
     """
 
     __slots__ = (
-        "_graphs",
-        "_printed",
-        "add_history_to_context",
         "db",
-        "history",
         "instructions",
-        "model",
-        "name",
         "on_event",
         "on_tool_error",
         "output_schema",
@@ -93,6 +68,13 @@ class Agent(Runner):
         add_history_to_context: bool = True,
         num_history_runs: int | None = 3,
         history: HistoryPolicy | None = None,
+        enable_session_summaries: bool = False,
+        add_session_summary_to_context: bool | None = None,
+        summary: SummaryPolicy | None = None,
+        update_memory_on_run: bool = False,
+        enable_agentic_memory: bool = False,
+        memory: MemoryPolicy | None = None,
+        enable_agentic_state: bool = False,
         output_schema: type[Any] | None = None,
         tool_call_limit: int = 25,
         on_tool_error: str = "message",
@@ -110,76 +92,26 @@ class Agent(Runner):
         self.session_state = session_state
         self.add_history_to_context = add_history_to_context
         self.history = history or num_history_runs
+        self.enable_session_summaries = enable_session_summaries
+        self.add_session_summary_to_context = add_session_summary_to_context
+        self.summary = summary
+        self.update_memory_on_run = update_memory_on_run
+        self.enable_agentic_memory = enable_agentic_memory
+        self.memory = memory
+        self.enable_agentic_state = enable_agentic_state
         self.output_schema = output_schema
         self.tool_call_limit = tool_call_limit
         self.on_tool_error = on_tool_error
         self.on_event = on_event
-        self._graphs: tuple[tuple[Any, ...], dict[bool, Graph]] | None = None
-        self._printed: dict[str | None, str] | None = None
+        self._graphs = self._printed = self._resolved = None
 
     @property
     def component_id(self) -> str:  # type: ignore[override]
         """What the database lists this agent's sessions under."""
         return self.name or "agent"
 
-    @property
-    def graph(self) -> Graph:
-        """The graph this agent compiles to: ``history → model ⇄ tools``, each node present when it is switched on."""
-        return self._graph(self.add_history_to_context)
-
-    def graph_for(self, arguments: Mapping[str, Any]) -> Graph:
-        """The graph for one call: with the history node when the call asks for it."""
-        asked = arguments.get("add_history_to_context")
-        return self._graph(self.add_history_to_context if asked is None else asked or self.add_history_to_context)
-
-    def printed_sessions(self) -> dict[str | None, str]:
-        """The session that print_response keeps for each user."""
-        if self._printed is None:
-            self._printed = {}
-        return self._printed
-
-    def _graph(self, with_history: bool) -> Graph:
-        """The compiled graph; compiled anew when a setting of the agent was changed since."""
-        settings = tuple(getattr(self, name) for name in _COMPILED)
-        if self._graphs is None or any(old is not new for old, new in zip(self._graphs[0], settings, strict=True)):
-            self._graphs = settings, {}
-        graphs = self._graphs[1]
-        if with_history not in graphs:
-            graphs[with_history] = self._compile(with_history)
-        return graphs[with_history]
+    def _settings(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in _COMPILED)
 
     def _compile(self, with_history: bool) -> Graph:
-        table = tool_table(self.tools)
-        builder = StateGraph(AgentState, name=self.component_id)
-        entry = "model"
-        if with_history:
-            entry = "history"
-            policy = self.history if isinstance(self.history, HistoryPolicy) else HistoryPolicy(self.history)
-            builder.add_node("history", history(last_runs=policy.runs, last_messages=policy.messages), rerunnable=True)
-            builder.add_edge("history", "model")
-        builder.add_node(
-            "model",
-            respond(
-                self._model,
-                instructions=self.instructions,
-                tools=table,
-                tool_call_limit=self.tool_call_limit,
-                output_schema=self.output_schema,
-            ),
-        )
-        builder.add_edge(START, entry)
-        if table:
-            tools = call_tools(table, on_tool_error=self.on_tool_error, tool_call_limit=self.tool_call_limit)
-            builder.add_node("tools", tools)
-            builder.add_conditional_edges("model", wanted_calls(), ["tools", END])
-            builder.add_edge("tools", "model")
-        else:
-            builder.add_edge("model", END)
-        aliases = {} if with_history else {"history": "model"}
-        plan = builder.plan(self.component_id, session_type="agent", on_unfinished="abandon", aliases=aliases)
-        return Graph(plan, db=self.db, on_event=self.on_event)
-
-    def _model(self) -> Model:
-        if not isinstance(self.model, Model):
-            self.model = resolve_model(self.model)
-        return self.model
+        return compile_agent(self, with_history)

@@ -234,12 +234,14 @@ class StateGraph:
         return Plan(label, self.schema, nodes, entry, tuple(self._joins), defers, reruns, **kinds)
 
     def _lower(self, label: str, node: _Node, index: int) -> NodePlan:
-        graph = node.action.plan if isinstance(node.action, Graph) else None
-        if graph is None:
-            action, free = node.action, speaks_of(node.action, "Command")
-        else:
+        graph: Plan | None
+        if isinstance(node.action, Graph):
+            graph = node.action.plan
             action = graph_node(graph, self.schema, label, **node.mapping)
             free = any(speaks_of(inner.function.own.call, "PARENT") for inner in graph.nodes.values())
+        else:
+            graph = getattr(node.action, "__graphflow_graph__", None)
+            action, free = node.action, speaks_of(node.action, "Command")
         function = lower_function(action, f"node {label!r}")
         if node.policies is not None:
             cache = node.policies.cache

@@ -158,8 +158,10 @@ class Graph:
         subgraphs: bool = False,
         **options: Unpack[RunOptions],
     ) -> Iterator[Any]:
-        """Run the graph and give parts as they come: ``updates`` ({node: update}), ``values`` (states), ``messages`` (tokens),
-        ``custom`` (ctx.write), ``tasks``, ``checkpoints``, ``events``. A list of modes gives (mode, part) pairs.
+        """Run the graph and give parts as they come: ``updates`` ({node: update}), ``values`` (states), ``messages``
+        (tokens and, for what did not come as tokens, Messages that nodes wrote: ``(text or Message, {"node", "ns", …})``),
+        ``custom`` (ctx.write), ``tasks``, ``checkpoints``, ``events``. A list of modes gives (mode, part) pairs. The order of
+        parts is told in ``graphflow.drive.stream``.
 
         Nested graphs: their tokens, custom data and typed events (which tell their ``ns``) are among the parts. With
         ``subgraphs`` their updates and values are, too, and every part comes as (ns, part) or (ns, mode, part).

@@ -18,6 +18,7 @@ from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Interrupt
 from graphflow.core.effects import Flow
 from graphflow.core.ids import check_id, new_id
+from graphflow.core.memories import UserMemory
 from graphflow.drive.stream import Event, view
 from graphflow.drive.world import World
 from graphflow.errors import InvalidUpdate, NoDatabase
@@ -186,6 +187,18 @@ class Runner:
         self._need_db()
         values = self.graph.get_state(self._session(session_id), user_id=user_id or self.user_id).values
         return dict(values.get("session_state") or {})
+
+    def get_session_summary(self, session_id: str | None = None, *, user_id: str | None = None) -> str | None:
+        """The latest summary of the session; None when there is none yet. Raises SessionNotFound, NotOwner."""
+        self._need_db()
+        return drive.sync.run(sessions.get_summary(self._session(session_id), user_id or self.user_id), World(self.db))
+
+    def get_user_memories(self, user_id: str | None = None) -> list[UserMemory]:
+        """What is known about a user (default: the object's own)."""
+        chosen = user_id or self.user_id
+        if chosen is None:
+            raise ValueError("whose memories? give user_id=, here or when the object is made")
+        return list(self._need_db().get_user_memories(chosen))
 
     def fork(
         self,

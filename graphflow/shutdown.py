@@ -36,15 +36,21 @@ def stop_runs(timeout: float = TIMEOUT) -> bool:
 def graceful_shutdown(*, signals: Sequence[int] = (signal.SIGTERM,), timeout: float = TIMEOUT) -> Iterator[None]:
     """Within this block, a SIGTERM stops the runs of this process before it ends it; see ``install_shutdown_handler``.
 
-    Leaving the block stops what still runs, and brings the handlers back that were there before. Main thread only.
+    Leaving the block stops what still runs, brings the handlers back that were there before, and lets runs begin again, unless
+    the process is on its way out. Main thread only.
     """
     restore = install_shutdown_handler(signals=signals, timeout=timeout)
+    ending = False
     try:
         yield
+    except (SystemExit, KeyboardInterrupt):
+        ending = True
+        raise
     finally:
         restore()
         stop_runs(timeout)
-        session_queue().reopen()
+        if not ending:
+            session_queue().reopen()
 
 
 def install_shutdown_handler(*, signals: Sequence[int] = (signal.SIGTERM,), timeout: float = TIMEOUT) -> Callable[[], None]:
@@ -90,7 +96,11 @@ class _ShutdownHandler:
     def _drain(self, number: int) -> None:
         """Come back with the same signal when nothing runs any more."""
         stop_runs(self._timeout)
-        signal.raise_signal(number)
+        main = threading.main_thread().ident
+        if hasattr(signal, "pthread_kill") and main is not None:
+            signal.pthread_kill(main, number)  # which wakes it, where it waits for an event loop's sockets
+        else:
+            signal.raise_signal(number)
 
 
 def _in_thread(work: Callable[[], Any]) -> None:

@@ -85,14 +85,14 @@ class Server:
             self._keeper.communicate(timeout=STOPPING_MAY_TAKE + 10)
 
 
-def start() -> Server:
-    """A server, or Unavailable with the reason."""
+def start(parent: Path | None = None) -> Server:
+    """A server, or Unavailable with the reason. Its files are in ``parent``, or wherever they are quick to make and drop."""
     url = os.environ.get(VARIABLE)
     if url:
         return Server(url)
     tried = []
     for folder in folders():
-        command = [sys.executable, __file__, str(folder)]
+        command = [sys.executable, __file__, str(folder), *([str(parent)] if parent is not None else [])]
         keeper = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -129,9 +129,9 @@ def _folders() -> Iterator[Path]:
 # --- keeping one ------------------------------------------------------------------------------------------------------------
 
 
-def main(binaries: Path) -> None:
+def main(binaries: Path, parent: Path | None = None) -> None:
     """Start a server, print its URL, and keep it until the input ends."""
-    home = Path(tempfile.mkdtemp(prefix="graphflow-pg-", dir=_common_folder()))
+    home = Path(tempfile.mkdtemp(prefix="graphflow-pg-", dir=parent or _common_folder()))
     server = None
     try:
         owner = _owner()
@@ -257,4 +257,4 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

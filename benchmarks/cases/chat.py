@@ -1,103 +1,87 @@
-"""A conversation: what a turn costs, and what is stored, after 10 turns and after 10,000."""
+"""Case E: what a turn of a conversation costs, and what is stored, as the conversation grows."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from benchmarks.conversation import SESSION, USER, Growth, answers, marked, questions, warm_up
-from benchmarks.figure import Case, Figure, Measured, Pair, Place
-from benchmarks.raw import Chat
-from benchmarks.shapes import MARKS, TEXT, WARM_UP, marks
-from graphflow import Agent
-from graphflow.db import SqliteDb
-from graphflow.testing import ScriptedModel
+from benchmarks.adapters import adapter, options
+from benchmarks.amounts import WARM_UP, marks
+from benchmarks.conversation import Growth, answers, questions
+from benchmarks.figure import AtMost, Case, Figure, Measured, Part, Place
+from benchmarks.weight import peak_mib
 
 
-class Ours:
-    """A conversation with an agent on a file."""
-
-    def __init__(self, file: Path, turns: int) -> None:
-        self._model = ScriptedModel(answers(turns))
-        self._db = SqliteDb(file)
-        self._agent = Agent(self._model, db=self._db)
-
-    def turn(self, question: str, session: str) -> None:
-        """One question and its answer."""
-        self._agent.run(question, session_id=session, user_id=USER)
-        # A model that remembers every request would make the process grow, and with it the garbage collector's work.
-        self._model.requests.clear()
-
-    def close(self, turns: int) -> None:
-        """Make sure that all of it was stored."""
-        messages = len(self._agent.get_chat_history(SESSION, user_id=USER))
-        self._db.close()
-        assert messages == 2 * turns, f"{messages} messages are stored after {turns} turns"
-
-
-class Limit:
-    """The same texts in a table of messages."""
-
-    def __init__(self, file: Path, turns: int) -> None:
-        self._answers = iter(answers(turns))
-        self._chat = Chat(file)
-
-    def turn(self, question: str, session: str) -> None:
-        """One question and its answer."""
-        self._chat.turn(question, next(self._answers), session)
-
-    def close(self, turns: int) -> None:
-        """Close the file."""
-        self._chat.close()
-
-
-def write(talk: type[Ours] | type[Limit], file: Path, turns: int) -> None:
-    """A file with a conversation of so many turns."""
-    conversation = talk(file, turns)
-    for question in questions(turns):
-        conversation.turn(question, SESSION)
-    conversation.close(turns)
-
-
-def session(place: Place) -> Measured:
-    """One session of ours and one of the limit's, mark by mark."""
-    chosen = marks(place.quick)
-    turns = chosen[-1]
-    files = place.folder / "graphflow.db", place.folder / "raw.db"
-    agent, chat = Ours(files[0], WARM_UP + turns), Limit(files[1], WARM_UP + turns)
-    for conversation in (agent, chat):
-        warm_up(conversation.turn)
-    ours, limit = Growth(agent.turn, turns, files[0]), Growth(chat.turn, turns, files[1])
+def measure(subject: str, part: Part, place: Place) -> Measured:
+    """One conversation, mark by mark, after another one that is not measured."""
+    store = place.store(part.options["store"])
+    talk = adapter(subject, "chat").Chat(store, answers(), **options(subject))
+    empty = store.size()
+    for question in questions(WARM_UP):
+        talk.turn(question, "warm-up")
+    before = store.size() - empty
+    chosen = part.options.get("marks") or marks(place.size)
+    growth = Growth(talk, chosen[-1])
     measured: Measured = {}
-    for mark, [(spent, stored), (raw, raw_stored)] in marked(chosen, ours, limit):
-        measured[f"wall.{mark}"] = Pair(spent.wall, raw.wall)
-        measured[f"cpu.{mark}"] = Pair(spent.cpu, raw.cpu)
-        measured[f"stored.{mark}"] = Pair(stored / 1024, raw_stored / 1024)
-        measured["bytes"] = Pair(stored / (mark * 2 * TEXT), raw_stored / (mark * 2 * TEXT))
-    agent.close(turns)
-    chat.close(turns)
-    for clock in ("wall", "cpu"):
-        first, last = measured[f"{clock}.{chosen[0]}"], measured[f"{clock}.{turns}"]
-        measured[f"growth.{clock}"] = Pair(last.ours / first.ours, (last.limit or 0) / (first.limit or 1))
-    return measured
+    for mark in chosen:
+        spent = growth.up_to(mark)
+        measured |= {f"wall.{mark}": spent.wall, f"cpu.{mark}": spent.cpu, f"kib.{mark}": (store.size() - before) / 1024}
+    assert talk.all() == 2 * chosen[-1], f"{talk.all()} messages are stored after {chosen[-1]} turns"
+    growths = {f"growth.{clock}": measured[f"{clock}.{chosen[-1]}"] / measured[f"{clock}.{chosen[0]}"] for clock in CLOCKS}
+    return {**measured, **growths, "mib": peak_mib()}
 
 
-def figures() -> tuple[Figure, ...]:
-    """Three for each mark, and how they grow."""
-    by_mark = [
-        figure
-        for mark in MARKS
-        for figure in (
-            Figure(f"wall.{mark}", f"turn {mark:,}", "ms"),
-            Figure(f"cpu.{mark}", "… processor time", "ms"),
-            Figure(f"stored.{mark}", "… stored by then", "KiB"),
+CLOCKS = ("wall", "cpu")
+
+
+def part(store: str, label: str, peers: tuple[str, ...], goals: dict[str, AtMost]) -> Part:
+    """Three figures for each mark, and how they grow."""
+    figures = [
+        Figure(f"{what}.{mark}", words.format(label, mark), unit, goals.get(f"{what}.{mark}"))
+        for mark in (10, 100, 500, 1_000)
+        for what, words, unit in (
+            ("wall", "{0}: turn {1:,}", "ms"),
+            ("cpu", "… processor time", "ms"),
+            ("kib", "… stored by then", "KiB"),
         )
     ]
-    return (
-        *by_mark,
-        Figure("growth.wall", "last turn : turn 10", "ratio", at_most=1.2),
-        Figure("growth.cpu", "… processor time", "ratio", at_most=1.2),
-        Figure("bytes", "bytes stored : bytes of text", "ratio", at_most=2),
-    )
+    growths = [
+        Figure("growth.wall", f"{label}: last turn : turn 10", "ratio"),
+        Figure("growth.cpu", "… processor time", "ratio", goals["growth"]),
+    ]
+    memory = Figure("mib", f"{label}: peak of memory", "MiB")
+    return Part(store, (*figures, *growths, memory), peers, options={"store": store})
 
 
-CASE = Case("chat", figures(), {"session": session})
+def long_part(store: str, label: str) -> Part:
+    """Ours and the limit, as far as no peer can go."""
+    figures = [
+        figure
+        for mark in (10, 1_000, 10_000, 100_000)
+        for figure in (Figure(f"cpu.{mark}", f"{label}: turn {mark:,}, processor time", "ms"),)
+    ]
+    growth = Figure("growth.cpu", f"{label}: turn 100,000 : turn 10, processor time", "ratio", AtMost(1.05))
+    chosen = {"store": store, "marks": (10, 1_000, 10_000, 100_000)}
+    return Part(f"{store}-long", (*figures, growth), options=chosen, long=True)
+
+
+CASE = Case(
+    "E",
+    "chat",
+    "A turn of a conversation, 500 characters each way",
+    "reading the last 6 messages, inserting 2 and committing",
+    (
+        part(
+            "sqlite",
+            "SQLite",
+            ("langgraph", "langgraph delta", "langgraph exit", "agno", "openai-agents"),
+            {"cpu.1000": AtMost(0.6), "growth": AtMost(1.05), "kib.1000": AtMost(1_800)},
+        ),
+        part(
+            "postgres",
+            "PostgreSQL",
+            ("langgraph", "langgraph delta", "langgraph exit", "agno"),
+            {"cpu.1000": AtMost(0.9), "growth": AtMost(1.05)},
+        ),
+        long_part("sqlite", "SQLite"),
+        long_part("postgres", "PostgreSQL"),
+    ),
+    measure,
+)

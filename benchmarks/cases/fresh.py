@@ -1,63 +1,80 @@
-"""A fresh process: its first turn on a session that has 10 turns already, and on one that has 10,000."""
+"""Case F: a fresh process reads what the next turn of a long session needs, imports left out."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
 
-from benchmarks.cases.chat import Limit, Ours, write
-from benchmarks.clock import Cost, median
-from benchmarks.figure import Case, Figure, Measured, Pair, Place
-from benchmarks.process import json_of
-from benchmarks.shapes import COLD, FRESH, lengths
-
-TALKS: dict[str, type[Ours] | type[Limit]] = {"graphflow": Ours, "raw": Limit}
-
-
-def prepared(place: Place, whose: str, turns: int) -> Path:
-    """A file with such a session. It is written once per suite; each process measured adds a turn to it."""
-    file = place.shared / f"fresh-{whose}-{turns}.db"
-    if not file.exists():
-        unfinished = place.folder / file.name
-        write(TALKS[whose], unfinished, turns)
-        unfinished.rename(file)
-    return file
+from benchmarks.adapters import adapter, options
+from benchmarks.amounts import COLD
+from benchmarks.clock import cost
+from benchmarks.conversation import SESSION, answers, questions
+from benchmarks.figure import AtMost, Case, Figure, Measured, Part, Place
+from benchmarks.process import json_of, medians
+from benchmarks.store import Store
+from benchmarks.weight import peak_mib
 
 
-def first(place: Place) -> Measured:
-    """Processes on short and long sessions take turns."""
-    files = {(whose, turns): prepared(place, whose, turns) for turns in lengths(place.quick) for whose in TALKS}
-    spent: dict[tuple[str, int], list[Cost]] = {key: [] for key in files}
-    for _ in range(COLD + 1):
-        for (whose, turns), file in files.items():
-            spent[whose, turns].append(Cost(*json_of(["-m", "benchmarks.first_turn", whose, str(file)])))
-    costs = {key: median(own[1:]) for key, own in spent.items()}
-    measured: Measured = {}
-    for turns in lengths(place.quick):
-        ours, limit = costs["graphflow", turns], costs["raw", turns]
-        measured[f"wall.{turns}"] = Pair(ours.wall, limit.wall)
-        measured[f"cpu.{turns}"] = Pair(ours.cpu, limit.cpu)
-    short, *_, long = lengths(place.quick)
-    for clock in ("wall", "cpu"):
-        grown = [getattr(costs[whose, long], clock) / getattr(costs[whose, short], clock) for whose in TALKS]
-        measured[f"growth.{clock}"] = Pair(*grown)
-    return measured
+def measure(subject: str, part: Part, place: Place) -> Measured:
+    """The session is written once per suite; then fresh processes read it, the first of them uncounted."""
+    turns = part.options["turns"] // (10 if place.size == "quick" else 1)
+    name = f"fresh_{subject}_{turns}".replace(" ", "_")
+    store = place.store(part.options["store"], "normal", name)
+    done = place.shared / f"{name}.{store.kind}"
+    if not done.exists():
+        write(subject, store, turns)
+        done.touch()
+    words = json.dumps([subject, store.kind, str(store.file or ""), store.url, turns])
+    return medians([json_of(["-m", "benchmarks.first_read", words]) for _ in range(COLD + 1)][1:])
 
 
-def figures() -> tuple[Figure, ...]:
-    """Two for each length, and how they grow."""
-    by_length = [
-        figure
-        for turns in FRESH
-        for figure in (
-            Figure(f"wall.{turns}", f"first turn, session of {turns:,} turns", "ms"),
-            Figure(f"cpu.{turns}", "… processor time", "ms"),
-        )
-    ]
-    return (
-        *by_length,
-        Figure("growth.wall", "longest session : 10 turns", "ratio", at_most=1.2),
-        Figure("growth.cpu", "… processor time", "ratio", at_most=1.2),
+def write(subject: str, store: Store, turns: int) -> None:
+    """A session of so many turns."""
+    room = adapter(subject, "chat")
+    talk = room.Chat(store, answers(), **getattr(room, "WRITING", {}), **options(subject))
+    for question in questions(turns):
+        talk.turn(question, SESSION)
+
+
+def read(subject: str, store: Store, turns: int) -> Measured:
+    """In this process: opening the store, reading what is needed, reading it again, reading all."""
+    room, talks = adapter(subject, "chat"), []
+    opened = cost(lambda: talks.append(room.Chat(store, answers(), **options(subject)))).scaled(1e3)
+    [talk] = talks
+    first, again, whole = (cost(work).scaled(1e3) for work in (talk.needed, talk.needed, talk.all))
+    assert talk.all() == 2 * turns
+    return {
+        "open": opened.wall,
+        "wall": first.wall,
+        "cpu": first.cpu,
+        "again": again.wall,
+        "all": whole.wall,
+        "mib": peak_mib(),
+    }
+
+
+def part(store: str, label: str, turns: int, peers: tuple[str, ...], goal: float) -> Part:
+    """A session of so many turns on a store."""
+    figures = (
+        Figure("wall", f"{label}, {turns:,} turns: what the next turn needs", "ms", AtMost(goal)),
+        Figure("cpu", "… processor time", "ms"),
+        Figure("again", "… once more", "ms"),
+        Figure("open", "… opening the store before", "ms"),
+        Figure("all", "… the whole conversation", "ms"),
+        Figure("mib", "… peak of memory", "MiB"),
     )
+    return Part(f"{store}-{turns}", figures, peers, options={"store": store, "turns": turns}, long=turns > 1_000)
 
 
-CASE = Case("fresh", figures(), {"first": first})
+CASE = Case(
+    "F",
+    "fresh",
+    "A fresh process opens a session",
+    "the last 6 rows of a table",
+    (
+        part("sqlite", "SQLite", 1_000, ("langgraph", "langgraph delta", "agno", "openai-agents"), 1.0),
+        part("postgres", "PostgreSQL", 1_000, ("langgraph", "langgraph delta", "agno"), 2.5),
+        part("sqlite", "SQLite", 100_000, (), 1.0),
+        part("postgres", "PostgreSQL", 100_000, (), 2.5),
+    ),
+    measure,
+)

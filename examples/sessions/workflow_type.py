@@ -1,6 +1,6 @@
 """A session knows what made it: here a workflow.
 
-    python examples/sessions/workflow_type.py
+python examples/sessions/workflow_type.py
 """
 
 from graphflow.db import SessionType, SqliteDb

@@ -8,7 +8,6 @@ exists once and runs under plain calls and under asyncio alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -19,12 +18,13 @@ from graphflow.core.reducers import Delta
 from graphflow.core.state import StateSchema, Values
 from graphflow.core.stopping import Stop
 from graphflow.core.updates import Write
-from graphflow.errors import NodeTimeout, StepError
+from graphflow.errors import StepError
 from graphflow.messages import Message, RemoveMessage
 
 if TYPE_CHECKING:
+    from graphflow.core.attempts import Attempt
     from graphflow.core.ledger import Ledger
-    from graphflow.core.plan import Function, NodePlan
+    from graphflow.core.plan import NodePlan
     from graphflow.core.steps import StepBook
 
 T = TypeVar("T")
@@ -317,7 +317,7 @@ class ReadHistory:
     """Earlier messages of a session, oldest first, tool messages kept with the call they answer. Outcome: list of Message.
 
     ``before`` is the first seq that no longer counts (the current run's first message). ``last_runs`` takes the messages of
-    so many completed or abandoned runs, ``last_messages`` so many messages, ``after`` those with a greater seq.
+    so many completed or abandoned runs, ``last_messages`` so many messages, ``after`` those with a greater seq, of such runs.
     """
 
     session_id: str
@@ -326,6 +326,9 @@ class ReadHistory:
     last_runs: int | None = None
     last_messages: int | None = None
     after: int | None = None
+    numbered: bool = False
+    """Whether each message comes with its seq, as a (seq, Message) pair; the messages of ``run_id`` count, too."""
+    run_id: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -419,6 +422,18 @@ class Fence:
     """Whether nested graphs of this superstep left task rows, which go with it even when what they belong to was given up."""
 
 
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who speaks in a run that a team has given to one of its members."""
+
+    name: str
+    """The member's id, told with its tokens."""
+    model: Callable[[], Any] | None = None
+    """Gives the model of the team, for members that have none of their own."""
+    voice: str | None = None
+    """Where its tokens are told instead of in its own namespace: what it says is then the answer of the graph there."""
+
+
 @dataclass(slots=True, eq=False)
 class RunInfo:
     """What every task of a run shares."""
@@ -449,6 +464,8 @@ class RunInfo:
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Old names of the graph's nodes and what they are called now."""
     fence: Fence = field(default_factory=Fence)
+    speaker: Speaker | None = None
+    """The member of a team whose run this is."""
     durability: str = "sync"
     """Whether each superstep is committed ("sync") or all of them at the end ("exit")."""
     steps: StepBook | None = None
@@ -552,53 +569,6 @@ class Task:
         raise Suspended(Interrupt(f"{self.id}-{nth}", payload, self.node.name, self.run.ns, schema))
 
 
-class Attempt(Task):
-    """One execution of a task whose node has policies. Once it is over (failed, or out of time) it is ``closed``: whoever
-    still holds its Context can change nothing any more.
-    """
-
-    __slots__ = ("closed", "seconds")
-
-    def __init__(self, task: Task, number: int, seconds: float | None) -> None:
-        for name in Task.__slots__:
-            setattr(self, name, getattr(task, name))
-        self.input = copy(task.input)
-        self.context = None
-        self.asked = self.calls = 0
-        self.runs = ()
-        self.attempt = number
-        self.seconds = seconds
-        self.closed = False
-
-    def check_open(self) -> None:
-        """Raise NodeTimeout when this execution was given up."""
-        if self.closed:
-            raise self.timed_out("; it is over, so this has no effect")
-
-    def timed_out(self, what_now: str = "") -> NodeTimeout:
-        """The error for an attempt that took too long."""
-        name, seconds = self.node.name, self.seconds or 0.0
-        limit = f"ran longer than its timeout of {seconds:g} seconds" if self.seconds is not None else "ended"
-        return NodeTimeout(f"attempt {self.attempt} of node {name!r} {limit}{what_now}", node=name, seconds=seconds)
-
-
-def fenced(flow: Flow[T], task: Task) -> Flow[T]:
-    """A flow whose next effects are refused once the attempt it belongs to was given up: a thread may still be driving it."""
-    outcome: Any = None
-    step: Callable[[Any], Any] = flow.send
-    while True:
-        try:
-            effect = step(outcome)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        try:
-            task.check_open()
-            outcome, step = (yield effect), flow.send
-        except BaseException as error:
-            outcome, step = error, flow.throw
-
-
 @dataclass(slots=True, eq=False)
 class Outcome:
     """How a task ended: with a value, an error, or questions."""
@@ -632,10 +602,13 @@ class RunTasks:
 
 @dataclass(slots=True, eq=False)
 class Ask:
-    """Ask a model. Outcome: its Reply. Tokens go to whoever listens to the run."""
+    """Ask a model. Outcome: its Reply. Tokens go to whoever listens to the run, unless it is asked quietly: what it says is
+    no part of the answer.
+    """
 
     model: Any
     request: Any
+    quiet: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -658,12 +631,11 @@ class Spent:
 
 @dataclass(slots=True, eq=False)
 class RunAttempt:
-    """Execute ``function`` once, as ``attempt``, for at most its ``seconds``. Outcome: what it returns; what it raises is
-    raised. Raises NodeTimeout when the time is over.
+    """Execute a node's function once, for at most the attempt's ``seconds``. Outcome: its Outcome. Raises NodeTimeout when
+    the time is over.
     """
 
     attempt: Attempt
-    function: Function
 
 
 @dataclass(slots=True, eq=False)

@@ -102,7 +102,7 @@ class Ledger:
             if row.kind == "answer":
                 self.answers.setdefault(row.task_id, {})[row.nth] = row.value
             elif row.kind == "step":
-                self.steps.add(row)
+                self.steps.add(self.frontier.origin, row)
         for row in rows:
             if row.kind == "interrupt" and row.task_id not in self.results and row.nth not in self.answers.get(row.task_id, {}):
                 self.waiting[row.task_id] = row.value
@@ -123,7 +123,6 @@ class Ledger:
     def _forget(self) -> None:
         """Begin a superstep that nothing is known of."""
         self.results, self.answers, self.waiting = {}, {}, {}
-        self.steps.rows.clear()
 
     # --- the state -----------------------------------------------------------------------------------------------------
 
@@ -245,10 +244,17 @@ class Ledger:
         """Commit what rode along."""
         if not self.rides:
             return
-        opens = bool(self._opening)
-        yield self.flush(status="running") if opens else self.flush()
+        load, opening = (self._riding, self._entries, self._side), self._opening
+        commit = self.flush(status="running") if opening else self.flush()
+        self.rides = True  # until it is acknowledged, since others may ask
+        try:
+            yield commit
+        except BaseException:
+            (self._riding, self._entries, self._side), self._opening = load, opening
+            raise
+        self.rides = False
         self.head += 1
-        if opens:
+        if opening:
             self.took_over()
 
     def superstep(self, delta: Delta, entries: list[LogEntry], metrics: dict[str, Any], paused: bool = False) -> Commit:
@@ -296,7 +302,7 @@ class Ledger:
     def stop(self, rows: Sequence[TaskRow], ending: Mapping[str, Any]) -> Flow[None]:
         """Commit task rows of the unfinished superstep; ``ending`` are the parts that end the run for now."""
         if self.exit:
-            rows = [*self.steps.all(), *rows]
+            rows = [*self.steps.all(self.frontier.origin), *rows]
         if self.exit and self.rides:
             origin, schema = self.frontier.origin, self.schema
             yield self.flush(tasks=rows, origin=origin, schema=schema, drop_tasks=self.recorded, **ending)

@@ -291,8 +291,6 @@ class Machine:
         if not ledger.stored:
             ledger.head += 1
             ledger.frontier.origin = ledger.head
-            if ledger.steps.rows:
-                ledger.steps.rows.clear()
         elif not paused and self._waits(outcomes, entries):
             ledger.ride(delta, entries)
         else:
@@ -355,7 +353,7 @@ class Machine:
         if ledger.exit and ledger.rides:
             yield from ledger.stop((), self._ending(status, error))
         elif drop or not self.info.ns:
-            rows = ledger.steps.all() if drop or ledger.exit else ()
+            rows = ledger.steps.all(ledger.frontier.origin) if drop or ledger.exit else ()
             yield ledger.commit(drop_tasks=drop, tasks=rows, origin=ledger.frontier.origin, **self._ending(status, error))
 
     # --- telling ---------------------------------------------------------------------------------------------------------
@@ -381,6 +379,9 @@ class Machine:
                 longest = outcome.seconds
             name = outcome.task.node.name
             nodes[name] = nodes.get(name, 0.0) + outcome.seconds
+            context = outcome.task.context
+            if context is not None and context.noted is not None:
+                metrics.update(context.noted)
             if outcome.usage is not None:
                 metrics["input_tokens"] += outcome.usage.input_tokens
                 metrics["output_tokens"] += outcome.usage.output_tokens

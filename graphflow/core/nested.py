@@ -13,25 +13,25 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from graphflow.core.attempts import Attempt, fenced
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.changes import check_pending
 from graphflow.core.control import MISSING, Context, Left, Overwrite, Suspended, current_task
 from graphflow.core.effects import (
-    Attempt,
     Flow,
     Keep,
     Load,
     RunInfo,
     RunWrite,
+    Speaker,
     Spent,
     Stored,
     Task,
-    fenced,
     lasting_namespace,
     namespace,
 )
 from graphflow.core.machine import Machine
-from graphflow.core.plan import Plan, flow
+from graphflow.core.plan import F, Plan, flow
 from graphflow.core.reducers import message_delta
 from graphflow.core.runs import starting_keys
 from graphflow.core.sessions import rename
@@ -153,19 +153,34 @@ def call_graph(
     task.calls += 1
     call = _Call(plan, task, input, segment=segment, name=name or plan.name)
     if options is not None:
-        call.options = options
-        call.info.context = task.run.context if options.context is None else options.context
-        call.info.options, call.info.recursion_limit = options.options, options.recursion_limit
-        call.info.max_concurrency = options.max_concurrency or task.run.max_concurrency
+        call.take(options)
     return fenced(_called(call), task) if isinstance(task, Attempt) else _called(call)
 
 
-def run_inside(plan: Plan, input: Any, task: Task) -> Flow[Ended]:
+def run_inside(
+    plan: Plan, input: Any, task: Task, *, options: CallOptions | None = None, speaker: Speaker | None = None
+) -> Flow[Ended]:
     """Run the graph that the task's node is (``NodePlan.graph``), for a flow that makes its input and looks at its end.
 
-    At most once per execution. Its namespace is that of a node that is a graph.
+    At most once per execution. Its namespace is that of a node that is a graph. ``options`` as for ``call_graph``;
+    ``speaker``: the member of a team that it is.
     """
-    return _called(_Call(plan, task, input))
+    call = _Call(plan, task, input)
+    if options is not None:
+        call.take(options)
+    if speaker is not None:
+        call.info.speaker = speaker
+    return _called(call)
+
+
+def stands_for(plan: Plan) -> Callable[[F], F]:
+    """Mark a flow node that runs this graph with ``run_inside``, so that the graph is its ``NodePlan.graph``."""
+
+    def mark(fn: F) -> F:
+        fn.__graphflow_graph__ = plan  # type: ignore[attr-defined]
+        return flow(fn)
+
+    return mark
 
 
 def _called(call: _Call) -> Flow[Ended]:
@@ -218,7 +233,15 @@ class _Call:
             aliases=plan.aliases,
             fence=outer.fence,
             stop=outer.stop,
+            speaker=None if outer.speaker is None else replace(outer.speaker, voice=None),
         )
+
+    def take(self, options: CallOptions) -> None:
+        """Run as the options say."""
+        self.options, outer = options, self.task.run
+        self.info.context = outer.context if options.context is None else options.context
+        self.info.options, self.info.recursion_limit = options.options, options.recursion_limit
+        self.info.max_concurrency = options.max_concurrency or outer.max_concurrency
 
     def run(self) -> Flow[Machine]:
         """Run the graph to its end, or to where it is left. Raises Suspended when it asks, and what its nodes raise."""
@@ -368,10 +391,14 @@ def _merged(channel: Channel, old: Any, new: Any) -> Any:
     return {key: value for key, value in new.items() if key not in before or not _same(before[key], value)}
 
 
+def changed_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """What changed in a dict, as a ``merge_keys`` channel takes it: ``MISSING`` for the keys that are gone."""
+    changed = {key: value for key, value in after.items() if key not in before or not _same(before[key], value)}
+    return {**changed, **{key: MISSING for key in before if key not in after}}
+
+
 def _changed_keys(channel: Channel, old: Any, new: Any) -> Any:
-    before = {} if old is MISSING else old
-    changed = {key: value for key, value in new.items() if key not in before or not _same(before[key], value)}
-    return {**changed, **{key: MISSING for key in before if key not in new}}
+    return changed_keys({} if old is MISSING else old, new)
 
 
 def _changed_messages(channel: Channel, old: Any, new: Any) -> Any:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from graphflow.core.control import MISSING, Context
-from graphflow.core.effects import Attempt, Call, Emit, Flow, RunAttempt, Sleep, Task, fenced
+from graphflow.core.attempts import Attempt, fenced
+from graphflow.core.control import MISSING, Context, Suspended
+from graphflow.core.effects import Call, Emit, Flow, Outcome, RunAttempt, Sleep, Spent, Task
 from graphflow.core.plan import Function, lower_function
 from graphflow.errors import GraphError, ModelError, NodeTimeout
 
@@ -251,29 +252,39 @@ class _Guarded:
 
     def _tried(self, task: Task) -> Flow[Any]:
         """What the first attempt returns that raises nothing, or what the last one raises."""
+        node = replace(task.node, function=self.function)
         number = 0
         while True:
             number += 1
-            attempt = Attempt(task, number, self.policies.timeout)
             task.attempt = number
-            try:
-                value = yield RunAttempt(attempt, self.function)
+            attempt = Attempt(task, node, number, self.policies.timeout)
+            outcome, failure = yield from _executed(attempt)
+            task.asked = attempt.asked
+            if outcome is not None and failure is None:
+                if outcome.interrupts or outcome.nested:
+                    raise Suspended(*outcome.interrupts, nested=outcome.nested)
                 task.context, task.runs = attempt.context or task.context, attempt.runs
-                return value
-            except Exception as error:
-                attempt.closed = True
-                policy = next((policy for policy in self.policies.retry if policy.fits(error)), None)
-                if policy is None or number >= policy.max_attempts:
-                    error.add_note(f"raised in node {task.node.name!r}, attempt {number}")
-                    raise
-                failure = error
-            finally:
-                task.asked = attempt.asked
+                return outcome.value
+            attempt.closed = True
+            policy = next((policy for policy in self.policies.retry if policy.fits(failure)), None)
+            if policy is None or number >= policy.max_attempts:
+                failure.add_note(f"attempt {number} of node {node.name!r} was the last")
+                raise failure
             seconds = policy.wait(number)
             told = {"attempt": number, "reason": f"{type(failure).__name__}: {failure}", "seconds": seconds}
-            yield Emit("attempt_restarted", task.node.name, told, task.run.ns)
-            del failure
+            yield Emit("attempt_restarted", node.name, told, task.run.ns)
             yield Sleep(seconds)
+
+
+def _executed(attempt: Attempt) -> Flow[tuple[Outcome | None, Any]]:
+    """How an attempt ended, and its error if it failed. The tokens it used count either way."""
+    try:
+        outcome: Outcome = yield RunAttempt(attempt)
+    except Exception as error:
+        return None, error
+    if outcome.usage is not None:
+        yield Spent(outcome.usage.input_tokens, outcome.usage.output_tokens)
+    return outcome, outcome.error
 
 
 # --- keys of the cache -----------------------------------------------------------------------------------------------------

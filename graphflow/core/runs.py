@@ -55,6 +55,8 @@ def _begin(plan: Plan, input: Any, call: CallOptions, keyed: TaskResult | None =
         machine = new_machine(plan, call, run_id)
         machine.ledger.values.update(plan.schema.initial())
         yield from machine.enter(input, starting_keys(machine.ledger.values, call))
+        # Numbered as a stored run is, whose input is checkpoint 0: its tasks and namespaces are called alike.
+        machine.ledger.head = machine.ledger.frontier.origin = 0
         return (yield from _drive(machine))
     call.session_id = check_id(call.session_id, "session_id") if call.session_id is not None else new_id()
     if call.user_id is not None:

@@ -25,6 +25,7 @@ from graphflow.core.effects import (
     task_id,
 )
 from graphflow.core.ids import check_id, new_id
+from graphflow.core.memories import ReadSummary, Summary
 from graphflow.core.plan import Plan
 from graphflow.core.routing import route
 from graphflow.core.updates import checked, update_of
@@ -178,6 +179,13 @@ def fork(session_id: str, user_id: str | None, at: int | None, new_session_id: s
     """A new session with the old one's past up to checkpoint ``at``. The source is untouched."""
     new: str = yield ForkSession(check_id(session_id, "session_id"), user_id, at, new_session_id)
     return new
+
+
+def get_summary(session_id: str, user_id: str | None) -> Flow[str | None]:
+    """The latest summary of a session."""
+    effect = ReadSummary(check_id(session_id, "session_id"), user_id=user_id, check=True)
+    summary: Summary | None = yield effect
+    return None if summary is None else summary.text
 
 
 def get_messages(session_id: str, user_id: str | None) -> Flow[list[Message]]:

@@ -50,16 +50,22 @@ class StepBook:
 
     def __init__(self, commits: Callable[[TaskRow], Flow[None]] | None = None) -> None:
         self.commits = commits
-        self.rows: dict[str, dict[StepKey, TaskRow]] = {}
-        """By task id."""
+        self._rows: dict[int, dict[str, dict[StepKey, TaskRow]]] = {}
+        """By origin (of which one is current) and task id."""
 
-    def add(self, row: TaskRow) -> None:
-        """Know a row that is durable already."""
-        self.rows.setdefault(row.task_id, {})[row.name, row.nth] = row
+    def add(self, origin: int, row: TaskRow) -> None:
+        """Know a row of a task whose id derives from ``origin``; those of earlier supersteps are forgotten."""
+        self._rows.setdefault(origin, {}).setdefault(row.task_id, {})[row.name, row.nth] = row
+        for old in [known for known in self._rows if known != origin]:
+            self._rows.pop(old, None)
 
-    def all(self) -> list[TaskRow]:
+    def find(self, task: Task, key: StepKey) -> TaskRow | None:
+        """The row of a step of a task."""
+        return self._rows.get(task.origin, {}).get(task.id, {}).get(key)
+
+    def all(self, origin: int) -> list[TaskRow]:
         """Every row of the superstep."""
-        return [row for rows in self.rows.values() for row in rows.values()]
+        return [row for rows in self._rows.get(origin, {}).values() for row in rows.values()]
 
     def recorded(
         self, task: Task, uses: Uses, name: str, fn: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]
@@ -70,14 +76,14 @@ class StepBook:
         task.check_open()
         nth = uses.begin(name, node)
         try:
-            known = self.rows.get(task.id, {}).get((name, nth))
+            known = self.find(task, (name, nth))
             if known is not None:
                 return _copied(known.value)
             value = yield from _computed(OpenStep(name, node, task.id, task.run.run_id), fn, args, kwargs)
             row = TaskRow(task.id, node, "step", _copied(value), name, nth)
             if self.commits is not None:
                 yield Keep(task, partial(self.commits, row))
-            self.add(row)
+            self.add(task.origin, row)
             return value
         finally:
             uses.open.pop(name, None)

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from graphflow.db.limits import Limits
     from graphflow.db.memory import InMemoryDb
     from graphflow.db.postgres import PostgresDb
-    from graphflow.db.records import Session, SessionType
+    from graphflow.db.records import Session, SessionType, UserMemory
     from graphflow.db.sqlite import SqliteDb
 
-__all__ = ["InMemoryDb", "Limits", "PostgresDb", "Session", "SessionType", "SqliteDb"]
+__all__ = ["InMemoryDb", "Limits", "PostgresDb", "Session", "SessionType", "SqliteDb", "UserMemory"]
 
 _HOMES = {
     "InMemoryDb": "graphflow.db.memory",
@@ -21,6 +21,7 @@ _HOMES = {
     "PostgresDb": "graphflow.db.postgres",
     "Session": "graphflow.db.records",
     "SessionType": "graphflow.db.records",
+    "UserMemory": "graphflow.db.records",
     "SqliteDb": "graphflow.db.sqlite",
 }
 

@@ -18,6 +18,7 @@ from graphflow.core.effects import (
     Standing,
     Stored,
 )
+from graphflow.core.memories import ReadMemories, ReadSummary, Summary, UserMemory
 from graphflow.messages import Message
 
 
@@ -51,6 +52,10 @@ class Store(Protocol):
 
     def find_key(self, effect: FindKey) -> KeyedRun | None: ...
 
+    def read_summary(self, effect: ReadSummary) -> Summary | None: ...
+
+    def read_memories(self, effect: ReadMemories) -> list[UserMemory]: ...
+
     def leave(self, session_id: str) -> None: ...
 
 
@@ -64,5 +69,7 @@ PERFORMED: dict[type[Any], str] = {
     ForkSession: "fork",
     CancelRun: "cancel_run",
     FindKey: "find_key",
+    ReadSummary: "read_summary",
+    ReadMemories: "read_memories",
 }
 """The store's method for each effect."""

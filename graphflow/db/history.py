@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.effects import ReadHistory
 from graphflow.db.media import media_of
@@ -20,13 +21,13 @@ MARGIN: Final = 8
 """Rows read beyond the number of messages asked for, because some rows replace or remove others."""
 
 
-def read_history(tx: Transaction, effect: ReadHistory) -> list[Message]:
-    """The messages that ``effects.ReadHistory`` describes."""
+def read_history(tx: Transaction, effect: ReadHistory) -> Any:
+    """What ``effects.ReadHistory`` describes."""
     low = 1 if effect.after is None else effect.after + 1
-    if effect.last_runs is None and effect.last_messages is not None:
+    if effect.numbered:
+        return _numbered(tx, effect, low)
+    if effect.last_runs is None and effect.last_messages is not None and effect.after is None:
         return _last_messages(tx, effect, low, effect.last_messages)
-    if effect.last_runs is None and effect.after is not None:
-        return keep_pairs(folded(_window(tx, effect, low)))
     messages = keep_pairs(_of_last_runs(tx, effect, low))
     if effect.last_messages is not None:
         messages = keep_pairs(messages[max(0, len(messages) - effect.last_messages) :])
@@ -56,13 +57,7 @@ def _replaces_earlier(tx: Transaction, row: LogRow, low: int) -> bool:
 
 
 def _of_last_runs(tx: Transaction, effect: ReadHistory, low: int) -> list[Message]:
-    params = {
-        "session_id": effect.session_id,
-        "ns": effect.ns,
-        "before": effect.before,
-        "count": ALL if effect.last_runs is None else effect.last_runs,
-    }
-    runs = tx.all(tx.sql.last_runs, params)
+    runs = _counted_runs(tx, effect, low)
     if not runs:
         return []
     counted = {ordinal for ordinal, _, _ in runs}
@@ -70,6 +65,28 @@ def _of_last_runs(tx: Transaction, effect: ReadHistory, low: int) -> list[Messag
     ids = {row.entry.id for row in rows if row.run in counted and row.entry.id == f"{row.run_id}-{row.seq}"}
     # Rows of other runs count only where they replace or remove a message of these.
     return folded(row for row in rows if row.run in counted or row.entry.id in ids)
+
+
+def _counted_runs(tx: Transaction, effect: ReadHistory, low: int) -> list[Any]:
+    """Ordinal and message range of the runs that count, newest first. Each has a message at least, so that there are no more
+    of them after a row than there are rows.
+    """
+    most = ALL if effect.after is None else max(0, effect.before - low)
+    count = most if effect.last_runs is None else min(most, effect.last_runs)
+    params = {"session_id": effect.session_id, "ns": effect.ns, "before": effect.before, "count": min(count, ALL)}
+    return tx.all(tx.sql.last_runs, params)
+
+
+def _numbered(tx: Transaction, effect: ReadHistory, low: int) -> list[tuple[int, Message]]:
+    """The messages from ``low`` on, each with the seq of the row that brought it."""
+    before = min(effect.before, log_head(tx, effect.session_id, effect.ns) + 1)
+    effect = replace(effect, before=before)
+    counted = {ordinal for ordinal, _, _ in _counted_runs(tx, effect, low)}
+    rows = [row for row in _window(tx, effect, low) if row.run in counted or row.run_id == effect.run_id]
+    seqs: dict[str | None, int] = {}
+    for row in rows:
+        seqs.setdefault(row.entry.id, row.seq)
+    return [(seqs[message.id], message) for message in keep_pairs(folded(rows))]
 
 
 def _last_messages(tx: Transaction, effect: ReadHistory, low: int, count: int) -> list[Message]:

@@ -1,47 +1,83 @@
-"""Memories: facts about a user, across sessions. Whoever writes those of a user does so alone, whatever the database."""
+"""Memories: facts about a user, across sessions. Whoever writes those of a user does so alone, whatever the database, and keeps
+the index that they are searched by in the same transaction.
+"""
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from graphflow.core.effects import MemoryWrite
-from graphflow.db.jsontext import dumps
+from graphflow.core.memories import ReadMemories, UserMemory
+from graphflow.db import memoryindex
+from graphflow.db.jsontext import dumps, loads
+from graphflow.db.memoryindex import owner_of
 from graphflow.db.rows import digest, plain_text
+from graphflow.db.times import as_time
 
 if TYPE_CHECKING:
-    from graphflow.db.transactions import Transaction
+    from graphflow.db.transactions import Row, Transaction
+
+# --- writing ---------------------------------------------------------------------------------------------------------------
 
 
 def hold(tx: Transaction, user_id: str) -> None:
     """Keep other writers of this user's memories out until the transaction ends. Come here with the session's row held, if
-    at all, and with users in sorted order, so that nobody waits in a circle."""
+    at all, and with users in sorted order, so that nobody waits in a circle.
+    """
     if tx.sql.lock_user is not None:
-        key = int.from_bytes(sha256(user_id.encode()).digest()[:8], "big", signed=True)
-        tx.execute(tx.sql.lock_user, {"key": key})
+        tx.execute(tx.sql.lock_user, {"key": owner_of(user_id)})
 
 
-def apply(tx: Transaction, write: MemoryWrite, user_id: str, run_id: str | None, now: int) -> None:
-    """Do what a side write says. Doing it again changes nothing."""
+def apply(tx: Transaction, write: MemoryWrite, user_id: str, run_id: str | None, now: int) -> str | None:
+    """Do what a side write says; doing it again changes nothing. Returns the id of the memory that says it now."""
     if write.action == "drop":
         _drop(tx, user_id, write)
-        return
+        return None
     row = _row(user_id, write.memory, write.topics, now) | {"run_id": run_id, "message_id": write.message_id}
     known = tx.one(tx.sql.memory_of_fact, {"fact": row["fact"]})
     if write.action == "change":
         if known is not None and known[0] != write.memory_id:
             _drop(tx, user_id, write)  # it would say what another one says already
-            return
+            return str(known[0])
         changed = {f"new_{name}": value for name, value in row.items() if name not in ("user_id", "created_at")}
-        of = {"memory_id": write.memory_id, "user_id": user_id, "version": write.version}
-        if tx.execute(tx.sql.change_memory, changed | of).rowcount == 1:
-            return
-    if known is None:
-        tx.execute(tx.sql.insert_memory, row | {"memory_id": write.key})
+        moved = tx.one(tx.sql.change_memory, changed | _as_read(user_id, write))
+        if moved is not None:
+            memoryindex.change(tx, user_id, moved[0], row["memory"])
+            return write.memory_id
+    if known is not None:
+        return str(known[0])
+    made = tx.one(tx.sql.insert_memory, row | {"memory_id": write.key})
+    if made is None:
+        return None  # there is one of this id already: the same write, applied before and changed since
+    memoryindex.add(tx, user_id, made[0], row["memory"])
+    return write.key
 
 
 def _drop(tx: Transaction, user_id: str, write: MemoryWrite) -> None:
-    tx.execute(tx.sql.drop_memory, {"memory_id": write.memory_id, "user_id": user_id, "version": write.version})
+    gone = tx.one(tx.sql.drop_memory, _as_read(user_id, write))
+    if gone is not None:
+        memoryindex.drop(tx, user_id, gone[0])
+
+
+def _as_read(user_id: str, write: MemoryWrite) -> dict[str, Any]:
+    return {"memory_id": write.memory_id, "user_id": user_id, "version": write.version}
+
+
+def delete(tx: Transaction, user_id: str, memory_id: str) -> bool:
+    """Delete one memory of a user; whether there was one."""
+    hold(tx, user_id)
+    gone = tx.one(tx.sql.delete_memory, {"memory_id": memory_id, "user_id": user_id})
+    if gone is not None:
+        memoryindex.drop(tx, user_id, gone[0])
+    return gone is not None
+
+
+def clear(tx: Transaction, user_id: str) -> int:
+    """Delete all memories of a user; how many there were."""
+    hold(tx, user_id)
+    memoryindex.clear(tx, user_id)
+    count: int = tx.execute(tx.sql.delete_memories, {"user_id": user_id}).rowcount
+    return count
 
 
 def _row(user_id: str, memory: str, topics: tuple[str, ...], now: int) -> dict[str, Any]:
@@ -54,3 +90,41 @@ def _row(user_id: str, memory: str, topics: tuple[str, ...], now: int) -> dict[s
         "created_at": now,
         "updated_at": now,
     }
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------------
+
+
+def count(tx: Transaction, user_id: str, upto: int) -> int:
+    """How many memories a user has; no further than ``upto``."""
+    row = tx.one(tx.sql.count_memories, {"user_id": user_id, "count": upto})
+    return 0 if row is None else int(row[0])
+
+
+def newest(tx: Transaction, user_id: str, limit: int) -> list[UserMemory]:
+    """The newest memories of a user, oldest first."""
+    rows = tx.all(tx.sql.newest_memories, {"user_id": user_id, "count": limit})
+    return [_memory(row) for row in reversed(rows)]
+
+
+def search(tx: Transaction, user_id: str, query: str, limit: int) -> list[UserMemory]:
+    """The memories of a user that fit a query, best first."""
+    wanted = memoryindex.search(tx, user_id, query, limit)
+    found = {row[0]: _memory(row) for row in tx.all(tx.sql.memories_at, {"ordinals": dumps(wanted)})}
+    return [found[ordinal] for ordinal in wanted if ordinal in found and found[ordinal].user_id == user_id]
+
+
+def recall(tx: Transaction, effect: ReadMemories) -> list[UserMemory]:
+    """What ``core.memories.ReadMemories`` describes."""
+    if count(tx, effect.user_id, effect.all_upto + 1) <= effect.all_upto:
+        return newest(tx, effect.user_id, effect.all_upto)
+    found = search(tx, effect.user_id, effect.query, effect.limit)
+    known = {memory.memory_id for memory in found}
+    rest = [memory for memory in reversed(newest(tx, effect.user_id, effect.limit)) if memory.memory_id not in known]
+    return [*found, *rest][: effect.limit]
+
+
+def _memory(row: Row) -> UserMemory:
+    _, memory_id, memory, topics, user_id, run_id, created_at, updated_at, message_id, version = row
+    said = () if topics is None else tuple(loads(topics))
+    return UserMemory(memory_id, memory, said, user_id, run_id, as_time(created_at), as_time(updated_at), message_id, version)

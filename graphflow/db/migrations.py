@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from graphflow.db import memoryindex
 from graphflow.errors import SchemaTooNew
 
 if TYPE_CHECKING:
@@ -23,11 +24,17 @@ def _add_missing(tx: Transaction) -> None:
         tx.execute(create)
 
 
-MIGRATIONS: Final[dict[int, Callable[[Transaction], None]]] = {1: _add_missing, 2: _add_missing}
+def _index_memories(tx: Transaction) -> None:
+    for statement in tx.sql.create_memory_index:
+        tx.execute(statement)
+    memoryindex.index_all(tx)
+
+
+MIGRATIONS: Final[dict[int, Callable[[Transaction], None]]] = {1: _add_missing, 2: _add_missing, 3: _index_memories}
 """What leads from each version to the next. Version 1 makes the tables as ``tables.py`` has them now, so a later migration
 has to check whether what it adds is there already.
 
-2: ``gf_graphs``, ``gf_pruned``, and the columns ``seal`` of sessions and runs."""
+2: ``gf_graphs``, ``gf_pruned``, and the columns ``seal`` of sessions and runs. 3: the index of memories."""
 VERSION: Final = max(MIGRATIONS)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphflow.core.effects import Commit, RunWrite
 from graphflow.db.rows import digest, encode_entry, run_digest
+from graphflow.db.seals import run_seal
 from graphflow.db.tags import Media
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class NestedRun:
 
     def _opened(self, session: int, first: int) -> dict[str, Any]:
         made = self.made
-        return {
+        fields = {
             "run_id": made.run_id,
             "session": session,
             "ns": made.ns,
@@ -54,8 +55,10 @@ class NestedRun:
             "first_seq": None,
             "fingerprint": None,
             "idempotency_key": None,
+            "input": None,
             "created_at": self.now,
         }
+        return {**fields, "seal": run_seal(fields)}
 
     def _closed(self, session: int, last: int) -> dict[str, Any]:
         return {

@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Protocol
 
+from graphflow.core.memories import UserMemory as UserMemory
 from graphflow.messages import Message
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.control import MISSING
@@ -14,8 +13,9 @@ from graphflow.db.loading import check_not_foreign, read_chain
 from graphflow.db.media import media_of
 from graphflow.db.messagelog import folded, log_head, read_log
 from graphflow.db.records import Reader, RunRecord, Session, SessionType
-from graphflow.db.rows import digest, run_digest
+from graphflow.db.rows import run_digest
 from graphflow.db.seals import RUN_SEALED, SESSION_SEALED, broken, run_seal, session_seal
+from graphflow.db.times import as_time
 from graphflow.errors import CorruptCheckpoint, NotOwner, SessionNotFound
 from graphflow.messages import Message
 
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 
 SORTABLE: Final = ("created_at", "updated_at", "name")
 NO_LIMIT: Final = 2**62
-
-
-def as_time(stamp: int) -> datetime:
-    """An aware UTC time from microseconds since 1970."""
-    return datetime.fromtimestamp(stamp // 1_000_000, UTC).replace(microsecond=stamp % 1_000_000)
 
 
 # --- sessions ------------------------------------------------------------------------------------------------------------
@@ -151,8 +146,7 @@ def delete_user(tx: Transaction, user_id: str) -> int:
     ordinals = [row[0] for row in tx.all(tx.sql.ordinals_of_user, {"user_id": user_id})]
     for ordinal in ordinals:
         delete_rows(tx, ordinal)
-    memories.hold(tx, user_id)
-    tx.execute(tx.sql.delete_memories, {"user_id": user_id})
+    memories.clear(tx, user_id)
     return len(ordinals)
 
 
@@ -180,18 +174,6 @@ def session_state(tx: Transaction, session_id: str, user_id: str | None) -> dict
         for part in op.get("ops", (op,)) if op else ():
             value = apply_op(value, part)
     return value if isinstance(value, dict) else {}
-
-
-def summary(tx: Transaction, session_id: str, user_id: str | None) -> str | None:
-    """The text of the latest summary of a session."""
-    row = tx.one(tx.sql.latest_summary, {"session_id": session_id, "ns": "", "user_id": user_id})
-    if row is None:
-        return None
-    upto_seq, body, checksum = row
-    if digest("summary", session_id, "", upto_seq, body) != checksum:
-        raise CorruptCheckpoint(f"the summary of session {session_id!r} up to message {upto_seq} does not match its checksum")
-    value = loads(body)
-    return value if isinstance(value, str) else str(value["text"])
 
 
 def messages(

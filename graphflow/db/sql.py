@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import weakref
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,7 +27,7 @@ from graphflow.core.effects import (
     Stored,
 )
 from graphflow.core.ids import check_id, new_id
-from graphflow.db import checks, history, loading, migrations, outlines, repair, retention, runs, sessions, transfer
+from graphflow.db import checks, history, loading, migrations, outlines, repair, retention, runs, sessions, summaries, transfer
 from graphflow.db.archive import write_archive
 from graphflow.db.commits import Lease, ReadyCommit
 from graphflow.db.leases import is_dead, keeper, process_name
@@ -38,6 +38,7 @@ from graphflow.db.retries import Committing, Repeated, patiently, unless_there
 from graphflow.db.rows import plain_text
 from graphflow.db.transactions import Transaction
 from graphflow.db.turns import session_queue
+from graphflow.db.usermemories import UserMemories
 from graphflow.messages import Message
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ T = TypeVar("T")
 _databases: weakref.WeakSet[SqlDb] = weakref.WeakSet()
 
 
-class SqlDb(ABC):
+class SqlDb(UserMemories):
     """A store of sessions and what users call on it. Constructing connects to nothing; tables appear on first use.
 
     ``clock`` gives seconds since 1970. Stamps made from it increase strictly, so that what comes later sorts later.
@@ -214,7 +215,7 @@ class SqlDb(ABC):
         """The run that an idempotency key has begun."""
         return self._read(partial(runs.find_key, effect=effect))
 
-    def read_history(self, effect: ReadHistory) -> list[Message]:
+    def read_history(self, effect: ReadHistory) -> Any:
         """Earlier messages of a session."""
         return self._read(partial(history.read_history, effect=effect))
 
@@ -333,7 +334,8 @@ class SqlDb(ABC):
     def get_session_summary(self, session_id: str, *, user_id: str | None = None) -> str | None:
         """The latest summary of a session; None when there is none, or when the session is not ``user_id``'s."""
         _check(session_id, user_id)
-        return self._read(lambda tx: sessions.summary(tx, session_id, user_id))
+        summary = self._read(lambda tx: summaries.latest(tx, session_id, user_id=user_id))
+        return None if summary is None else summary.text
 
     # --- runs and messages -------------------------------------------------------------------------------------------------
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphflow.core.effects import SummaryWrite
-from graphflow.db.jsontext import dumps
+from graphflow.core.memories import Summary
+from graphflow.db.jsontext import dumps, loads
 from graphflow.db.rows import digest
+from graphflow.errors import CorruptCheckpoint
+
+if TYPE_CHECKING:
+    from graphflow.db.transactions import Transaction
 
 
 def summary_row(session_id: str, write: SummaryWrite, now: int) -> dict[str, Any]:
@@ -14,3 +19,17 @@ def summary_row(session_id: str, write: SummaryWrite, now: int) -> dict[str, Any
     body = dumps({"text": write.text, "topics": list(write.topics)} if write.topics else write.text)
     checksum = digest("summary", session_id, write.ns, write.upto_seq, body)
     return {"ns": write.ns, "upto_seq": write.upto_seq, "body": body, "sha256": checksum, "created_at": now}
+
+
+def latest(tx: Transaction, session_id: str, ns: str = "", *, user_id: str | None = None) -> Summary | None:
+    """The latest summary of a session, if it is not another user's. Raises CorruptCheckpoint."""
+    row = tx.one(tx.sql.latest_summary, {"session_id": session_id, "ns": ns, "user_id": user_id})
+    if row is None:
+        return None
+    upto_seq, body, checksum = row
+    if digest("summary", session_id, ns, upto_seq, body) != checksum:
+        raise CorruptCheckpoint(f"the summary of session {session_id!r} up to message {upto_seq} does not match its checksum")
+    value = loads(body)
+    if isinstance(value, str):
+        return Summary(value, upto_seq)
+    return Summary(value["text"], upto_seq, tuple(value["topics"]))

@@ -244,3 +244,28 @@ memories = Table(
     sqlite_autoincrement=True,
 )
 Index("gf_memories_user", memories.c.user_id, memories.c.updated_at)
+
+# What memories are searched by, one row for each; ``owner`` is a hash of the user's id, ``place`` numbers a user's memories in
+# the order they came, ``terms`` are the stems of the words in order, separated by spaces.
+memory_index = Table(
+    "gf_memory_index",
+    metadata,
+    _integer("owner", required=True),
+    _integer("place", required=True),
+    Column("memory", BigInteger, nullable=False, unique=True),
+    _text("speaker"),
+    _integer("timely", required=True),
+    _text("terms", required=True),
+    PrimaryKeyConstraint("owner", "place"),
+)
+
+# In which of a user's memories a term occurs.
+memory_terms = Table(
+    "gf_memory_terms",
+    metadata,
+    _integer("owner", required=True),
+    _text("term", required=True),
+    _integer("place", required=True),
+    PrimaryKeyConstraint("owner", "term", "place"),
+    sqlite_with_rowid=False,
+)

@@ -5,22 +5,18 @@ context variables.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
-import os
-import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any, Final
 
+from graphflow.core.attempts import Attempt
 from graphflow.core.control import Cancelled, Parted, current_task
 from graphflow.core.effects import (
     Acquire,
     Ask,
-    Attempt,
     Call,
     Commit,
     Emit,
@@ -34,12 +30,12 @@ from graphflow.core.effects import (
     T,
     Task,
 )
-from graphflow.core.plan import Function
 from graphflow.core.stopping import Stop
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event
-from graphflow.drive.sync import STREAM_SIZE, give_back, in_own_thread, in_thread, keep, note_usage, tell_piece
+from graphflow.drive.sync import STREAM_SIZE, give_back, keep, note_usage, tell_piece
+from graphflow.drive.threads import in_own_thread, in_thread
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.models.base import AsyncModel, Reply
 
@@ -91,12 +87,21 @@ async def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
         stop.add_note(f"and the run could not be closed: {error}")
 
 
-async def execute(task: Task, world: World) -> Outcome:
-    """Run one task to its outcome."""
+async def execute(task: Task, world: World, alone: str | None = None) -> Outcome:
+    """Run one task to its outcome; ``alone`` names a thread of its own for blocking work."""
+    function = task.node.function
+    token = current_task.set(task)
+    task.world = world
     usage: list[Any] = []
     started = perf_counter()
     try:
-        value = await _called(task, task.node.function, world, usage)
+        arguments = (task.input, world.context(task)) if function.wants_context else (task.input,)
+        if function.kind == "async":
+            value = await function.call(*arguments)
+        elif function.kind == "flow":
+            value = await perform(function.call(*arguments), world, usage)
+        else:
+            value = await _threaded(functools.partial(function.call, *arguments), alone)
         return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
     except Parted as stop:
         return parted(task, stop, started)
@@ -109,19 +114,6 @@ async def execute(task: Task, world: World) -> Outcome:
         raise
     except Exception as error:
         return failed(task, error, started)
-
-
-async def _called(task: Task, function: Function, world: World, usage: list[Any] | None, alone: str | None = None) -> Any:
-    """What a node's function returns for a task; ``alone`` names a thread of its own for blocking work."""
-    token = current_task.set(task)
-    task.world = world
-    try:
-        arguments = (task.input, world.context(task)) if function.wants_context else (task.input,)
-        if function.kind == "async":
-            return await function.call(*arguments)
-        if function.kind == "flow":
-            return await perform(function.call(*arguments), world, usage)
-        return await _threaded(functools.partial(function.call, *arguments), alone)
     finally:
         current_task.reset(token)
 
@@ -190,7 +182,7 @@ async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
 async def _answer(effect: Ask, world: World) -> Reply:
     model, request = effect.model, effect.request
     reply: Reply
-    if world.emitter is None:
+    if world.emitter is None or effect.quiet:
         reply = (
             await model.arespond(request) if isinstance(model, AsyncModel) else await _threaded(lambda: model.respond(request))
         )
@@ -275,12 +267,12 @@ GRACE: Final = 1.0
 """Seconds that a cancelled attempt has for its clean-up, before the run goes on without it."""
 
 
-async def run_attempt(effect: RunAttempt, world: World, usage: list[Any] | None) -> Any:
+async def run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
     """Execute a node's function once; out of time, it is cancelled."""
-    attempt, function = effect.attempt, effect.function
+    attempt = effect.attempt
     if attempt.seconds is None:
-        return await _called(attempt, function, world, usage)
-    ended = asyncio.ensure_future(_called(attempt, function, world, usage, f"graphflow-{attempt.node.name}"))
+        return await execute(attempt, world)
+    ended = asyncio.ensure_future(execute(attempt, world, f"graphflow-{attempt.node.name}"))
     try:
         await asyncio.wait([ended], timeout=attempt.seconds)
     except BaseException:
@@ -288,7 +280,7 @@ async def run_attempt(effect: RunAttempt, world: World, usage: list[Any] | None)
         raise
     if not ended.done():
         await _stop(ended, attempt, world)
-        raise attempt.timed_out("; it was cancelled" if function.awaits else "; nothing more will come of it")
+        raise attempt.timed_out("; it was cancelled" if attempt.node.function.awaits else "; nothing more will come of it")
     return ended.result()
 
 
@@ -356,7 +348,7 @@ class _Crew:
                 future.cancel()
             await asyncio.wait(futures)
             if self.recorder is not None:
-                await asyncio.wait([self.recorder])
+                await asyncio.gather(self.recorder, return_exceptions=True)
             if isinstance(stop, Cancelled) and self.effect.record is not None and self.unrecorded:
                 await self._keep(self.unrecorded)  # what finished beside the task that was left
             raise
@@ -469,59 +461,3 @@ async def stream(
         await asyncio.wait([task])
         raise
     await task
-
-
-# --- the loop behind sync calls ----------------------------------------------------------------------------------------
-
-
-class _Background:
-    """One event loop in a thread of its own, for async nodes of sync runs; made anew in a forked child."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.pid = 0
-
-    def get(self) -> asyncio.AbstractEventLoop:
-        """The running loop."""
-        if self.loop is None or self.pid != os.getpid():
-            with self.lock:
-                if self.loop is None or self.pid != os.getpid():
-                    self.loop = asyncio.new_event_loop()
-                    self.pid = os.getpid()
-                    threading.Thread(target=self.loop.run_forever, name="graphflow-loop", daemon=True).start()
-        return self.loop
-
-    def is_current(self) -> bool:
-        """Whether this is the background loop's own thread."""
-        return self.loop is not None and asyncio._get_running_loop() is self.loop
-
-
-_background = _Background()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_background.__init__)  # type: ignore[misc]
-
-
-def start(work: Coroutine[Any, Any, T]) -> Future[T]:
-    """Start a coroutine on the background loop, with the caller's context variables."""
-    loop = _background.get()
-    future: Future[T] = Future()
-    context = contextvars.copy_context()
-
-    async def caught() -> None:
-        # Whatever the coroutine raises belongs to who waits for it: a SystemExit would end the loop of everybody.
-        try:
-            future.set_result(await work)
-        except BaseException as error:
-            future.set_exception(error)
-
-    loop.call_soon_threadsafe(lambda: loop.create_task(caught(), context=context))
-    return future
-
-
-def background(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the background loop and wait for it; how sync runs execute async nodes, also inside a running loop."""
-    if _background.is_current():
-        # An async node that calls a graph: its loop waits here, so what it waits for needs a loop of its own.
-        return in_thread(lambda: asyncio.run(work)).result()
-    return start(work).result()

@@ -1,9 +1,25 @@
-"""Events, and the views of them that ``stream`` gives."""
+"""Events, and the views of them that ``stream`` gives.
+
+The order of events, the same under both drivers:
+
+1. ``run_started``, after the input was committed.
+2. For each superstep: ``node_started`` of its tasks in task order · what its tasks tell while they run, in the order each
+   task told it, tasks mixed as they came (``token``, ``reasoning``, ``custom``, ``attempt_restarted``, tools, nested graphs) ·
+   after its commit ``node_completed`` of its tasks in task order · ``checkpoint``.
+3. One of ``run_completed``, ``interrupted`` (the run waits), ``run_failed``, ``run_cancelled``.
+
+Tasks that wait or fail have no ``node_completed``, nor have their finished siblings until their superstep is committed. An
+event becomes a part of each mode that shows it, in the order the modes were given, before the next event. The reader may be
+``STREAM_SIZE`` parts behind; then the run waits for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
+
+from graphflow.core.control import Overwrite
+from graphflow.messages import Message
 
 StreamMode = Literal["values", "updates", "messages", "custom", "tasks", "checkpoints", "events"]
 
@@ -49,8 +65,31 @@ def _updates(event: Event) -> Any:
     return {event.node: event.data["update"]}
 
 
-def _messages(event: Event) -> Any:
-    return event.data["text"], {"node": event.node, "ns": event.ns, "run_id": event.run_id}
+class _Messages:
+    """Tokens as they come, and every Message that a node wrote, unless its text came as tokens."""
+
+    def __init__(self) -> None:
+        self.streaming: set[tuple[str, str]] = set()
+        """Nodes (with their namespace) whose tokens came in the current superstep."""
+
+    def __call__(self, event: Event) -> list[Any]:
+        place = event.ns, event.node
+        about = {"node": event.node, "ns": event.ns, "run_id": event.run_id}
+        if event.type == "token":
+            self.streaming.add(place)
+            return [(event.data["text"], {**about, "attempt": event.data.get("attempt", 1)})]
+        if event.type == "checkpoint":
+            self.streaming = {known for known in self.streaming if known[0] != event.ns}
+            return []
+        said = [message for value in event.data["update"].values() for message in _messages_in(value)]
+        told = place in self.streaming
+        return [(message, about) for message in said if not (told and message.role == "assistant")]
+
+
+def _messages_in(value: Any) -> list[Message]:
+    if isinstance(value, Overwrite):
+        value = value.value
+    return [item for item in value if isinstance(item, Message)] if isinstance(value, list) else []
 
 
 def _custom(event: Event) -> Any:
@@ -71,7 +110,7 @@ _OUTERMOST = ("values", "updates")
 _VIEWS: dict[str, tuple[frozenset[str] | None, Callable[[Event], Any]]] = {
     "values": (frozenset({"run_started", "checkpoint"}), _values),
     "updates": (frozenset({"node_completed"}), _updates),
-    "messages": (frozenset({"token"}), _messages),
+    "messages": (frozenset({"token", "node_completed", "checkpoint"}), _itself),
     "custom": (frozenset({"custom"}), _custom),
     "tasks": (frozenset({"node_started", "node_completed"}), _itself),
     "checkpoints": (frozenset({"checkpoint"}), _checkpoints),
@@ -92,6 +131,8 @@ def view(modes: str | Sequence[str], subgraphs: bool = False) -> Callable[[Event
         if name not in _VIEWS:
             raise ValueError(f"stream_mode {name!r} is not one of {', '.join(_VIEWS)}")
 
+    messages = _Messages()
+
     def parts(event: Event) -> list[Any]:
         found = []
         for name in names:
@@ -99,13 +140,13 @@ def view(modes: str | Sequence[str], subgraphs: bool = False) -> Callable[[Event
             if event.ns and not subgraphs and name in _OUTERMOST:
                 continue
             if types is None or event.type in types:
-                part = make(event)
-                if part is SKIP:
-                    continue
-                if subgraphs:
-                    found.append((event.ns, name, part) if several else (event.ns, part))
-                else:
-                    found.append((name, part) if several else part)
+                for part in messages(event) if name == "messages" else [make(event)]:
+                    if part is SKIP:
+                        continue
+                    if subgraphs:
+                        found.append((event.ns, name, part) if several else (event.ns, part))
+                    else:
+                        found.append((name, part) if several else part)
         return found
 
     return parts

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from time import perf_counter
 from typing import Any
 
@@ -34,41 +33,12 @@ from graphflow.core.effects import (
     T,
     Task,
 )
-from graphflow.core.plan import Function
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event
+from graphflow.drive.threads import WORKERS, in_own_thread, workers
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.models.base import Reply, Restart, Token, Usage
-
-WORKERS = 32
-"""Helpers of the process that run tasks beside the callers' own threads."""
-STORE_WORKERS = 8
-"""Helpers of the process that talk to databases for asyncio; apart, so that a commit never waits for somebody's slow node."""
-
-
-class _PerProcess:
-    """Things with threads, made anew in a forked child."""
-
-    def __init__(self) -> None:
-        self.pid = 0
-        self.lock = threading.Lock()
-        self.pools: tuple[ThreadPoolExecutor, ThreadPoolExecutor] | None = None
-
-    def workers(self, store: bool = False) -> ThreadPoolExecutor:
-        """The pool of helpers for nodes, or that for databases."""
-        if self.pools is None or self.pid != os.getpid():
-            with self.lock:
-                if self.pools is None or self.pid != os.getpid():
-                    nodes = ThreadPoolExecutor(WORKERS, thread_name_prefix="graphflow")
-                    self.pools = nodes, ThreadPoolExecutor(STORE_WORKERS, thread_name_prefix="graphflow-store")
-                    self.pid = os.getpid()
-        return self.pools[store]
-
-
-_process = _PerProcess()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_process.__init__)  # type: ignore[misc]
 
 
 def run(flow: Flow[T], world: World) -> T:
@@ -121,10 +91,18 @@ def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
 
 def execute(task: Task, world: World) -> Outcome:
     """Run one task to its outcome."""
+    function = task.node.function
+    token = current_task.set(task)
+    task.world = world
     usage: list[Any] = []
     started = perf_counter()
     try:
-        value = _called(task, task.node.function, world, usage)
+        call = function.call
+        value = call(task.input, world.context(task)) if function.wants_context else call(task.input)
+        if function.kind == "flow":
+            value = perform(value, world, usage)
+        elif function.kind == "async":
+            value = drive.loop.background(value)
         return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
     except Parted as stop:
         return parted(task, stop, started)
@@ -137,18 +115,6 @@ def execute(task: Task, world: World) -> Outcome:
         raise
     except Exception as error:
         return failed(task, error, started)
-
-
-def _called(task: Task, function: Function, world: World, usage: list[Any] | None) -> Any:
-    """What a node's function returns for a task."""
-    token = current_task.set(task)
-    task.world = world
-    try:
-        call = function.call
-        value = call(task.input, world.context(task)) if function.wants_context else call(task.input)
-        if function.kind == "flow":
-            return perform(value, world, usage)
-        return drive.aio.background(value) if function.kind == "async" else value
     finally:
         current_task.reset(token)
 
@@ -168,14 +134,14 @@ def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
 
 def _call(effect: Call, world: World, usage: Any) -> Any:
     value = effect.fn(*effect.args, **effect.kwargs)
-    return drive.aio.background(value) if effect.is_async else value
+    return drive.loop.background(value) if effect.is_async else value
 
 
 def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
     stop = world.call.stop
     if stop.requested:
         raise Cancelled
-    if world.emitter is None:
+    if world.emitter is None or effect.quiet:
         reply: Reply = effect.model.respond(effect.request)
     else:
         task = current_task.get()
@@ -190,13 +156,19 @@ def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
 
 def tell_piece(piece: Any, task: Task | None, world: World) -> None:
     """Pass a piece of a streamed answer on to the listeners. Raises NodeTimeout when the asking attempt was given up."""
+    node, ns = "", ""
+    told: dict[str, Any] = {"attempt": 1}
     if task is not None:
         task.check_open()
-    node, attempt, ns = (task.node.name, task.attempt, task.run.ns) if task is not None else ("", 1, "")
+        node, ns, speaker = task.node.name, task.run.ns, task.run.speaker
+        told = {"attempt": task.attempt}
+        if speaker is not None:
+            told["member"] = speaker.name
+            ns = ns if speaker.voice is None else speaker.voice
     if isinstance(piece, Token):
-        world.emit("reasoning" if piece.reasoning else "token", node, {"text": piece.text, "attempt": attempt}, ns)
+        world.emit("reasoning" if piece.reasoning else "token", node, {"text": piece.text, **told}, ns)
     elif isinstance(piece, Restart):
-        world.emit("attempt_restarted", node, {"reason": piece.reason, "attempt": attempt}, ns)
+        world.emit("attempt_restarted", node, {"reason": piece.reason, **told}, ns)
 
 
 def note_usage(usage: list[Any] | None, spent: Usage | Spent) -> None:
@@ -228,13 +200,13 @@ def _spent(effect: Spent, world: World, usage: list[Any] | None) -> None:
     note_usage(usage, effect)
 
 
-def _run_attempt(effect: RunAttempt, world: World, usage: list[Any] | None) -> Any:
-    attempt, function = effect.attempt, effect.function
+def _run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
+    attempt = effect.attempt
     if attempt.seconds is None:
-        return _called(attempt, function, world, usage)
-    if function.awaits:
-        return drive.aio.background(drive.aio.run_attempt(effect, world, usage))
-    ended = in_own_thread(lambda: _called(attempt, function, world, usage), f"graphflow-{attempt.node.name}")
+        return execute(attempt, world)
+    if attempt.node.function.awaits:
+        return drive.loop.background(drive.aio.run_attempt(effect, world, usage))
+    ended = in_own_thread(lambda: execute(attempt, world), f"graphflow-{attempt.node.name}")
     try:
         wait([ended], attempt.seconds)
     finally:
@@ -326,7 +298,7 @@ class _Crew:
         self.waiting = deque(task for task in self.tasks if not task.node.function.awaits)
         self.running = len(awaited)
         for task in awaited:
-            future = drive.aio.start(drive.aio.execute(task, self.world))
+            future = drive.loop.start(drive.aio.execute(task, self.world))
             future.add_done_callback(functools.partial(self._ended, task))
 
     def _ended(self, task: Task, future: Future[Outcome]) -> None:
@@ -351,7 +323,7 @@ class _Crew:
                 summon = bool(self.waiting) and not self.summoned and self.working < self.limit
                 self.summoned = self.summoned or summon
             if summon:
-                _process.workers().submit(contextvars.copy_context().run, self._help)
+                workers().submit(contextvars.copy_context().run, self._help)
             outcome: Outcome | None = None
             try:
                 outcome = execute(task, self.world)
@@ -373,7 +345,7 @@ class _Crew:
                 self.changed.notify_all()
             others = self.running or self.waiting
             if others and self.record is not None and self.recorder is None and self.failure is None:
-                self.recorder = _process.workers().submit(self._record)
+                self.recorder = workers().submit(self._record)
 
     def _record(self) -> None:
         """Keep finished tasks, as long as there are new ones and siblings still run."""
@@ -394,20 +366,6 @@ class _Crew:
         commit = self.record(outcomes)
         if commit is not None:
             _HANDLERS[type(commit)](commit, self.world, None)
-
-
-def in_thread(work: Callable[[], T], *, store: bool = False) -> Future[T]:
-    """Run work in a helper thread, with the caller's context variables."""
-    return _process.workers(store).submit(contextvars.copy_context().run, work)
-
-
-def in_own_thread(work: Callable[[], T], name: str) -> Future[T]:
-    """Run work that may never end in a thread that nobody waits for, not even the end of the process."""
-    done: Future[T] = Future()
-    done.set_running_or_notify_cancel()  # from here on nobody can cancel it
-    context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(_settle, done, work), name=name, daemon=True).start()
-    return done
 
 
 # --- streaming ---------------------------------------------------------------------------------------------------------
@@ -493,10 +451,3 @@ def stream(flow: Flow[Any], world: World, parts: Callable[[Event], list[Any]], l
         left.set()
         wait([done])
     done.result()
-
-
-def _settle(future: Future[T], work: Callable[[], T]) -> None:
-    try:
-        future.set_result(work())
-    except BaseException as error:
-        future.set_exception(error)

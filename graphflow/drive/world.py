@@ -10,9 +10,10 @@ from time import perf_counter
 from typing import Any
 
 from graphflow import drive
+from graphflow.core.attempts import Attempt
 from graphflow.core.calls import CallOptions
 from graphflow.core.control import Context, Left, Parted, Suspended
-from graphflow.core.effects import Attempt, Flow, Outcome, T, Task
+from graphflow.core.effects import Flow, Outcome, T, Task
 from graphflow.db.base import Store
 from graphflow.drive.stream import Event
 from graphflow.errors import SessionBusy

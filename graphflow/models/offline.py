@@ -55,6 +55,8 @@ class OfflineModel(AsyncModel):
     - anything else is acknowledged by repeating it;
     - a tool is called when the words of its name are in the user's message and its required parameters can be found there;
       results of tools are reported;
+    - as the leader of a team it gives the message to the members that it names, else to the one whose description shares most
+      words with it, and reports what they say;
     - asked to summarise the conversation, or to extract facts about the user, it returns the user's own statements, bounded;
     - with an ``output_schema`` it fills the fields with what it finds, and with defaults and blanks where it finds nothing.
       Raises ModelError when that does not pass the schema's own validators.
@@ -130,13 +132,15 @@ def _told(fact: Fact) -> str:
 
 def _results(messages: Sequence[Message]) -> str:
     """The results at the end of the messages, a sentence each."""
-    names = {call.id: call.name for message in messages for call in message.tool_calls}
+    calls = {call.id: call for message in messages for call in message.tool_calls}
     said = []
     for message in reversed(messages):
         if message.role != "tool":
             break
-        name = message.name or names.get(message.tool_call_id or "", "the tool")
-        said.append(as_sentence(f"The result of {name} is: {message.text}"))
+        call = calls.get(message.tool_call_id or "")
+        name = message.name or (call.name if call is not None else "the tool")
+        member = call.arguments.get("member_id") if call is not None else None
+        said.append(as_sentence(f"{member} says: {message.text}" if member else f"The result of {name} is: {message.text}"))
     return " ".join(reversed(said))
 
 
@@ -164,6 +168,10 @@ def _tool_calls(request: Request) -> tuple[ToolCall, ...]:
     if last is None or last.role != "user":
         return ()
     wanted: dict[str, tuple[str, dict[str, Any]]] = {}
+    for tool in request.tools:
+        if {"member_id", "task"} == tool.parameters.get("properties", {}).keys():
+            for arguments in _delegated(tool, request.messages, last.text):
+                wanted[f"{tool.name} {json.dumps(arguments, sort_keys=True)}"] = tool.name, arguments
     for tool, before, after in _mentions(request.tools, last.text):
         for arguments in _arguments(tool, before, after):
             wanted[f"{tool.name} {json.dumps(arguments, sort_keys=True)}"] = tool.name, arguments
@@ -172,6 +180,22 @@ def _tool_calls(request: Request) -> tuple[ToolCall, ...]:
         ToolCall(f"call_{hashlib.sha256(f'{told}{key}'.encode()).hexdigest()[:16]}", name, arguments)
         for key, (name, arguments) in wanted.items()
     )
+
+
+def _delegated(tool: ToolSpec, messages: Sequence[Message], text: str) -> list[dict[str, Any]]:
+    """Whom the leader of a team gives a message to, each with what is said after the name."""
+    ids: Sequence[str] = tool.parameters["properties"]["member_id"].get("enum", ())
+    named: dict[str, str] = {}
+    for member, _, after in _mentions([ToolSpec(id, "", {}) for id in ids], text):
+        task = re.sub(r"(?:\s|\b(?:and|or|the|a|an)\b|[,;])+$", "", after.strip(" ,:;"), flags=re.I)
+        named.setdefault(member.name, task if len(task.split()) > 1 else text)
+    if named:
+        return [{"member_id": id, "task": task} for id, task in named.items()]
+    told = "\n".join(message.text for message in messages if message.role == "system")
+    asked, described = terms_of(text), dict(re.findall(r"^- ([\w-]+): (.*)$", told, re.M))
+    shared = {id: len(asked & terms_of(f"{id} {described.get(id, '')}")) for id in ids}
+    chosen = max(ids, key=lambda id: shared[id], default=None)
+    return [{"member_id": chosen, "task": text}] if chosen is not None and shared[chosen] else []
 
 
 def _mentions(tools: Sequence[ToolSpec], text: str) -> list[tuple[ToolSpec, str, str]]:

@@ -155,6 +155,7 @@ def _runner(runner: Runner) -> Inside:
 def _graph(step: Step) -> Inside:
     plan: Plan = step.what.plan
     talks = "messages" in plan.schema.channels
+    kept = {name for name, channel in plan.schema.channels.items() if channel.stored and name != "session_state"}
 
     def begin(given: Any) -> Mapping[str, Any]:
         if step.input is not None:
@@ -173,7 +174,9 @@ def _graph(step: Step) -> Inside:
     def content(values: Mapping[str, Any]) -> Any:
         if step.output is not None:
             return step.output(plan.schema.view(dict(values)))
-        return _answer(values) if talks else {name: value for name, value in values.items() if name != "session_state"}
+        if talks:
+            return _answer(values)
+        return {name: value for name, value in values.items() if name in kept}
 
     return Inside(lambda: plan, begin, content)
 

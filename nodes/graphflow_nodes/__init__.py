@@ -12,23 +12,39 @@ from typing import TYPE_CHECKING
 from graphflow.lazy import exports
 
 if TYPE_CHECKING:
-    from graphflow_nodes.conversation import history
+    from graphflow_nodes.conversation import history, summarize, when_due
+    from graphflow_nodes.memory import recall, remember
     from graphflow_nodes.model import call_tools, respond, wanted_calls
+    from graphflow_nodes.team import delegate, delegations
 
 _HOME = {
     "history": "graphflow_nodes.conversation",
+    "summarize": "graphflow_nodes.conversation",
+    "when_due": "graphflow_nodes.conversation",
+    "recall": "graphflow_nodes.memory",
+    "remember": "graphflow_nodes.memory",
     "respond": "graphflow_nodes.model",
     "call_tools": "graphflow_nodes.model",
     "wanted_calls": "graphflow_nodes.model",
+    "delegate": "graphflow_nodes.team",
+    "delegations": "graphflow_nodes.team",
 }
 
 __all__ = [
     # the conversation so far
     "history",
+    "summarize",
+    "when_due",
+    # what is known of the user
+    "recall",
+    "remember",
     # the model and its tools
     "respond",
     "call_tools",
     "wanted_calls",
+    # members
+    "delegate",
+    "delegations",
 ]
 
 if not TYPE_CHECKING:  # a type checker sees only the names above, so that it reports a misspelt one

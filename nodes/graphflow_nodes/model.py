@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from graphflow.core.control import END, Context, Send
+from graphflow.core.control import END, Context, Send, Update
 from graphflow.core.effects import Ask, Call, Emit, Flow
 from graphflow.core.plan import flow
 from graphflow.errors import ModelError
@@ -25,15 +25,19 @@ def respond(
     instructions: Instructions = None,
     tools: Sequence[Any] | Mapping[str, Tool] = (),
     tool_call_limit: int = 25,
+    turn_limit: int | None = None,
     output_schema: type[Any] | None = None,
     messages: str = "messages",
     history: str = "history",
+    memories: str = "memories",
+    summary: str = "summary",
 ) -> Callable[..., Flow[dict[str, Any]]]:
     """A node that asks ``model`` and adds its answer to the channel ``messages``.
 
-    The request holds, in this order: one system message (``instructions``), the channel ``history`` if the state has it, and
-    ``messages``. ``model`` may be a function that gives the model, called when it is first needed. When a run has made
-    ``tool_call_limit`` tool calls, the model is asked without tools, so that it has to answer.
+    The request holds, in this order: one system message (``instructions``, then what the channels ``memories`` and ``summary``
+    hold), the channel ``history``, and ``messages``; of these channels ``messages`` has to be there. ``model`` may be a
+    function that gives the model, called when it is first needed. When a run has made ``tool_call_limit`` tool calls, or asked
+    the model ``turn_limit`` times, the model is asked without tools, so that it has to answer.
     With ``output_schema`` the answer has to be JSON of that type; anything else is a ModelError (the run can be resumed).
     A call's option ``output_schema`` takes precedence. Token events are streamed when somebody listens.
     """
@@ -47,20 +51,23 @@ def respond(
         schema = ctx.options.get("output_schema") or output_schema
         said = list(_field(state, messages) or ())
         called = sum(1 for message in said if message.role == "tool")
-        system = _system(instructions, ctx)
+        limited = called >= tool_call_limit
+        if turn_limit is not None:
+            limited = limited or sum(1 for message in said if message.role == "assistant") >= turn_limit
+        system = _system(instructions, ctx, _field(state, memories), _field(state, summary))
         asked = Request(
             [*([Message("system", system)] if system else ()), *(_field(state, history) or ()), *said],
-            specs if called < tool_call_limit else (),
+            () if limited else specs,
             schema,
         )
         reply: Reply = yield Ask(model if isinstance(model, Model) else model(), asked)
         calls = tuple(reply.tool_calls)
-        if calls and called >= tool_call_limit:
+        if calls and limited:
             calls = ()
             if not reply.content:
                 raise ModelError(
-                    f"the model made {called} tool calls, its tool_call_limit, and asks for more instead of answering; "
-                    "give a clearer instruction or a higher tool_call_limit="
+                    f"the model made {called} tool calls, its limit, and asks for more instead of answering; "
+                    f"give a clearer instruction or a higher {'tool_call_limit' if turn_limit is None else 'max_iterations'}="
                 )
         if schema is not None and not calls:
             parse_output(schema, reply.content)
@@ -97,19 +104,20 @@ def call_tools(
     on_tool_error: str = "message",
     tool_call_limit: int = 25,
     messages: str = "messages",
-) -> Callable[..., Flow[dict[str, Any]]]:
+) -> Callable[..., Flow[Any]]:
     """A node that executes one tool call and adds the tool message; reached by ``wanted_calls``, a task for each call.
 
     Calls run in parallel and a finished one is never repeated. An unknown tool, wrong arguments, and (unless
     ``on_tool_error="raise"``) a tool that raises become a tool message the model sees. A tool that needs confirmation,
-    input or an outside execution pauses the run with a question; see ``graphflow.tools``.
+    input or an outside execution pauses the run with a question; see ``graphflow.tools``. A tool may return an ``Update``: its
+    ``values`` are what the model sees, its ``writes`` are stored with the step.
     """
     if on_tool_error not in ("message", "raise"):
         raise ValueError(f"on_tool_error={on_tool_error!r}: give 'message' or 'raise'")
     table = tools if isinstance(tools, Mapping) else tool_table(tools)
 
     @flow
-    def run_tool(call: ToolCall, ctx: Context) -> Flow[dict[str, Any]]:
+    def run_tool(call: ToolCall, ctx: Context) -> Flow[Any]:
         yield from _tell(ctx, "tool_started", call, {})
         done = sum(1 for message in ctx.values.get(messages) or () if message.role == "tool")
         if done + ctx.position >= tool_call_limit:
@@ -119,14 +127,18 @@ def call_tools(
             )
         else:
             content, failed = yield from _called(table, call, ctx, on_tool_error)
+        writes: Sequence[Any] = ()
+        if isinstance(content, Update):
+            content, writes = as_text(content.values), content.writes
         yield from _tell(ctx, "tool_failed" if failed else "tool_completed", call, {"result": content})
-        return {messages: [Message("tool", content, name=call.name, tool_call_id=call.id)]}
+        answer = {messages: [Message("tool", content, name=call.name, tool_call_id=call.id)]}
+        return Update(answer, writes) if writes else answer
 
     return run_tool
 
 
-def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_error: str) -> Flow[tuple[str, bool]]:
-    """The text of the tool message, and whether the call failed."""
+def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_error: str) -> Flow[tuple[Any, bool]]:
+    """The text of the tool message (or an Update with it), and whether the call failed."""
     tool = table.get(call.name)
     if tool is None:
         return f"There is no tool {call.name!r}. The tools are: {', '.join(table) or 'none'}.", True
@@ -147,7 +159,8 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
     if tool.context_parameter is not None:
         bound[tool.context_parameter] = ctx
     try:
-        return as_text((yield Call(tool.fn, (), bound, tool.is_async))), False
+        result = yield Call(tool.fn, (), bound, tool.is_async)
+        return result if isinstance(result, Update) else as_text(result), False
     except Exception as error:
         if on_tool_error == "raise":
             raise
@@ -193,12 +206,21 @@ def _tell(ctx: Context, type: str, call: ToolCall, data: dict[str, Any]) -> Flow
         yield Emit(type, ctx.node, {"tool": call.name, "arguments": call.arguments, "tool_call_id": call.id, **data}, ctx.ns)
 
 
-def _system(instructions: Instructions, ctx: Context) -> str:
+def _system(instructions: Instructions, ctx: Context, memories: Sequence[str] | None, summary: str | None) -> str:
     if instructions is None:
-        return ""
-    if isinstance(instructions, str):
-        return instructions
-    return instructions(ctx) if callable(instructions) else "\n".join(instructions)
+        told = ""
+    elif isinstance(instructions, str):
+        told = instructions
+    else:
+        told = instructions(ctx) if callable(instructions) else "\n".join(instructions)
+    if not memories and not summary:
+        return told
+    parts = [told] if told else []
+    if memories:
+        parts.append("Memories about the user, from earlier conversations:\n" + "\n".join(f"- {each}" for each in memories))
+    if summary:
+        parts.append(f"Summary of the conversation so far:\n{summary}")
+    return "\n\n".join(parts)
 
 
 def _field(state: Any, name: str) -> Any:

@@ -69,5 +69,3 @@ def wide(build: Callable[..., StateGraph]) -> Callable[[int], Plan]:
         return made.add_edge(names, "gather").add_edge("gather", END).plan()
 
     return make
-
-

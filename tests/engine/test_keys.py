@@ -168,3 +168,22 @@ def test_bad_keys_are_errors(way: Way, db: Any) -> None:
     with pytest.raises(ValueError, match="resume"):
         way.resume(graph, "s", idempotency_key="k")
     assert db.count_sessions() == 0
+
+
+@pytest.mark.parametrize("ends", ["completed", "paused", "error"])
+def test_a_key_counts_when_a_run_is_stored_at_its_end_only(way: Way, db: Any, ends: str) -> None:
+    def node(state: State) -> Any:
+        if ends == "paused":
+            return {"path": [interrupt("well?")]}
+        if ends == "error" and len(times) == 1:
+            raise ValueError("broken")
+        return {"path": ["done"]}
+
+    graph, times = counting(db, node)
+    try:
+        first = way.invoke(graph, {"n": 1}, idempotency_key="k", durability="exit").status
+    except ValueError:
+        first = "error"
+    again = way.invoke(graph, {"n": 1}, idempotency_key="k", durability="exit")
+    assert (first, again.status) == (ends, "completed" if ends == "error" else ends)
+    assert len(times) == (2 if ends == "error" else 1) and db.count_sessions() == 1

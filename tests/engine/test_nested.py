@@ -30,14 +30,16 @@ from graphflow import (
     tool,
     untracked,
 )
-from graphflow.core.control import STOP
-from graphflow.core.effects import Commit
+from graphflow.core.control import MISSING, STOP, current_task
+from graphflow.core.effects import Commit, Speaker
+from graphflow.core.nested import changed_keys, run_inside, stands_for
 from graphflow.core.reducers import merge_keys
 from graphflow.db import InMemoryDb
 from graphflow.errors import GraphChanged, GraphError, InvalidUpdate, SessionNotFound, UnknownTarget
+from graphflow.models import OfflineModel
 from graphflow.models.base import Reply
 from graphflow.testing import ScriptedModel
-from graphflow_nodes import history
+from graphflow_nodes import history, respond
 from tests.conftest import Way
 
 
@@ -829,3 +831,52 @@ def test_a_command_that_stops_leaves_nothing_to_run(way: Way, db: Any) -> None:
     assert (result["notes"], result.status) == (["stop", "beside"], "completed")
     assert way.get_state(graph, "s").next == ()
     assert way.invoke(graph, {"topic": "t"}, session_id="s")["notes"] == ["stop", "beside"] * 2, "no join is left half full"
+
+
+# --- a flow that runs the graph its node stands for ---------------------------------------------------------------------------
+
+
+class Both(Notes):
+    messages: Annotated[list[Message], add_messages]
+
+
+def standing(inner: Graph, db: Any = None, **settings: Any) -> Graph:
+    """A graph with a flow node that runs ``inner`` on a topic of its own."""
+
+    @stands_for(inner.plan)
+    def run_it(state: Notes, ctx: Context) -> Any:
+        task = current_task.get()
+        assert task is not None
+        ended = yield from run_inside(inner.plan, {"topic": state["topic"].upper()}, task, **settings)
+        return {"notes": ended.values["notes"]}
+
+    return chain(("run_it", run_it), db=db)
+
+
+def test_a_node_that_stands_for_a_graph_is_looked_into_and_resumed_inside(way: Way, db: Any) -> None:
+    before = Flaky("before")
+    graph = standing(chain(("before", before), ("ask", ask("name"))), db)
+    paused = way.invoke(graph, {"topic": "t"}, session_id="s")
+    assert paused.interrupts[0].ns == "run_it:0.0" == way.get_state(graph, "s").tasks[0].ns
+    inside = way.get_state(graph, "s", ns="run_it:0.0")
+    assert (inside.next, inside.values["topic"]) == (("ask",), "T")
+    assert way.resume(graph, "s", "Ada")["notes"] == ["before", "name: Ada"]
+    assert before.calls == 1
+
+
+def test_the_graph_a_node_stands_for_is_part_of_the_fingerprint() -> None:
+    one, two = (standing(chain((name, note(name)))) for name in ("one", "two"))
+    assert one.fingerprint != two.fingerprint == standing(chain(("two", note("two")))).fingerprint
+
+
+def test_tokens_of_a_speaker_carry_its_name_and_go_where_its_voice_is(way: Way) -> None:
+    inner = chain(("say", respond(OfflineModel())), state=Both, name="talker")
+    for voice, ns in ((None, "run_it:-1.0"), ("", "")):
+        graph = standing(inner, speaker=Speaker("ann", None, voice))
+        events = way.stream(graph, {"topic": "t"}, stream_mode="events")
+        assert {(event.member, event.ns) for event in events if event.type == "token"} == {("ann", ns)}
+
+
+def test_what_changed_in_a_dict_is_told_key_by_key() -> None:
+    assert changed_keys({"a": 1, "b": 2, "c": [1]}, {"a": 1, "b": 2.0, "d": None, "c": [1]}) == {"b": 2.0, "d": None}
+    assert changed_keys({"a": 1}, {}) == {"a": MISSING}

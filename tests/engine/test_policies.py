@@ -105,7 +105,7 @@ def test_the_last_error_comes_out_as_itself_and_says_where(way):
     with pytest.raises(ConnectionError, match="gone") as caught:
         way.invoke(one_node(as_sync(fails), retry=RetryPolicy(max_attempts=2, **AT_ONCE)), {})
     assert caught.value is fails.error
-    assert any("'work', attempt 2" in note for note in caught.value.__notes__)
+    assert any("attempt 2 of node 'work'" in note for note in caught.value.__notes__)
     assert fails.calls == 2
 
 

@@ -83,6 +83,34 @@ def test_a_crash_repeats_nothing_that_was_finished(run: Run) -> None:
     assert out.endswith("nothing finished was done again\n")
 
 
+def test_the_research_team_works_at_the_same_time(run: Run) -> None:
+    out = run("team_research.py").stdout
+    assert [line.split()[0] for line in out.splitlines()[:3]].count("->") == 2, "both begin before one has ended"
+    assert "Surveyor says: The result of river_length is: 2850 km." in out
+    assert "'length of Danube': 2850" in out and "'towns on Danube': 'Vienna, Budapest, Belgrade'" in out
+    assert out.count("a run of") == 3 and out.endswith("5 messages of the team, 13 with those of its members\n")
+
+
+def test_the_support_desk_picks_a_specialist_and_waits_for_a_person(run: Run) -> None:
+    out = run("team_support_router.py").stdout
+    assert "technical: From what I know: The router restarts when its red button is held for ten seconds." in out
+    assert "billing: From what I know: An invoice is due after 14 days." in out
+    paused, resumed = out.split("(paused: may billing call refund({'invoice': 'A-17'})?)")
+    assert "on its way" not in paused
+    assert "billing: The result of refund is: the money of invoice A-17 is on its way." in resumed
+    assert out.endswith("8 messages in ann's session, 4 in ben's\n")
+
+
+def test_the_kitchen_works_through_its_list(run: Run) -> None:
+    out = run("team_tasks.py").stdout
+    steps = re.findall(r"^ *[\d.]+ s  (\w+) (begins|says)", out, re.M)
+    assert {*steps[:2]} == {("trader", "begins"), ("gardener", "begins")}, "both begin before one has ended"
+    assert steps[4:] == [("cook", "begins"), ("cook", "says")]
+    assert "task-3 [done by cook, after task-1 and task-2] Write the soup" in out
+    assert "refused on the way: task-3 depends on task-1 (open), task-2 (open); have that done first." in out
+    assert out.endswith("\nA soup of pepper, caraway, nutmeg and leek, carrot, potato\n")
+
+
 def test_the_demo_checks_what_it_claims(run: Run) -> None:
     out = run("demo.py").stdout
     checks = int(re.search(r"all (\d+) checks hold", out)[1])  # type: ignore[index]

@@ -35,7 +35,8 @@ class Program:
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """The rows of a query, on a connection of its own; none when there is no database or no table yet."""
         if self.database.startswith("postgres"):
-            with psycopg.connect(self.database.replace("+psycopg", "", 1)) as connection:
+            url = self.database.replace("+psycopg", "", 1).replace("+", "%20")  # libpq takes a plus as it is
+            with psycopg.connect(url) as connection:
                 try:
                     return connection.execute(query).fetchall()
                 except psycopg.errors.UndefinedTable:

@@ -118,6 +118,30 @@ def test_a_kill_before_every_statement_and_at_every_commit_leaves_all_or_nothing
     assert done >= rounds(4, 50)
 
 
+def of_memory(program: Program) -> Callable[[], None]:
+    return lambda: check_memory(program)
+
+
+def check_memory(program: Program) -> None:
+    """Each turn left one memory, whatever the keeper said at which attempt, and the summary is of all but the last lines."""
+    db = program.open()
+    kept = [memory.memory.partition(",")[0] for memory in db.get_user_memories("ann")]
+    assert kept == [f"I like number {turn}" for turn in range(5)]
+    runs = {run.run_id for run in db.get_runs(workers.SESSION)}
+    assert {memory.run_id for memory in db.get_user_memories("ann")} == runs
+    assert len(db.get_messages(workers.SESSION)) == 10
+    assert db.get_session_summary(workers.SESSION) == "4 more lines"
+    assert db.check().ok
+    db.close()
+
+
+@pytest.mark.timeout(1800)
+def test_a_kill_neither_loses_nor_doubles_a_memory_or_a_summary(programs: Programs) -> None:
+    # The first turn commits its input, what rode along, a finished task and the superstep; the third one a summary as well.
+    kills = points(AROUND, range(2, 13, rounds(3, 1)))
+    assert killed_at(programs, "memory", kills, of_memory) == len(kills)
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("finishing", range(1, 20) if FULL else [1, 7, 19])
 def test_of_twenty_parallel_nodes_the_finished_never_run_again(finishing: int, programs: Programs) -> None:

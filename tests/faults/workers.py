@@ -12,12 +12,26 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 from collections import Counter
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, TypedDict
 
-from graphflow import END, START, Agent, Context, Message, Send, StateGraph, add_messages, append, logged
+from graphflow import (
+    END,
+    START,
+    Agent,
+    Context,
+    Message,
+    Send,
+    StateGraph,
+    SummaryPolicy,
+    Team,
+    add_messages,
+    append,
+    logged,
+)
 from graphflow.agent import AgentState
 from graphflow.db import PostgresDb, SqliteDb
 from graphflow.db.transactions import Transaction
@@ -45,9 +59,13 @@ class Killing:
     kill = ("", 0)
     passed: ClassVar[Counter[str]] = Counter()
 
+    counting = threading.Lock()  # several threads may commit at the same time
+
     def reach(self, point: str) -> None:
-        self.passed[point] += 1
-        if self.kill == (point, self.passed[point]):
+        with self.counting:
+            self.passed[point] += 1
+            number = self.passed[point]
+        if self.kill == (point, number):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def commit(self, effect: Any) -> None:
@@ -163,7 +181,7 @@ def agent(db: Any, journal: Journal) -> None:
 
     bot = Agent(EchoModel(journal), tools=[note], db=db, session_id=SESSION)
     runs = db.get_runs(SESSION) if db.get_session(SESSION) is not None else []
-    if runs and runs[-1].status == "running":
+    if runs and runs[-1].status == "crashed":
         output = bot.resume()
         journal("acknowledged", output.messages[0].text, output.content)
     for turn in range(len(runs), TURNS):
@@ -263,6 +281,87 @@ def stalled(db: Any, journal: Journal) -> None:
         journal("lost", str(error).replace(" ", "_"))
 
 
+class CrewModel(Model):
+    """Leads "quick" and "slow", or is one of them; each request is a line in the journal.
+
+    Slow notes something first, and with ``STALL`` in the environment it never comes to answering.
+    """
+
+    def __init__(self, name: str, journal: Journal) -> None:
+        self.name = name
+        self.journal = journal
+
+    def respond(self, request: Request) -> Reply:
+        answered = request.messages[-1].role == "tool"
+        self.journal("model", self.name, "answer" if answered else "ask")
+        if self.name == "leader" and not answered:
+            tasks = [{"member_id": name, "task": f"task of {name}"} for name in ("quick", "slow")]
+            return Reply(tool_calls=[ToolCall(f"d{n}", "delegate_task_to_member", task) for n, task in enumerate(tasks)])
+        if self.name == "slow":
+            if not answered:
+                return Reply(tool_calls=[ToolCall("n", "note_down", {"text": "x"})])
+            if os.environ.get("STALL"):
+                time.sleep(60)
+        return Reply(f"{self.name} is done")
+
+
+def team(db: Any, journal: Journal) -> None:
+    """Have two members work at the same time, or go on with it."""
+
+    def note_down(text: str) -> str:
+        """Note it."""
+        journal("tool", text)
+        return f"noted {text}"
+
+    members = [
+        Agent(CrewModel("quick", journal), name="quick"),
+        Agent(CrewModel("slow", journal), name="slow", tools=[note_down]),
+    ]
+    crew = Team(members, model=CrewModel("leader", journal), db=db, session_id=SESSION)
+    try:
+        output = crew.resume()
+    except SessionNotFound:
+        output = crew.run("go")
+    journal("done", *output.content.split())
+
+
+class Keeper(Model):
+    """Keeps what the user said in its own words, summarises what it is shown, and otherwise answers; each job is a line."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+
+    def respond(self, request: Request) -> Reply:
+        said, told = request.messages[-1].text, request.messages[0].text
+        for job, start in (("remember", "Extract facts"), ("summarise", "Summarise the conversation")):
+            if told.startswith(start):
+                self.journal(job, str(len(request.messages[-1].text.splitlines())))
+                time.sleep(random.uniform(0, 0.004))
+                return Reply(
+                    f"{said}, noted at {time.time_ns()}" if job == "remember" else f"{len(said.splitlines())} more lines"
+                )
+        return Reply(f"answer to {said}")
+
+
+def memory(db: Any, journal: Journal) -> None:
+    """Five turns of an agent that keeps memories and summaries."""
+    bot = Agent(
+        Keeper(journal),
+        db=db,
+        session_id=SESSION,
+        user_id="ann",
+        update_memory_on_run=True,
+        enable_session_summaries=True,
+        summary=SummaryPolicy(after_messages=4, keep_last=1),
+    )
+    runs = db.get_runs(SESSION) if db.get_session(SESSION) is not None else []
+    if runs and runs[-1].status == "running":
+        bot.resume()
+    for turn in range(len(runs), 5):
+        bot.run(f"I like number {turn}")
+    journal("done")
+
+
 def note_down(text: str) -> str:
     """Note it."""
     return f"noted {text}"
@@ -274,7 +373,6 @@ if __name__ == "__main__":
         where, number = sys.argv[4].split(":")
         Killing.kill = (where, int(number))
     database = opened(path, lease_ttl=float(os.environ.get("LEASE_TTL", "30")), busy_timeout=600)
-    {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival, "stalled": stalled, "workflow": workflow}[program](
-        database, Journal(journal_path)
-    )
+    programs = {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival, "stalled": stalled}
+    {**programs, "team": team, "workflow": workflow, "memory": memory}[program](database, Journal(journal_path))
     database.close()

@@ -15,6 +15,7 @@ from graphflow.messages import Message, ToolCall
 from graphflow.models import OfflineModel
 from graphflow.models.base import Reply, Request, Token, Usage
 from graphflow.tools import as_tool, tool_table
+from graphflow_nodes.team import delegation_tool
 
 
 def said(*texts: str, system: str | None = None) -> list[Message]:
@@ -332,3 +333,36 @@ def test_usage_counts_words() -> None:
 def test_an_empty_request_is_answered() -> None:
     assert OfflineModel().respond(Request([])).content
     assert json.loads(OfflineModel().respond(Request([], output_schema=Changes)).content) == {"add": [], "drop": []}
+
+
+# --- leading a team
+
+
+def delegated(text: str, system: str = "") -> list[tuple[str, str]]:
+    """Whom a leader gives the text to, and the tasks."""
+    tool = delegation_tool(["cook", "tax-adviser", "agent-3"])
+    reply = OfflineModel().respond(Request(said(text, system=system), [tool.spec()]))
+    return [(call.arguments["member_id"], call.arguments["task"]) for call in reply.tool_calls]
+
+
+DESK = "The members of the team:\n- cook: name: Cook; Makes soups and bread.\n- tax-adviser: Knows every tax.\n- agent-3"
+
+
+def test_work_is_given_to_the_members_that_are_named() -> None:
+    assert delegated("Ask the cook for a soup of leek, and agent 3 what it thinks", DESK) == [
+        ("cook", "for a soup of leek"),
+        ("agent-3", "what it thinks"),
+    ]
+    assert delegated("Cook!", DESK) == [("cook", "Cook!")]
+
+
+def test_work_is_given_to_the_member_whose_description_fits_best() -> None:
+    assert delegated("How do I bake bread?", DESK) == [("cook", "How do I bake bread?")]
+    assert delegated("How high is the tax on tea?", DESK) == [("tax-adviser", "How high is the tax on tea?")]
+    assert delegated("Hello there", DESK) == []
+
+
+def test_a_leader_reports_what_its_members_say() -> None:
+    call = ToolCall("c", "delegate_task_to_member", {"member_id": "cook", "task": "a soup"})
+    answered = [Message("assistant", tool_calls=[call]), Message("tool", "leek soup", tool_call_id="c")]
+    assert OfflineModel().respond(Request([*said("A soup, please"), *answered])).content == "Cook says: leek soup."

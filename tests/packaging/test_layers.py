@@ -28,7 +28,11 @@ LAYERS: list[set[str]] = [
     {"graphflow.graph"},
     {"graphflow.builder", "graphflow.printing", "graphflow.shutdown"},
     {"graphflow_nodes"},
-    {"graphflow.run"},
+    {"graphflow.run", "graphflow.contextpolicies"},
+    {"graphflow.conversation"},
+    {"graphflow.recollection"},
+    {"graphflow.surroundings", "graphflow.forcedsummary"},
+    {"graphflow.agentgraph", "graphflow.assistant"},
     {"graphflow.agent"},
     {"graphflow.team", "graphflow.workflow"},
     {"graphflow"},
@@ -75,6 +79,8 @@ LOCAL_IMPORTS: set[tuple[str, str]] = {
     # what the user names on the command line
     ("graphflow.cli.reference", "(dynamic)"),
     # libraries that take longer to load than most programs need of them, or the module that knows one
+    ("graphflow.assistant", "graphflow.forcedsummary"),
+    ("graphflow.surroundings", "graphflow.recollection"),
     ("graphflow.core.checks", "networkx"),
     ("graphflow.core.ids", "hashlib"),
     ("graphflow.core.policies", "tenacity"),
@@ -178,7 +184,14 @@ def test_only_agents_teams_and_workflows_use_the_ready_made_nodes(sources: dict[
         for found in source.imports
         if is_below(found.module, ("graphflow_nodes",)) and not source.is_below("graphflow_nodes")
     }
-    assert [name for name, _ in users if not is_below(name, ("graphflow.agent", "graphflow.team", "graphflow.workflow"))] == []
+    agent = (
+        "graphflow.agent",
+        "graphflow.surroundings",
+        "graphflow.agentgraph",
+        "graphflow.recollection",
+        "graphflow.forcedsummary",
+    )
+    assert [name for name, _ in users if not is_below(name, (*agent, "graphflow.team", "graphflow.workflow"))] == []
     assert "graphflow_nodes" not in {module for _, module in users}, "import the module, graphflow_nodes.<module>"
 
 

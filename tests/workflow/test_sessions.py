@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from graphflow import Agent
 from graphflow.db import InMemoryDb, SessionType, SqliteDb
@@ -216,3 +217,20 @@ def test_printing_shows_the_steps_and_the_answer(capsys: pytest.CaptureFixture[s
     at = lines.index("✓ two → TELL ME")
     assert lines[at + 1].startswith("✓ loud → TELL ME") and "✓ bot → tea is hot" in lines
     assert "The end." in out and out.count("tea is hot") == 2, "what an agent in a step says is not the answer"
+
+
+def test_a_run_is_begun_once_per_key(way: Way, db: Any) -> None:
+    calls: list[str] = []
+
+    class Order(BaseModel):
+        topic: str
+
+    def work(given: StepInput) -> str:
+        calls.append(given.input.topic)
+        return f"done with {given.input.topic}"
+
+    workflow = Workflow([work, shout], db=db)
+    first = way.run(workflow, Order(topic="tea"), idempotency_key="k")
+    again = way.run(workflow, Order(topic="tea"), idempotency_key="k")
+    assert (first.content, again.content, calls) == ("DONE WITH TEA", "DONE WITH TEA", ["tea"])
+    assert again.run_id == first.run_id and again.steps == first.steps

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 
-from graphflow import END, START, Agent, Context, StateGraph, append
+from graphflow import END, START, Agent, Context, StateGraph, Team, append, untracked
 from graphflow.errors import GraphError, InvalidUpdate, UnknownTarget
 from graphflow.messages import ToolCall
 from graphflow.models.base import Reply
@@ -305,6 +305,7 @@ def test_a_tool_of_an_agent_and_a_step_share_the_session(way: Way, db: Any) -> N
 
 
 class Sum(TypedDict):
+    connection: Annotated[Any, untracked]
     numbers: list[int]
     total: int
     log: Annotated[list[str], append]
@@ -312,7 +313,7 @@ class Sum(TypedDict):
 
 def test_a_graph_is_a_step(way: Way, db: Any) -> None:
     builder = StateGraph(Sum, name="sum")
-    builder.add_node("add", lambda state: {"total": sum(state["numbers"]), "log": ["added"]})
+    builder.add_node("add", lambda state: {"total": sum(state["numbers"]), "log": ["added"], "connection": object()})
     builder.add_edge(START, "add")
     builder.add_edge("add", END)
     graph = builder.compile()
@@ -402,3 +403,14 @@ def test_the_graph_shows_every_step_and_way() -> None:
     drawn = graph.draw_mermaid()
     for edge in ("draft --> ", '-.->|"again"| draft', '-.->|"again"| turn', "turn --> ", "is_long -.-> yes", "yes --> finish"):
         assert edge in drawn
+
+
+def test_a_team_is_a_step(way: Way, db: Any) -> None:
+    call = ToolCall("c1", "delegate_task_to_member", {"member_id": "ann", "task": "look it up"})
+    leader = ScriptedModel([Reply(tool_calls=[call]), "the team's word"])
+    team = Team([Agent(ScriptedModel(["ann's word"]), name="ann")], model=leader, name="desk")
+    workflow = Workflow([wrap("before"), team, wrap("after")], db=db)
+    out = way.run(workflow, "x", session_id="s")
+    assert out.content == "after(the team's word)" and out.steps["desk"].content == "the team's word"
+    assert leader.requests[0].messages[-1].text == "before(x)"
+    assert [message.text for message in db.get_messages("s")] == ["x", "after(the team's word)"]

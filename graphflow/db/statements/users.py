@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, and_, bindparam, delete, func, or_, select, update
 
 from graphflow.db.statements.compiled import CHECKPOINT, EMPTY, FREE_FOR, HERE, MINE, ONE, RUN, SESSION, ZERO, Compiled, matches
-from graphflow.db.tables import checkpoints, media, media_uses, memories, messages, pruned, runs, sessions, summaries, tasks
+from graphflow.db.tables import checkpoints, media, media_uses, messages, pruned, runs, sessions, summaries, tasks
 
 
 class UserStatements(Compiled):
@@ -60,10 +60,6 @@ class UserStatements(Compiled):
         """Nobody else writes these sessions until the transaction ends."""
         found = select(SESSION.ordinal).where(matches(SESSION.user_id, "user_id")).order_by(SESSION.ordinal)
         return self.text(found.with_for_update())
-
-    @cached_property
-    def delete_memories(self) -> str:
-        return self.text(delete(memories).where(matches(memories.c.user_id, "user_id")))
 
     @cached_property
     def delete_session(self) -> list[str]:

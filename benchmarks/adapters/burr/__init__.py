@@ -1,0 +1,1 @@
+"""burr: loops that keep nothing."""

@@ -1,0 +1,46 @@
+"""graphflow's conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import graphflow.db.statements  # noqa: F401 - what a database loads at first use: imports are measured elsewhere
+from benchmarks.adapters.graphflow.model import Scripted
+from benchmarks.adapters.graphflow.stores import db_on
+from benchmarks.amounts import CONTEXT
+from benchmarks.conversation import SESSION, USER
+from benchmarks.store import Store
+from graphflow import Agent
+
+
+class Chat:
+    """An agent on a database."""
+
+    def __init__(self, store: Store, answers: Iterator[str]) -> None:
+        self._db = db_on(store)
+        self._agent = Agent(Scripted(answers), db=self._db)
+        self._db.count_sessions()  # opens it
+
+    def turn(self, question: str, session: str = SESSION) -> Any:
+        """One question and its answer."""
+        return self._agent.run(question, session_id=session, user_id=USER)
+
+    def needed(self) -> int:
+        """Where the session stands, and its last messages."""
+        self._agent.graph.get_state(SESSION, user_id=USER)
+        return len(self._db.get_messages(SESSION, last_runs=CONTEXT // 2))
+
+    def all(self) -> int:
+        """The whole conversation."""
+        return len(self._agent.get_chat_history(SESSION, user_id=USER))
+
+
+async def service(store: Store, pool: int, answers: Iterator[str]) -> Callable[[str, str], Awaitable[Any]]:
+    """An agent that serves many sessions at once."""
+    agent = Agent(Scripted(answers), db=db_on(store, pool))
+
+    async def turn(session: str, question: str) -> Any:
+        return await agent.arun(question, session_id=session, user_id=USER)
+
+    return turn

@@ -1,0 +1,1 @@
+"""pydantic-graph: loops that keep nothing, on asyncio."""

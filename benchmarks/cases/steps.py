@@ -1,0 +1,45 @@
+"""Case C: what a step of a graph costs when nothing is stored."""
+
+from __future__ import annotations
+
+import statistics
+
+from benchmarks.adapters import adapter
+from benchmarks.amounts import STEPS, repeats
+from benchmarks.clock import cost, per_unit
+from benchmarks.figure import AtMost, Case, Figure, Measured, Part, Place
+
+
+def measure(subject: str, part: Part, place: Place) -> Measured:
+    """Microseconds per step of whole runs; of a chain also the milliseconds to declare and compile it."""
+    graphs, (shape, mode) = adapter(subject, "graphs"), part.name.split("-")
+    run = graphs.counting(shape, mode, STEPS)
+    measured = per_unit(run, STEPS, repeats(place.size)).figures()
+    if any(figure.name == "compile" for figure in part.figures) and hasattr(graphs, "declared"):
+        times = [cost(lambda: graphs.declared(shape, mode, STEPS)).wall for _ in range(repeats(place.size))]
+        measured["compile"] = statistics.median(times) * 1e3
+    return measured
+
+
+def figures(label: str, goal: float) -> tuple[Figure, ...]:
+    """The two clocks."""
+    return Figure("wall", label, "µs/step", AtMost(goal)), Figure("cpu", "… processor time", "µs/step")
+
+
+CASE = Case(
+    "C",
+    "steps",
+    "Steps of a graph, nothing stored",
+    "calling, or awaiting, the same functions in a loop",
+    (
+        Part("loop-sync", figures("loop of 1,000 steps", 4), ("langgraph", "burr")),
+        Part("loop-async", figures("loop of 1,000 steps, async", 8), ("langgraph", "burr", "pydantic-graph")),
+        Part(
+            "chain-sync",
+            (*figures("chain of 1,000 nodes", 4), Figure("compile", "… declaring and compiling it", "ms")),
+            ("langgraph",),
+        ),
+        Part("chain-async", figures("chain of 1,000 nodes, async", 8), ("langgraph",)),
+    ),
+    measure,
+)

@@ -1,0 +1,84 @@
+"""Results: everything that was measured, round by round, and the rows of the table made from it."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.curves import Curve, slope
+from benchmarks.figure import GRAPHFLOW, LIMIT, Case, Figure, Measured, Part
+from benchmarks.peers import NOT_ALIKE
+
+Picked = Sequence[tuple[Case, Sequence[Part]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure: medians over the rounds. A ratio is the median of the rounds' ratios; below 1, graphflow is the better."""
+
+    part: str
+    figure: Figure
+    medians: Mapping[str, float]
+    """By subject."""
+    best: str | None
+    """The best peer."""
+    of_limit: float | None
+    of_peer: float | None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is reached; None when there is none, or nothing to tell by."""
+        ours = self.medians.get(GRAPHFLOW)
+        if self.figure.goal is None or ours is None:
+            return None
+        return self.figure.goal.met(ours, self.of_limit, self.of_peer)
+
+
+@dataclass
+class Results:
+    """By case, part and subject, a measurement per round; by curve and size, the costs."""
+
+    cases: dict[tuple[str, str, str], list[Measured | None]] = field(default_factory=lambda: defaultdict(list))
+    """None where one failed, so that the rounds stay side by side."""
+    curves: dict[tuple[str, int], list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def rows(self, case: Case, parts: Iterable[Part]) -> Iterator[Row]:
+        """The rows of a case's parts: those of which anything was measured."""
+        for part in parts:
+            for figure in part.figures:
+                row = self._row(case, part, figure)
+                if row.medians:
+                    yield row
+
+    def _row(self, case: Case, part: Part, figure: Figure) -> Row:
+        series = {subject: self._series(case, part, subject, figure) for subject in part.subjects}
+        medians = {subject: statistics.median(there) for subject, own in series.items() if (there := _there(own))}
+        peers = [peer for peer in part.peers if peer in medians and peer not in NOT_ALIKE]
+        best = (max if figure.more_is_better else min)(peers, key=lambda peer: medians[peer], default=None)
+        ours = series[GRAPHFLOW]
+        of_limit = _ratio(ours, series.get(LIMIT, []), figure.more_is_better)
+        return Row(part.name, figure, medians, best, of_limit, _ratio(ours, series.get(best or "", []), figure.more_is_better))
+
+    def _series(self, case: Case, part: Part, subject: str, figure: Figure) -> list[float | None]:
+        rounds = self.cases.get((case.name, part.name, subject), [])
+        return [None if measured is None else measured.get(figure.name) for measured in rounds]
+
+    def points(self, curve: Curve) -> dict[int, float]:
+        """The medians of a curve, by size."""
+        costs = {size: self.curves[curve.name, size] for size in curve.sizes if (curve.name, size) in self.curves}
+        return {size: statistics.median(own) for size, own in costs.items() if own}
+
+    def slope(self, curve: Curve) -> float | None:
+        """How steep a curve is."""
+        return slope(self.points(curve))
+
+
+def _there(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _ratio(ours: Sequence[float | None], theirs: Sequence[float | None], more_is_better: bool) -> float | None:
+    rounds = [(own, other) for own, other in zip(ours, theirs, strict=False) if own and other]
+    return statistics.median(other / own if more_is_better else own / other for own, other in rounds) if rounds else None

@@ -1,0 +1,71 @@
+"""What agents and teams know of the past besides history: settings, and summaries that are asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from graphflow import drive
+from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
+from graphflow.conversation import Conversation
+from graphflow.core.effects import Flow
+from graphflow.drive.world import World
+
+
+class PastSettings(TypedDict, total=False):
+    """What is kept of conversations, and what of that the model is given; see Agent."""
+
+    enable_session_summaries: bool
+    add_session_summary_to_context: bool | None
+    summary: SummaryPolicy | None
+    update_memory_on_run: bool
+    enable_agentic_memory: bool
+    memory: MemoryPolicy | None
+    enable_agentic_state: bool
+
+
+PAST = tuple(PastSettings.__annotations__)
+"""The names of these settings."""
+_NOT_SET = dict.fromkeys(PAST, False) | dict.fromkeys(("add_session_summary_to_context", "summary", "memory"))
+
+
+class Assistant(Conversation):
+    """A conversation that can be summarised and remembered."""
+
+    __slots__ = PAST
+
+    enable_session_summaries: bool
+    add_session_summary_to_context: bool | None
+    summary: SummaryPolicy | None
+    update_memory_on_run: bool
+    enable_agentic_memory: bool
+    memory: MemoryPolicy | None
+    enable_agentic_state: bool
+
+    def _take_past(self, settings: Mapping[str, Any]) -> None:
+        """Set what is given and leave the rest switched off. Raises TypeError for an unknown name."""
+        for name in settings:
+            if name not in _NOT_SET:
+                near = difflib.get_close_matches(name, PAST, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(PAST)}"
+                raise TypeError(f"{type(self).__name__} has no setting {name!r}; {hint}")
+        for name, value in {**_NOT_SET, **settings}.items():
+            setattr(self, name, value)
+
+    def summarize(self, session_id: str | None = None, *, user_id: str | None = None) -> str | None:
+        """Summarise a session now, up to its last message, and return the summary; None when nothing was said.
+
+        Works whether or not summaries are switched on. Raises SessionNotFound, NotOwner, and what the model raises.
+        """
+        return drive.sync.run(self._summarise(session_id, user_id), World(self.db))
+
+    async def asummarize(self, session_id: str | None = None, *, user_id: str | None = None) -> str | None:
+        """``summarize`` for asyncio."""
+        return await drive.aio.run(self._summarise(session_id, user_id), World(self.db))
+
+    def _summarise(self, session_id: str | None, user_id: str | None) -> Flow[str | None]:
+        from graphflow import forcedsummary  # noqa: PLC0415  # rarely needed
+
+        self._need_db()
+        return forcedsummary.summarise(self, self._session(session_id), user_id or self.user_id)

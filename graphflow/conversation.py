@@ -1,0 +1,118 @@
+"""What agents and teams share: a model that answers in a session, and a graph that is compiled when it is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypedDict
+
+from graphflow.core.control import current_task
+from graphflow.core.reducers import add_messages, merge_keys
+from graphflow.core.state import logged, untracked
+from graphflow.graph import Graph
+from graphflow.messages import Message
+from graphflow.models.base import Model
+from graphflow.models.resolve import resolve_model
+from graphflow.run import Runner
+
+
+class ConversationState(TypedDict):
+    """The channels of a conversation with a model."""
+
+    messages: Annotated[list[Message], add_messages, logged]
+    """This run's messages; each is appended to the session's log."""
+    history: Annotated[list[Message], untracked]
+    """Earlier messages, read from the log."""
+    session_state: Annotated[dict[str, Any], merge_keys]
+    """The session's dict, for tools and instructions."""
+
+
+class RecollectingState(ConversationState):
+    """The channels of a conversation in which something is recalled."""
+
+    memories: Annotated[list[str], untracked]
+    """What is known of the user, as it goes into the context."""
+    summary: Annotated[str, untracked]
+    """What was said before the history begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPolicy:
+    """How much of the conversation goes into the context.
+
+    ``runs``: messages of so many completed or abandoned runs (None: of all); ``messages``: at most so many messages.
+    ``chat_history_tool`` lets the model read further back in this session, ``past_sessions_tool`` search other sessions of the
+    same user.
+    """
+
+    runs: int | None = 3
+    messages: int | None = None
+    chat_history_tool: bool = False
+    past_sessions_tool: bool = False
+
+
+class Conversation(Runner):
+    """Settings of a conversation and the graphs they were compiled to. Subclasses name their settings and compile."""
+
+    __slots__ = ("_graphs", "_printed", "_resolved", "add_history_to_context", "history", "model", "name")
+
+    model: Model | str | None
+    name: str | None
+    add_history_to_context: bool
+    history: HistoryPolicy | int | None
+    _graphs: tuple[tuple[Any, ...], dict[bool, Graph]] | None
+    _printed: dict[str | None, str] | None
+    _resolved: tuple[Model | str | None, Model] | None
+
+    def _settings(self) -> tuple[Any, ...]:
+        """All that the graph is made of: another object in it, and the graph is compiled anew."""
+        raise NotImplementedError
+
+    def _compile(self, with_history: bool) -> Graph:
+        raise NotImplementedError
+
+    @property
+    def graph(self) -> Graph:
+        """The graph it compiles to; each node is present when it is switched on."""
+        return self._graph(self.add_history_to_context)
+
+    def graph_for(self, arguments: Mapping[str, Any]) -> Graph:
+        """The graph for one call: with the history node when the call asks for it."""
+        asked = arguments.get("add_history_to_context")
+        return self._graph(self.add_history_to_context if asked is None else asked or self.add_history_to_context)
+
+    def printed_sessions(self) -> dict[str | None, str]:
+        """The session that print_response keeps for each user."""
+        if self._printed is None:
+            self._printed = {}
+        return self._printed
+
+    def history_policy(self) -> HistoryPolicy:
+        """How much history there is."""
+        return self.history if isinstance(self.history, HistoryPolicy) else HistoryPolicy(self.history)
+
+    def _graph(self, with_history: bool) -> Graph:
+        """The compiled graph; compiled anew when a setting was changed since."""
+        settings = self._settings()
+        if (
+            self._graphs is None
+            or len(self._graphs[0]) != len(settings)
+            or any(old is not new for old, new in zip(self._graphs[0], settings, strict=True))
+        ):
+            self._graphs = settings, {}
+        graphs = self._graphs[1]
+        if with_history not in graphs:
+            graphs[with_history] = self._compile(with_history)
+        return graphs[with_history]
+
+    def _model(self) -> Model:
+        """The model to ask: its own, else that of the team it works in, else what the environment says."""
+        if self.model is None:
+            task = current_task.get()
+            speaker = task.run.speaker if task is not None else None
+            if speaker is not None and speaker.model is not None:
+                model: Model = speaker.model()
+                return model
+        if self._resolved is None or self._resolved[0] is not self.model:
+            self._resolved = self.model, resolve_model(self.model)
+        return self._resolved[1]

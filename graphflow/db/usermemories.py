@@ -1,0 +1,125 @@
+"""What users ask of a database about memories, and what flows read of summaries and memories."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from graphflow.core.effects import MemoryWrite
+from graphflow.core.ids import check_id, new_id
+from graphflow.core.memories import ReadMemories, ReadSummary, Summary, UserMemory
+from graphflow.db import memories, pastsessions, sessions, summaries
+from graphflow.messages import Message
+
+if TYPE_CHECKING:
+    from graphflow.db.transactions import Transaction
+
+T = TypeVar("T")
+
+ALL = 2**62
+"""More memories than anybody has."""
+
+
+class UserMemories(ABC):
+    """The part of a database that keeps facts about users. Each method is one transaction."""
+
+    @abstractmethod
+    def _read(self, work: Callable[[Transaction], T]) -> T: ...
+
+    @abstractmethod
+    def _write(self, work: Callable[[Transaction], T], in_doubt: Callable[[Transaction, T], T] | None = None) -> T: ...
+
+    @abstractmethod
+    def _stamp(self) -> int: ...
+
+    def read_summary(self, effect: ReadSummary) -> Summary | None:
+        """The latest summary of a session."""
+
+        def work(tx: Transaction) -> Summary | None:
+            if effect.check:
+                sessions.usable(tx, effect.session_id, effect.user_id)
+            return summaries.latest(tx, effect.session_id, effect.ns)
+
+        return self._read(work)
+
+    def read_memories(self, effect: ReadMemories) -> list[UserMemory]:
+        """Memories that belong into a context."""
+        return self._read(partial(memories.recall, effect=effect))
+
+    def get_user_memories(self, user_id: str, *, limit: int | None = None) -> list[UserMemory]:
+        """What is known about a user, in the order it was last changed; with ``limit``, the newest."""
+        check_id(user_id, "user_id")
+        count = ALL if limit is None else _counted(limit)
+        return self._read(lambda tx: memories.newest(tx, user_id, count))
+
+    def search_user_memories(self, user_id: str, query: str, limit: int = 10) -> list[UserMemory]:
+        """At most ``limit`` memories of a user that share words with ``query``, best first (see ``db.ranking``).
+
+        Memories that begin with a name ("Ann: …") are turns of a conversation, and are also found by what was said around
+        them. What it costs grows with what this user has, to a bound; not with how many others there are.
+        """
+        check_id(user_id, "user_id")
+        count = _counted(limit)
+        return self._read(lambda tx: memories.search(tx, user_id, query, count))
+
+    def search_user_messages(
+        self, user_id: str, query: str, *, limit: int = 10, without: str | None = None
+    ) -> list[tuple[str, datetime, Message]]:
+        """What was said in the last sessions of a user (but ``without``) that shares words with ``query``, best first, each
+        with its session's id and the time that began.
+        """
+        check_id(user_id, "user_id")
+        count = _counted(limit)
+        return self._read(lambda tx: pastsessions.search(tx, user_id, query, count, without))
+
+    def add_user_memory(self, user_id: str, memory: str, topics: Sequence[str] = ()) -> str:
+        """Note a fact about a user and return its memory_id: that of the memory which is there, if the user has the very text
+        already. Raises ValueError for a blank text.
+        """
+        check_id(user_id, "user_id")
+        if type(memory) is not str or not memory.strip():
+            raise ValueError(f"memory={memory!r}: give a text")
+        if isinstance(topics, str) or not all(type(topic) is str for topic in topics):
+            raise ValueError(f"topics={topics!r}: give a list of texts")
+        write = MemoryWrite("add", memory, tuple(topics), key=new_id())
+        now = self._stamp()
+
+        def work(tx: Transaction) -> str:
+            memories.hold(tx, user_id)
+            return memories.apply(tx, write, user_id, None, now) or write.key
+
+        return self._write(work)
+
+    def delete_user_memory(self, memory_id: str, *, user_id: str) -> bool:
+        """Delete one memory of a user; returns whether that user had it."""
+        check_id(user_id, "user_id")
+        check_id(memory_id, "memory_id")
+
+        def work(tx: Transaction) -> bool:
+            return memories.delete(tx, user_id, memory_id)
+
+        def again(tx: Transaction, found: bool) -> bool:
+            return work(tx) or found
+
+        return self._write(work, again)
+
+    def clear_user_memories(self, user_id: str) -> int:
+        """Delete all memories of a user; returns how many there were."""
+        check_id(user_id, "user_id")
+
+        def work(tx: Transaction) -> int:
+            return memories.clear(tx, user_id)
+
+        def again(tx: Transaction, count: int) -> int:
+            return max(work(tx), count)
+
+        return self._write(work, again)
+
+
+def _counted(limit: int) -> int:
+    if type(limit) is not int or limit < 0:
+        raise ValueError(f"limit={limit!r}: give a whole number from 0 on")
+    return limit

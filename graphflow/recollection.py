@@ -1,0 +1,86 @@
+"""What recalls is made of besides history, model and tools: summaries, memories, and the tools about both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
+from graphflow.conversation import HistoryPolicy
+from graphflow.models.base import Model
+from graphflow.models.resolve import resolve_model
+from graphflow_nodes.conversation import history, summarize, when_due
+from graphflow_nodes.memory import recall, remember
+from graphflow_nodes.pasttools import (
+    add_memory,
+    change_memory,
+    drop_memory,
+    get_chat_history,
+    search_past_sessions,
+    update_session_state,
+)
+
+if TYPE_CHECKING:
+    from graphflow.assistant import Assistant
+
+
+@dataclass(slots=True)
+class Recollection:
+    """The nodes and tools that are switched on; None for those that are not."""
+
+    history: Any = None
+    recall: Any = None
+    remember: Any = None
+    summarize: Any = None
+    when_due: Callable[[Any], Any] = field(default=lambda router: router)
+    tools: tuple[Any, ...] = ()
+
+
+def recollection(agent: Assistant, policy: HistoryPolicy, with_history: bool) -> Recollection:
+    """The parts that the agent's settings ask for."""
+    made = Recollection()
+    if agent.enable_session_summaries:
+        _summaries(made, agent, policy, with_history)
+    memory = agent.memory or MemoryPolicy()
+    if agent.update_memory_on_run or agent.enable_agentic_memory:
+        made.recall = recall(limit=memory.limit, all_upto=memory.all_upto, with_ids=agent.enable_agentic_memory)
+    if agent.update_memory_on_run:
+        made.remember = remember(model_of(agent, memory.model), limit=memory.limit, instructions=memory.instructions)
+    wanted = (
+        (agent.enable_agentic_memory, (add_memory, change_memory, drop_memory)),
+        (agent.enable_agentic_state, (update_session_state,)),
+        (policy.chat_history_tool, (get_chat_history,)),
+        (policy.past_sessions_tool, (search_past_sessions,)),
+    )
+    made.tools = tuple(tool for switched_on, tools in wanted if switched_on for tool in tools)
+    return made
+
+
+def _summaries(made: Recollection, agent: Assistant, policy: HistoryPolicy, with_history: bool) -> None:
+    asked = agent.summary or SummaryPolicy()
+    made.summarize = summarize(
+        model_of(agent, asked.model),
+        after_messages=asked.after_messages,
+        keep_last=asked.keep_last,
+        after_tokens=asked.after_tokens,
+        max_words=asked.max_words,
+        instructions=asked.instructions,
+    )
+    in_context = agent.add_session_summary_to_context is not False
+    if in_context:
+        made.history = history(
+            last_runs=policy.runs if with_history else 0, since_summary="summary", max_tokens=asked.max_context_tokens
+        )
+    # Whether a summary is due is seen at the history, if that is everything since the last one; else the node has to look.
+    seen = in_context and with_history
+    made.when_due = lambda router: when_due(
+        router, after_messages=asked.after_messages if seen else -1, after_tokens=asked.after_tokens
+    )
+
+
+def model_of(agent: Assistant, model: Model | str | None) -> Model | Callable[[], Model]:
+    """A model of its own for a job, or the agent's."""
+    if model is None:
+        return agent._model
+    return model if isinstance(model, Model) else resolve_model(model)

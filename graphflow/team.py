@@ -1,0 +1,322 @@
+"""Team: a leader that calls members as tools, compiled to a graph in which each member is a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Unpack, get_args
+
+from graphflow.assistant import PAST, Assistant, PastSettings
+from graphflow.builder import StateGraph
+from graphflow.conversation import ConversationState, HistoryPolicy, RecollectingState
+from graphflow.core.control import END
+from graphflow.core.reducers import merge
+from graphflow.core.state import per_run
+from graphflow.drive.world import Emitter
+from graphflow.graph import Graph
+from graphflow.models.base import Model
+from graphflow.surroundings import Surroundings
+from graphflow.tools import Tool, tool_table
+from graphflow_nodes.model import Instructions, call_tools, respond, wanted_calls
+from graphflow_nodes.tasks import TeamTask, do_task, manage_tasks, report_tasks, started_tasks, task_tools
+from graphflow_nodes.team import broadcast, delegate, delegation_tool, delegations, member_key
+
+Way = tuple[str, Callable[[Any], Any], Sequence[str]]
+"""A way that may lead to the end: a node, its router, and where else that leads."""
+Mode = Literal["coordinate", "route", "broadcast", "tasks"]
+
+
+class TaskState(ConversationState):
+    """The channels of a team that works through a list of tasks."""
+
+    tasks: Annotated[dict[str, TeamTask], merge, per_run]
+    """The list of this run, by id."""
+
+
+class RecollectingTaskState(RecollectingState):
+    """The channels of a team that works through a list of tasks and recalls."""
+
+    tasks: Annotated[dict[str, TeamTask], merge, per_run]
+    """The list of this run, by id."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeamMember:
+    """A member under its id, which is what the leader calls it, its node, and the name of its message log."""
+
+    id: str
+    runs: Any
+    """The Agent, Team or Graph."""
+
+
+_COMPILED = (
+    *("name", "mode", "model", "instructions", "tools", "db", "history", "output_schema", "share_member_interactions"),
+    *("tool_call_limit", "max_iterations", "on_tool_error", "on_event", *PAST),
+)
+"""The settings of a team that its graph is made of, beside the graphs of its members."""
+
+_NODES = ("history", "recall", "leader", "model", "tools", "broadcast", "tasks", "report", "remember", "summarize", "summary")
+"""Names of nodes that no member can have."""
+
+
+class Team(Assistant):
+    """Members led by a model and, given a ``db``, sessions that survive.
+
+    ``members``: Agents, Teams, Graphs whose state has messages. Each has its own instructions, tools, model and history; one
+    without a model asks the team's. Its own ``db`` and ids are not used here: its steps and its messages are stored in the
+    team's session, in a namespace named after its id. The id is its name in small letters and dashes; members without a name
+    are agent-1, team-2 … by their place in the list. ``session_state`` is shared with the members.
+
+    ``mode``: "coordinate" (the leader gives members tasks, sees the answers, and answers itself), "route" (the leader picks the
+    member whose answer is the answer, unchanged), "broadcast" (all members get the input at once, then the leader sums up) or
+    "tasks" (the leader makes a list of tasks with dependencies, has members do them, and finishes with the result).
+    ``instructions`` and ``tools`` are the leader's. ``share_member_interactions``: members are told what others were asked and
+    answered in the same run. ``tool_call_limit``: tool calls and delegations of one run, before the leader has to answer;
+    in mode "tasks" it is ``max_iterations`` turns of the leader. The other settings are those of an Agent, ``past`` among them:
+    summaries, memories and the tools about both are the leader's.
+
+    Delegations of one message run in parallel. After a crash a member goes on where it was and a finished one is not run again;
+    a question of a member pauses the run. Raises ValueError without members or for an unknown mode.
+    """
+
+    __slots__ = (
+        "db",
+        "instructions",
+        "max_iterations",
+        "members",
+        "mode",
+        "on_event",
+        "on_tool_error",
+        "output_schema",
+        "session_id",
+        "session_state",
+        "share_member_interactions",
+        "tool_call_limit",
+        "tools",
+        "user_id",
+    )
+
+    def __init__(
+        self,
+        members: Sequence[Any],
+        *,
+        mode: Mode = "coordinate",
+        model: Model | str | None = None,
+        name: str | None = None,
+        instructions: Instructions = None,
+        tools: Sequence[Callable[..., Any]] = (),
+        db: Any = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        session_state: Mapping[str, Any] | None = None,
+        add_history_to_context: bool = True,
+        num_history_runs: int | None = 3,
+        history: HistoryPolicy | None = None,
+        share_member_interactions: bool = False,
+        output_schema: type[Any] | None = None,
+        tool_call_limit: int = 25,
+        max_iterations: int = 25,
+        on_tool_error: str = "message",
+        on_event: Emitter | None = None,
+        **past: Unpack[PastSettings],
+    ) -> None:
+        if mode not in get_args(Mode):
+            raise ValueError(f"mode={mode!r}: give one of {', '.join(map(repr, get_args(Mode)))}")
+        if on_tool_error not in ("message", "raise"):
+            raise ValueError(f"on_tool_error={on_tool_error!r}: give 'message' or 'raise'")
+        if not members:
+            raise ValueError("a Team needs members: give a list of at least one Agent, Team or Graph")
+        self.members = members
+        self.mode = mode
+        self.model = model
+        self.name = name
+        self.instructions = instructions
+        self.tools = tools
+        self.db = db
+        self.session_id = session_id
+        self.user_id = user_id
+        self.session_state = session_state
+        self.add_history_to_context = add_history_to_context
+        self.history = history or num_history_runs
+        self.share_member_interactions = share_member_interactions
+        self.output_schema = output_schema
+        self.tool_call_limit = tool_call_limit
+        self.max_iterations = max_iterations
+        self.on_tool_error = on_tool_error
+        self.on_event = on_event
+        self._take_past(past)
+        self._graphs = self._printed = self._resolved = None
+
+    @property
+    def component_id(self) -> str:  # type: ignore[override]
+        """What the database lists this team's sessions under."""
+        return self.name or "team"
+
+    def _settings(self) -> tuple[Any, ...]:
+        own = (getattr(self, name) for name in _COMPILED)
+        return (*own, *(getattr(member, "graph", member) for member in self.members))
+
+    def _compile(self, with_history: bool) -> Graph:
+        members = identified(self.members)
+        around = Surroundings(self, with_history)
+        plain, recollecting = _STATES[self.mode == "tasks"]
+        builder = StateGraph(plain if around.extra is None else recollecting, name=self.component_id)
+        aliases = around.lead_to(builder, "broadcast" if self.mode == "broadcast" else "leader")
+        around.finish(builder, _WIRING[self.mode](self, builder, members, (*self.tools, *around.tools)))
+        plan = builder.plan(self.component_id, session_type="team", on_unfinished="abandon", aliases=aliases)
+        return Graph(plan, db=self.db, on_event=self.on_event)
+
+    # --- the four modes: each adds its nodes, and gives the ways that may lead to the end ---------------------------------
+
+    def _coordinated(self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any]) -> list[Way]:
+        ids = [member.id for member in members]
+        routes = self.mode == "route"
+        table = tool_table([delegation_tool(ids), *tools])
+        self._add_leader(builder, members, table)
+        for member in members:
+            schema = self.output_schema if routes else None
+            builder.add_node(member.id, self._delegate(member, ids, final=routes, output_schema=schema))
+            if not routes:
+                builder.add_edge(member.id, "leader")
+        self._add_tools(builder, table, "leader")
+        ends: list[Way] = [(id, _to_the_end, ()) for id in ids] if routes else []
+        return [("leader", delegations(ids, single=routes), [*ids, "tools"]), *ends]
+
+    def _broadcast(self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any]) -> list[Way]:
+        ids = [member.id for member in members]
+        table = tool_table(tools)
+        builder.add_node("broadcast", broadcast(ids), destinations=ids)
+        for member in members:
+            builder.add_node(member.id, self._delegate(member, ids, tool_call_limit=None))
+            builder.add_edge(member.id, "leader")
+        self._add_leader(builder, members, table)
+        if table:
+            self._add_tools(builder, table, "leader")
+        return [("leader", wanted_calls(), ["tools"] if table else [])]
+
+    def _listed(self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any]) -> list[Way]:
+        ids = [member.id for member in members]
+        table = tool_table([*task_tools(ids).values(), *tools])
+        self._add_leader(builder, members, table)
+        builder.add_node("tasks", manage_tasks(ids, output_schema=self.output_schema))
+        shares = self.share_member_interactions
+        for member in members:
+            work = do_task(member.runs, name=member.id, share_member_interactions=shares, **self._given(member))
+            builder.add_node(member.id, work)
+            builder.add_edge(member.id, "report")
+        self._add_tools(builder, table, "report")
+        builder.add_node("report", report_tasks())
+        builder.add_edge("report", "leader")
+        return [("leader", _to_the_list, ["tasks"]), ("tasks", started_tasks(), [*ids, "tools", "leader"])]
+
+    # --- nodes -----------------------------------------------------------------------------------------------------------
+
+    def _add_leader(self, builder: StateGraph, members: Sequence[TeamMember], table: Mapping[str, Tool]) -> None:
+        listing = self.mode == "tasks"
+        builder.add_node(
+            "leader",
+            respond(
+                self._model,
+                instructions=_leading(self.instructions, f"{_GUIDE[self.mode]}\n\n{described(members)}"),
+                tools=table,
+                tool_call_limit=_ANY_NUMBER if listing else self.tool_call_limit,
+                turn_limit=self.max_iterations if listing else None,
+                output_schema=self.output_schema,
+            ),
+        )
+
+    def _add_tools(self, builder: StateGraph, table: Mapping[str, Tool], then: str) -> None:
+        limit = _ANY_NUMBER if self.mode == "tasks" else self.tool_call_limit
+        builder.add_node("tools", call_tools(table, on_tool_error=self.on_tool_error, tool_call_limit=limit))
+        builder.add_edge("tools", then)
+
+    def _delegate(self, member: TeamMember, ids: Sequence[str], **settings: Any) -> Callable[..., Any]:
+        shared_by = ids if self.share_member_interactions else ()
+        told = {"tool_call_limit": self.tool_call_limit, **settings}
+        return delegate(member.runs, name=member.id, shared_by=shared_by, **told, **self._given(member))
+
+    def _given(self, member: TeamMember) -> dict[str, Any]:
+        model = None if self.model is None else self._model
+        return {"session_state": getattr(member.runs, "session_state", None), "model": model}
+
+
+_STATES: tuple[tuple[type[Any], type[Any]], ...] = (ConversationState, RecollectingState), (TaskState, RecollectingTaskState)
+_WIRING: dict[str, Callable[[Team, StateGraph, Sequence[TeamMember], Sequence[Any]], list[Way]]] = {
+    "coordinate": Team._coordinated,
+    "route": Team._coordinated,
+    "broadcast": Team._broadcast,
+    "tasks": Team._listed,
+}
+_ANY_NUMBER = 2**31
+
+
+def _to_the_list(state: Any) -> list[str]:
+    return ["tasks"] if state["messages"][-1].tool_calls else [END]
+
+
+def _to_the_end(state: Any) -> list[str]:
+    return [END]
+
+
+# --- members, and what the leader is told of them -----------------------------------------------------------------------
+
+
+def identified(members: Sequence[Any]) -> list[TeamMember]:
+    """The members with their ids: the name as a key, else the kind with the place in the list; a number where one is taken."""
+    taken = set(_NODES)
+    found = []
+    for place, member in enumerate(members, 1):
+        kind = type(member).__name__.lower()
+        id = base = member_key(getattr(member, "name", None) or "") or f"{kind}-{place}"
+        number = 1
+        while id in taken:
+            number += 1
+            id = f"{base}-{number}"
+        taken.add(id)
+        found.append(TeamMember(id, member))
+    return found
+
+
+def described(members: Sequence[TeamMember]) -> str:
+    """The members for their leader: id, name, instructions, and the names of tools or of members of their own."""
+    return "\n".join(["The members of the team:", *map(_described, members)])
+
+
+_LENGTH = 400
+"""Characters of a member's instructions that the leader sees."""
+
+
+def _described(member: TeamMember) -> str:
+    runs = member.runs
+    name, role = getattr(runs, "name", None), getattr(runs, "instructions", None)
+    words = "" if role is None or callable(role) else " ".join((role if isinstance(role, str) else " ".join(role)).split())
+    facts = [f"name: {name}"] if name and name != member.id else []
+    if words:
+        facts.append(words if len(words) <= _LENGTH else f"{words[: _LENGTH - 1]}…")
+    if tools := getattr(runs, "tools", None):
+        facts.append(f"tools: {', '.join(tool_table(tools))}")
+    if isinstance(runs, Team):
+        facts.append(f"leads: {', '.join(inner.id for inner in identified(runs.members))}")
+    return f"- {member.id}: {'; '.join(facts)}" if facts else f"- {member.id}"
+
+
+_GUIDE = {
+    "coordinate": "You lead a team. Give its members tasks with delegate_task_to_member, several at once when they do not "
+    "depend on each other. You see their answers, the user does not: answer the user yourself. Do alone what needs none.",
+    "route": "You lead a team. Hand the user's request to the one member who fits best, with delegate_task_to_member. "
+    "The user gets that member's answer as it is.",
+    "broadcast": "You lead a team. Each member was given the user's request, and their answers are here as results of "
+    "delegate_task_to_member. The user does not see them: answer the user with what they come to, and say where they differ.",
+    "tasks": "You lead a team that works through a list of tasks. Split what the user asks for with create_task, and say what "
+    "each task depends on. Have members do tasks with execute_task, or several at once with execute_tasks. When all that is "
+    "needed is done, call finish with the whole answer: the user sees nothing else.",
+}
+
+
+def _leading(own: Instructions, guide: str) -> Instructions:
+    """The leader's instructions: the user's, and what a leader has to know."""
+    if own is None:
+        return guide
+    if callable(own):
+        return lambda ctx: "\n\n".join(filter(None, (own(ctx), guide)))
+    return f"{own if isinstance(own, str) else chr(10).join(own)}\n\n{guide}"

@@ -1,0 +1,106 @@
+"""How a rolling summary is made: what a model is asked, and what its answer means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from graphflow.core.effects import Ask, Flow, ReadHistory, SummaryWrite
+from graphflow.core.memories import ReadSummary, Summary
+from graphflow.messages import Message
+from graphflow.models.base import Model, Reply, Request
+from graphflow_nodes.replies import parsed_json, texts_of
+
+INSTRUCTIONS: Final = (
+    "Summarise the conversation between a user and an assistant. Return one new summary that holds what the summary so far "
+    "says and what the new messages add, above all facts, names, numbers, dates, decisions and open questions. Leave out "
+    "greetings. At most {words} words.\n"
+    'Answer with a JSON object with the keys "summary" (a text) and "topics" (a list of texts).'
+)
+CHUNK: Final = 6_000
+"""Tokens that are summarised at once. A session that got its first summary late is caught up with piece by piece."""
+CHUNKS: Final = 8
+"""Pieces in one run; the next one goes on."""
+EVER: Final = 2**62
+
+
+def tokens_of(text: str) -> int:
+    """About how many tokens a text is."""
+    return (len(text) + 3) // 4
+
+
+def folded(
+    model: Model | Callable[[], Model],
+    session_id: str,
+    ns: str,
+    run_id: str | None,
+    *,
+    due: Callable[[Sequence[Message]], bool],
+    keep_last: int,
+    max_words: int,
+    instructions: str | None = None,
+) -> Flow[SummaryWrite | None]:
+    """The next summary of a session, as a side write; None when none is due or nothing is new."""
+    previous: Summary | None = yield ReadSummary(session_id, ns)
+    after = 0 if previous is None else previous.upto_seq
+    said: list[tuple[int, Message]] = yield ReadHistory(session_id, EVER, ns=ns, after=after, numbered=True, run_id=run_id)
+    if not due([message for _, message in said]):
+        return None
+    old = _whole_exchanges(said, keep_last)
+    text, topics = ("", ()) if previous is None else (previous.text, previous.topics)
+    written: SummaryWrite | None = None
+    for piece in _pieces(old)[:CHUNKS]:
+        asked = _request(text, [message for _, message in piece], max_words, instructions)
+        reply: Reply = yield Ask(model if isinstance(model, Model) else model(), asked, quiet=True)
+        text, topics = _read(reply.content, max_words)
+        written = SummaryWrite(text, piece[-1][0], topics)
+    return written
+
+
+def _whole_exchanges(said: list[tuple[int, Message]], keep_last: int) -> list[tuple[int, Message]]:
+    """What is summarised: all but the newest messages; calls of tools and their answers are not parted."""
+    end = len(said) - keep_last
+    while 0 < end < len(said) and said[end][1].role == "tool":
+        end -= 1
+    return said[: max(0, end)]
+
+
+def _pieces(said: list[tuple[int, Message]]) -> list[list[tuple[int, Message]]]:
+    pieces: list[list[tuple[int, Message]]] = []
+    size = 0
+    for numbered in said:
+        tokens = tokens_of(_line(numbered[1]))
+        if not pieces or size + tokens > CHUNK:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(numbered)
+        size += tokens
+    return pieces
+
+
+def _request(summary: str, messages: Sequence[Message], words: int, instructions: str | None) -> Request:
+    system = INSTRUCTIONS.format(words=words) + (f"\n{instructions}" if instructions else "")
+    system += f"\n\nSummary so far:\n{summary}" if summary else ""
+    return Request([Message("system", system), Message("user", "\n".join(map(_line, messages)))])
+
+
+def _line(message: Message) -> str:
+    """A message as a line of the conversation; what is longer than a whole piece is cut."""
+    called = "".join(f" [calls {call.name}]" for call in message.tool_calls)
+    text = message.text
+    most = 4 * CHUNK
+    return f"{message.role}: {text if len(text) <= most else text[:most] + '…'}{called}"
+
+
+def _read(content: str, words: int) -> tuple[str, tuple[str, ...]]:
+    """The summary that a model answered, as the JSON it was asked for or as plain text; never longer than allowed."""
+    answer: Any = parsed_json(content)
+    text = content
+    topics: tuple[str, ...] = ()
+    if isinstance(answer, dict) and isinstance(answer.get("summary"), str):
+        text, topics = answer["summary"], tuple(texts_of(answer.get("topics")))
+    most = words * 12
+    text = text.strip()
+    if not text:
+        raise ValueError("the model answered with an empty summary")
+    return (text if len(text) <= most else text[: most - 1].rsplit(" ", 1)[0] + "…"), topics[:20]

@@ -1,0 +1,209 @@
+"""Threads that write to one file share transactions: each returns when its own is committed, and none fails for another."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphflow.db import SqliteDb
+from graphflow.db.grouping import LARGEST_GROUP, WriteLine
+from graphflow.errors import CorruptCheckpoint, LeaseLost
+
+from .conftest import Writer
+
+
+class Watched(SqliteDb):
+    """Keeps the transactions of its writer, and holds them up until it is told to go on."""
+
+    def watch(self) -> None:
+        self.get_sessions()
+        self._write(lambda tx: None)
+        tx = self._open.writer
+        assert tx is not None
+        self.begun, execute = 0, tx.execute
+
+        def watching(text: str, *parameters: Any) -> Any:
+            self.begun += text == "BEGIN IMMEDIATE"
+            return execute(text, *parameters)
+
+        tx.execute = watching
+
+    def hold(self) -> Callable[[], None]:
+        """Write, and take long. Returns what lets it end."""
+        inside, go_on = threading.Event(), threading.Event()
+
+        def work(tx: Any) -> None:
+            inside.set()
+            assert go_on.wait(30)
+
+        thread = threading.Thread(target=self._write, args=(work,))
+        thread.start()
+        assert inside.wait(30)
+
+        def release() -> None:
+            go_on.set()
+            thread.join()
+
+        return release
+
+    def until_waiting(self, count: int) -> None:
+        deadline = time.monotonic() + 30
+        while len(self._open.line._waiting) < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Any:
+    made = Watched(tmp_path / "s.db")
+    made.watch()
+    yield made
+    made.close()
+
+
+def names(db: SqliteDb) -> set[str]:
+    """What another connection sees, so what is committed."""
+    with closing(sqlite3.connect(db.db_file)) as connection:
+        return {row[0] for row in connection.execute("SELECT session_id FROM gf_sessions")}
+
+
+def test_what_waits_is_committed_together_and_seen_when_its_thread_goes_on(db: Watched) -> None:
+    def turn(n: int) -> bool:
+        session = Writer(db, f"s{n}")
+        session.begin(f"r{n}")
+        return f"s{n}" in names(db)
+
+    release = db.hold()
+    before = db.begun
+    with ThreadPoolExecutor(20) as threads:
+        futures = [threads.submit(turn, n) for n in range(20)]
+        db.until_waiting(20)
+        release()
+        assert all(future.result(30) for future in futures)
+    assert db.begun - before == 1, "one transaction for all twenty"
+    assert db.check().ok
+
+
+def test_one_that_fails_fails_alone(db: Watched) -> None:
+    sessions = [Writer(db, f"s{n}") for n in range(8)]
+    for n, session in enumerate(sessions):
+        session.begin(f"r{n}")
+    sessions[3].epoch = 9  # it was fenced off
+
+    def fail(tx: Any) -> None:
+        tx.execute("UPDATE gf_sessions SET name = 'half'")
+        tx.execute("INSERT INTO gf_checkpoints SELECT * FROM gf_checkpoints")
+
+    release = db.hold()
+    with ThreadPoolExecutor(20) as threads:
+        steps = [threads.submit(session.step, {"count": {"set": 1}}) for session in sessions]
+        broken = threads.submit(db._write, fail)
+        db.until_waiting(9)
+        release()
+        errors = [step.exception(30) for step in steps]
+    assert [type(error) for error in errors] == [type(None)] * 3 + [LeaseLost] + [type(None)] * 4
+    assert isinstance(broken.exception(), CorruptCheckpoint)
+    assert {session.name for session in db.get_sessions()} == {None}, "what it had written is taken back"
+    for n, session in enumerate(sessions):
+        assert session.load().seq == (0 if n == 3 else 1)
+    assert db.check().ok
+
+
+def test_when_a_transaction_cannot_be_committed_each_is_done_alone(db: Watched) -> None:
+    tx = db._open.writer
+    assert tx is not None
+    execute, failed = tx.execute, []
+
+    def failing(text: str, *parameters: Any) -> Any:
+        if text == "COMMIT" and waiting.is_set() and not failed:
+            failed.append(1)
+            raise sqlite3.OperationalError("disk I/O error")
+        return execute(text, *parameters)
+
+    waiting = threading.Event()
+    release = db.hold()
+    tx.execute = failing
+    with ThreadPoolExecutor(8) as threads:
+        futures = [threads.submit(Writer(db, f"s{n}").begin, f"r{n}") for n in range(8)]
+        db.until_waiting(8)
+        tx.execute = execute
+        release()
+        tx.execute = failing
+        waiting.set()
+        for future in futures:
+            future.result(30)
+    assert names(db) == {f"s{n}" for n in range(8)} and db.check().ok
+
+
+def test_a_leader_that_is_interrupted_leaves_the_others_to_the_next(db: Watched) -> None:
+    class Stopped(BaseException):
+        pass
+
+    def stop(tx: Any) -> None:
+        raise Stopped
+
+    release = db.hold()
+    with ThreadPoolExecutor(9) as threads:
+        interrupted = threads.submit(db._write, stop)
+        db.until_waiting(1)
+        futures = [threads.submit(Writer(db, f"s{n}").begin, f"r{n}") for n in range(8)]
+        db.until_waiting(9)
+        release()
+        for future in futures:
+            future.result(30)
+        assert isinstance(interrupted.exception(30), Stopped)
+    assert names(db) == {f"s{n}" for n in range(8)}
+
+
+def test_who_gives_up_waiting_is_passed_over() -> None:
+    """As a thread does that is interrupted while it waits."""
+    line, done = WriteLine(), []
+    line.lock.acquire()
+
+    def alone(work: Any) -> Any:
+        return work(None)
+
+    def together(group: Any) -> None:
+        for request in group:
+            request.attempt(alone)
+
+    with ThreadPoolExecutor(3) as threads:
+        futures = [threads.submit(line.write, lambda tx, n=n: done.append(n), alone, together) for n in range(3)]
+        while len(line._waiting) < 3:
+            time.sleep(0.001)
+        first = line._waiting[0]
+
+        class Interrupted(BaseException):
+            pass
+
+        def acquire() -> None:
+            raise Interrupted
+
+        given_up = type("Lock", (), {"acquire": staticmethod(acquire)})()
+        waiting, first.woken = first.woken, given_up
+        with pytest.raises(Interrupted):
+            line._wait(first)
+        first.woken = waiting
+        first.settle()
+        waiting.release()
+        line.leave()
+        for future in futures:
+            future.result(30)
+    assert len(done) == 2 and line._waiting == [] and not line.lock.locked()
+
+
+def test_more_than_a_group_are_all_written(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "s.db")
+    count = LARGEST_GROUP + 20
+    with ThreadPoolExecutor(count) as threads:
+        list(threads.map(lambda n: Writer(db, f"s{n}").turn(f"r{n}"), range(2 * count)))
+    assert db.count_sessions() == 2 * count and db.check().ok
+    db.close()

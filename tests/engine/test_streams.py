@@ -1,0 +1,344 @@
+"""Streams of flat graphs: the order of events and modes, readers that are slow, and readers that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Annotated, Any, TypedDict
+
+import pytest
+
+from graphflow import END, START, Message, RetryPolicy, Send, StateGraph, add_messages, append, interrupt
+from graphflow.core.effects import Ask
+from graphflow.core.plan import flow
+from graphflow.drive.sync import STREAM_SIZE
+from graphflow.models.base import Request
+from graphflow.testing import ScriptedModel
+
+
+class S(TypedDict):
+    path: Annotated[list[Any], append]
+    messages: Annotated[list[Message], add_messages]
+
+
+def writing(name, *data):
+    def node(state, ctx):
+        for item in data:
+            ctx.write(item)
+        return {"path": [name]}
+
+    return node
+
+
+def saying(*words):
+    """A node that asks a model, which answers word by word."""
+    model = ScriptedModel(list(words))
+
+    @flow
+    def node(state, ctx):
+        reply = yield Ask(model, Request([Message("user", "hi")]))
+        return {"messages": [Message("assistant", reply.content)]}
+
+    return node
+
+
+def diamond(db=None, **nodes):
+    builder = StateGraph(S)
+    for name in ("first", "left", "right", "last"):
+        builder.add_node(name, nodes.get(name) or writing(name, f"{name} 1", f"{name} 2"))
+    for left, right in (("first", "left"), ("first", "right"), (["left", "right"], "last")):
+        builder.add_edge(left, right)
+    builder.add_edge(START, "first")
+    builder.add_edge("last", END)
+    return builder.compile(db=db)
+
+
+def chain(db, *nodes, **compiled):
+    builder = StateGraph(S)
+    names = [f"n{i}" for i in range(len(nodes))]
+    for name, node in zip(names, nodes, strict=True):
+        builder.add_node(name, node)
+    for left, right in zip([START, *names], [*names, END], strict=True):
+        builder.add_edge(left, right)
+    return builder.compile(db=db, **compiled)
+
+
+# --- the order of events -----------------------------------------------------------------------------------------------
+
+
+def told(events):
+    return [(event.type, event.node) if event.node else event.type for event in events]
+
+
+def test_events_come_in_the_order_of_tasks_around_what_tasks_tell_themselves(way, db):
+    events = way.stream(diamond(db), {}, session_id="s", stream_mode="events")
+    order = told(events)
+    written = [event.data["data"] for event in events if event.type == "custom"]
+    assert [item for item in order if item[0] != "custom"] == [
+        "run_started",
+        ("node_started", "first"),
+        ("node_completed", "first"),
+        "checkpoint",
+        ("node_started", "left"),
+        ("node_started", "right"),
+        ("node_completed", "left"),
+        ("node_completed", "right"),
+        "checkpoint",
+        ("node_started", "last"),
+        ("node_completed", "last"),
+        "checkpoint",
+        "run_completed",
+    ]
+    for name in ("first", "left", "right", "last"):
+        assert [item for item in written if item.startswith(name)] == [f"{name} 1", f"{name} 2"]
+        places = [at for at, item in enumerate(order) if item == ("custom", name)]
+        assert order.index(("node_started", name)) < min(places) < max(places) < order.index(("node_completed", name))
+
+
+def test_sends_are_told_in_their_order(way):
+    builder = StateGraph(S)
+    builder.add_node("fan", lambda state: None)
+    builder.add_node("each", lambda n: time.sleep(0.02 * (3 - n)) or {"path": [n]})
+    builder.add_edge(START, "fan")
+    builder.add_conditional_edges("fan", lambda state: [Send("each", n) for n in range(4)], ["each"])
+    builder.add_edge("each", END)
+    parts = way.stream(builder.compile(), {})
+    assert parts == [{"fan": {}}, *({"each": {"path": [n]}} for n in range(4))]
+
+
+def test_several_modes_share_one_order(way, db):
+    modes = ["values", "updates", "custom", "tasks", "checkpoints"]
+    parts = way.stream(chain(db, writing("a", 1), writing("b", 2)), {}, session_id="s", stream_mode=modes)
+    shown = [(mode, part.type if mode in ("tasks", "checkpoints") else part) for mode, part in parts]
+
+    def step(path, name, number):
+        return [
+            ("tasks", "node_started"),
+            ("custom", number),
+            ("updates", {name: {"path": [path[-1]]}}),
+            ("tasks", "node_completed"),
+            ("values", {"path": path, "messages": []}),
+            ("checkpoints", "checkpoint"),
+        ]
+
+    assert shown == [("values", {"path": [], "messages": []}), *step(["a"], "n0", 1), *step(["a", "b"], "n1", 2)]
+
+
+def test_the_order_of_modes_is_that_of_the_list(way):
+    parts = way.stream(chain(None, writing("a")), {}, stream_mode=["events", "updates"])
+    at = next(at for at, (mode, _) in enumerate(parts) if mode == "updates")
+    assert parts[at - 1][0] == "events" and parts[at - 1][1].type == "node_completed"
+
+
+def test_a_checkpoint_is_told_after_its_commit(way, db):
+    graph, seen = chain(db, writing("a"), writing("b")), []
+
+    def check(event):
+        if event.type in ("checkpoint", "node_completed"):
+            seen.append((event.type, db.get_session("s") is not None and len(graph.get_state("s").values["path"])))
+
+    listening = chain(db, writing("a"), writing("b"), on_event=check)
+    way.invoke(listening, {}, session_id="s")
+    assert seen == [("node_completed", 1), ("checkpoint", 1), ("node_completed", 2), ("checkpoint", 2)]
+
+
+@pytest.mark.parametrize("end", ["run_completed", "interrupted", "run_failed"])
+def test_the_last_event_says_how_the_run_ended(way, db, end):
+    def node(state):
+        if end == "interrupted":
+            interrupt("?")
+        if end == "run_failed":
+            raise ZeroDivisionError
+        return {"path": ["done"]}
+
+    events = []
+    graph = chain(db, node, on_event=events.append)
+    if end == "run_failed":
+        with pytest.raises(ZeroDivisionError):
+            way.stream(graph, {}, session_id="s")
+    else:
+        way.stream(graph, {}, session_id="s")
+    assert events[-1].type == end and [event.type for event in events].count(end) == 1
+
+
+def test_finished_siblings_of_a_question_are_told_when_their_superstep_is_committed(way, db):
+    graph = diamond(db, left=lambda state: {"path": [interrupt("?")]})
+    parts = way.stream(graph, {}, session_id="s")
+    assert parts == [{"first": {"path": ["first"]}}]
+    events = []
+    listening = diamond(db, left=lambda state: {"path": [interrupt("?")]})
+    listening.on_event = events.append
+    way.resume(listening, "s", "answer")
+    updates = [(event.node, event.update) for event in events if event.type == "node_completed"]
+    assert updates == [("left", {"path": ["answer"]}), ("right", {"path": ["right"]}), ("last", {"path": ["last"]})]
+
+
+# --- messages ----------------------------------------------------------------------------------------------------------
+
+
+def test_messages_are_tokens_as_they_come_with_where_they_are_from(way):
+    parts = way.stream(chain(None, saying("Hello big world")), {}, stream_mode="messages")
+    assert "".join(text for text, _ in parts) == "Hello big world" and len(parts) > 1
+    assert all(about["node"] == "n0" and about["ns"] == "" and about["attempt"] == 1 for _, about in parts)
+    assert len({about["run_id"] for _, about in parts}) == 1
+
+
+def test_messages_that_did_not_come_as_tokens_come_whole(way):
+    def tools(state):
+        return {"messages": [Message("tool", "42", tool_call_id="c"), ("assistant", "by hand")]}
+
+    parts = way.stream(chain(None, saying("Hello world"), tools), {"messages": [("user", "hi")]}, stream_mode="messages")
+    texts = [piece for piece, about in parts if about["node"] == "n0"]
+    whole = [piece for piece, about in parts if about["node"] == "n1"]
+    assert "".join(texts) == "Hello world" and all(isinstance(text, str) for text in texts)
+    assert [(message.role, message.content) for message in whole] == [("tool", "42"), ("assistant", "by hand")]
+
+
+def test_a_node_that_streams_in_one_superstep_and_not_in_the_next_is_told_apart(way):
+    model = ScriptedModel(["one two"])
+
+    @flow
+    def node(state, ctx):
+        if state["messages"]:
+            return {"messages": [Message("assistant", "not asked")]}
+        reply = yield Ask(model, Request([Message("user", "hi")]))
+        return {"messages": [Message("assistant", reply.content)]}
+
+    builder = StateGraph(S)
+    builder.add_node("node", node)
+    builder.add_edge(START, "node")
+    builder.add_conditional_edges("node", lambda state: "node" if len(state["messages"]) < 2 else END, ["node", END])
+    pieces = [piece for piece, _ in way.stream(builder.compile(), {}, stream_mode="messages")]
+    assert "".join(pieces[:-1]) == "one two" and pieces[-1].content == "not asked"
+
+
+def test_tokens_of_a_failed_attempt_are_told_apart_by_its_number(way):
+    model = ScriptedModel(["first try", "second try"])
+
+    @flow
+    def node(state, ctx):
+        reply = yield Ask(model, Request([Message("user", "hi")]))
+        if ctx.attempt == 1:
+            raise ConnectionError
+        return {"messages": [Message("assistant", reply.content)]}
+
+    builder = StateGraph(S)
+    builder.add_node("node", node, retry=RetryPolicy(initial=0, jitter=False))
+    builder.add_edge(START, "node")
+    builder.add_edge("node", END)
+    parts = way.stream(builder.compile(), {}, stream_mode=["messages", "events"])
+    texts = {
+        attempt: "".join(p[0] for mode, p in parts if mode == "messages" and p[1]["attempt"] == attempt) for attempt in (1, 2)
+    }
+    assert texts == {1: "first try", 2: "second try"}
+    kinds = [p.type for mode, p in parts if mode == "events" and p.type in ("token", "attempt_restarted")]
+    at = kinds.index("attempt_restarted")
+    assert set(kinds[:at]) == set(kinds[at + 1 :]) == {"token"}
+
+
+# --- readers -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_waits_for_a_slow_reader_instead_of_filling_memory(db):
+    written = []
+
+    def node(state, ctx):
+        for n in range(STREAM_SIZE * 2):
+            ctx.write(n)
+            written.append(n)
+
+    parts = chain(db, node).stream({}, session_id="s", stream_mode="custom")
+    assert next(parts) == 0
+    time.sleep(0.3)
+    assert len(written) <= STREAM_SIZE + 2
+    assert [0, *parts] == list(range(STREAM_SIZE * 2))
+
+
+def test_an_async_run_waits_for_a_slow_reader_between_its_steps(db):
+    ran = []
+
+    def node(state):
+        ran.append(1)
+        return {"path": [1]}
+
+    builder = StateGraph(S)
+    builder.add_node("node", node)
+    builder.add_edge(START, "node")
+    builder.add_conditional_edges("node", lambda state: "node" if len(state["path"]) < STREAM_SIZE * 2 else END, ["node", END])
+    graph = builder.compile()
+
+    async def main():
+        parts = graph.astream({}, recursion_limit=10_000)
+        await anext(parts)
+        await asyncio.sleep(0.5)
+        behind = len(ran)
+        return behind, 1 + len([part async for part in parts])
+
+    behind, total = asyncio.run(main())
+    assert behind <= STREAM_SIZE + 2 and total == STREAM_SIZE * 2
+
+
+@pytest.mark.parametrize("mode", ["updates", "values", "custom", "events", ["updates", "custom"]], ids=str)
+@pytest.mark.parametrize("taken", [1, 2, 3])
+def test_a_stream_left_anywhere_leaves_a_session_that_can_be_resumed(db, mode, taken):
+    nodes = [writing(name, name) for name in "abcd"]
+    parts = chain(db, *nodes).stream({}, session_id="s", stream_mode=mode)
+    for _ in range(taken):
+        next(parts)
+    parts.close()
+    graph = chain(db, *nodes)
+    state = graph.get_state("s")
+    assert state.status in ("cancelled", "completed")
+    assert graph.resume("s")["path"] == ["a", "b", "c", "d"]
+    assert graph.invoke({}, session_id="s")["path"] == ["a", "b", "c", "d"] * 2
+
+
+@pytest.mark.parametrize("mode", ["updates", "events", ["updates", "custom"]], ids=str)
+@pytest.mark.parametrize("how", ["close", "break", "cancel"])
+def test_an_async_stream_left_anywhere_too(db, mode, how):
+    nodes = [writing(name, name) for name in "abcd"]
+
+    async def read(graph):
+        parts = graph.astream({}, session_id="s", stream_mode=mode)
+        async for _ in parts:
+            if how == "close":
+                await parts.aclose()
+            elif how == "cancel":
+                await asyncio.sleep(30)
+            break
+        await parts.aclose()
+
+    async def main():
+        graph = chain(db, *nodes)
+        if how == "cancel":
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(read(graph), 0.5)
+        else:
+            await read(graph)
+        assert (await graph.aresume("s"))["path"] == ["a", "b", "c", "d"]
+
+    asyncio.run(main())
+
+
+def test_a_stream_that_was_never_read_runs_nothing(db):
+    ran = []
+    graph = chain(db, lambda state: ran.append(1))
+    parts = graph.stream({}, session_id="s")
+    parts.close()
+    assert ran == [] and db.get_session("s") is None
+
+
+def test_streams_of_one_graph_do_not_mix():
+    graph, mixed = chain(None, saying(*(f"number {n} of many" for n in range(8)))), []
+
+    def read():
+        texts = [piece for piece, _ in graph.stream({}, stream_mode="messages")]
+        mixed.append("".join(texts))
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(mixed) == [f"number {n} of many" for n in range(8)]

@@ -1,0 +1,147 @@
+"""Counts what does not vary from run to run or from machine to machine: statements, transactions, rows, calls of functions."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from types import FrameType
+from typing import Any
+
+from graphflow.db import PostgresDb, SqliteDb
+from graphflow.db.tables import metadata
+
+WRITING = ("INSERT", "UPDATE", "DELETE", "WITH")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a piece of work took."""
+
+    transactions: float = 0
+    writing: float = 0
+    """Those of them that changed anything."""
+    statements: float = 0
+    """Without those that begin and end transactions."""
+    trips: float = 0
+    """How often the server was asked, and waited for; 0 where there is none."""
+    rows: float = 0
+    """How many more there are in all tables."""
+    bytes: float = 0
+    """How many more they hold in their columns."""
+    calls: float = 0
+    """Functions called in this thread, those written in C among them."""
+
+    def per_unit(self, less: Counts, units: int) -> Counts:
+        """What each of so many more units took."""
+        return Counts(*((mine - theirs) / units for mine, theirs in zip(astuple(self), astuple(less), strict=True)))
+
+
+def counted(work: Callable[[], Any], db: Any = None) -> Counts:
+    """What the work took: done three times, first so that all is opened and prepared, and once more to count calls."""
+    for _ in range(3):
+        work()
+    before = _held(db)
+    with _listening(db) as done:
+        work()
+    rows, size = (after - before for after, before in zip(_held(db), before, strict=True))
+    transactions = [verbs for verbs in done if verbs]
+    writing = [verbs for verbs in transactions if any(verb in WRITING for verb in verbs)]
+    trips = sum(len(verbs) for verbs in done) if isinstance(db, PostgresDb) else 0
+    statements = sum(verb not in ("BEGIN", "COMMIT") for verbs in done for verb in verbs)
+    return Counts(len(transactions), len(writing), statements, trips, rows, size, calls_of(work))
+
+
+def calls_of(work: Callable[[], Any]) -> int:
+    """How many functions the work calls in this thread."""
+    number = 0
+
+    def see(_: FrameType, event: str, __: Any) -> None:
+        nonlocal number
+        number += event in ("call", "c_call")
+
+    sys.setprofile(see)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return number
+
+
+# --- listening to a database ---------------------------------------------------------------------------------------------
+
+Verbs = list[list[str]]
+"""Of the statements, transaction by transaction."""
+
+
+@contextmanager
+def _listening(db: Any) -> Iterator[Verbs]:
+    """What is done is there when it is over."""
+    done: Verbs = []
+    if db is None:
+        yield done
+    elif isinstance(db, PostgresDb):
+        with _tracing(db, done):
+            yield done
+    else:
+        seen: list[str] = []
+        connections = db._open.all if isinstance(db, SqliteDb) else [db._connection]
+        for connection in connections:
+            connection.set_trace_callback(seen.append)
+        yield done
+        for connection in connections:
+            connection.set_trace_callback(None)
+        done += _split([text.split(None, 1)[0] for text in seen])
+
+
+def _split(verbs: list[str]) -> Verbs:
+    """Each transaction ends with COMMIT."""
+    transactions: Verbs = [[]]
+    for verb in verbs:
+        transactions[-1].append(verb)
+        if verb == "COMMIT":
+            transactions.append([])
+    return transactions
+
+
+@contextmanager
+def _tracing(db: PostgresDb, done: Verbs) -> Iterator[None]:
+    """libpq writes down what goes over the wire (https://www.postgresql.org/docs/current/libpq-control.html)."""
+    assert db._pool is not None
+    connections = [connection._driver.pgconn for connection in db._pool._all]
+    with tempfile.TemporaryFile() as file:
+        for connection in connections:
+            connection.trace(file.fileno())
+        yield
+        for connection in connections:
+            connection.untrace()
+        file.seek(0)
+        done += _answers(file.read().decode().splitlines())
+
+
+def _answers(lines: list[str]) -> Verbs:
+    """The command tags by transaction: the server says when it is idle again."""
+    transactions: Verbs = [[]]
+    for line in lines:
+        if "\tCommandComplete\t" in line:
+            transactions[-1].append(line.rsplit('"', 2)[1].split()[0])
+        elif "\tReadyForQuery\t" in line and line.endswith(" I"):
+            transactions.append([])
+    return transactions
+
+
+# --- what a database holds -----------------------------------------------------------------------------------------------
+
+
+def _held(db: Any) -> tuple[int, int]:
+    """Rows in all tables, and bytes in their columns."""
+    if db is None:
+        return 0, 0
+    return db._read(_weigh)  # type: ignore[no-any-return]
+
+
+def _weigh(tx: Any) -> tuple[int, int]:
+    rows = [row for table in metadata.tables for row in tx.execute(f"SELECT * FROM {table}").fetchall()]
+    return len(rows), sum(len(value) if isinstance(value, bytes) else len(str(value)) for row in rows for value in row)

@@ -1,0 +1,64 @@
+"""The benchmarks themselves: what they make of figures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.catalogue import NAMES, case_of, chosen
+from benchmarks.curves import slope
+from benchmarks.figure import AtLeast, Case, Faster, Figure, Limits, Part
+from benchmarks.peers import SUBJECTS
+from benchmarks.results import Results
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_peer_of_every_part_is_a_known_one() -> None:
+    parts = [part for name in NAMES for part in case_of(name).parts]
+    assert {peer for part in parts for peer in part.peers} <= set(SUBJECTS)
+
+
+def test_cases_are_named_by_letter_name_or_part() -> None:
+    assert [case.letter for case, _ in chosen(["C"])] == ["C"]
+    [(_, parts)] = chosen(["steps.loop-sync"])
+    assert [part.name for part in parts] == ["loop-sync"]
+    assert all(not part.long for _, parts in chosen([]) for part in parts)
+    with pytest.raises(ValueError, match="there is no case 'stpes'"):
+        chosen(["stpes"])
+
+
+def test_ratios_are_taken_round_by_round_and_the_best_peer_is_the_one_that_is_alike() -> None:
+    part = Part(
+        "p",
+        (Figure("wall", "w", "ms", Limits(3)), Figure("rate", "r", "1/s", AtLeast(5), more_is_better=True)),
+        ("agno", "langgraph", "langgraph exit"),
+    )
+    results, rounds = Results(), {"graphflow": (2, 20, 4), "limit": (1, 10, 4), "agno": (8, 80, 8), "langgraph": (6, 60, 12)}
+    for subject, walls in {**rounds, "langgraph exit": (1, 1, 1)}.items():
+        results.cases["c", "p", subject] = [{"wall": wall, "rate": 60 / wall} for wall in walls]
+    results.cases["c", "p", "agno"][0] = None
+    wall, rate = results.rows(Case("X", "c", "", "", (part,), lambda *_: {}), [part])
+    assert (wall.medians["graphflow"], wall.of_limit, wall.best) == (4, 2, "langgraph")
+    assert wall.of_peer == pytest.approx(1 / 3)
+    assert rate.of_limit == pytest.approx(2), "twice the cost, though the figure is a rate"
+    assert (wall.met, rate.met) == (True, True)
+    assert Faster(3).met(1, None, 1 / 3) and not Faster(4).met(1, None, 1 / 3)
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_a_slope_is_the_exponent(power: float) -> None:
+    assert slope({size: 3.0 * size**power for size in (10, 100, 1_000, 10_000)}) == pytest.approx(power)
+
+
+def test_a_measurement_is_a_process_that_prints_its_figures(tmp_path: Path) -> None:
+    request = {"case": "durable", "part": "sqlite-sync-normal", "subject": "graphflow"}
+    request |= {"size": "quick", "shared": str(tmp_path), "server": None}
+    command = [sys.executable, "-m", "benchmarks.measure", json.dumps(request)]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {"wall", "cpu", "bytes"} <= set(json.loads(printed))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,151 @@
+"""What work may take, in things that can be counted: a guard against becoming slower that measures no time.
+
+Whoever makes something cheaper lowers the numbers here; whoever has to make something dearer raises them, and says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count, cycle, repeat
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pytest
+
+from graphflow import END, START, Agent, StateGraph
+from graphflow.db import InMemoryDb, SqliteDb
+from graphflow.messages import ToolCall
+from graphflow.models.base import Reply
+from graphflow.testing import ScriptedModel
+from tests.guards.counting import Counts, counted
+
+TEXT = "x" * 500
+"""What is said, each way."""
+STEPS = 40
+_numbers = count()
+
+# All is exact but two: bytes may be fewer, because measured times have a digit more or less, and calls, because Python's
+# versions differ; of these there is room for a twentieth. What a driver of PostgreSQL calls depends on how it was built, and
+# is not counted.
+# fmt: off
+EXPECTED: dict[tuple[str, str], Counts] = {
+    #                             transactions | of these writing | statements | round trips | rows | bytes | calls
+    ("step", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,      63),
+    ("step", "memory"):              Counts( 1,                 1,           2,            0,     1,    105,     156),
+    ("step", "sqlite"):              Counts( 1,                 1,           2,            0,     1,    105,     165),
+    ("step", "postgres"):            Counts( 1,                 1,           1,            1,     1,    105,       0),
+    ("turn", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,     458),
+    ("turn", "memory"):              Counts( 4,                 2,          12,            0,     5,  1_560,   1_410),
+    ("turn", "sqlite"):              Counts( 4,                 2,          12,            0,     5,  1_560,   1_465),
+    ("turn", "postgres"):            Counts( 4,                 2,          12,           20,     5,  1_560,       0),
+    ("first turn", "nothing"):       Counts( 0,                 0,           0,            0,     0,      0,     458),
+    ("first turn", "memory"):        Counts( 4,                 2,          11,            0,     6,  1_640,     957),
+    ("first turn", "sqlite"):        Counts( 4,                 2,          11,            0,     6,  1_640,   1_010),
+    ("first turn", "postgres"):      Counts( 4,                 2,          11,           19,     6,  1_640,       0),
+    ("turn with a tool", "nothing"): Counts( 0,                 0,           0,            0,     0,      0,     815),
+    ("turn with a tool", "memory"):  Counts( 6,                 4,          18,            0,     9,  2_120,   2_310),
+    ("turn with a tool", "sqlite"):  Counts( 6,                 4,          18,            0,     9,  2_120,   2_385),
+    ("turn with a tool", "postgres"): Counts(6,                 4,          18,           30,     9,  2_120,       0),
+}
+# fmt: on
+
+
+class Counter(TypedDict):
+    """The state of loops."""
+
+    count: int
+    stop: int
+
+
+def new_session(db: Any) -> str | None:
+    """The name of a session that is not there yet; without a database none is."""
+    return None if db is None else f"session-{next(_numbers)}"
+
+
+def loop(db: Any, steps: int) -> Callable[[], Any]:
+    """A run of so many steps."""
+    builder = StateGraph(Counter).add_node("node", lambda state: {"count": state["count"] + 1}).add_edge(START, "node")
+    builder.add_conditional_edges("node", lambda state: END if state["count"] >= state["stop"] else "node", ["node", END])
+    graph = builder.compile(db=db)
+    return lambda: graph.invoke({"count": 0, "stop": steps}, session_id=new_session(db))
+
+
+def get_weather(city: str) -> str:
+    """The weather of a city."""
+    return f"It is sunny in {city}"
+
+
+def turn(db: Any, replies: Any = TEXT, session: str | None = "chat", way: str = "sync") -> Callable[[], Any]:
+    """A turn of a conversation of more than three; in a new session where none is named."""
+    answers = repeat(replies) if isinstance(replies, str) else cycle(replies)
+    agent = Agent(ScriptedModel(answers), db=db, tools=[] if isinstance(replies, str) else [get_weather])
+
+    def ask() -> Any:
+        name = None if db is None else session or new_session(db)
+        if way == "async":
+            return asyncio.run(agent.arun(TEXT, session_id=name, user_id="user"))
+        return agent.run(TEXT, session_id=name, user_id="user")
+
+    for _ in range(5):
+        ask()
+    return ask
+
+
+WORK: dict[str, Callable[[Any], Counts]] = {
+    "step": lambda db: counted(loop(db, 2 * STEPS), db).per_unit(counted(loop(db, STEPS), db), STEPS),
+    "turn": lambda db: counted(turn(db), db),
+    "first turn": lambda db: counted(turn(db, session=None), db),
+    "turn with a tool": lambda db: counted(
+        turn(db, [Reply(tool_calls=[ToolCall("call", "get_weather", {"city": "Oslo"})]), Reply(TEXT)]), db
+    ),
+}
+
+
+@pytest.fixture
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
+    """Opens the database of a name: "nothing", "memory", "sqlite" or "postgres"."""
+    opened: list[Any] = []
+
+    def open_db(name: str) -> Any:
+        if name == "nothing":
+            return None
+        if name == "postgres":
+            db = request.getfixturevalue("postgres_db")
+        else:
+            db = InMemoryDb() if name == "memory" else SqliteDb(tmp_path / "sessions.db", synchronous="normal")
+        db.lease_ttl = 3600.0  # so that no lease is renewed while something is counted
+        opened.append(db)
+        return db
+
+    yield open_db
+    for db in opened:
+        db.close()
+
+
+@pytest.mark.parametrize(("what", "where"), EXPECTED)
+def test_work_takes_what_it_took(what: str, where: str, databases: Callable[[str], Any]) -> None:
+    found, expected = WORK[what](databases(where)), EXPECTED[what, where]
+    assert replace(found, bytes=0, calls=0) == replace(expected, bytes=0, calls=0)
+    assert found.bytes <= expected.bytes
+    assert found.calls <= expected.calls or where == "postgres"
+
+
+@pytest.mark.parametrize("where", ["memory", "sqlite", "postgres"])
+def test_a_turn_takes_the_same_however_long_the_conversation_is(where: str, databases: Callable[[str], Any]) -> None:
+    db = databases(where)
+    ask = turn(db)
+    early = counted(ask, db)
+    for _ in range(100):
+        ask()
+    late = counted(ask, db)
+    assert replace(late, bytes=0) == replace(early, bytes=0)
+    assert late.bytes <= early.bytes + 50, "numbers that count messages have a digit more, nothing else"
+
+
+@pytest.mark.parametrize("where", ["memory", "sqlite", "postgres"])
+def test_asyncio_asks_the_database_for_the_same(where: str, databases: Callable[[str], Any]) -> None:
+    db = databases(where)
+    sync, asynchronous = (counted(turn(db, session=f"chat-{way}", way=way), db) for way in ("sync", "async"))
+    assert replace(asynchronous, bytes=0, calls=0) == replace(sync, bytes=0, calls=0)

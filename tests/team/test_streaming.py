@@ -1,0 +1,79 @@
+"""Events of a team: who speaks, where, and that the tokens of the top level are the answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from graphflow import Agent, Team
+from graphflow.testing import ScriptedModel
+from tests.team.conftest import calls, delegates, echo
+
+
+def spoken(events, ns=""):
+    """The tokens of a namespace, joined."""
+    return "".join(event.text for event in events if event.type == "token" and event.ns == ns)
+
+
+def test_members_are_told_to_start_and_to_end(way, db):
+    team = Team([Agent(echo("re "), name="a")], model=ScriptedModel([delegates(a="go on"), "it is done"]), db=db)
+    events = way.events(team, "q")
+    (started,) = [event for event in events if event.type == "member_started"]
+    (completed,) = [event for event in events if event.type == "member_completed"]
+    assert (started.member, started.task, started.node, started.ns) == ("a", "go on", "a", "")
+    assert (completed.member, completed.content) == ("a", "re go on")
+    assert events.index(started) < events.index(completed)
+
+
+def test_tokens_of_members_carry_their_name_and_namespace(way, db):
+    leader = ScriptedModel([delegates(a="one", b="two"), "the answer of all"])
+    team = Team([Agent(echo("A "), name="a"), Agent(echo("B "), name="b")], model=leader, db=db)
+    events = way.events(team, "q")
+    by_member = {}
+    for event in events:
+        if event.type == "token" and event.ns:
+            by_member[event.member, event.ns] = by_member.get((event.member, event.ns), "") + event.text
+    assert by_member == {("a", "a:1.0"): "A one", ("b", "b:1.1"): "B two"}
+    assert spoken(events) == events[-1].output.content == "the answer of all"
+    assert all("member" not in event.data for event in events if event.type == "token" and not event.ns)
+
+
+def test_in_route_mode_the_members_tokens_are_the_top_levels(way, db):
+    team = Team([Agent(echo("the answer to "), name="a")], mode="route", model=ScriptedModel([delegates(a="it all")]), db=db)
+    events = way.events(team, "q")
+    tokens = [event for event in events if event.type == "token"]
+    assert len(tokens) > 2
+    assert {(event.ns, event.member) for event in tokens} == {("", "a")}
+    assert spoken(events) == events[-1].output.content == "the answer to it all"
+
+
+def test_a_route_inside_a_route_speaks_at_the_top(way, db):
+    inner = Team([Agent(echo("deep "), name="leaf")], mode="route", model=ScriptedModel([delegates(leaf="x")]), name="inner")
+    team = Team([inner], mode="route", model=ScriptedModel([delegates(inner="y")]), db=db)
+    events = way.events(team, "q")
+    assert spoken(events) == events[-1].output.content == "deep x"
+    assert [(event.member, event.ns) for event in events if event.type == "member_started"] == [
+        ("inner", ""),
+        ("leaf", "inner:1.0"),
+    ]
+
+
+def test_of_a_coordinating_team_that_is_routed_to_only_its_leader_speaks_at_the_top(way, db):
+    inner = Team([Agent(echo("leaf "), name="leaf")], model=ScriptedModel([delegates(leaf="x"), "inner says"]), name="inner")
+    team = Team([inner], mode="route", model=ScriptedModel([delegates(inner="y")]), db=db)
+    events = way.events(team, "q")
+    assert spoken(events) == events[-1].output.content == "inner says"
+    assert [event.member for event in events if event.type == "token" and event.ns] == ["leaf", "leaf"]
+
+
+@pytest.mark.parametrize("mode", ["broadcast", "tasks"])
+def test_the_top_levels_tokens_are_the_content_in_every_mode(way, db, mode):
+    replies = ["the sum of it"] if mode == "broadcast" else [calls(("finish", {"result": "the sum of it"}))]
+    events = way.events(Team([Agent(echo("re "))], mode=mode, model=ScriptedModel(replies), db=db), "q")
+    assert spoken(events) == events[-1].output.content == "the sum of it"
+
+
+def test_what_members_say_is_not_printed_as_the_answer(db, capsys):
+    team = Team([Agent(echo("whispered "), name="a")], model=ScriptedModel([delegates(a="x"), "said aloud"]), db=db)
+    team.print_response("q")
+    out = capsys.readouterr().out
+    assert "said aloud" in out and "whispered" not in out.split("Response")[-1]
