@@ -46,7 +46,8 @@ class House:
         self.agent = agent_on(db)
         state = {"secret": SECRET}
         self.run_id = self.agent.run(SECRET, session_id="chat", user_id="ann", session_state=state).run_id
-        self.graph.invoke({"text": SECRET, "session_state": state}, session_id="lock", user_id="ann")
+        new = {"text": SECRET, "session_state": state}
+        self.lock_id = self.graph.invoke(new, session_id="lock", user_id="ann").run_id
         db.rename_session("chat", SECRET)
 
     def exports(self) -> list[Any]:
@@ -84,8 +85,11 @@ GRAPH: dict[str, Use | str] = {
     "get_state_history": lambda h, u: h.graph.get_state_history("lock", user_id=u),
     "update_state": lambda h, u: h.graph.update_state("lock", {"text": "mine"}, user_id=u),
     "fork": lambda h, u: h.graph.get_state(h.graph.fork("lock", user_id=u), user_id=u),
-    **dict.fromkeys(("name", "fingerprint", "draw_mermaid"), "the graph itself"),
-    **dict.fromkeys(("call", "world", "finishing", "result"), "parts that runs are made of"),
+    "cancel": lambda h, u: h.graph.cancel(h.lock_id, user_id=u),
+    **dict.fromkeys(("name", "fingerprint", "draw_mermaid", "draw_ascii", "draw_svg", "to_networkx"), "the graph itself"),
+    **dict.fromkeys(("input_json_schema", "output_json_schema", "context_json_schema"), "the graph itself"),
+    "clear_cache": "forgets results of nodes, shows none",
+    **dict.fromkeys(("call", "world", "begin", "finishing", "result"), "parts that runs are made of"),
 }
 
 AGENT: dict[str, Use | str] = {
@@ -95,7 +99,9 @@ AGENT: dict[str, Use | str] = {
     "get_session_state": lambda h, u: h.agent.get_session_state("chat", user_id=u),
     "fork": lambda h, u: h.agent.get_chat_history(h.agent.fork("chat", user_id=u), user_id=u),
     "print_response": lambda h, u: h.agent.print_response("mine", session_id="chat", user_id=u),
+    "cancel": lambda h, u: h.agent.cancel(h.run_id, user_id=u),
     "cli_app": "print_response, line by line",
+    "graph_input": "a part that runs are made of",
     "graph": "the graph itself",
     "component_id": "the agent itself",
     "graph_for": "the graph itself",
@@ -127,7 +133,8 @@ DB: dict[str, Use | str] = {
     **dict.fromkeys(("blocking", "shared", "identity", "dialect", "schema", "pool_size"), "the database itself"),
     **dict.fromkeys(("statement_timeout",), "the database itself"),
     **dict.fromkeys(("load", "load_many", "commit", "leave", "read_history", "renew_leases"), "what flows ask for"),
-    **dict.fromkeys(("read_messages", "read_graph", "fork"), "what flows ask for"),
+    **dict.fromkeys(("read_messages", "read_graph", "fork", "cancel_run", "find_key"), "what flows ask for"),
+    **dict.fromkeys(("end_leases", "is_run", "stop_asked"), "what flows ask for"),
 }
 """Without a user the database object is the administrator's, so only another user is kept out of it."""
 
@@ -194,7 +201,9 @@ def test_a_database_keeps_another_user_out(house: House, name: str) -> None:
 def test_the_owner_of_a_graphs_session_gets_in(house: House, name: str) -> None:
     use = GRAPH[name]
     assert callable(use)
-    if name not in ("update_state", "invoke", "stream"):
+    if name == "cancel":
+        use(house, "ann")
+    elif name not in ("update_state", "invoke", "stream"):
         assert "4711" in told(use(house, "ann"))
     else:
         use(house, "ann")
@@ -206,7 +215,7 @@ def test_the_owner_of_an_agents_session_gets_in(house: House, name: str) -> None
     use = AGENT[name]
     assert callable(use)
     result = told(use(house, "ann"))
-    assert "4711" in result or name == "print_response"
+    assert "4711" in result or name in ("print_response", "cancel")
     assert len(house.agent.get_chat_history("chat", user_id="ann")) == (4 if name in ("run", "print_response") else 2)
 
 

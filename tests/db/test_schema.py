@@ -63,7 +63,7 @@ def test_an_old_database_is_read_whole(old_db: Any) -> None:
         "failed": "error",
         "paused": "paused",
         "done": "completed",
-        "crashed": "running",
+        "crashed": "crashed",
     }
     assert old_db.schema_status().version == old_db.schema_status().latest == migrations.VERSION
     picture = old_db.get_messages("chat")[0].content[1]

@@ -293,7 +293,7 @@ def test_an_outline_is_written_once_for_each_graph_and_process(db) -> None:  # t
     graph = Design().build(db)
     written: list[str] = []
     sql = db._statements().insert_graph
-    write = db._write
+    write = db._write_once
 
     def counting(work: Callable[[Any], Any]) -> Any:
         def counted(tx: Any) -> Any:
@@ -312,7 +312,7 @@ def test_an_outline_is_written_once_for_each_graph_and_process(db) -> None:  # t
 
         return write(counted)
 
-    db._write = counting
+    db._write_once = counting
     for n in range(3):
         graph.invoke(NEW, session_id=f"s{n}")
     assert len(written) == 1
