@@ -40,6 +40,7 @@ class Workflow(Runner):
     """
 
     __slots__ = (
+        "_edited",
         "_made",
         "_printed",
         "add_workflow_history",
@@ -82,6 +83,7 @@ class Workflow(Runner):
         self.on_event = on_event
         self.output_schema = None
         self.outline = Outline(None if input_schema is None else TypeAdapter(input_schema))
+        self._edited = None
         self._made: tuple[tuple[Any, ...], Graph] | None = None
         self._printed: dict[str | None, str] | None = None
 
@@ -97,7 +99,9 @@ class Workflow(Runner):
         made = self._made
         if made is None or any(old is not new for old, new in zip(made[0], settings, strict=True)):
             past = self.num_history_runs if self.add_workflow_history else 0
-            plan = Compiler(self.outline).plan(self.component_id, self.steps, past_runs=past, session_type="workflow")
+            plan = self._edited
+            if plan is None:
+                plan = Compiler(self.outline).plan(self.component_id, self.steps, past_runs=past, session_type="workflow")
             self._made = made = settings, Graph(plan, db=self.db, on_event=self.on_event)
         return made[1]
 
@@ -106,6 +110,9 @@ class Workflow(Runner):
         if self._printed is None:
             self._printed = {}
         return self._printed
+
+    def _forget(self) -> None:
+        self._made = self._printed = None
 
     # --- input and output --------------------------------------------------------------------------------------------------
 
