@@ -60,7 +60,7 @@ class StateGraph:
 
     @classmethod
     def of(cls, graph: Graph) -> StateGraph:
-        """A StateGraph that holds what a compiled graph holds, to be edited and compiled again; the graph itself stays as it is.
+        """What a compiled graph holds, as a StateGraph to be edited and compiled again; the graph itself stays as it is.
 
         Nodes keep their settings (policies, the graphs they are), routers their targets, and sessions their kind. What
         ``compile`` was told (db, interrupts, durability, on_event) has to be told again.
@@ -174,8 +174,8 @@ class StateGraph:
         """Remove a node with the edges to and from it. Routers lose it as a target (one that goes there all the same is an
         UnknownTarget in the run), joins no longer wait for it.
 
-        ``bridge``: what led to it leads to what follows it, which has to be one node (or END) by one edge. Raises GraphError for
-        an unknown node, and when it cannot be bridged.
+        ``bridge``: what led to it leads to what follows it, which has to be one node (or END) by one edge. Raises GraphError
+        for an unknown node, and when it cannot be bridged.
         """
         self._known(name)
         heir = self._heir(name) if bridge else None
@@ -232,8 +232,8 @@ class StateGraph:
         ways = [target for source, target in self.edges if source == name]
         if len(ways) != 1 or ways != self._edges.get(name) or ways == [name]:
             raise GraphError(
-                f"node {name!r} cannot be bridged: {', '.join(map(repr, ways)) or 'nothing'} may follow it, and it has to be one "
-                "node by one edge; remove_node(…) without bridge=True and add the edges that should be there"
+                f"node {name!r} cannot be bridged: {', '.join(map(repr, ways)) or 'nothing'} may follow it, and it has to be "
+                "one node by one edge; remove_node(…) without bridge=True and add the edges that should be there"
             )
         return ways[0]
 
@@ -338,7 +338,8 @@ class StateGraph:
                 raise UnknownTarget(f"an edge leaves {source!r}, which is not a node; {hint} (or add_node({source!r}, …))")
         kinds = {**self._kinds, **kinds}
         if kinds.get("aliases"):
-            kinds["aliases"] = {old: new for old, new in kinds["aliases"].items() if new in self._nodes and old not in self._nodes}
+            known = self._nodes
+            kinds["aliases"] = {old: new for old, new in kinds["aliases"].items() if new in known and old not in known}
         nodes = {label: self._lower(label, node, at) for at, (label, node) in enumerate(self._nodes.items())}
         entry = NodePlan(START, lower_function(_nothing, START), -1, self.schema, *self._ways(START))
         defers, reruns = (any(getattr(node, what) for node in self._nodes.values()) for what in ("defer", "rerunnable"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
 from graphflow.core.control import current_task
+from graphflow.core.plan import Plan
 from graphflow.core.reducers import add_messages, merge_keys
 from graphflow.core.state import logged, untracked
 from graphflow.drive.world import Emitter
@@ -62,6 +63,8 @@ class Conversation(Runner):
     add_history_to_context: bool
     history: HistoryPolicy | int | None
     on_event: Emitter | None
+    _edited: Plan | None
+    """The graph it was told to run on, in the place of the one that its settings stand for."""
     _graphs: tuple[tuple[Any, ...], dict[bool, Graph]] | None
     _printed: dict[str | None, str] | None
     _resolved: tuple[Model | str | None, Model] | None
@@ -111,10 +114,13 @@ class Conversation(Runner):
         """The graph that ``with_graph`` gave, which is the same whether a call asks for history or not."""
         assert self._edited is not None
         if with_history and not self.add_history_to_context and "history" not in self._edited.nodes:
-            raise ValueError("add_history_to_context=True: the graph given with with_graph() has no node 'history'; add one to it")
+            raise ValueError(
+                "add_history_to_context=True: the graph given with with_graph() has no node 'history'; add one to it"
+            )
         return Graph(self._edited, db=self.db, on_event=self.on_event)
 
-    def _forget(self) -> None:
+    def _run_on(self, plan: Plan) -> None:
+        self._edited = plan
         self._graphs = self._printed = None
 
     def _model(self) -> Model:

@@ -100,8 +100,6 @@ class Runner:
     session_state: Mapping[str, Any] | None
     output_schema: type[Any] | None
     component_id: str
-    _edited: Plan | None
-    """The graph it was told to run on, in the place of the one that its settings stand for."""
 
     @property
     def graph(self) -> Graph:
@@ -141,16 +139,15 @@ class Runner:
         for name, channel in own.schema.channels.items():
             if channel.stored and name not in plan.schema.channels:
                 raise GraphError(
-                    f"graph {plan.name!r} has no field {name!r}, which {self.component_id!r} keeps its sessions in; declare it as "
-                    f"{own.schema.cls.__name__} does, or begin with graph_builder()"
+                    f"graph {plan.name!r} has no field {name!r}, which {self.component_id!r} keeps its sessions in; declare it "
+                    f"as {own.schema.cls.__name__} does, or begin with graph_builder()"
                 )
         made = copy(self)
-        made._edited = replace(plan, name=own.name, session_type=own.session_type, on_unfinished=own.on_unfinished)
-        made._forget()
+        made._run_on(replace(plan, name=own.name, session_type=own.session_type, on_unfinished=own.on_unfinished))
         return made
 
-    def _forget(self) -> None:
-        """Compile the graph anew when it is needed, and keep no printed sessions."""
+    def _run_on(self, plan: Plan) -> None:
+        """Run on this graph from now on, and keep no printed sessions."""
         raise NotImplementedError
 
     # --- run -----------------------------------------------------------------------------------------------------------

@@ -150,4 +150,5 @@ def with_aliases(plan: Plan, aliases: Mapping[str, str]) -> Plan:
             raise GraphError(f"aliases={{{old!r}: {new!r}}}: there is no node and no field {new!r}; {hint}")
     fields = {old: new for old, new in aliases.items() if new in plan.schema.channels and old not in plan.schema.channels}
     nodes = {old: new for old, new in aliases.items() if new in plan.nodes}
-    return replace(plan, aliases={**plan.aliases, **nodes}, schema=replace(plan.schema, aliases=fields) if fields else plan.schema)
+    schema = replace(plan.schema, aliases=fields) if fields else plan.schema
+    return replace(plan, aliases={**plan.aliases, **nodes}, schema=schema)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from graphflow.core.calls import CallOptions, Ended
+from graphflow.core.plan import Plan
 from graphflow.drive.world import Emitter
 from graphflow.errors import InvalidUpdate
 from graphflow.graph import Graph
@@ -83,7 +84,7 @@ class Workflow(Runner):
         self.on_event = on_event
         self.output_schema = None
         self.outline = Outline(None if input_schema is None else TypeAdapter(input_schema))
-        self._edited = None
+        self._edited: Plan | None = None
         self._made: tuple[tuple[Any, ...], Graph] | None = None
         self._printed: dict[str | None, str] | None = None
 
@@ -111,7 +112,8 @@ class Workflow(Runner):
             self._printed = {}
         return self._printed
 
-    def _forget(self) -> None:
+    def _run_on(self, plan: Plan) -> None:
+        self._edited = plan
         self._made = self._printed = None
 
     # --- input and output --------------------------------------------------------------------------------------------------
