@@ -13,7 +13,8 @@ from graphflow.drive.world import Emitter
 from graphflow.errors import InvalidUpdate
 from graphflow.graph import Graph
 from graphflow.messages import Message
-from graphflow.run import Runner, RunOutput, RunStatus, input_messages
+from graphflow.output import RunOutput, RunStatus, input_messages
+from graphflow.run import Runner
 from graphflow.workflow.compiling import Compiler, leaves, named
 from graphflow.workflow.steps import as_list
 from graphflow_nodes.model import as_text

@@ -29,6 +29,7 @@ LAYERS: list[set[str]] = [
     {"graphflow.declaring", "graphflow.printing", "graphflow.shutdown"},
     {"graphflow.builder"},
     {"graphflow_nodes"},
+    {"graphflow.output"},
     {"graphflow.run", "graphflow.contextpolicies"},
     {"graphflow.conversation"},
     {"graphflow.recollection"},
