@@ -15,15 +15,15 @@ from graphflow.printing.view import RunView
 
 
 @contextmanager
-def live(input: Any, console: Console | None = None, *, errors: bool = True) -> Iterator[Callable[[Event], None]]:
+def live(input: Any, console: Console | None = None, *, talking: bool = False) -> Iterator[Callable[[Event], None]]:
     """Show a run while it goes on: give each event to what this yields. ``input=None``: a run that is resumed.
 
-    In a terminal it is drawn anew as it grows, else (a pipe, a file) once at its end. An error is shown (unless ``errors`` is
-    False) and goes on its way.
+    In a terminal it is drawn anew as it grows, else (a pipe, a file) once at its end. An error is shown and goes on its
+    way. ``talking``: questions and errors are not shown, because whoever calls puts them to the person.
     """
     console = console or Console(highlight=False)
     view = RunView(input)
-    panels = Panels(view)
+    panels = Panels(view, asks=not talking)
     panels.live = console.is_terminal
     screen = Live(panels, console=console, refresh_per_second=12, vertical_overflow="crop", transient=False)
     try:
@@ -31,7 +31,7 @@ def live(input: Any, console: Console | None = None, *, errors: bool = True) -> 
             try:
                 yield view.take
             except Exception as error:
-                if errors:
+                if not talking:
                     view.failed(error)
                 raise
             finally:

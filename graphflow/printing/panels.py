@@ -15,7 +15,7 @@ from graphflow.printing.questions import asked_text, how_to_answer
 from graphflow.printing.text import clean, plain
 from graphflow.printing.view import RunView, Speaker
 
-_COLOURS = {"✓": "green", "✗": "red", "…": "yellow"}
+_COLOURS = {"✓": "green", "✗": "red", "…": "yellow", "?": "magenta"}
 _THINKING_LINES = 4
 """Of what a model thinks, the newest lines that are shown."""
 
@@ -23,8 +23,10 @@ _THINKING_LINES = 4
 class Panels:
     """What a run looks like now. While it is live only the newest lines that fit on the screen are shown, at the end all."""
 
-    def __init__(self, view: RunView) -> None:
+    def __init__(self, view: RunView, asks: bool = True) -> None:
         self.view = view
+        self.asks = asks
+        """Whether the questions of a paused run are among them."""
         self.live = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -51,7 +53,7 @@ class Panels:
             yield _panel(_thinking(view.top), "Thinking", "bright_black")
         if view.kept:
             yield _panel(Text("\n".join(view.kept)), "Kept", "bright_black")
-        if view.questions:
+        if view.questions and self.asks:
             yield _panel(_questions(view), "Waiting for an answer", "magenta")
         if view.error is not None:
             yield error_panel(view.error)

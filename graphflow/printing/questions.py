@@ -38,16 +38,18 @@ def answer_form(question: Interrupt) -> str:
     }
     if asked.get("asks") in forms:
         return forms[asked["asks"]]
-    return "answer" if question.schema is None else f"answer ({_type(question)})"
+    return "any value" if question.schema is None else f"of type {_type(question)}"
 
 
 def how_to_answer(questions: Sequence[Interrupt], session_id: str | None) -> str:
     """The calls that answer the questions."""
     session = repr(session_id) if session_id else "session_id"
     if len(questions) == 1:
-        return f"resume({session}, {answer_form(questions[0])})"
+        return f"resume({session}, answer), the answer being {answer_form(questions[0])}"
+    forms = list(dict.fromkeys(map(answer_form, questions)))
     listed = ", ".join(f'"{question.id}": …' for question in questions)
-    return f"resume({session}, answers={{{listed}}}), all of them or some"
+    told = f", each {forms[0]}" if len(forms) == 1 else ""
+    return f"resume({session}, answers={{{listed}}}), all of them or some{told}"
 
 
 def ask(question: Interrupt, read: Callable[[str], str]) -> Any:

@@ -33,8 +33,8 @@ an empty line, exit or Ctrl-D ends the conversation; Ctrl-C stops a run"""
 class Talk:
     """One conversation with an agent, a team or a workflow. ``arguments`` are those of each run, without the session.
 
-    From a terminal it prompts, and outlives errors. From a pipe each line is said, lines that answer questions are read from it,
-    too, and an error ends it.
+    From a terminal it prompts, and outlives errors. From a pipe each line is said, answers to questions are read from it, too,
+    and an error ends it.
     """
 
     def __init__(
@@ -52,9 +52,7 @@ class Talk:
     def run(self) -> None:
         """Say each line until the input ends."""
         if self.interactive:
-            self._tell(
-                f"session {self.session_id}; an empty line or Ctrl-D ends the conversation, /help says what else there is"
-            )
+            self._tell(f"session {self.session_id}; an empty line or Ctrl-D ends it, /help says what else there is")
         try:
             self._guarded(self._go_on)
             for line in self._lines():
@@ -99,12 +97,12 @@ class Talk:
         if command is not None and self.interactive:
             command()
             return
-        self._shown(text, lambda: self.runner.run(text, stream=True, session_id=self.session_id, **self.arguments))
+        self._shown(None if self.interactive else text, lambda: self.runner.run(text, stream=True, session_id=self.session_id, **self.arguments))
 
     def _shown(self, text: str | None, run: Callable[[], Iterator[Event]]) -> None:
         """Show a run; when it pauses, put its questions to the person in front of the terminal, and go on."""
         while True:
-            with live(text, self.out, errors=False) as show:
+            with live(text, self.out, talking=True) as show:
                 for event in run():
                     show(event)
             questions = event.data.get("interrupts") or ()

@@ -116,8 +116,12 @@ class RunView:
 
     def _member_started(self, event: Event) -> None:
         around = self.members.get(event.ns)
-        name = f"{around.name} › {event.member}" if around is not None else event.member
-        self.members[event.inside] = Speaker(name, in_a_line(event.task, LENGTH), started=self.clock())
+        name = event.member if around is None else f"{around.name} > {event.member}"
+        made = Speaker(name, in_a_line(event.task, LENGTH), started=self.clock())
+        members = [item for item in self.members.items() if item[0] != event.inside]
+        inside = [number for number, (ns, _) in enumerate(members, 1) if ns == event.ns or ns.startswith(f"{event.ns}/")]
+        at = inside[-1] if around is not None and inside else len(members)
+        self.members = dict([*members[:at], (event.inside, made), *members[at:]])
         speaker = self.speaker_of(event)
         if speaker is not None:
             speaker.said = ""
@@ -150,9 +154,11 @@ class RunView:
         if key in self.steps:
             self.steps[key] = line
             return
-        lines = [*self.steps.items()]
+        lines, path = [*self.steps.items()], key[0]
+        inside = [number for number, (other, _) in enumerate(lines) if other[0][: len(path)] == path and other[0] != path]
         below = [number for number, (other, _) in enumerate(lines, 1) if other[0][: len(within)] == within]
-        at = below[-1] if below else len(lines)
+        early = inside and not any(other[0] == path for other, _ in lines)  # a branch told of itself before its group did
+        at = inside[0] if early else below[-1] if below else len(lines)
         self.steps = dict([*lines[:at], (key, line), *lines[at:]])
 
     def _memory(self, event: Event) -> None:
@@ -172,9 +178,16 @@ class RunView:
         if output is None:
             return
         self.questions, self.metrics = output.interrupts, dict(output.metrics)
+        if self.questions:
+            for speaker in (self.top, *self.members.values()):
+                speaker.tools = {id: _waiting(line) for id, line in speaker.tools.items()}
         content = getattr(output, "content", None)
         if content is not None:
             self.top.said = shown(content)
+
+
+def _waiting(line: str) -> str:
+    return f"?{line[1:]}" if line.startswith("…") else line
 
 
 _TAKERS: dict[str, Callable[[RunView, Event], None]] = {
