@@ -103,7 +103,7 @@ class Agent(Assistant):
         self.tool_call_limit = tool_call_limit
         self.on_tool_error = on_tool_error
         self.on_event = on_event
-        self._graphs = self._printed = self._resolved = None
+        self._edited = self._graphs = self._printed = self._resolved = None
 
     @property
     def component_id(self) -> str:  # type: ignore[override]

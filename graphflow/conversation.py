@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
 from graphflow.core.control import current_task
+from graphflow.core.plan import Plan
 from graphflow.core.reducers import add_messages, merge_keys
 from graphflow.core.state import logged, untracked
+from graphflow.drive.world import Emitter
 from graphflow.graph import Graph
 from graphflow.messages import Message
 from graphflow.models.base import Model
@@ -54,12 +56,15 @@ class HistoryPolicy:
 class Conversation(Runner):
     """Settings of a conversation and the graphs they were compiled to. Subclasses name their settings and compile."""
 
-    __slots__ = ("_graphs", "_printed", "_resolved", "add_history_to_context", "history", "model", "name")
+    __slots__ = ("_edited", "_graphs", "_printed", "_resolved", "add_history_to_context", "history", "model", "name")
 
     model: Model | str | None
     name: str | None
     add_history_to_context: bool
     history: HistoryPolicy | int | None
+    on_event: Emitter | None
+    _edited: Plan | None
+    """The graph it was told to run on, in the place of the one that its settings stand for."""
     _graphs: tuple[tuple[Any, ...], dict[bool, Graph]] | None
     _printed: dict[str | None, str] | None
     _resolved: tuple[Model | str | None, Model] | None
@@ -102,8 +107,21 @@ class Conversation(Runner):
             self._graphs = settings, {}
         graphs = self._graphs[1]
         if with_history not in graphs:
-            graphs[with_history] = self._compile(with_history)
+            graphs[with_history] = self._compile(with_history) if self._edited is None else self._own_graph(with_history)
         return graphs[with_history]
+
+    def _own_graph(self, with_history: bool) -> Graph:
+        """The graph that ``with_graph`` gave, which is the same whether a call asks for history or not."""
+        assert self._edited is not None
+        if with_history and not self.add_history_to_context and "history" not in self._edited.nodes:
+            raise ValueError(
+                "add_history_to_context=True: the graph given with with_graph() has no node 'history'; add one to it"
+            )
+        return Graph(self._edited, db=self.db, on_event=self.on_event)
+
+    def _run_on(self, plan: Plan) -> None:
+        self._edited = plan
+        self._graphs = self._printed = None
 
     def _model(self) -> Model:
         """The model to ask: its own, else that of the team it works in, else what the environment says."""

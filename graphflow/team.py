@@ -145,7 +145,7 @@ class Team(Assistant):
         self.on_tool_error = on_tool_error
         self.on_event = on_event
         self._take_past(past)
-        self._graphs = self._printed = self._resolved = None
+        self._edited = self._graphs = self._printed = self._resolved = None
 
     @property
     def component_id(self) -> str:  # type: ignore[override]
