@@ -4,38 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from graphflow.core.control import current_task
-from graphflow.core.plan import Plan
-from graphflow.core.reducers import add_messages, merge_keys
-from graphflow.core.state import logged, untracked
-from graphflow.drive.world import Emitter
-from graphflow.graph import Graph
-from graphflow.messages import Message
-from graphflow.models.base import Model
-from graphflow.models.resolve import resolve_model
+from graphflow.lazy import deferred
 from graphflow.run import Runner
 
+if TYPE_CHECKING:
+    from graphflow.core.plan import Plan
+    from graphflow.drive.world import Emitter
+    from graphflow.graph import Graph
+    from graphflow.models.base import Model
 
-class ConversationState(TypedDict):
-    """The channels of a conversation with a model."""
-
-    messages: Annotated[list[Message], add_messages, logged]
-    """This run's messages; each is appended to the session's log."""
-    history: Annotated[list[Message], untracked]
-    """Earlier messages, read from the log."""
-    session_state: Annotated[dict[str, Any], merge_keys]
-    """The session's dict, for tools and instructions."""
-
-
-class RecollectingState(ConversationState):
-    """The channels of a conversation in which something is recalled."""
-
-    memories: Annotated[list[str], untracked]
-    """What is known of the user, as it goes into the context."""
-    summary: Annotated[str, untracked]
-    """What was said before the history begins."""
+graphs = deferred("graphflow.graph")
+resolving = deferred("graphflow.models.resolve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +87,10 @@ class Conversation(Runner):
             or any(old is not new for old, new in zip(self._graphs[0], settings, strict=True))
         ):
             self._graphs = settings, {}
-        graphs = self._graphs[1]
-        if with_history not in graphs:
-            graphs[with_history] = self._compile(with_history) if self._edited is None else self._own_graph(with_history)
-        return graphs[with_history]
+        compiled = self._graphs[1]
+        if with_history not in compiled:
+            compiled[with_history] = self._compile(with_history) if self._edited is None else self._own_graph(with_history)
+        return compiled[with_history]
 
     def _own_graph(self, with_history: bool) -> Graph:
         """The graph that ``with_graph`` gave, which is the same whether a call asks for history or not."""
@@ -117,7 +99,8 @@ class Conversation(Runner):
             raise ValueError(
                 "add_history_to_context=True: the graph given with with_graph() has no node 'history'; add one to it"
             )
-        return Graph(self._edited, db=self.db, on_event=self.on_event)
+        graph: Graph = graphs.Graph(self._edited, db=self.db, on_event=self.on_event)
+        return graph
 
     def _run_on(self, plan: Plan) -> None:
         self._edited = plan
@@ -132,5 +115,5 @@ class Conversation(Runner):
                 model: Model = speaker.model()
                 return model
         if self._resolved is None or self._resolved[0] is not self.model:
-            self._resolved = self.model, resolve_model(self.model)
+            self._resolved = self.model, resolving.resolve_model(self.model)
         return self._resolved[1]

@@ -1,4 +1,4 @@
-"""What goes into a run and what comes out of it: input as messages, and the RunOutput."""
+"""What comes out of a run: the RunOutput, and the tool calls in it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-from pydantic_core import to_json
-
-from graphflow.core.control import Interrupt
-from graphflow.errors import InvalidUpdate
-from graphflow.messages import FilePart, ImagePart, Message, TextPart, as_messages
+if TYPE_CHECKING:
+    from graphflow.core.control import Interrupt
+    from graphflow.messages import Message
 
 
 class RunStatus(StrEnum):
@@ -59,29 +56,6 @@ class RunOutput:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     steps: Mapping[str, Any] = field(default_factory=dict)
     """The StepOutput of each step of a workflow that ran, by name."""
-
-
-def input_messages(input: Any) -> list[Message]:
-    """The messages a run's input stands for: text or parts are a user message, other objects their JSON."""
-    if isinstance(input, str):
-        return [Message("user", input)]
-    if isinstance(input, Message):
-        return [input]
-    if isinstance(input, BaseModel) and type(input) in (TextPart, ImagePart, FilePart):
-        return [Message("user", [input])]
-    if (
-        isinstance(input, list | tuple)
-        and input
-        and all(isinstance(item, TextPart | ImagePart | FilePart | str) for item in input)
-    ):
-        return [Message("user", [TextPart(text=item) if isinstance(item, str) else item for item in input])]
-    if isinstance(input, BaseModel) or (isinstance(input, Mapping) and "role" not in input):
-        return [Message("user", to_json(input).decode())]
-    try:
-        messages = as_messages(input)
-    except ValueError as error:
-        raise InvalidUpdate(f"the input is no message: {error}", field="messages") from error
-    return [message for message in messages if isinstance(message, Message)]
 
 
 def executions(messages: Sequence[Message]) -> tuple[ToolExecution, ...]:

@@ -5,28 +5,37 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
-from typing import Any, Literal, Self, TypedDict, Unpack, overload
-
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, overload
 
 from graphflow import drive
-from graphflow.builder import StateGraph
-from graphflow.core import runs, sessions
-from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING
-from graphflow.core.effects import Flow
 from graphflow.core.ids import check_id, new_id
-from graphflow.core.memories import UserMemory
-from graphflow.core.plan import Plan
-from graphflow.drive.stream import Event, view
-from graphflow.drive.world import World
 from graphflow.errors import GraphError, NoDatabase
-from graphflow.graph import Graph
-from graphflow.messages import Message
+from graphflow.lazy import deferred
 from graphflow.output import RunOutput as RunOutput
 from graphflow.output import RunStatus as RunStatus
 from graphflow.output import ToolExecution as ToolExecution
-from graphflow.output import executions, input_messages
+from graphflow.output import executions
+
+if TYPE_CHECKING:
+    from graphflow.builder import StateGraph
+    from graphflow.core.calls import CallOptions, Ended
+    from graphflow.core.effects import Flow
+    from graphflow.core.memories import UserMemory
+    from graphflow.core.plan import Plan
+    from graphflow.drive.stream import Event
+    from graphflow.drive.world import World
+    from graphflow.graph import Graph
+    from graphflow.messages import Message
+
+builder = deferred("graphflow.builder")
+events = deferred("graphflow.drive.stream")
+inputs = deferred("graphflow.input")
+printing = deferred("graphflow.printing")
+pydantic = deferred("pydantic")
+runs = deferred("graphflow.core.runs")
+sessions = deferred("graphflow.core.sessions")
+worlds = deferred("graphflow.drive.world")
 
 
 class RunArguments(TypedDict, total=False):
@@ -68,7 +77,7 @@ class Runner:
 
     def graph_input(self, input: Any) -> dict[str, Any]:
         """What the graph begins with when this is run with ``input``."""
-        return {"messages": input_messages(input)}
+        return {"messages": inputs.input_messages(input)}
 
     # --- a graph of its own ------------------------------------------------------------------------------------------------
 
@@ -80,7 +89,8 @@ class Runner:
         it. Then ``with_graph(builder)`` runs on it, or ``builder.compile(db=…)`` makes a Graph of it. This object and its graph
         stay as they are. Nodes are made of the settings as they are now; later changes of those do not reach them.
         """
-        return StateGraph.of(self.graph)
+        made: StateGraph = builder.StateGraph.of(self.graph)
+        return made
 
     def with_graph(self, graph: StateGraph | Graph) -> Self:
         """A copy of this object that runs, prints, streams and resumes on another graph: an edited ``graph_builder()``, or any
@@ -90,7 +100,7 @@ class Runner:
         stored belongs to both. A run that is unfinished has to fit (else ``resume`` raises GraphChanged). Raises GraphError
         for a graph that cannot work.
         """
-        plan = graph.compile().plan if isinstance(graph, StateGraph) else graph.plan
+        plan: Plan = builder.compiled(graph).plan
         own = self.graph.plan
         for name, channel in own.schema.channels.items():
             if channel.stored and name not in plan.schema.channels:
@@ -123,7 +133,7 @@ class Runner:
         ``Graph.invoke``.
         """
         prepared = self._prepare(input, arguments, stream)
-        return drive.sync.stream(*prepared, view("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
+        return drive.sync.stream(*prepared, events.view("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
 
     @overload
     def arun(
@@ -136,7 +146,7 @@ class Runner:
     ) -> Awaitable[RunOutput] | AsyncIterator[Event]:
         """``run`` for asyncio: ``await agent.arun(…)``, or ``async for event in agent.arun(…, stream=True)``."""
         prepared = self._prepare(input, arguments, stream)
-        return drive.aio.stream(*prepared, view("events"), self.graph.on_event) if stream else drive.aio.run(*prepared)
+        return drive.aio.stream(*prepared, events.view("events"), self.graph.on_event) if stream else drive.aio.run(*prepared)
 
     @overload
     def resume(
@@ -171,7 +181,7 @@ class Runner:
         (see Graph.resume). ``stream=True`` returns an iterator of Events, as for ``run``.
         """
         prepared = self._prepare_resume(session_id, answer, answers, arguments, stream)
-        return drive.sync.stream(*prepared, view("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
+        return drive.sync.stream(*prepared, events.view("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
 
     @overload
     def aresume(
@@ -204,7 +214,7 @@ class Runner:
     ) -> Awaitable[RunOutput] | AsyncIterator[Event]:
         """``resume`` for asyncio: ``await agent.aresume(…)``, or ``async for event in agent.aresume(…, stream=True)``."""
         prepared = self._prepare_resume(session_id, answer, answers, arguments, stream)
-        return drive.aio.stream(*prepared, view("events"), self.graph.on_event) if stream else drive.aio.run(*prepared)
+        return drive.aio.stream(*prepared, events.view("events"), self.graph.on_event) if stream else drive.aio.run(*prepared)
 
     def cancel(self, run_id: str, *, user_id: str | None = None) -> bool:
         """Cancel a run, from any thread or process (see Graph.cancel); whether there was anything to cancel."""
@@ -219,7 +229,8 @@ class Runner:
     def get_chat_history(self, session_id: str | None = None, *, user_id: str | None = None) -> list[Message]:
         """All messages of the session, oldest first. Raises SessionNotFound, NotOwner."""
         self._need_db()
-        return drive.sync.run(sessions.get_messages(self._session(session_id), user_id or self.user_id), World(self.db))
+        flow: Flow[list[Message]] = sessions.get_messages(self._session(session_id), user_id or self.user_id)
+        return drive.sync.run(flow, worlds.World(self.db))
 
     def get_session_state(self, session_id: str | None = None, *, user_id: str | None = None) -> dict[str, Any]:
         """The session's dict as it is stored. Raises SessionNotFound, NotOwner."""
@@ -230,7 +241,8 @@ class Runner:
     def get_session_summary(self, session_id: str | None = None, *, user_id: str | None = None) -> str | None:
         """The latest summary of the session; None when there is none yet. Raises SessionNotFound, NotOwner."""
         self._need_db()
-        return drive.sync.run(sessions.get_summary(self._session(session_id), user_id or self.user_id), World(self.db))
+        flow: Flow[str | None] = sessions.get_summary(self._session(session_id), user_id or self.user_id)
+        return drive.sync.run(flow, worlds.World(self.db))
 
     def get_user_memories(self, user_id: str | None = None) -> list[UserMemory]:
         """What is known about a user (default: the object's own)."""
@@ -255,14 +267,14 @@ class Runner:
     def print_response(self, input: Any, **arguments: Unpack[RunArguments]) -> None:
         """Run and show the answer in the terminal as it comes. Without a session id it keeps one of its own, per user."""
         told = self._printing(arguments)
-        with _printing().live(input) as show:
+        with printing.live(input) as show:
             for event in self.run(input, stream=True, **told):
                 show(event)
 
     async def aprint_response(self, input: Any, **arguments: Unpack[RunArguments]) -> None:
         """``print_response`` for asyncio."""
         told = self._printing(arguments)
-        with _printing().live(input) as show:
+        with printing.live(input) as show:
             async for event in self.arun(input, stream=True, **told):
                 show(event)
 
@@ -274,7 +286,7 @@ class Runner:
         ``/help`` lists what else can be typed. Without a ``db`` the session lives as long as the conversation.
         """
         told = self._printing(arguments)
-        _printing().Talk(self, told.pop("session_id", None) or self.session_id or "", told).run()
+        printing.Talk(self, told.pop("session_id", None) or self.session_id or "", told).run()
 
     # --- the flows behind them -------------------------------------------------------------------------------------------
 
@@ -325,7 +337,7 @@ class Runner:
         answer = messages[-1] if messages and messages[-1].role == "assistant" else None
         content: Any = answer.content if answer is not None else None
         if schema is not None and ended.status == "completed" and answer is not None:
-            content = TypeAdapter(schema).validate_json(answer.text)
+            content = pydantic.TypeAdapter(schema).validate_json(answer.text)
         return RunOutput(
             content=content,
             messages=messages,
@@ -364,9 +376,3 @@ class Runner:
 
 _GRAPH_OPTIONS = ("context", "recursion_limit", "on_unfinished", "on_busy", "idempotency_key")
 _NODE_OPTIONS = ("add_history_to_context", "output_schema")
-
-
-def _printing() -> Any:
-    from graphflow import printing  # noqa: PLC0415  # loads rich, which a server does not need
-
-    return printing

@@ -97,7 +97,11 @@ class Talk:
         if command is not None and self.interactive:
             command()
             return
-        self._shown(None if self.interactive else text, lambda: self.runner.run(text, stream=True, session_id=self.session_id, **self.arguments))
+
+        def run() -> Iterator[Event]:
+            return self.runner.run(text, stream=True, session_id=self.session_id, **self.arguments)
+
+        self._shown(None if self.interactive else text, run)
 
     def _shown(self, text: str | None, run: Callable[[], Iterator[Event]]) -> None:
         """Show a run; when it pauses, put its questions to the person in front of the terminal, and go on."""

@@ -12,8 +12,9 @@ from graphflow.core.plan import Plan
 from graphflow.drive.world import Emitter
 from graphflow.errors import InvalidUpdate
 from graphflow.graph import Graph
+from graphflow.input import input_messages
 from graphflow.messages import Message
-from graphflow.output import RunOutput, RunStatus, input_messages
+from graphflow.output import RunOutput, RunStatus
 from graphflow.run import Runner
 from graphflow.workflow.compiling import Compiler, leaves, named
 from graphflow.workflow.steps import as_list

@@ -29,7 +29,7 @@ LAYERS: list[set[str]] = [
     {"graphflow.declaring", "graphflow.printing", "graphflow.shutdown"},
     {"graphflow.builder"},
     {"graphflow_nodes"},
-    {"graphflow.output"},
+    {"graphflow.input", "graphflow.output", "graphflow.states"},
     {"graphflow.run", "graphflow.contextpolicies"},
     {"graphflow.conversation"},
     {"graphflow.recollection"},
@@ -81,7 +81,6 @@ LOCAL_IMPORTS: set[tuple[str, str]] = {
     # what the user names on the command line
     ("graphflow.cli.reference", "(dynamic)"),
     # libraries that take longer to load than most programs need of them, or the module that knows one
-    ("graphflow.assistant", "graphflow.forcedsummary"),
     ("graphflow.surroundings", "graphflow.recollection"),
     ("graphflow.core.checks", "networkx"),
     ("graphflow.core.ids", "hashlib"),
@@ -92,7 +91,6 @@ LOCAL_IMPORTS: set[tuple[str, str]] = {
     ("graphflow.db.sql", "graphflow.db.statements"),
     ("graphflow.models.openai", "openai"),
     ("graphflow.models.openai", "tenacity"),
-    ("graphflow.run", "graphflow.printing"),
     ("graphflow.tools", "graphflow.signatures"),
 }
 """(module, what it imports inside a function): all there are."""
