@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphflow.agentgraph import compile_agent
 from graphflow.assistant import PAST, Assistant
-from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
 from graphflow.conversation import ConversationState, HistoryPolicy
 from graphflow.drive.world import Emitter
 from graphflow.graph import Graph
 from graphflow.models.base import Model
 from graphflow_nodes.model import Instructions
+
+if TYPE_CHECKING:
+    from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
 
 AgentState = ConversationState
 """The channels of an agent's graph."""
