@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 from graphflow.lazy import exports
 
 if TYPE_CHECKING:
-    from graphflow_nodes.conversation import history, summarize, when_due
+    from graphflow_nodes.conversation import history
     from graphflow_nodes.memory import recall, remember
     from graphflow_nodes.model import call_tools, respond, wanted_calls
+    from graphflow_nodes.summaries import summarize, when_due
     from graphflow_nodes.team import delegate, delegations
 
 _HOME = {
     "history": "graphflow_nodes.conversation",
-    "summarize": "graphflow_nodes.conversation",
-    "when_due": "graphflow_nodes.conversation",
+    "summarize": "graphflow_nodes.summaries",
+    "when_due": "graphflow_nodes.summaries",
     "recall": "graphflow_nodes.memory",
     "remember": "graphflow_nodes.memory",
     "respond": "graphflow_nodes.model",
