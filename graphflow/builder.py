@@ -388,3 +388,8 @@ class StateGraph:
 
 def _nothing(state: Any) -> None:
     return None
+
+
+def compiled(graph: StateGraph | Graph) -> Graph:
+    """The graph itself, or what a StateGraph compiles to. Raises GraphError."""
+    return graph.compile() if isinstance(graph, StateGraph) else graph

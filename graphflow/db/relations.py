@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, Final
 
 from graphflow.db.records import SessionType
@@ -35,10 +36,13 @@ def of_rows(session: Fields, tables: dict[str, list[Fields]], uses: list[bytes])
     """What does not go together in a session's rows."""
     where = f"session {session['session_id']!r}"
     runs = {run["ordinal"]: run for run in tables["gf_runs"]}
+    beyond = _beyond(tables["gf_runs"])
     yield from _of_runs(tables["gf_runs"], where)
     for row in tables["gf_checkpoints"]:
         run = runs.get(row["run"])
-        if run is not None and row["ns"] == "" and not _within(row["seq"], run):
+        if run is None or row["ns"]:
+            continue
+        if not (run["first_seq"] or 0) <= row["seq"] < beyond.get(row["run"], row["seq"] + 1):
             yield f"checkpoint {row['seq']} of {where} stands beside run {run['run_id']!r}, which has others"
     used = {checksum.hex() for checksum in uses}
     texts = ("delta", "snapshot", "frontier", "value", "body")
@@ -74,6 +78,10 @@ def _of_runs(rows: list[Fields], where: str) -> Iterator[Finding]:
         before[run["ns"]] = run
 
 
-def _within(seq: int, run: Fields) -> bool:
-    first, last = run["first_seq"], run["last_seq"]
-    return first is None or (first <= seq and (last is None or seq <= last or run["ended_at"] is None))
+def _beyond(runs: list[Fields]) -> dict[int, int]:
+    """For each run of the outermost graph that another follows: the first checkpoint of that one.
+
+    What comes before it belongs to the run: its own checkpoints, and edits by hand after its end.
+    """
+    outermost = sorted((run for run in runs if run["ns"] == "" and run["first_seq"] is not None), key=lambda run: run["number"])
+    return {run["ordinal"]: later["first_seq"] for run, later in pairwise(outermost)}
