@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -34,12 +35,16 @@ def of_session(session: Fields) -> Iterator[Finding]:
 def of_rows(session: Fields, tables: dict[str, list[Fields]], uses: list[bytes]) -> Iterator[Finding]:
     """What does not go together in a session's rows."""
     where = f"session {session['session_id']!r}"
-    runs = {run["ordinal"]: run for run in tables["gf_runs"]}
     yield from _of_runs(tables["gf_runs"], where)
+    begun = [run for run in tables["gf_runs"] if not run["ns"] and not run["parent_run_id"] and run["first_seq"] is not None]
+    begun.sort(key=lambda run: int(run["first_seq"]))
+    firsts = [run["first_seq"] for run in begun]
+    known = {run["ordinal"] for run in begun}
     for row in tables["gf_checkpoints"]:
-        run = runs.get(row["run"])
-        if run is not None and row["ns"] == "" and not _within(row["seq"], run):
-            yield f"checkpoint {row['seq']} of {where} stands beside run {run['run_id']!r}, which has others"
+        if row["ns"] == "" and row["run"] in known:
+            at = bisect_right(firsts, row["seq"]) - 1
+            if at < 0 or begun[at]["ordinal"] != row["run"]:
+                yield f"checkpoint {row['seq']} of {where} stands beside another run than the one it was written in"
     used = {checksum.hex() for checksum in uses}
     texts = ("delta", "snapshot", "frontier", "value", "body")
     named = {
@@ -72,8 +77,3 @@ def _of_runs(rows: list[Fields], where: str) -> Iterator[Finding]:
         if run["last_message"] is not None and run["last_message"] < run["first_message"] - 1:
             yield f"{name} has messages {run['first_message']} to {run['last_message']}"
         before[run["ns"]] = run
-
-
-def _within(seq: int, run: Fields) -> bool:
-    first, last = run["first_seq"], run["last_seq"]
-    return first is None or (first <= seq and (last is None or seq <= last or run["ended_at"] is None))
