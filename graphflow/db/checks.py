@@ -96,7 +96,7 @@ def _verified(table: str, session_id: str, fields: Fields, where: str) -> Findin
         try:
             if fields.get(column) is not None:
                 loads(fields[column], _any_contents)
-        except (ValueError, LookupError, TypeError, SerializationError) as error:
+        except (ValueError, LookupError, TypeError, SerializationError, CorruptCheckpoint) as error:
             return f"{name} has a {column} that cannot be read: {error}"
     return None
 
@@ -144,8 +144,9 @@ def check_graphs(tx: Transaction) -> Iterator[Finding]:
 
 def check_memories(tx: Transaction) -> Iterator[Finding]:
     """Whether each memory is what was noted, of whom it was noted."""
-    for memory_id, user_id, memory, fact in tx.all(tx.sql.all_memories, {}):
-        sound = digest("memory", user_id, memory) == fact
+    for memory_id, user_id, memory, fact, topics in tx.all(tx.sql.all_memories, {}):
+        said = [] if topics is None else loads(topics)
+        sound = digest("memory", user_id, memory) == fact and isinstance(said, list)
         yield None if sound else f"memory {memory_id!r} of user {user_id!r} does not match its checksum"
 
 

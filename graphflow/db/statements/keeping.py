@@ -39,7 +39,7 @@ class KeepingStatements(Compiled):
     @cached_property
     def all_memories(self) -> str:
         m = memories.c
-        return self.text(select(m.memory_id, m.user_id, m.memory, m.fact).order_by(m.ordinal))
+        return self.text(select(m.memory_id, m.user_id, m.memory, m.fact, m.topics).order_by(m.ordinal))
 
     @cached_property
     def all_graphs(self) -> str:
