@@ -11,6 +11,7 @@ from graphflow.db import outlines, relations
 from graphflow.db.archive import Fields, describe, row_digest
 from graphflow.db.jsontext import loads
 from graphflow.db.records import CheckReport
+from graphflow.db.rows import digest
 from graphflow.db.seals import run_seal
 from graphflow.errors import CorruptCheckpoint, SerializationError
 
@@ -46,6 +47,7 @@ def check(read: Callable[[Callable[[Transaction], list[Finding]]], list[Finding]
         look(partial(check_media, checksum=checksum), f"the contents with sha256 {checksum.hex()}")
     look(check_orphans, "the list of rows")
     look(check_graphs, "the list of graphs")
+    look(check_memories, "the list of memories")
     return CheckReport(
         sum(finding is None for finding in findings), tuple(finding for finding in findings if finding is not None)
     )
@@ -94,7 +96,7 @@ def _verified(table: str, session_id: str, fields: Fields, where: str) -> Findin
         try:
             if fields.get(column) is not None:
                 loads(fields[column], _any_contents)
-        except (ValueError, LookupError, TypeError, SerializationError) as error:
+        except (ValueError, LookupError, TypeError, SerializationError, CorruptCheckpoint) as error:
             return f"{name} has a {column} that cannot be read: {error}"
     return None
 
@@ -138,6 +140,14 @@ def check_graphs(tx: Transaction) -> Iterator[Finding]:
     for fingerprint, text in tx.all(tx.sql.all_graphs, {}):
         sound = outlines.sound(fingerprint, text) is not None
         yield None if sound else f"the outline of the graph {fingerprint!r} does not match its fingerprint"
+
+
+def check_memories(tx: Transaction) -> Iterator[Finding]:
+    """Whether each memory is what was noted, of whom it was noted."""
+    for memory_id, user_id, memory, fact, topics in tx.all(tx.sql.all_memories, {}):
+        said = [] if topics is None else loads(topics)
+        sound = digest("memory", user_id, memory) == fact and isinstance(said, list)
+        yield None if sound else f"memory {memory_id!r} of user {user_id!r} does not match its checksum"
 
 
 def check_orphans(tx: Transaction) -> Iterator[Finding]:

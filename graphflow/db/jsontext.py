@@ -8,6 +8,7 @@ from json.encoder import c_make_encoder, encode_basestring, encode_basestring_as
 from typing import Any, Final
 
 from graphflow.db.tags import MARK, Fetch, unpacker
+from graphflow.errors import CorruptCheckpoint
 
 _Encoder = Callable[[Any, int], Iterable[str]]
 
@@ -42,9 +43,12 @@ def dumps(packed: Any) -> str:
 
 
 def loads(text: str, fetch: Fetch | None = None) -> Any:
-    """The value of a text that ``write`` made; ``fetch`` looks up contents of images and files."""
-    if MARK not in text:
-        return json.loads(text)
-    if fetch is None:
-        return _PLAIN_UNPACK.decode(text)
-    return json.loads(text, object_hook=unpacker(fetch))
+    """The value of a text that ``write`` made; ``fetch`` looks up contents of images and files. Raises CorruptCheckpoint."""
+    try:
+        if MARK not in text:
+            return json.loads(text)
+        if fetch is None:
+            return _PLAIN_UNPACK.decode(text)
+        return json.loads(text, object_hook=unpacker(fetch))
+    except ValueError as error:
+        raise CorruptCheckpoint(f"a stored text is damaged: {error}; check() tells which") from error

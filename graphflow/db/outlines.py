@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphflow.core.ids import digest
 from graphflow.db.jsontext import dumps, loads
+from graphflow.errors import CorruptCheckpoint
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Transaction
@@ -26,6 +27,6 @@ def sound(fingerprint: str, text: str) -> str | None:
     """The outline in a stored text, if it is the one of the fingerprint."""
     try:
         outline: Any = loads(text)
-    except ValueError:
+    except CorruptCheckpoint:
         return None
     return outline if isinstance(outline, str) and digest(outline, 8) == fingerprint else None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any, Final
 
 from graphflow.db.records import SessionType
@@ -35,15 +35,16 @@ def of_session(session: Fields) -> Iterator[Finding]:
 def of_rows(session: Fields, tables: dict[str, list[Fields]], uses: list[bytes]) -> Iterator[Finding]:
     """What does not go together in a session's rows."""
     where = f"session {session['session_id']!r}"
-    runs = {run["ordinal"]: run for run in tables["gf_runs"]}
-    beyond = _beyond(tables["gf_runs"])
     yield from _of_runs(tables["gf_runs"], where)
+    begun = [run for run in tables["gf_runs"] if not run["ns"] and not run["parent_run_id"] and run["first_seq"] is not None]
+    begun.sort(key=lambda run: int(run["first_seq"]))
+    firsts = [run["first_seq"] for run in begun]
+    known = {run["ordinal"] for run in begun}
     for row in tables["gf_checkpoints"]:
-        run = runs.get(row["run"])
-        if run is None or row["ns"]:
-            continue
-        if not (run["first_seq"] or 0) <= row["seq"] < beyond.get(row["run"], row["seq"] + 1):
-            yield f"checkpoint {row['seq']} of {where} stands beside run {run['run_id']!r}, which has others"
+        if row["ns"] == "" and row["run"] in known:
+            at = bisect_right(firsts, row["seq"]) - 1
+            if at < 0 or begun[at]["ordinal"] != row["run"]:
+                yield f"checkpoint {row['seq']} of {where} stands beside another run than the one it was written in"
     used = {checksum.hex() for checksum in uses}
     texts = ("delta", "snapshot", "frontier", "value", "body")
     named = {
@@ -76,12 +77,3 @@ def _of_runs(rows: list[Fields], where: str) -> Iterator[Finding]:
         if run["last_message"] is not None and run["last_message"] < run["first_message"] - 1:
             yield f"{name} has messages {run['first_message']} to {run['last_message']}"
         before[run["ns"]] = run
-
-
-def _beyond(runs: list[Fields]) -> dict[int, int]:
-    """For each run of the outermost graph that another follows: the first checkpoint of that one.
-
-    What comes before it belongs to the run: its own checkpoints, and edits by hand after its end.
-    """
-    outermost = sorted((run for run in runs if run["ns"] == "" and run["first_seq"] is not None), key=lambda run: run["number"])
-    return {run["ordinal"]: later["first_seq"] for run, later in pairwise(outermost)}

@@ -58,7 +58,7 @@ METHODS = [name for name in dir(SqliteDb) if not name.startswith("_") and inspec
 NOT_WITH_TEXT = {
     *("load", "load_many", "commit", "leave", "read_history", "read_messages", "read_graph", "fork", "renew_leases"),
     *("check", "close", "schema_status", "upgrade", "import_session"),
-    *("cancel_run", "end_leases", "find_key", "is_run", "stop_asked"),
+    *("read_summary", "read_memories", "cancel_run", "end_leases", "find_key", "is_run", "stop_asked"),
 }
 """What flows ask for, and what takes no text of a user's."""
 

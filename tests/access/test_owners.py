@@ -49,9 +49,10 @@ class House:
         new = {"text": SECRET, "session_state": state}
         self.lock_id = self.graph.invoke(new, session_id="lock", user_id="ann").run_id
         db.rename_session("chat", SECRET)
+        self.memory_id = db.add_user_memory("ann", SECRET)
 
     def exports(self) -> list[Any]:
-        return [self.db.export_session("chat"), self.db.export_session("lock")]
+        return [self.db.export_session("chat"), self.db.export_session("lock"), self.db.get_user_memories("ann")]
 
 
 @pytest.fixture
@@ -108,7 +109,12 @@ AGENT: dict[str, Use | str] = {
     "printed_sessions": "the ids this object has printed, by user",
     **dict.fromkeys(("model", "name", "instructions", "tools", "db", "history", "output_schema"), "a setting"),
     **dict.fromkeys(("session_id", "session_state", "user_id", "on_event", "on_tool_error"), "a setting"),
-    **dict.fromkeys(("add_history_to_context", "tool_call_limit"), "a setting"),
+    "get_session_summary": lambda h, u: h.agent.get_session_summary("chat", user_id=u),
+    "summarize": lambda h, u: h.agent.summarize("chat", user_id=u),
+    "get_user_memories": "memories of the user who is named; see below",
+    **dict.fromkeys(("add_history_to_context", "tool_call_limit", "add_session_summary_to_context"), "a setting"),
+    **dict.fromkeys(("enable_agentic_memory", "enable_agentic_state", "enable_session_summaries"), "a setting"),
+    **dict.fromkeys(("history_policy", "memory", "summary", "update_memory_on_run"), "a setting"),
 }
 
 DB: dict[str, Use | str] = {
@@ -134,7 +140,13 @@ DB: dict[str, Use | str] = {
     **dict.fromkeys(("statement_timeout",), "the database itself"),
     **dict.fromkeys(("load", "load_many", "commit", "leave", "read_history", "renew_leases"), "what flows ask for"),
     **dict.fromkeys(("read_messages", "read_graph", "fork", "cancel_run", "find_key"), "what flows ask for"),
-    **dict.fromkeys(("end_leases", "is_run", "stop_asked"), "what flows ask for"),
+    **dict.fromkeys(("end_leases", "is_run", "stop_asked", "read_summary", "read_memories"), "what flows ask for"),
+    "get_user_memories": lambda h, u: h.db.get_user_memories(u or "ann"),
+    "search_user_memories": lambda h, u: h.db.search_user_memories(u or "ann", SECRET),
+    "search_user_messages": lambda h, u: h.db.search_user_messages(u or "ann", SECRET),
+    "delete_user_memory": lambda h, u: h.db.delete_user_memory(h.memory_id, user_id=u),
+    "clear_user_memories": lambda h, u: h.db.clear_user_memories(u),
+    "add_user_memory": lambda h, u: h.db.add_user_memory(u, SECRET),
 }
 """Without a user the database object is the administrator's, so only another user is kept out of it."""
 
@@ -215,7 +227,7 @@ def test_the_owner_of_an_agents_session_gets_in(house: House, name: str) -> None
     use = AGENT[name]
     assert callable(use)
     result = told(use(house, "ann"))
-    assert "4711" in result or name in ("print_response", "cancel")
+    assert "4711" in result or name in ("print_response", "cancel", "get_session_summary", "summarize")
     assert len(house.agent.get_chat_history("chat", user_id="ann")) == (4 if name in ("run", "print_response") else 2)
 
 
@@ -273,6 +285,13 @@ def test_a_session_of_nobody_may_be_taken_by_its_first_user(db: Any) -> None:
     with pytest.raises(NotOwner):
         agent.get_chat_history("s")
     assert agent.get_session_state("s", user_id="ann") == {"n": 1} and db.check().ok
+
+
+def test_an_agent_tells_a_user_only_what_it_knows_of_that_user(house: House) -> None:
+    assert "4711" in told(house.agent.get_user_memories("ann"))
+    assert house.agent.get_user_memories("bob") == []
+    with pytest.raises(ValueError, match="whose memories"):
+        house.agent.get_user_memories()
 
 
 def test_a_fork_belongs_to_the_owner(house: House) -> None:

@@ -27,6 +27,7 @@ KEYS = {
     "gf_media_uses": ("sha256", "session"),
     "gf_graphs": ("fingerprint",),
     "gf_pruned": ("session", "ns"),
+    "gf_memories": ("ordinal",),
 }
 BOOKKEEPING = {
     ("gf_sessions", "updated_at"),
@@ -38,6 +39,8 @@ BOOKKEEPING = {
     ("gf_runs", "cancel_requested"),
     ("gf_graphs", "created_at"),
     ("gf_summaries", "created_at"),
+    *(("gf_memories", column) for column in ("topics", "version", "run_id", "message_id", "created_at", "updated_at")),
+    ("gf_memories", "memory_id"),
 }
 """Columns without which nothing of what was said, stored or asked for is any different: when something happened last, whose
 turn it is. They are flipped too, and must do no harm."""
@@ -57,6 +60,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Any]:
     made.rename_session("done", "The first order")
     made.prune(keep_last=5)
     _add_summary(made)
+    made.add_user_memory("ann", "Ann lives in Oslo", ["home"])
     yield made
     made.close()
 
@@ -72,7 +76,7 @@ def _add_summary(db: Any) -> None:
 def contents(db: Any) -> Any:
     """Everything that users and graphs can see, without the bookkeeping."""
     schema = program.order_graph(db).plan.schema
-    seen: list[Any] = [db.count_sessions()]
+    seen: list[Any] = [db.count_sessions(), db.get_user_memories("ann")]
     for session_id, user in (("chat", "ann"), ("failed", None), ("paused", "ann"), ("done", None)):
         session = db.get_session(session_id, user_id=user)
         facts = (

@@ -20,7 +20,7 @@ from graphflow.db.statements.compiled import (
     Compiled,
     matches,
 )
-from graphflow.db.tables import checkpoints, graphs, messages, pruned, sessions, summaries, tasks
+from graphflow.db.tables import checkpoints, graphs, memories, messages, pruned, sessions, summaries, tasks
 
 
 class KeepingStatements(Compiled):
@@ -35,6 +35,11 @@ class KeepingStatements(Compiled):
     @cached_property
     def get_graph(self) -> str:
         return self.text(select(graphs.c.outline).where(matches(graphs.c.fingerprint, "fingerprint")))
+
+    @cached_property
+    def all_memories(self) -> str:
+        m = memories.c
+        return self.text(select(m.memory_id, m.user_id, m.memory, m.fact, m.topics).order_by(m.ordinal))
 
     @cached_property
     def all_graphs(self) -> str:
