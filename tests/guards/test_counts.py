@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 import pytest
 
 from graphflow import END, START, Agent, StateGraph
-from graphflow.db import InMemoryDb, SqliteDb
+from graphflow.db import InMemoryDb, SqliteDb, leases
 from graphflow.messages import ToolCall
 from graphflow.models.base import Reply
 from graphflow.testing import ScriptedModel
@@ -104,9 +104,12 @@ WORK: dict[str, Callable[[Any], Counts]] = {
 
 
 @pytest.fixture
-def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
-    """Opens the database of a name: "nothing", "memory", "sqlite" or "postgres"."""
+def databases(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], Any]]:
+    """Opens the database of a name: "nothing", "memory", "sqlite" or "postgres". Its leases are left alone while we count."""
     opened: list[Any] = []
+    monkeypatch.setattr(leases, "LOOK_EVERY", 3600.0)
 
     def open_db(name: str) -> Any:
         if name == "nothing":
@@ -115,7 +118,7 @@ def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
             db = request.getfixturevalue("postgres_db")
         else:
             db = InMemoryDb() if name == "memory" else SqliteDb(tmp_path / "sessions.db", synchronous="normal")
-        db.lease_ttl = 3600.0  # so that no lease is renewed while something is counted
+        db.lease_ttl = 3600.0
         opened.append(db)
         return db
 
