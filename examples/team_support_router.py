@@ -11,7 +11,7 @@ import os
 from graphflow import Agent, Team, tool
 from graphflow.db import InMemoryDb
 
-MODEL = os.environ.get("GRAPHFLOW_MODEL") or ("openai:gpt-5-mini" if os.environ.get("OPENAI_API_KEY") else "offline")
+MODEL = None if os.environ.get("GRAPHFLOW_MODEL") or os.environ.get("OPENAI_API_KEY") else "offline"
 
 
 @tool(requires_confirmation=True)
