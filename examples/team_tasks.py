@@ -70,9 +70,8 @@ members = [
     Agent(Specialist("leek, carrot, potato") if OFFLINE else MODEL, name="gardener", instructions="You grow vegetables."),
     Agent(Specialist("A soup of ") if OFFLINE else MODEL, name="cook", instructions="You write short recipes."),
 ]
-team = Team(
-    members, mode="tasks", name="kitchen", model=WrittenPlan() if OFFLINE else MODEL, db=InMemoryDb(), session_id="soup"
-)
+leader = WrittenPlan() if OFFLINE else MODEL
+team = Team(members, mode="tasks", name="kitchen", model=leader, db=InMemoryDb(), session_id="soup")
 
 started = 0.0
 for event in team.run("Write me a soup of three spices and three vegetables", stream=True):

@@ -3,8 +3,8 @@
     python examples/workflow_content_pipeline.py
 
 Runs without a key: the "offline" model finds the line of an agent's notes that answers the question best. With OPENAI_API_KEY
-or GRAPHFLOW_MODEL set, the same agents ask a language model. Every step is a node of one graph and is stored when it is finished. The second issue
-is made in the same session, so its steps know the first one.
+or GRAPHFLOW_MODEL set, the same agents ask a language model. Every step is a node of one graph and is stored when it is
+finished. The second issue is made in the same session, so its steps know the first one.
 """
 
 from __future__ import annotations
