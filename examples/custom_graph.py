@@ -3,20 +3,23 @@
     python examples/custom_graph.py
 
 A question is taken apart into topics, each topic is looked up by a task of its own, and that is repeated until there is enough
-to say. Meanwhile the earlier messages of the session are read. When both are there, the model answers.
+to say. Meanwhile the earlier messages of the session are read. When both are there, the model answers. Runs without a key (the
+"offline" model); with OPENAI_API_KEY or GRAPHFLOW_MODEL set, a language model answers.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Annotated, Any, Literal, TypedDict
 
 from graphflow import END, START, Context, Message, Send, StateGraph, add_messages, append, logged, per_run, untracked
 from graphflow.db import InMemoryDb
 from graphflow.graph import Graph
-from graphflow.models import OfflineModel
+from graphflow.models.resolve import resolve_model
 from graphflow_nodes import history, respond
 
+MODEL = None if os.environ.get("GRAPHFLOW_MODEL") or os.environ.get("OPENAI_API_KEY") else "offline"
 BOOK = {
     "tea": ["Tea is made from leaves of an evergreen shrub.", "Green tea is not fermented."],
     "coffee": ["Coffee is made from roasted seeds.", "Coffee was first drunk in Yemen."],
@@ -93,7 +96,7 @@ def build() -> Graph:
     builder.add_node("look_up", look_up)
     builder.add_node("judge", judge)
     builder.add_node("ready", ready)
-    builder.add_node("answer", respond(OfflineModel(), instructions=known))
+    builder.add_node("answer", respond(resolve_model(MODEL), instructions=known))
     builder.add_edge(START, "history")
     builder.add_edge(START, "understand")
     builder.add_conditional_edges("understand", fan_out, ["look_up", "judge"])

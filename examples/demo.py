@@ -1,36 +1,144 @@
-"""A guided tour in the terminal: a process is killed in the middle of a conversation, another one goes on, and nothing is lost.
+"""A guided tour: a team is killed in the middle of its work and goes on in another process; a workflow waits for a person.
 
     make demo            (or: python examples/demo.py)
 
-It needs no key and no network, and takes a few seconds. Everything that is claimed is checked; it ends with 1 if a check fails.
+It needs no key and no network. Each part runs in a process of its own, as it would on a server. What is claimed is checked, and
+it ends with 1 if a check fails.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections import Counter
+import time
 from pathlib import Path
 from typing import Any
 
-from replay_conversation import CONVERSATION, Turn, read_turns
-from rich.console import Console, Group
+from rich.console import Console
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
-from graphflow import Agent, Message
+from graphflow import Agent, RunOutput, SummaryPolicy, Team, Workflow
 from graphflow.db import SqliteDb
+from graphflow.workflow import Step, StepInput
 
-EXAMPLES = Path(__file__).parent
-KILLED_IN = 37
-"""The turn in which the first process dies."""
+USER, TALK, NEWS = "ann", "ann-rivers", "news-1"
+"""A user, the session of her talk with the team, and the session of the workflow."""
+SAID = ["My name is Ann and I love long rivers.", "I live in Vienna.", "Next week I have a holiday."]
+QUESTION = "Ask the surveyor about the river length of Danube and the traveller about the river towns of Danube"
+LENGTH, TOWNS = "2850 km", "Vienna, Budapest, Belgrade"
 
 out = Console(highlight=False)
+
+
+# --- what is run ----------------------------------------------------------------------------------------------------
+
+
+def team(folder: Path) -> Team:
+    """A leader with two members, with history, a summary and memories. Every call of a tool writes a line to a log."""
+
+    def river_length(river: str) -> str:
+        """The length of a river."""
+        note(folder, f"river_length {river}")
+        return LENGTH
+
+    def river_towns(river: str) -> str:
+        """The towns on a river."""
+        note(folder, f"river_towns {river}")
+        if "DIE" in os.environ:
+            wait_for_the_surveyor(folder)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return TOWNS
+
+    surveyor = Agent(name="surveyor", instructions="You know how long a river is.", tools=[river_length])
+    traveller = Agent(name="traveller", instructions="You know the towns on a river.", tools=[river_towns])
+    return Team(
+        [surveyor, traveller],
+        name="rivers",
+        model="offline",
+        db=SqliteDb(folder / "demo.db"),
+        user_id=USER,
+        enable_session_summaries=True,
+        summary=SummaryPolicy(after_messages=4, keep_last=2),
+        update_memory_on_run=True,
+    )
+
+
+def workflow(folder: Path) -> Workflow:
+    """Facts, a draft that a person has to agree to, and the sending."""
+
+    def look_up(given: StepInput) -> str:
+        note(folder, "look_up")
+        return f"The Danube: {LENGTH}; {TOWNS}"
+
+    def draft(given: StepInput) -> str:
+        return f"{given.message}. {given.review_note or ''}".rstrip(". ") + "."
+
+    def send(given: StepInput) -> str:
+        return f"sent: {given.message}"
+
+    steps = [look_up, Step("draft", draft, review="May this be sent?"), send]
+    return Workflow(steps, name="news", db=SqliteDb(folder / "demo.db"))
+
+
+def note(folder: Path, line: str) -> None:
+    """Write to the log, so that one can count."""
+    with (folder / "log.txt").open("a") as log:
+        print(line, file=log)
+
+
+def wait_for_the_surveyor(folder: Path) -> None:
+    """Until the database has the other member's answer."""
+    watching, deadline = team(folder), time.monotonic() + 20
+    while [task.state for task in watching.graph.get_state(TALK, user_id=USER).tasks].count("done") == 0:
+        if time.monotonic() > deadline:
+            sys.exit("the answer of the surveyor was not stored")
+        time.sleep(0.02)
+
+
+def talk(folder: Path) -> None:
+    """The first process: a conversation, and a question in the middle of which it dies."""
+    rivers = team(folder)
+    for text in SAID:
+        show(text, rivers.run(text, session_id=TALK))
+    print(f"{USER}: {QUESTION}", flush=True)
+    os.environ["DIE"] = "yes"
+    rivers.run(QUESTION, session_id=TALK)
+
+
+def go_on(folder: Path) -> None:
+    """The second process: the run that was killed, and two more questions, one in a new session."""
+    rivers = team(folder)
+    print("the run that was killed:", rivers.resume(TALK).content)
+    show("What is my name?", rivers.run("What is my name?", session_id=TALK))
+    show("What do I love?", rivers.run("What do I love?", session_id="ann-new"))
+
+
+def begin(folder: Path) -> None:
+    """The third process: a workflow, until it needs a person."""
+    show("news about the Danube", workflow(folder).run("news", session_id=NEWS))
+
+
+def answer(folder: Path) -> None:
+    """The fourth process: the person wants a change, and agrees to that."""
+    show("(a note) Come and see it", workflow(folder).resume(NEWS, "Come and see it"))
+    show("(agrees)", workflow(folder).resume(NEWS, True))
+
+
+def show(said: str, output: RunOutput) -> None:
+    """What was said, and what came of it."""
+    print(f"{USER}: {said}")
+    for question in output.interrupts:
+        print(f"   {output.status}: {question.value['question']} {question.value['content']!r}")
+    if output.content:
+        print(f"   {output.content}")
+
+
+# --- the tour -------------------------------------------------------------------------------------------------------
+
 checks: list[tuple[bool, str]] = []
 
 
@@ -39,139 +147,73 @@ def check(holds: bool, claim: str) -> None:
     checks.append((holds, claim))
 
 
-def run_example(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run another example in a process of its own and show what it prints."""
-    env = {**os.environ, "COLUMNS": str(out.width - 4)}
-    done = subprocess.run([sys.executable, EXAMPLES / name, *arguments], env=env, capture_output=True, text=True)
-    command = Text(" ".join(["python", f"examples/{name}", *(Path(argument).name for argument in arguments)]))
-    result = "killed by SIGKILL" if done.returncode == -signal.SIGKILL else f"exit code {done.returncode}"
-    out.print(Panel(Text(f"{done.stdout}{done.stderr}".rstrip()), title=command, title_align="left", subtitle=result))
-    return done
+def in_a_process(part: str, title: str, folder: Path) -> int:
+    """Run a part in a process of its own and show what it prints."""
+    done = subprocess.run([sys.executable, __file__, part, folder], capture_output=True, text=True)
+    end = "killed by SIGKILL" if done.returncode == -signal.SIGKILL else f"exit code {done.returncode}"
+    out.print(Panel(Text(f"{done.stdout}{done.stderr}".rstrip()), title=Text(title), title_align="left", subtitle=end))
+    return done.returncode
 
 
-def conversation_of(db: SqliteDb, turns: list[Turn]) -> dict[str, list[Message]]:
-    """What is stored in each session."""
-    return {session_id: db.get_messages(session_id) for session_id in dict.fromkeys(turn.session_id for turn in turns)}
+def ways(rivers: Team) -> str:
+    """Which node may follow which. (The members are graphs of their own; ``rivers.graph.draw_svg()`` draws all of it.)"""
+    names = {"__start__": "START", "__end__": "END"}
+    found: dict[str, list[str]] = {}
+    for source, target in rivers.graph_builder().edges:
+        found.setdefault(names.get(source, source), []).append(names.get(target, target))
+    return "\n".join(f"{source:>10} → {', '.join(targets)}" for source, targets in found.items())
 
 
-# --- one: a conversation -----------------------------------------------------------------------------------------------------
+def look_after_the_kill(rivers: Team) -> None:
+    """What is stored when the first process is dead."""
+    state = rivers.graph.get_state(TALK, user_id=USER)
+    tasks = {task.node: task.state for task in state.tasks}
+    out.print(f"In the database: the run is [yellow]{state.status}[/], {', '.join(f'{n} is {s}' for n, s in tasks.items())}.\n")
+    stored = [message.text for message in rivers.db.get_messages(TALK)]
+    check(QUESTION in stored, "the question was stored before it was worked on")
+    check(tasks.get("surveyor") == "done", "the member that had finished is stored as done, though its sibling was not")
 
 
-def replay(folder: Path) -> None:
-    """Replay a conversation in a process that dies, look at what is stored, and go on in another process."""
-    turns = read_turns(json.loads(CONVERSATION.read_text("utf-8")))
-    command = ("replay_conversation.py", "--db", str(folder / "replay.db"), "--journal", str(folder / "journal.jsonl"))
-    db = SqliteDb(folder / "replay.db")
-    agent = Agent("offline", name="listener", db=db)
-    killed_turn = turns[KILLED_IN - 1]
-
-    out.rule("[bold]1. The first process")
-    died = run_example(*command, "--kill-after", str(KILLED_IN))
-    before = conversation_of(db, turns)
-    run_before = db.get_runs(killed_turn.session_id)[-1]
-    waiting = agent.graph.get_state(killed_turn.session_id, user_id=killed_turn.user_id)
-    check(died.returncode == -signal.SIGKILL, f"the first process was killed with SIGKILL in turn {KILLED_IN}")
-    last = before[killed_turn.session_id][-1:]
-    check(
-        [m.text for m in last if m.role == "user"] == [killed_turn.text],
-        "the input of that turn was stored before the model was asked",
-    )
-    check(waiting.next == ("history",), "the run is known to be unfinished, and from where it goes on")
-    out.print(stored_table("In the database now", before, turns))
-    left = " and ".join(waiting.next)
-    out.print(
-        f"The run of turn {KILLED_IN} is stored as [yellow]{run_before.status}[/]; what runs next is [yellow]{left}[/].\n"
-    )
-
-    out.rule("[bold]2. The second process")
-    finished = run_example(*command)
-    after = conversation_of(db, turns)
-    out.print(stored_table("In the database now", after, turns))
-    check(finished.returncode == 0, "the second process went on to the end")
-    check_conversation(turns, before, after)
-    run_after = db.get_run(run_before.run_id)
-    check(run_after is not None and run_after.status == "completed", "the run that was killed is the run that was completed")
-    check(db.check().ok, "every row in the database matches its checksum")
-    owners = {turn.session_id: turn.user_id for turn in turns}
-    check({id: getattr(db.get_session(id), "user_id", None) for id in owners} == owners, "each session belongs to its speaker")
-
-    out.rule("[bold]3. Which node ran when")
-    lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text("utf-8").splitlines()]
-    show_journal(lines)
-    db.close()
-
-
-def check_conversation(turns: list[Turn], before: dict[str, list[Message]], after: dict[str, list[Message]]) -> None:
-    """No turn is missing, doubled, unanswered or changed."""
-    wanted: dict[str, list[str]] = {}
-    for turn in turns:
-        wanted.setdefault(turn.session_id, []).append(turn.text)
-    said = {id: [message.text for message in messages if message.role == "user"] for id, messages in after.items()}
-    check(said == wanted, f"all {len(turns)} turns are stored, each once, in the order they were said")
-    roles = {id: [message.role for message in messages] for id, messages in after.items()}
-    answered = all(roles[id] == ["user", "assistant"] * len(texts) for id, texts in wanted.items())
-    check(answered, "every turn has one answer")
-    check(all(after[id][: len(kept)] == kept for id, kept in before.items()), "what was stored before the kill is unchanged")
-
-
-def stored_table(title: str, stored: dict[str, list[Message]], turns: list[Turn]) -> Table:
-    """How much of each session is stored."""
-    table = Table("session", "owner", "turns", "messages stored", title=title, title_justify="left")
-    owners = {turn.session_id: turn.user_id for turn in turns}
-    expected = Counter(turn.session_id for turn in turns)
-    for session_id, messages in stored.items():
-        missing = 2 * expected[session_id] - len(messages)
-        table.add_row(
-            session_id,
-            owners[session_id],
-            str(expected[session_id]),
-            f"{len(messages)}" + (f" ({missing} to come)" if missing else ""),
-        )
-    return table
-
-
-def show_journal(lines: list[dict[str, Any]]) -> None:
-    """What ran around the kill, and whether anything finished ran twice. A task that runs again keeps its id."""
-    completed = {(line["task"], line["pid"]) for line in lines if line["type"] == "node_completed"}
-    started = [line for line in lines if line["type"] == "node_started"]
-    pids = list(dict.fromkeys(line["pid"] for line in lines))
-    times = Counter(line["task"] for line in started)
-    around = [index for index, line in enumerate(started) if times[line["task"]] > 1]
-    table = Table("process", "session", "node", "")
-    for line in started[max(0, around[0] - 2) : around[-1] + 3]:
-        is_done = (line["task"], line["pid"]) in completed
-        note = "[green]finished[/]" if is_done else "[red]killed while it ran[/]"
-        if times[line["task"]] > 1 and line["node"] == "history" and line["pid"] == pids[-1]:
-            note += " (it only reads, so it reads again)"
-        table.add_row(("first", "second")[pids.index(line["pid"])], line["session"], line["node"], note)
-    out.print(table)
-    check(len(pids) == 2, "two processes took part")
-    answers = Counter(line["task"] for line in lines if line["node"] == "model" and line["type"] == "node_completed")
-    check(set(answers.values()) == {1}, "no answer that was finished was made a second time")
-    again = {line["task"]: times[line["task"]] for line in started if line["node"] == "model" and times[line["task"]] > 1}
-    check(list(again.values()) == [2], "only the call that was cut off was made again")
-
-
-# --- two: tasks side by side -------------------------------------------------------------------------------------------------
-
-
-def crash() -> None:
-    """The same with tasks that run at the same time."""
-    out.rule("[bold]4. Tasks side by side")
-    done = run_example("resume_after_crash.py")
-    check(done.returncode == 0, "of three tasks at the same time, the two that were finished were not run again")
+def look_at_the_end(rivers: Team, folder: Path, killed: str) -> None:
+    """What is stored when the second process has gone on."""
+    db, log = rivers.db, (folder / "log.txt").read_text().splitlines()
+    run = db.get_run(killed)
+    check(run is not None and run.status == "completed", "the run that was killed is the run that was completed")
+    check(log.count("river_length Danube") == 1, "the finished member did not work again: its tool was called once")
+    check(log.count("river_towns Danube") == 2, "only what was cut off was done again: that tool was called twice")
+    said = [message.text for message in db.get_messages(TALK) if message.role == "user"]
+    check(said == [*SAID, QUESTION, "What is my name?"], "every message is stored once, in order")
+    answers = [message.text for message in db.get_messages(TALK) if message.role == "assistant" and message.text]
+    check(LENGTH in answers[3] and TOWNS in answers[3], "the answer has what both members found")
+    summary = rivers.get_session_summary(TALK) or ""
+    out.print(f"[bold]Summary:[/] {summary}")
+    memories = [memory.memory for memory in rivers.get_user_memories()]
+    out.print(f"[bold]Memories of {USER}:[/] {'; '.join(memories)}\n")
+    check("Ann" in summary and "Ann" in answers[4], "the beginning of the talk is summed up, and her name is still known")
+    new = db.get_messages("ann-new")[-1].text
+    check(any("long rivers" in memory for memory in memories) and "long rivers" in new, "a new session knows what she loves")
 
 
 def main() -> int:
     """The whole tour."""
-    picture = Agent("offline", name="listener").graph.draw_mermaid()
-    text = (
-        "An agent is a graph. This is the one that listens below, as `graphflow draw` writes it (paste it into mermaid.live):\n"
-    )
-    out.print(Panel(Group(Text(text), Text(picture.rstrip(), style="cyan")), title="graphflow", title_align="left"))
-    with tempfile.TemporaryDirectory() as folder:
-        replay(Path(folder))
-    crash()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rivers = team(folder)
+        out.print(Panel(Text(ways(rivers)), title="A team is a graph", title_align="left"))
+        died = in_a_process("talk", "1. The first process: a talk, until it is killed", folder)
+        check(died == -signal.SIGKILL, "the first process was killed while a member worked")
+        look_after_the_kill(rivers)
+        killed = rivers.db.get_runs(TALK)[-1].run_id
+        check(in_a_process("go_on", "2. Another process goes on", folder) == 0, "another process went on with it")
+        look_at_the_end(rivers, folder, killed)
+        in_a_process("begin", "3. A workflow, until it needs a person", folder)
+        check(workflow(folder).graph.get_state(NEWS).status == "paused", "the workflow waits, and no process has to")
+        in_a_process("answer", "4. Another process brings the answers", folder)
+        sent = rivers.db.get_messages(NEWS)[-1].text
+        check(sent.startswith("sent:") and "Come and see it" in sent, "the note changed the draft, and it was sent")
+        check((folder / "log.txt").read_text().count("look_up") == 1, "the step before was not run again")
+        check(rivers.db.check().ok, "every row in the database matches its checksum")
+        rivers.db.close()
     out.rule("[bold]What was checked")
     for holds, claim in checks:
         out.print("[green]✓[/]" if holds else "[bold red]✗ FAILED:[/]", Text(claim))
@@ -180,5 +222,10 @@ def main() -> int:
     return 1 if failed else 0
 
 
+PARTS: dict[str, Any] = {"talk": talk, "go_on": go_on, "begin": begin, "answer": answer}
+
 if __name__ == "__main__":
-    sys.exit(main())
+    if len(sys.argv) > 2:
+        PARTS[sys.argv[1]](Path(sys.argv[2]))
+    else:
+        sys.exit(main())

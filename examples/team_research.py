@@ -14,7 +14,7 @@ import time
 from graphflow import Agent, Context, Team
 from graphflow.db import InMemoryDb
 
-MODEL = os.environ.get("GRAPHFLOW_MODEL") or ("openai:gpt-5-mini" if os.environ.get("OPENAI_API_KEY") else "offline")
+MODEL = None if os.environ.get("GRAPHFLOW_MODEL") or os.environ.get("OPENAI_API_KEY") else "offline"
 
 LENGTHS = {"Rhine": 1230, "Danube": 2850, "Elbe": 1094}
 TOWNS = {"Rhine": "Basel, Cologne, Rotterdam", "Danube": "Vienna, Budapest, Belgrade", "Elbe": "Dresden, Hamburg"}

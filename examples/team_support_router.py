@@ -11,7 +11,7 @@ import os
 from graphflow import Agent, Team, tool
 from graphflow.db import InMemoryDb
 
-MODEL = os.environ.get("GRAPHFLOW_MODEL") or ("openai:gpt-5-mini" if os.environ.get("OPENAI_API_KEY") else "offline")
+MODEL = None if os.environ.get("GRAPHFLOW_MODEL") or os.environ.get("OPENAI_API_KEY") else "offline"
 
 
 @tool(requires_confirmation=True)
@@ -46,7 +46,7 @@ for customer, question in [
     speaker = ""
     for event in team.run(question, session_id=customer, user_id=customer, stream=True):
         if event.type == "token" and event.ns == "":  # what the member says is what the team says
-            if event.data.get("member") != speaker:
+            if event.data.get("member", "leader") != speaker:
                 speaker = event.data.get("member", "leader")
                 print(f"{speaker}: ", end="")
             print(event.text, end="", flush=True)
@@ -57,6 +57,7 @@ for customer, question in [
         print(f"(paused: may {asked.ns.split(':')[0]} call {asked.value['tool']}({asked.value['arguments']})?)")
 
 # a person looks at it later, perhaps in another process
-done = desk(db).resume("ann", True, user_id="ann")
-print(f"{done.messages[-1].name}: {done.content}")
+if output.interrupts:
+    done = desk(db).resume("ann", True, user_id="ann")
+    print(f"{done.messages[-1].name}: {done.content}")
 print(f"\n{len(db.get_messages('ann'))} messages in ann's session, {len(db.get_messages('ben'))} in ben's")

@@ -13,7 +13,8 @@ from graphflow import Agent, Message, Team, ToolCall
 from graphflow.db import InMemoryDb
 from graphflow.models.base import Model, Reply, Request
 
-NAME = os.environ.get("GRAPHFLOW_MODEL") or ("openai:gpt-5-mini" if os.environ.get("OPENAI_API_KEY") else "offline")
+MODEL = None if os.environ.get("GRAPHFLOW_MODEL") or os.environ.get("OPENAI_API_KEY") else "offline"
+OFFLINE = "offline" in (MODEL, os.environ.get("GRAPHFLOW_MODEL"))
 
 
 class WrittenPlan(Model):
@@ -64,13 +65,13 @@ class Specialist(Model):
         return Reply(f"{self.knows}{' and '.join(given)}")
 
 
-offline = NAME == "offline"
 members = [
-    Agent(Specialist("pepper, caraway, nutmeg") if offline else NAME, name="trader", instructions="You trade in spices."),
-    Agent(Specialist("leek, carrot, potato") if offline else NAME, name="gardener", instructions="You grow vegetables."),
-    Agent(Specialist("A soup of ") if offline else NAME, name="cook", instructions="You write short recipes."),
+    Agent(Specialist("pepper, caraway, nutmeg") if OFFLINE else MODEL, name="trader", instructions="You trade in spices."),
+    Agent(Specialist("leek, carrot, potato") if OFFLINE else MODEL, name="gardener", instructions="You grow vegetables."),
+    Agent(Specialist("A soup of ") if OFFLINE else MODEL, name="cook", instructions="You write short recipes."),
 ]
-team = Team(members, mode="tasks", name="kitchen", model=WrittenPlan() if offline else NAME, db=InMemoryDb(), session_id="soup")
+leader = WrittenPlan() if OFFLINE else MODEL
+team = Team(members, mode="tasks", name="kitchen", model=leader, db=InMemoryDb(), session_id="soup")
 
 started = 0.0
 for event in team.run("Write me a soup of three spices and three vegetables", stream=True):

@@ -2,15 +2,17 @@
 
     python examples/tools.py
 
-The "offline" model calls a tool when its name is said and its arguments can be found; a language model does so with judgement.
-The program is the same: write model="openai:gpt-5-mini" and set OPENAI_API_KEY.
+Runs without a key: the "offline" model calls a tool when its name is said and its arguments can be found. With OPENAI_API_KEY
+or GRAPHFLOW_MODEL set, a language model does so with judgement.
 """
 
+import os
 import time
 
 from graphflow import Agent, Context, tool
 from graphflow.db import InMemoryDb
 
+MODEL = None if os.environ.get("GRAPHFLOW_MODEL") or os.environ.get("OPENAI_API_KEY") else "offline"
 MEASURED = {"Oslo": "snow", "Paris": "rain", "Rome": "sun"}
 
 
@@ -27,7 +29,7 @@ def book(city: str) -> str:
     return f"a ticket to {city}"
 
 
-agent = Agent("offline", tools=[weather, book], db=InMemoryDb(), session_id="journey")
+agent = Agent(MODEL, tools=[weather, book], db=InMemoryDb(), session_id="journey")
 
 started = time.perf_counter()
 answer = agent.run("What is the weather in Oslo, Paris and Rome?")

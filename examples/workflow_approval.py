@@ -5,7 +5,7 @@
 The first process drafts an announcement and ends: the run is paused, stored in a database. The second brings a reviewer's
 note, so the draft is written again, and ends, too. The third brings the agreement, and the announcement is sent. The figures
 are looked up once: what was finished before a pause is not done again. Needs no key: a function writes; with OPENAI_API_KEY
-set, a language model does.
+or GRAPHFLOW_MODEL set, a language model does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from graphflow import Agent, RunOutput
 from graphflow.db import SqliteDb
 from graphflow.workflow import Step, StepInput, Workflow
 
-HAS_KEY = bool(os.environ.get("OPENAI_API_KEY"))
+MODEL = None if os.environ.get("GRAPHFLOW_MODEL") or os.environ.get("OPENAI_API_KEY") else "offline"
+OFFLINE = "offline" in (MODEL, os.environ.get("GRAPHFLOW_MODEL"))
 SESSION = "announcement-1"
 WORDS = {
     "begin": "Announce the new harbour line.",
@@ -50,8 +51,8 @@ def build(folder: Path) -> Workflow:
         return f"sent: {given.message}"
 
     # An agent is given the facts and, when its answer was not good enough, that answer and the reviewer's note.
-    writer = Agent("openai:gpt-5-mini", instructions="Write what is ordered, in two sentences, from the facts you are given.")
-    steps = [look_up, Step("draft", writer if HAS_KEY else draft, review="May this be sent?"), send]
+    writer = Agent(MODEL, instructions="Write what is ordered, in two sentences, from the facts you are given.")
+    steps = [look_up, Step("draft", draft if OFFLINE else writer, review="May this be sent?"), send]
     return Workflow(steps, name="announcement", db=SqliteDb(folder / "announcement.db"))
 
 

@@ -3,8 +3,8 @@
     python examples/workflow_content_pipeline.py
 
 Runs without a key: the "offline" model finds the line of an agent's notes that answers the question best. With OPENAI_API_KEY
-set, the same agents ask a language model. Every step is a node of one graph and is stored when it is finished. The second issue
-is made in the same session, so its steps know the first one.
+or GRAPHFLOW_MODEL set, the same agents ask a language model. Every step is a node of one graph and is stored when it is
+finished. The second issue is made in the same session, so its steps know the first one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from graphflow.db import InMemoryDb
 from graphflow.drive.stream import Event
 from graphflow.workflow import Condition, Loop, Parallel, Router, Step, StepInput, StepOutput, Steps, Workflow
 
-MODEL = None if os.environ.get("OPENAI_API_KEY") or os.environ.get("GRAPHFLOW_MODEL") else "offline"
+MODEL = None if os.environ.get("GRAPHFLOW_MODEL") or os.environ.get("OPENAI_API_KEY") else "offline"
 NOTES = {
     "history": ["Tea was first drunk in China.", "Coffee was first drunk in Yemen.", "Cocoa was first drunk by the Olmecs."],
     "making": ["Tea is made from leaves.", "Coffee is made from roasted seeds.", "Cocoa is made from fermented beans."],

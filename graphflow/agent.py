@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from graphflow.agentgraph import compile_agent
 from graphflow.assistant import PAST, Assistant
-from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
-from graphflow.conversation import ConversationState, HistoryPolicy
-from graphflow.drive.world import Emitter
-from graphflow.graph import Graph
-from graphflow.models.base import Model
-from graphflow_nodes.model import Instructions
+from graphflow.lazy import deferred
 
-AgentState = ConversationState
-"""The channels of an agent's graph."""
+if TYPE_CHECKING:
+    from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
+    from graphflow.conversation import HistoryPolicy
+    from graphflow.drive.world import Emitter
+    from graphflow.graph import Graph
+    from graphflow.models.base import Model
+    from graphflow_nodes.model import Instructions
+
+agentgraph = deferred("graphflow.agentgraph")
 
 _COMPILED = (
     *("name", "instructions", "tools", "db", "history", "output_schema", "tool_call_limit", "on_tool_error", "on_event"),
@@ -103,7 +104,7 @@ class Agent(Assistant):
         self.tool_call_limit = tool_call_limit
         self.on_tool_error = on_tool_error
         self.on_event = on_event
-        self._graphs = self._printed = self._resolved = None
+        self._edited = self._graphs = self._printed = self._resolved = None
 
     @property
     def component_id(self) -> str:  # type: ignore[override]
@@ -114,4 +115,5 @@ class Agent(Assistant):
         return tuple(getattr(self, name) for name in _COMPILED)
 
     def _compile(self, with_history: bool) -> Graph:
-        return compile_agent(self, with_history)
+        graph: Graph = agentgraph.compile_agent(self, with_history)
+        return graph

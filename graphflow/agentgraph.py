@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphflow.builder import StateGraph
-from graphflow.conversation import ConversationState, RecollectingState
 from graphflow.graph import Graph
+from graphflow.states import ConversationState, RecollectingState
 from graphflow.surroundings import Surroundings
 from graphflow.tools import tool_table
 from graphflow_nodes.model import call_tools, respond, wanted_calls

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from graphflow import drive
-from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
 from graphflow.conversation import Conversation
-from graphflow.core.effects import Flow
-from graphflow.drive.world import World
+from graphflow.lazy import deferred
+
+if TYPE_CHECKING:
+    from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
+    from graphflow.core.effects import Flow
+
+forcedsummary = deferred("graphflow.forcedsummary")
+worlds = deferred("graphflow.drive.world")
 
 
 class PastSettings(TypedDict, total=False):
@@ -58,14 +63,13 @@ class Assistant(Conversation):
 
         Works whether or not summaries are switched on. Raises SessionNotFound, NotOwner, and what the model raises.
         """
-        return drive.sync.run(self._summarise(session_id, user_id), World(self.db))
+        return drive.sync.run(self._summarise(session_id, user_id), worlds.World(self.db))
 
     async def asummarize(self, session_id: str | None = None, *, user_id: str | None = None) -> str | None:
         """``summarize`` for asyncio."""
-        return await drive.aio.run(self._summarise(session_id, user_id), World(self.db))
+        return await drive.aio.run(self._summarise(session_id, user_id), worlds.World(self.db))
 
     def _summarise(self, session_id: str | None, user_id: str | None) -> Flow[str | None]:
-        from graphflow import forcedsummary  # noqa: PLC0415  # rarely needed
-
         self._need_db()
-        return forcedsummary.summarise(self, self._session(session_id), user_id or self.user_id)
+        flow: Flow[str | None] = forcedsummary.summarise(self, self._session(session_id), user_id or self.user_id)
+        return flow

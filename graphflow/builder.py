@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal
 
 from graphflow import drive
-from graphflow.core.checks import check, meant
+from graphflow.core.checks import check, meant, named_nodes, with_aliases
 from graphflow.core.control import END, START
 from graphflow.core.nested import graph_node
 from graphflow.core.plan import Branch, Join, NodePlan, Plan, literal_targets, lower_function, speaks_of
-from graphflow.core.policies import CachePolicy, Policies, RetryPolicy, guarded, policies
+from graphflow.core.policies import CachePolicy, RetryPolicy, guarded, policies
 from graphflow.core.schemas import node_view, part_schema
 from graphflow.core.state import state_schema
+from graphflow.declaring import DeclaredNode, check_list, declared_destinations, from_compiled, graph_of, parted_from, without
 from graphflow.drive.world import Emitter
 from graphflow.errors import GraphError, UnknownTarget
 from graphflow.graph import Graph, checked_durability
 
 RESERVED = frozenset({START, END, "__input__", "update_state", "*"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Node:
-    action: Any
-    defer: bool
-    rerunnable: bool
-    destinations: tuple[str, ...] | None
-    mapping: dict[str, Any]
-    """How a node that is a graph is bound to the state: input, output, persist."""
-    policies: Policies | None
 
 
 class StateGraph:
@@ -63,10 +53,43 @@ class StateGraph:
         if context_schema is not None:
             state_schema(context_schema)
             self._kinds["context_schema"] = context_schema
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: dict[str, DeclaredNode] = {}
         self._edges: dict[str, list[str]] = {}
         self._branches: dict[str, list[Branch]] = {}
         self._joins: list[Join] = []
+
+    @classmethod
+    def of(cls, graph: Graph) -> StateGraph:
+        """What a compiled graph holds, as a StateGraph to be edited and compiled again; the graph itself stays as it is.
+
+        Nodes keep their settings (policies, the graphs they are), routers their targets, and sessions their kind. What
+        ``compile`` was told (db, interrupts, durability, on_event) has to be told again.
+        """
+        plan = graph.plan
+        made = cls.__new__(cls)
+        made.schema, made.name = plan.schema, plan.name
+        kinds = ("input_schema", "output_schema", "context_schema", "session_type", "on_unfinished", "aliases")
+        made._kinds = {name: getattr(plan, name) for name in kinds}
+        made._nodes = {label: from_compiled(node) for label, node in plan.nodes.items()}
+        ways = {START: plan.entry, **plan.nodes}
+        made._edges = {label: list(node.edges) for label, node in ways.items() if node.edges}
+        made._branches = {label: list(node.branches) for label, node in ways.items() if node.branches}
+        made._joins = list(plan.joins)
+        return made
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of the nodes, in the order they were added."""
+        return tuple(self._nodes)
+
+    @property
+    def edges(self) -> list[tuple[str, str]]:
+        """Who may follow whom, as (source, target): edges, then joins, then the declared targets of routers."""
+        found = [(source, target) for source, targets in self._edges.items() for target in targets]
+        found += [(source, join.target) for join in self._joins for source in join.sources]
+        for source, branches in self._branches.items():
+            found += [(source, target) for branch in branches for target in (branch.targets or {}).values()]
+        return list(dict.fromkeys(found))
 
     def add_node(
         self,
@@ -115,19 +138,106 @@ class StateGraph:
             raise GraphError(f"there is a node {node!r} already; give this one another name")
         if action is None:
             raise GraphError(f"node {node!r} has no function; write add_node({node!r}, function)")
-        action = _graph_of(action)
+        action = graph_of(action)
         mapping = {"input": input, "output": output, "persist": persist}
         if not isinstance(action, Graph):
             given = [name for name, value in mapping.items() if value]
             if given:
                 raise GraphError(f"node {node!r} is a function, and {given[0]}= is for a node that is a Graph")
-        _check_list(destinations, f"destinations= of node {node!r}")
-        names = tuple(destinations) if destinations is not None else _declared(action, on_error)
+        check_list(destinations, f"destinations= of node {node!r}")
+        names = tuple(destinations) if destinations is not None else declared_destinations(action, on_error)
         told = None
         if retry is not None or timeout is not None or cache is not None or on_error is not None:
             told = policies(node, retry, timeout, cache, on_error)
-        self._nodes[node] = _Node(action, defer, rerunnable, names, mapping, told)
+        self._nodes[node] = DeclaredNode(action, defer, rerunnable, names, mapping, told)
         return self
+
+    # --- editing -----------------------------------------------------------------------------------------------------------
+
+    def replace_node(self, name: str, action: Callable[..., Any] | Graph, **settings: Any) -> StateGraph:
+        """Give a node another action; its place and the edges to and from it stay. ``settings`` are those of ``add_node``: the
+        old node's (a retry, ``rerunnable``) are not kept. Raises GraphError for an unknown node.
+        """
+        self._known(name)
+        before = list(self._nodes)
+        old = self._nodes.pop(name)
+        try:
+            self.add_node(name, action, **settings)
+        except BaseException:
+            self._nodes[name] = old
+            raise
+        finally:
+            self._nodes = {label: self._nodes[label] for label in before}
+        return self
+
+    def remove_node(self, name: str, *, bridge: bool = False) -> StateGraph:
+        """Remove a node with the edges to and from it. Routers lose it as a target (one that goes there all the same is an
+        UnknownTarget in the run), joins no longer wait for it.
+
+        ``bridge``: what led to it leads to what follows it, which has to be one node (or END) by one edge. Raises GraphError
+        for an unknown node, and when it cannot be bridged.
+        """
+        self._known(name)
+        heir = self._heir(name) if bridge else None
+        if heir is not None:  # a run that was cut off before it goes on with what follows
+            self._kinds["aliases"] = {**self._kinds.get("aliases", {}), name: heir}
+        for source, targets in self._edges.items():
+            renamed = (heir if target == name else target for target in targets)
+            self._edges[source] = list(dict.fromkeys(target for target in renamed if target is not None))
+        for source, branches in self._branches.items():
+            self._branches[source] = [left for branch in branches if (left := without(branch, name, heir)) is not None]
+        joins, self._joins = self._joins, []
+        for join in joins:
+            target = heir if join.target == name else join.target
+            sources = [source for source in join.sources if source != name]
+            if sources and target is not None:
+                self.add_edge(sources, target)
+        for table in (self._nodes, self._edges, self._branches):
+            table.pop(name, None)
+        self._edges = {source: targets for source, targets in self._edges.items() if targets}
+        self._branches = {source: branches for source, branches in self._branches.items() if branches}
+        self._nodes = {label: parted_from(node, name, heir) for label, node in self._nodes.items()}
+        return self
+
+    def remove_edge(self, source: str | Sequence[str], target: str) -> StateGraph:
+        """Remove an edge that ``add_edge`` with the same arguments adds. Raises GraphError when there is none."""
+        if isinstance(source, str):
+            if target not in self._edges.get(source, ()):
+                there = ", ".join(f"{left!r} -> {right!r}" for left, right in self.edges) or "none"
+                raise GraphError(f"there is no edge {source!r} -> {target!r} to remove; the edges are {there}")
+            self._edges[source].remove(target)
+            if not self._edges[source]:
+                del self._edges[source]
+            return self
+        key = Join(tuple(dict.fromkeys(source)), target).key
+        if key not in {join.key for join in self._joins}:
+            there = ", ".join(f"{list(join.sources)} -> {join.target!r}" for join in self._joins) or "none"
+            raise GraphError(f"there is no join {list(source)} -> {target!r} to remove; the joins are {there}")
+        self._joins = [join for join in self._joins if join.key != key]
+        return self
+
+    def remove_conditional_edges(self, source: str) -> StateGraph:
+        """Remove the routers that are asked after ``source``. Raises GraphError when there is none."""
+        if source not in self._branches:
+            there = ", ".join(map(repr, self._branches)) or "none"
+            raise GraphError(f"there is no router after {source!r} to remove; nodes with routers: {there}")
+        del self._branches[source]
+        return self
+
+    def _known(self, name: str) -> None:
+        if name not in self._nodes:
+            raise GraphError(f"there is no node {name!r}; {meant(name, self._nodes)}")
+
+    def _heir(self, name: str) -> str:
+        ways = [target for source, target in self.edges if source == name]
+        if len(ways) != 1 or ways != self._edges.get(name) or ways == [name]:
+            raise GraphError(
+                f"node {name!r} cannot be bridged: {', '.join(map(repr, ways)) or 'nothing'} may follow it, and it has to be "
+                "one node by one edge; remove_node(…) without bridge=True and add the edges that should be there"
+            )
+        return ways[0]
+
+    # --- edges -------------------------------------------------------------------------------------------------------------
 
     def add_edge(self, source: str | Sequence[str], target: str) -> StateGraph:
         """After ``source`` comes ``target``. A list of sources is a join: the target runs once all of them have run."""
@@ -175,7 +285,7 @@ class StateGraph:
         label = getattr(router, "__name__", type(router).__name__)
         if source == END:
             raise GraphError(f"a router cannot leave END; ask {label!r} after the node before it")
-        _check_list(targets, f"targets= of the router {label!r} of node {source!r}")
+        check_list(targets, f"targets= of the router {label!r} of node {source!r}")
         if targets is not None and not targets:
             raise GraphError(f"targets= of the router {label!r} of node {source!r} is empty; name where it may go")
         if targets is None:
@@ -213,9 +323,9 @@ class StateGraph:
         """
         plan = self.plan(name)
         if aliases:
-            plan = _with_aliases(plan, aliases)
+            plan = with_aliases(plan, aliases)
         if interrupt_before or interrupt_after:
-            before, after = (_named(plan, names) for names in (interrupt_before, interrupt_after))
+            before, after = (named_nodes(plan, names) for names in (interrupt_before, interrupt_after))
             plan = replace(plan, interrupt_before=before, interrupt_after=after, pauses=True)
         check(plan)
         return Graph(replace(plan, durability=checked_durability(durability)), db=db, on_event=on_event)
@@ -227,14 +337,21 @@ class StateGraph:
                 hint = meant(source, self._nodes)
                 raise UnknownTarget(f"an edge leaves {source!r}, which is not a node; {hint} (or add_node({source!r}, …))")
         kinds = {**self._kinds, **kinds}
+        if kinds.get("aliases"):
+            known = self._nodes
+            kinds["aliases"] = {old: new for old, new in kinds["aliases"].items() if new in known and old not in known}
         nodes = {label: self._lower(label, node, at) for at, (label, node) in enumerate(self._nodes.items())}
         entry = NodePlan(START, lower_function(_nothing, START), -1, self.schema, *self._ways(START))
         defers, reruns = (any(getattr(node, what) for node in self._nodes.values()) for what in ("defer", "rerunnable"))
         label = name or self.name or "graph"
         return Plan(label, self.schema, nodes, entry, tuple(self._joins), defers, reruns, **kinds)
 
-    def _lower(self, label: str, node: _Node, index: int) -> NodePlan:
+    def _lower(self, label: str, node: DeclaredNode, index: int) -> NodePlan:
         graph: Plan | None
+        edges, branches, joins = self._ways(label)
+        if node.compiled is not None:
+            ways: dict[str, Any] = {"edges": edges, "branches": branches, "joins": joins, "destinations": node.destinations}
+            return replace(node.compiled, index=index, **ways)
         if isinstance(node.action, Graph):
             graph = node.action.plan
             action = graph_node(graph, self.schema, label, **node.mapping)
@@ -253,7 +370,9 @@ class StateGraph:
             function,
             index,
             node_view(node.action, self.schema),
-            *self._ways(label),
+            edges,
+            branches,
+            joins,
             defer=node.defer,
             rerunnable=node.rerunnable,
             destinations=node.destinations,
@@ -267,54 +386,10 @@ class StateGraph:
         return tuple(self._edges.get(label, ())), tuple(self._branches.get(label, ())), joins
 
 
-def _graph_of(action: Any) -> Any:
-    """The graph of what compiles to one, such as an Agent; anything else as it is."""
-    graph = None if callable(action) else getattr(action, "graph", None)
-    return graph if isinstance(graph, Graph) else action
-
-
-def _named(plan: Plan, names: Sequence[str]) -> frozenset[str]:
-    """The nodes that ``interrupt_before=`` or ``interrupt_after=`` names."""
-    listed = (names,) if isinstance(names, str) else tuple(names)
-    if "*" in listed:
-        return frozenset(plan.nodes)
-    for name in listed:
-        if name not in plan.nodes:
-            raise UnknownTarget(
-                f"interrupt_before= or interrupt_after= names {name!r}, which is not a node; {meant(name, plan.nodes)}"
-            )
-    return frozenset(listed)
-
-
-def _with_aliases(plan: Plan, aliases: Mapping[str, str]) -> Plan:
-    """The plan with old names of nodes and fields. Raises GraphError for a new name that is neither."""
-    for old, new in aliases.items():
-        if new not in plan.nodes and new not in plan.schema.channels:
-            hint = meant(new, [*plan.nodes, *plan.schema.channels], "map old names to new ones", "nodes and fields")
-            raise GraphError(f"aliases={{{old!r}: {new!r}}}: there is no node and no field {new!r}; {hint}")
-    fields = {old: new for old, new in aliases.items() if new in plan.schema.channels and old not in plan.schema.channels}
-    nodes = {old: new for old, new in aliases.items() if new in plan.nodes}
-    return replace(plan, aliases=nodes, schema=replace(plan.schema, aliases=fields) if fields else plan.schema)
-
-
-def _declared(action: Any, on_error: Any) -> tuple[str, ...] | None:
-    """Where the annotations of a node and its on_error say that Commands go; None when one that may send them says nothing."""
-    if on_error is None:
-        return literal_targets(action)
-    named: list[str] = []
-    for function in (action, on_error):
-        targets = literal_targets(function)
-        if targets is None and (isinstance(function, Graph) or speaks_of(function, "Command")):
-            return None
-        named += targets or ()
-    return tuple(dict.fromkeys(named)) or None
-
-
-def _check_list(names: Any, what: str) -> None:
-    """Refuse a lone text, whose letters would be taken for names."""
-    if isinstance(names, str):
-        raise GraphError(f"{what} is the text {names!r}; give a list: [{names!r}]")
-
-
 def _nothing(state: Any) -> None:
     return None
+
+
+def compiled(graph: StateGraph | Graph) -> Graph:
+    """The graph itself, or what a StateGraph compiles to. Raises GraphError."""
+    return graph.compile() if isinstance(graph, StateGraph) else graph

@@ -4,36 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from graphflow.core.control import current_task
-from graphflow.core.reducers import add_messages, merge_keys
-from graphflow.core.state import logged, untracked
-from graphflow.graph import Graph
-from graphflow.messages import Message
-from graphflow.models.base import Model
-from graphflow.models.resolve import resolve_model
+from graphflow.lazy import deferred
 from graphflow.run import Runner
 
+if TYPE_CHECKING:
+    from graphflow.core.plan import Plan
+    from graphflow.drive.world import Emitter
+    from graphflow.graph import Graph
+    from graphflow.models.base import Model
 
-class ConversationState(TypedDict):
-    """The channels of a conversation with a model."""
-
-    messages: Annotated[list[Message], add_messages, logged]
-    """This run's messages; each is appended to the session's log."""
-    history: Annotated[list[Message], untracked]
-    """Earlier messages, read from the log."""
-    session_state: Annotated[dict[str, Any], merge_keys]
-    """The session's dict, for tools and instructions."""
-
-
-class RecollectingState(ConversationState):
-    """The channels of a conversation in which something is recalled."""
-
-    memories: Annotated[list[str], untracked]
-    """What is known of the user, as it goes into the context."""
-    summary: Annotated[str, untracked]
-    """What was said before the history begins."""
+graphs = deferred("graphflow.graph")
+resolving = deferred("graphflow.models.resolve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +38,15 @@ class HistoryPolicy:
 class Conversation(Runner):
     """Settings of a conversation and the graphs they were compiled to. Subclasses name their settings and compile."""
 
-    __slots__ = ("_graphs", "_printed", "_resolved", "add_history_to_context", "history", "model", "name")
+    __slots__ = ("_edited", "_graphs", "_printed", "_resolved", "add_history_to_context", "history", "model", "name")
 
     model: Model | str | None
     name: str | None
     add_history_to_context: bool
     history: HistoryPolicy | int | None
+    on_event: Emitter | None
+    _edited: Plan | None
+    """The graph it was told to run on, in the place of the one that its settings stand for."""
     _graphs: tuple[tuple[Any, ...], dict[bool, Graph]] | None
     _printed: dict[str | None, str] | None
     _resolved: tuple[Model | str | None, Model] | None
@@ -100,10 +87,24 @@ class Conversation(Runner):
             or any(old is not new for old, new in zip(self._graphs[0], settings, strict=True))
         ):
             self._graphs = settings, {}
-        graphs = self._graphs[1]
-        if with_history not in graphs:
-            graphs[with_history] = self._compile(with_history)
-        return graphs[with_history]
+        compiled = self._graphs[1]
+        if with_history not in compiled:
+            compiled[with_history] = self._compile(with_history) if self._edited is None else self._own_graph(with_history)
+        return compiled[with_history]
+
+    def _own_graph(self, with_history: bool) -> Graph:
+        """The graph that ``with_graph`` gave, which is the same whether a call asks for history or not."""
+        assert self._edited is not None
+        if with_history and not self.add_history_to_context and "history" not in self._edited.nodes:
+            raise ValueError(
+                "add_history_to_context=True: the graph given with with_graph() has no node 'history'; add one to it"
+            )
+        graph: Graph = graphs.Graph(self._edited, db=self.db, on_event=self.on_event)
+        return graph
+
+    def _run_on(self, plan: Plan) -> None:
+        self._edited = plan
+        self._graphs = self._printed = None
 
     def _model(self) -> Model:
         """The model to ask: its own, else that of the team it works in, else what the environment says."""
@@ -114,5 +115,5 @@ class Conversation(Runner):
                 model: Model = speaker.model()
                 return model
         if self._resolved is None or self._resolved[0] is not self.model:
-            self._resolved = self.model, resolve_model(self.model)
+            self._resolved = self.model, resolving.resolve_model(self.model)
         return self._resolved[1]

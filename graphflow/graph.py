@@ -274,6 +274,10 @@ class Graph:
             if results is not None:
                 results.clear()
 
+    async def aclear_cache(self) -> None:
+        """``clear_cache`` for asyncio."""
+        self.clear_cache()
+
     def input_json_schema(self) -> dict[str, Any]:
         """The JSON schema of what ``invoke`` takes: the fields of ``input_schema``, or of the state."""
         schema = self.plan.input_schema or self.plan.schema

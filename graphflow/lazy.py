@@ -1,4 +1,4 @@
-"""Names that a package resolves when they are first used (PEP 562), so that importing the package loads nothing else."""
+"""Importing what is used when it is used: the names of a package (PEP 562), and modules that declaring things does not need."""
 
 from __future__ import annotations
 
@@ -22,3 +22,23 @@ def exports(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any
         return sorted({*vars(sys.modules[package]), *homes})
 
     return resolve, names
+
+
+class deferred:
+    """A module that is imported when something in it is first used: ``runs = deferred("graphflow.core.runs")``.
+
+    For what runs graphs, in modules that declare them: whoever imports an Agent to look at it, to name it on a command line or
+    in a test that runs another one, need not wait for pydantic. What is only named in annotations is imported for type
+    checkers, under ``if TYPE_CHECKING``.
+    """
+
+    __slots__ = ("_module", "_name")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._module: Any = None
+
+    def __getattr__(self, attribute: str) -> Any:
+        if self._module is None:
+            self._module = import_module(self._name)
+        return getattr(self._module, attribute)

@@ -10,7 +10,7 @@ from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
 from graphflow.conversation import HistoryPolicy
 from graphflow.models.base import Model
 from graphflow.models.resolve import resolve_model
-from graphflow_nodes.conversation import history, summarize, when_due
+from graphflow_nodes.conversation import history
 from graphflow_nodes.memory import recall, remember
 from graphflow_nodes.pasttools import (
     add_memory,
@@ -20,6 +20,7 @@ from graphflow_nodes.pasttools import (
     search_past_sessions,
     update_session_state,
 )
+from graphflow_nodes.summaries import summarize, when_due
 
 if TYPE_CHECKING:
     from graphflow.assistant import Assistant

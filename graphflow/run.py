@@ -2,72 +2,40 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any, Literal, TypedDict, Unpack, overload
-
-from pydantic import BaseModel, TypeAdapter
-from pydantic_core import to_json
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from copy import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, overload
 
 from graphflow import drive
-from graphflow.core import runs, sessions
-from graphflow.core.calls import CallOptions, Ended
-from graphflow.core.control import MISSING, Interrupt
-from graphflow.core.effects import Flow
+from graphflow.core.control import MISSING
 from graphflow.core.ids import check_id, new_id
-from graphflow.core.memories import UserMemory
-from graphflow.drive.stream import Event, view
-from graphflow.drive.world import World
-from graphflow.errors import InvalidUpdate, NoDatabase
-from graphflow.graph import Graph
-from graphflow.messages import FilePart, ImagePart, Message, TextPart, as_messages
+from graphflow.errors import GraphError, NoDatabase
+from graphflow.lazy import deferred
+from graphflow.output import RunOutput as RunOutput
+from graphflow.output import RunStatus as RunStatus
+from graphflow.output import ToolExecution as ToolExecution
+from graphflow.output import executions
 
+if TYPE_CHECKING:
+    from graphflow.builder import StateGraph
+    from graphflow.core.calls import CallOptions, Ended
+    from graphflow.core.effects import Flow
+    from graphflow.core.memories import UserMemory
+    from graphflow.core.plan import Plan
+    from graphflow.drive.stream import Event
+    from graphflow.drive.world import World
+    from graphflow.graph import Graph
+    from graphflow.messages import Message
 
-class RunStatus(StrEnum):
-    """How a run stands."""
-
-    RUNNING = "running"
-    COMPLETED = "completed"
-    PAUSED = "paused"
-    ERROR = "error"
-    CANCELLED = "cancelled"
-    ABANDONED = "abandoned"
-    CRASHED = "crashed"
-
-
-@dataclass(frozen=True, slots=True)
-class ToolExecution:
-    """A tool call of a run and what came of it (None while it has no answer)."""
-
-    id: str
-    name: str
-    arguments: Mapping[str, Any]
-    result: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunOutput:
-    """What a run left. ``content`` is the answer: text, or an object of the ``output_schema``."""
-
-    content: Any
-    messages: list[Message]
-    """The messages of this run: the input, the model's, the tools'."""
-    run_id: str
-    session_id: str
-    user_id: str | None
-    status: RunStatus
-    interrupts: tuple[Interrupt, ...] = ()
-    """The questions a paused run waits for; answer them with ``resume``."""
-    tools: tuple[ToolExecution, ...] = ()
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    """input_tokens, output_tokens, seconds (of nodes, in all) and nodes (seconds by node) of this call."""
-    session_state: Mapping[str, Any] = field(default_factory=dict)
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    steps: Mapping[str, Any] = field(default_factory=dict)
-    """The StepOutput of each step of a workflow that ran, by name."""
+builder = deferred("graphflow.builder")
+events = deferred("graphflow.drive.stream")
+inputs = deferred("graphflow.input")
+printing = deferred("graphflow.printing")
+pydantic = deferred("pydantic")
+runs = deferred("graphflow.core.runs")
+sessions = deferred("graphflow.core.sessions")
+worlds = deferred("graphflow.drive.world")
 
 
 class RunArguments(TypedDict, total=False):
@@ -109,7 +77,44 @@ class Runner:
 
     def graph_input(self, input: Any) -> dict[str, Any]:
         """What the graph begins with when this is run with ``input``."""
-        return {"messages": input_messages(input)}
+        return {"messages": inputs.input_messages(input)}
+
+    # --- a graph of its own ------------------------------------------------------------------------------------------------
+
+    def graph_builder(self) -> StateGraph:
+        """A StateGraph that holds the nodes and edges of ``graph``, to be edited.
+
+        ``nodes`` and ``edges`` tell what is there; ``add_node``, ``replace_node(name, action)``, ``remove_node(name)``,
+        ``add_edge``, ``remove_edge(source, target)``, ``add_conditional_edges`` and ``remove_conditional_edges(source)`` change
+        it. Then ``with_graph(builder)`` runs on it, or ``builder.compile(db=…)`` makes a Graph of it. This object and its graph
+        stay as they are. Nodes are made of the settings as they are now; later changes of those do not reach them.
+        """
+        made: StateGraph = builder.StateGraph.of(self.graph)
+        return made
+
+    def with_graph(self, graph: StateGraph | Graph) -> Self:
+        """A copy of this object that runs, prints, streams and resumes on another graph: an edited ``graph_builder()``, or any
+        Graph whose state has the stored channels of this one's (an agent's: ``messages`` and ``session_state``).
+
+        Database, ids and defaults of a run stay those of this object. Sessions may go on from one graph to the other: what is
+        stored belongs to both. A run that is unfinished has to fit (else ``resume`` raises GraphChanged). Raises GraphError
+        for a graph that cannot work.
+        """
+        plan: Plan = builder.compiled(graph).plan
+        own = self.graph.plan
+        for name, channel in own.schema.channels.items():
+            if channel.stored and name not in plan.schema.channels:
+                raise GraphError(
+                    f"graph {plan.name!r} has no field {name!r}, which {self.component_id!r} keeps its sessions in; declare it "
+                    f"as {own.schema.cls.__name__} does, or begin with graph_builder()"
+                )
+        made = copy(self)
+        made._run_on(replace(plan, name=own.name, session_type=own.session_type, on_unfinished=own.on_unfinished))
+        return made
+
+    def _run_on(self, plan: Plan) -> None:
+        """Run on this graph from now on, and keep no printed sessions."""
+        raise NotImplementedError
 
     # --- run -----------------------------------------------------------------------------------------------------------
 
@@ -128,7 +133,7 @@ class Runner:
         ``Graph.invoke``.
         """
         prepared = self._prepare(input, arguments, stream)
-        return drive.sync.stream(*prepared, view("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
+        return drive.sync.stream(*prepared, events.view("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
 
     @overload
     def arun(
@@ -141,31 +146,75 @@ class Runner:
     ) -> Awaitable[RunOutput] | AsyncIterator[Event]:
         """``run`` for asyncio: ``await agent.arun(…)``, or ``async for event in agent.arun(…, stream=True)``."""
         prepared = self._prepare(input, arguments, stream)
-        return drive.aio.stream(*prepared, view("events"), self.graph.on_event) if stream else drive.aio.run(*prepared)
+        return drive.aio.stream(*prepared, events.view("events"), self.graph.on_event) if stream else drive.aio.run(*prepared)
 
+    @overload
     def resume(
         self,
         session_id: str | None = None,
         answer: Any = MISSING,
         *,
         answers: Mapping[str, Any] | None = None,
+        stream: Literal[False] = False,
         **arguments: Any,
-    ) -> RunOutput:
-        """Go on with the unfinished run of a session: after a crash or an error, or with answers to its questions
-        (see Graph.resume).
-        """
-        return drive.sync.run(*self._prepare_resume(session_id, answer, answers, arguments))
-
-    async def aresume(
+    ) -> RunOutput: ...
+    @overload
+    def resume(
         self,
         session_id: str | None = None,
         answer: Any = MISSING,
         *,
         answers: Mapping[str, Any] | None = None,
+        stream: Literal[True],
         **arguments: Any,
-    ) -> RunOutput:
-        """``resume`` for asyncio."""
-        return await drive.aio.run(*self._prepare_resume(session_id, answer, answers, arguments))
+    ) -> Iterator[Event]: ...
+    def resume(
+        self,
+        session_id: str | None = None,
+        answer: Any = MISSING,
+        *,
+        answers: Mapping[str, Any] | None = None,
+        stream: bool = False,
+        **arguments: Any,
+    ) -> RunOutput | Iterator[Event]:
+        """Go on with the unfinished run of a session: after a crash or an error, or with answers to its questions
+        (see Graph.resume). ``stream=True`` returns an iterator of Events, as for ``run``.
+        """
+        prepared = self._prepare_resume(session_id, answer, answers, arguments, stream)
+        return drive.sync.stream(*prepared, events.view("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
+
+    @overload
+    def aresume(
+        self,
+        session_id: str | None = None,
+        answer: Any = MISSING,
+        *,
+        answers: Mapping[str, Any] | None = None,
+        stream: Literal[False] = False,
+        **arguments: Any,
+    ) -> Awaitable[RunOutput]: ...
+    @overload
+    def aresume(
+        self,
+        session_id: str | None = None,
+        answer: Any = MISSING,
+        *,
+        answers: Mapping[str, Any] | None = None,
+        stream: Literal[True],
+        **arguments: Any,
+    ) -> AsyncIterator[Event]: ...
+    def aresume(
+        self,
+        session_id: str | None = None,
+        answer: Any = MISSING,
+        *,
+        answers: Mapping[str, Any] | None = None,
+        stream: bool = False,
+        **arguments: Any,
+    ) -> Awaitable[RunOutput] | AsyncIterator[Event]:
+        """``resume`` for asyncio: ``await agent.aresume(…)``, or ``async for event in agent.aresume(…, stream=True)``."""
+        prepared = self._prepare_resume(session_id, answer, answers, arguments, stream)
+        return drive.aio.stream(*prepared, events.view("events"), self.graph.on_event) if stream else drive.aio.run(*prepared)
 
     def cancel(self, run_id: str, *, user_id: str | None = None) -> bool:
         """Cancel a run, from any thread or process (see Graph.cancel); whether there was anything to cancel."""
@@ -180,7 +229,8 @@ class Runner:
     def get_chat_history(self, session_id: str | None = None, *, user_id: str | None = None) -> list[Message]:
         """All messages of the session, oldest first. Raises SessionNotFound, NotOwner."""
         self._need_db()
-        return drive.sync.run(sessions.get_messages(self._session(session_id), user_id or self.user_id), World(self.db))
+        flow: Flow[list[Message]] = sessions.get_messages(self._session(session_id), user_id or self.user_id)
+        return drive.sync.run(flow, worlds.World(self.db))
 
     def get_session_state(self, session_id: str | None = None, *, user_id: str | None = None) -> dict[str, Any]:
         """The session's dict as it is stored. Raises SessionNotFound, NotOwner."""
@@ -191,7 +241,8 @@ class Runner:
     def get_session_summary(self, session_id: str | None = None, *, user_id: str | None = None) -> str | None:
         """The latest summary of the session; None when there is none yet. Raises SessionNotFound, NotOwner."""
         self._need_db()
-        return drive.sync.run(sessions.get_summary(self._session(session_id), user_id or self.user_id), World(self.db))
+        flow: Flow[str | None] = sessions.get_summary(self._session(session_id), user_id or self.user_id)
+        return drive.sync.run(flow, worlds.World(self.db))
 
     def get_user_memories(self, user_id: str | None = None) -> list[UserMemory]:
         """What is known about a user (default: the object's own)."""
@@ -216,22 +267,26 @@ class Runner:
     def print_response(self, input: Any, **arguments: Unpack[RunArguments]) -> None:
         """Run and show the answer in the terminal as it comes. Without a session id it keeps one of its own, per user."""
         told = self._printing(arguments)
-        with _printing().live(input) as show:
+        with printing.live(input) as show:
             for event in self.run(input, stream=True, **told):
                 show(event)
 
     async def aprint_response(self, input: Any, **arguments: Unpack[RunArguments]) -> None:
         """``print_response`` for asyncio."""
         told = self._printing(arguments)
-        with _printing().live(input) as show:
+        with printing.live(input) as show:
             async for event in self.arun(input, stream=True, **told):
                 show(event)
 
     def cli_app(self, **arguments: Unpack[RunArguments]) -> None:
-        """Talk in the terminal until an empty line, ``exit`` or the end of input. One session, kept for next time if
-        it has an id.
+        """Talk in the terminal, in one session, until an empty line, ``exit``, ``quit`` or the end of input.
+
+        Questions of a paused run are asked and answered there; a run that was left unfinished is gone on with first. Errors are
+        shown and the conversation goes on. Ctrl-C stops a run, whose finished steps stay stored, and leaves at the prompt.
+        ``/help`` lists what else can be typed. Without a ``db`` the session lives as long as the conversation.
         """
-        _printing().chat(lambda text: self.print_response(text, **arguments))
+        told = self._printing(arguments)
+        printing.Talk(self, told.pop("session_id", None) or self.session_id or "", told).run()
 
     # --- the flows behind them -------------------------------------------------------------------------------------------
 
@@ -241,12 +296,17 @@ class Runner:
         return graph.begin(self.graph_input(input), call, listening, lambda ended: self._output(ended, call))
 
     def _prepare_resume(
-        self, session_id: str | None, answer: Any, answers: Mapping[str, Any] | None, arguments: Mapping[str, Any]
+        self,
+        session_id: str | None,
+        answer: Any,
+        answers: Mapping[str, Any] | None,
+        arguments: Mapping[str, Any],
+        listening: bool,
     ) -> tuple[Flow[RunOutput], World]:
         self._need_db()
         if arguments.get("idempotency_key") is not None:
             raise ValueError("an idempotency_key is for beginning a run; resume() needs none")
-        call = self._call(self.graph, {**arguments, "session_id": self._session(session_id)}, False)
+        call = self._call(self.graph, {**arguments, "session_id": self._session(session_id)}, listening)
         flow = runs.resume(self.graph.plan, call, answer, answers)
         return self.graph.finishing(flow, call, lambda ended: self._output(ended, call)), self.graph.world(call)
 
@@ -277,7 +337,7 @@ class Runner:
         answer = messages[-1] if messages and messages[-1].role == "assistant" else None
         content: Any = answer.content if answer is not None else None
         if schema is not None and ended.status == "completed" and answer is not None:
-            content = TypeAdapter(schema).validate_json(answer.text)
+            content = pydantic.TypeAdapter(schema).validate_json(answer.text)
         return RunOutput(
             content=content,
             messages=messages,
@@ -316,48 +376,3 @@ class Runner:
 
 _GRAPH_OPTIONS = ("context", "recursion_limit", "on_unfinished", "on_busy", "idempotency_key")
 _NODE_OPTIONS = ("add_history_to_context", "output_schema")
-
-
-def _printing() -> Any:
-    from graphflow import printing  # noqa: PLC0415  # loads rich, which a server does not need
-
-    return printing
-
-
-def input_messages(input: Any) -> list[Message]:
-    """The messages a run's input stands for: text or parts are a user message, other objects their JSON."""
-    if isinstance(input, str):
-        return [Message("user", input)]
-    if isinstance(input, Message):
-        return [input]
-    if isinstance(input, BaseModel) and type(input) in (TextPart, ImagePart, FilePart):
-        return [Message("user", [input])]
-    if (
-        isinstance(input, list | tuple)
-        and input
-        and all(isinstance(item, TextPart | ImagePart | FilePart | str) for item in input)
-    ):
-        return [Message("user", [TextPart(text=item) if isinstance(item, str) else item for item in input])]
-    if isinstance(input, BaseModel) or (isinstance(input, Mapping) and "role" not in input):
-        return [Message("user", to_json(input).decode())]
-    try:
-        messages = as_messages(input)
-    except ValueError as error:
-        raise InvalidUpdate(f"the input is no message: {error}", field="messages") from error
-    return [message for message in messages if isinstance(message, Message)]
-
-
-def executions(messages: Sequence[Message]) -> tuple[ToolExecution, ...]:
-    """The tool calls among messages, with their results."""
-    found: list[ToolExecution] = []
-    for at, message in enumerate(messages):
-        if message.tool_calls:
-            answers = list(itertools.takewhile(lambda later: later.role == "tool", messages[at + 1 :]))
-            if [answer.tool_call_id for answer in answers] == [call.id for call in message.tool_calls]:
-                results: list[str | None] = [answer.text for answer in answers]  # in order, so that ids given twice do no harm
-            else:
-                by_id = {answer.tool_call_id: answer.text for answer in answers}
-                results = [by_id.get(call.id) for call in message.tool_calls]
-            for call, result in zip(message.tool_calls, results, strict=True):
-                found.append(ToolExecution(call.id, call.name, call.arguments, result))
-    return tuple(found)

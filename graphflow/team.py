@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal, Unpack, get_args
 
 from graphflow.assistant import PAST, Assistant, PastSettings
 from graphflow.builder import StateGraph
-from graphflow.conversation import ConversationState, HistoryPolicy, RecollectingState
+from graphflow.conversation import HistoryPolicy
 from graphflow.core.control import END
 from graphflow.core.reducers import merge
 from graphflow.core.state import per_run
 from graphflow.drive.world import Emitter
 from graphflow.graph import Graph
 from graphflow.models.base import Model
+from graphflow.states import ConversationState, RecollectingState
 from graphflow.surroundings import Surroundings
 from graphflow.tools import Tool, tool_table
 from graphflow_nodes.model import Instructions, call_tools, respond, wanted_calls
@@ -145,7 +146,7 @@ class Team(Assistant):
         self.on_tool_error = on_tool_error
         self.on_event = on_event
         self._take_past(past)
-        self._graphs = self._printed = self._resolved = None
+        self._edited = self._graphs = self._printed = self._resolved = None
 
     @property
     def component_id(self) -> str:  # type: ignore[override]

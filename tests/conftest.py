@@ -37,6 +37,12 @@ class Way:
             return list(agent.run(*args, stream=True, **kwargs))
         return asyncio.run(_collected(agent.arun(*args, stream=True, **kwargs)))
 
+    def resumed(self, agent: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        """All events of an agent's resumed run."""
+        if self.name == "sync":
+            return list(agent.resume(*args, stream=True, **kwargs))
+        return asyncio.run(_collected(agent.aresume(*args, stream=True, **kwargs)))
+
 
 async def _awaited(method: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     return await method(*args, **kwargs)

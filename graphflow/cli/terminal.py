@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from graphflow.messages import Message
+from graphflow.printing.text import plain as plain
 
 PIPED_WIDTH = 160
 """Columns when nobody looks: a file or another program reads what is written, and long ids should stay in one piece."""
@@ -19,11 +20,6 @@ PIPED_WIDTH = 160
 def console() -> Console:
     """Where results go: stdout as it is at this moment."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-
-
-def plain(text: str, style: str = "") -> Text:
-    """Text as it is: no markup in it counts, and control characters are written out, so that they command no terminal."""
-    return Text("".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text), style)
 
 
 def local_time(time: datetime | None) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from graphflow.core.control import END, START
 from graphflow.core.plan import Plan
@@ -123,3 +124,31 @@ def _cycle(ways: Mapping[str, Iterable[str]], name: str) -> str:
     graph: nx.DiGraph[str] = nx.DiGraph((source, target) for source, targets in ways.items() for target in targets)
     edges = nx.find_cycle(graph, name)
     return "the cycle " + " -> ".join([*(repr(edge[0]) for edge in edges), repr(edges[-1][1])])
+
+
+# --- names that compile is given --------------------------------------------------------------------------------------------
+
+
+def named_nodes(plan: Plan, names: Sequence[str]) -> frozenset[str]:
+    """The nodes that ``interrupt_before=`` or ``interrupt_after=`` names."""
+    listed = (names,) if isinstance(names, str) else tuple(names)
+    if "*" in listed:
+        return frozenset(plan.nodes)
+    for name in listed:
+        if name not in plan.nodes:
+            raise UnknownTarget(
+                f"interrupt_before= or interrupt_after= names {name!r}, which is not a node; {meant(name, plan.nodes)}"
+            )
+    return frozenset(listed)
+
+
+def with_aliases(plan: Plan, aliases: Mapping[str, str]) -> Plan:
+    """The plan with old names of nodes and fields. Raises GraphError for a new name that is neither."""
+    for old, new in aliases.items():
+        if new not in plan.nodes and new not in plan.schema.channels:
+            hint = meant(new, [*plan.nodes, *plan.schema.channels], "map old names to new ones", "nodes and fields")
+            raise GraphError(f"aliases={{{old!r}: {new!r}}}: there is no node and no field {new!r}; {hint}")
+    fields = {old: new for old, new in aliases.items() if new in plan.schema.channels and old not in plan.schema.channels}
+    nodes = {old: new for old, new in aliases.items() if new in plan.nodes}
+    schema = replace(plan.schema, aliases=fields) if fields else plan.schema
+    return replace(plan, aliases={**plan.aliases, **nodes}, schema=schema)

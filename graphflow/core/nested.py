@@ -173,6 +173,11 @@ def run_inside(
     return _called(call)
 
 
+def namespace_inside(task: Task) -> str:
+    """The namespace of the graph that the task's node is."""
+    return namespace(task.run.ns, task.node.name, task.origin, task.position)
+
+
 def stands_for(plan: Plan) -> Callable[[F], F]:
     """Mark a flow node that runs this graph with ``run_inside``, so that the graph is its ``NodePlan.graph``."""
 

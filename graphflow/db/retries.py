@@ -32,13 +32,14 @@ def patiently(attempt: Callable[[], T], timeout: float) -> T:
     try:
         return attempt()
     except DatabaseFailed as failure:
-        left = timeout - (time.monotonic() - begun)
-        if not failure.transient or left <= 0:
-            raise
-        return _again(attempt, failure, left)
+        return again(attempt, failure, begun + timeout)
 
 
-def _again(attempt: Callable[[], T], failure: DatabaseFailed, timeout: float) -> T:
+def again(attempt: Callable[[], T], failure: DatabaseFailed, deadline: float) -> T:
+    """What ``attempt`` returns after it failed at first, tried until ``deadline`` (by time.monotonic())."""
+    timeout = deadline - time.monotonic()
+    if not failure.transient or timeout <= 0:
+        raise failure
     # Loaded with the first failure: a program whose database does not fail does without.
     from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential  # noqa: PLC0415
 
@@ -121,24 +122,33 @@ class Committing:
         self._ready = ready
         self._doubted = False
 
-    def __call__(self) -> None:
+    def go_on(self, failure: DatabaseFailed, begun: float) -> None:
+        """Make more attempts after the first one failed."""
+        if not self._is_done(failure):
+            again(self._attempt, failure, begun + self._db.retry_timeout)
+
+    def _attempt(self) -> None:
         if self._doubted and self._landed():
             return
         try:
             self._db._commit_once(self._ready)
         except DatabaseFailed as failure:
-            if failure.written is None:
-                self._doubted = True
-                if not failure.transient and self._landed():
-                    return
-            elif self._doubted:
-                failure.written = None
-                failure.add_note("an earlier attempt was cut off while it was committed, and may be written or not")
-            raise
+            if not self._is_done(failure):
+                raise
         except Exception:
             if self._doubted and self._landed():
                 return
             raise
+
+    def _is_done(self, failure: DatabaseFailed) -> bool:
+        """Take note of a failure; whether it left the commit written, where no further attempt would find out."""
+        if failure.written is None:
+            self._doubted = True
+            return not failure.transient and self._landed()
+        if self._doubted:
+            failure.written = None
+            failure.add_note("an earlier attempt was cut off while it was committed, and may be written or not")
+        return False
 
     def _landed(self) -> bool:
         found: Any = self._db._read_once(self._ready.landed)

@@ -39,6 +39,7 @@ from graphflow.db.rows import plain_text
 from graphflow.db.transactions import Transaction
 from graphflow.db.turns import session_queue
 from graphflow.db.usermemories import UserMemories
+from graphflow.errors import DatabaseFailed
 from graphflow.messages import Message
 
 if TYPE_CHECKING:
@@ -155,7 +156,11 @@ class SqlDb(UserMemories):
         ready = ReadyCommit(effect, self._stamp(), lease, self.limits)
         if opened is not None and opened.fingerprint not in self._graphs:
             ready.outline = opened.outline
-        patiently(Committing(self, ready), self.retry_timeout)
+        begun = time.monotonic()
+        try:
+            self._commit_once(ready)
+        except DatabaseFailed as failure:
+            Committing(self, ready).go_on(failure, begun)
         ready.settle()
         if ready.outline is not None and opened is not None:
             self._graphs[opened.fingerprint] = ready.outline

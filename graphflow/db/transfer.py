@@ -34,7 +34,8 @@ def fork(tx: Transaction, session: int, at: int | None, session_id: str, now: in
         raise no_checkpoint(tx, source["session_id"], head, source["head"])
     status = "error" if is_unfinished(last["frontier"]) else "completed"
     cut_off(archive, last, status)
-    archive.session |= {"head": head, "epoch": 1, "status": status, "lease_owner": None, "lease_until": None}
+    epoch = max(row["epoch"] for row in archive.checkpoints)  # no row is of a later one
+    archive.session |= {"head": head, "epoch": epoch, "status": status, "lease_owner": None, "lease_until": None}
     archive.session |= {"created_at": now, "updated_at": now}
     write_archive(tx, archive, session_id, new_run_ids=True)
 

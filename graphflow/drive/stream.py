@@ -27,10 +27,20 @@ StreamMode = Literal["values", "updates", "messages", "custom", "tasks", "checkp
 class Event:
     """Something that happened in a run.
 
-    ``type`` says what (run_started, node_started, node_completed, token, tool_started, tool_completed, tool_failed, custom,
-    checkpoint, interrupted, run_completed, run_failed, run_cancelled, …), ``node`` and ``ns`` where. An event's own fields are
-    attributes too: ``event.text`` of a token, ``event.update`` of a completed node, ``event.output`` of the last event. A
-    ``checkpoint`` tells the state after a superstep; ``stored`` is False while it waits for the next commit.
+    ``type`` says what, ``node`` and ``ns`` where (an event about the whole run has neither), ``run_id`` and ``session_id`` in
+    which run. An event's own fields, below, are attributes too: ``event.text`` of a token.
+
+    run_started (values) · node_started (task_id, input) · node_completed (task_id, update, seconds) · checkpoint (values, seq;
+    stored: False while it waits for the next commit) · token, reasoning (text, attempt; member, where one speaks) ·
+    attempt_restarted (attempt: what it told so far does not count) · custom (``event.data["data"]``: what ``ctx.write`` was
+    given) · tool_started (tool, arguments, tool_call_id), tool_completed, tool_failed (result, too) · member_started (member,
+    task; inside: the ns of its own events), member_completed (member, inside, content) · step_started (name, within: the
+    groups around it, iteration), step_completed (content, error, skipped, stop, or what was chosen, too) · memory_updated
+    (action, memory, topics, memory_id), memory_failed (error) · summary_updated (summary, topics, upto_seq), summary_failed
+    (error).
+
+    The last one is interrupted, run_completed, run_cancelled (output, which is what the call returns; interrupts) or
+    run_failed (error, which the call raises).
     """
 
     __slots__ = ("data", "node", "ns", "run_id", "session_id", "type")

@@ -17,8 +17,9 @@ from graphflow.core.policies import RetryPolicy
 from graphflow.db.typed import is_exact
 from graphflow.errors import GraphError, InvalidUpdate
 from graphflow.graph import Graph
+from graphflow.input import input_messages
 from graphflow.messages import Message
-from graphflow.run import Runner, input_messages
+from graphflow.run import Runner
 from graphflow.workflow.steps import Condition, Group, Loop, Parallel, Router, Step, Steps
 from graphflow_nodes import stepdata
 from graphflow_nodes import workflow as nodes

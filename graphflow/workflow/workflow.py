@@ -8,11 +8,14 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from graphflow.core.calls import CallOptions, Ended
+from graphflow.core.plan import Plan
 from graphflow.drive.world import Emitter
 from graphflow.errors import InvalidUpdate
 from graphflow.graph import Graph
+from graphflow.input import input_messages
 from graphflow.messages import Message
-from graphflow.run import Runner, RunOutput, RunStatus, input_messages
+from graphflow.output import RunOutput, RunStatus
+from graphflow.run import Runner
 from graphflow.workflow.compiling import Compiler, leaves, named
 from graphflow.workflow.steps import as_list
 from graphflow_nodes.model import as_text
@@ -40,6 +43,7 @@ class Workflow(Runner):
     """
 
     __slots__ = (
+        "_edited",
         "_made",
         "_printed",
         "add_workflow_history",
@@ -82,6 +86,7 @@ class Workflow(Runner):
         self.on_event = on_event
         self.output_schema = None
         self.outline = Outline(None if input_schema is None else TypeAdapter(input_schema))
+        self._edited: Plan | None = None
         self._made: tuple[tuple[Any, ...], Graph] | None = None
         self._printed: dict[str | None, str] | None = None
 
@@ -97,7 +102,9 @@ class Workflow(Runner):
         made = self._made
         if made is None or any(old is not new for old, new in zip(made[0], settings, strict=True)):
             past = self.num_history_runs if self.add_workflow_history else 0
-            plan = Compiler(self.outline).plan(self.component_id, self.steps, past_runs=past, session_type="workflow")
+            plan = self._edited
+            if plan is None:
+                plan = Compiler(self.outline).plan(self.component_id, self.steps, past_runs=past, session_type="workflow")
             self._made = made = settings, Graph(plan, db=self.db, on_event=self.on_event)
         return made[1]
 
@@ -106,6 +113,10 @@ class Workflow(Runner):
         if self._printed is None:
             self._printed = {}
         return self._printed
+
+    def _run_on(self, plan: Plan) -> None:
+        self._edited = plan
+        self._made = self._printed = None
 
     # --- input and output --------------------------------------------------------------------------------------------------
 

@@ -12,15 +12,21 @@ from typing import TYPE_CHECKING
 from graphflow.lazy import exports
 
 if TYPE_CHECKING:
-    from graphflow_nodes.conversation import history, summarize, when_due
+    from graphflow.core.control import Update
+    from graphflow.core.effects import MemoryWrite, SummaryWrite
+    from graphflow_nodes.conversation import history
     from graphflow_nodes.memory import recall, remember
     from graphflow_nodes.model import call_tools, respond, wanted_calls
+    from graphflow_nodes.summaries import summarize, when_due
     from graphflow_nodes.team import delegate, delegations
 
 _HOME = {
+    "Update": "graphflow.core.control",
+    "MemoryWrite": "graphflow.core.effects",
+    "SummaryWrite": "graphflow.core.effects",
     "history": "graphflow_nodes.conversation",
-    "summarize": "graphflow_nodes.conversation",
-    "when_due": "graphflow_nodes.conversation",
+    "summarize": "graphflow_nodes.summaries",
+    "when_due": "graphflow_nodes.summaries",
     "recall": "graphflow_nodes.memory",
     "remember": "graphflow_nodes.memory",
     "respond": "graphflow_nodes.model",
@@ -31,6 +37,10 @@ _HOME = {
 }
 
 __all__ = [
+    # what a node of one's own returns to store a summary or memories with its step
+    "Update",
+    "SummaryWrite",
+    "MemoryWrite",
     # the conversation so far
     "history",
     "summarize",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
+
+from pydantic_core import from_json
 
 _FENCE: Final = re.compile(r"^\s*```[a-z]*\s*\n(.*?)\n?\s*```\s*$", re.S)
 
@@ -16,7 +17,7 @@ def parsed_json(content: str) -> Any:
     if not text.startswith(("{", "[")):
         return None
     try:
-        return json.loads(text)
+        return from_json(text)
     except ValueError:
         return None
 

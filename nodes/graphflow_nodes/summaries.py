@@ -1,14 +1,17 @@
-"""How a rolling summary is made: what a model is asked, and what its answer means."""
+"""The node that keeps a rolling summary of a session, which takes the place of the beginning of a long conversation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from graphflow.core.effects import Ask, Flow, ReadHistory, SummaryWrite
+from graphflow.core.control import END, Context, Update
+from graphflow.core.effects import Ask, Emit, Flow, ReadHistory, SummaryWrite
 from graphflow.core.memories import ReadSummary, Summary
+from graphflow.core.plan import flow
 from graphflow.messages import Message
 from graphflow.models.base import Model, Reply, Request
+from graphflow_nodes.conversation import message_tokens, tokens_of
 from graphflow_nodes.replies import parsed_json, texts_of
 
 INSTRUCTIONS: Final = (
@@ -24,9 +27,90 @@ CHUNKS: Final = 8
 EVER: Final = 2**62
 
 
-def tokens_of(text: str) -> int:
-    """About how many tokens a text is."""
-    return (len(text) + 3) // 4
+def is_due(messages: Sequence[Message], after_messages: int, after_tokens: int | None) -> bool:
+    """Whether so much was said since the last summary that there should be a new one."""
+    if len(messages) > after_messages:
+        return True
+    return after_tokens is not None and sum(map(message_tokens, messages)) > after_tokens
+
+
+def when_due(
+    answered: Callable[[Any], Any],
+    *,
+    after_messages: int = 20,
+    after_tokens: int | None = None,
+    messages: str = "messages",
+    history: str = "history",
+    node: str = "summarize",
+) -> Callable[[Any], Any]:
+    """A router around another one (such as ``wanted_calls()``): where that one ends, it goes to ``node`` when a summary is due,
+    so that a turn without one costs nothing more.
+    """
+
+    def route(state: Any) -> Any:
+        targets = answered(state)
+        if targets != [END]:
+            return targets
+        said = [*(state.get(history) or ()), *(state.get(messages) or ())]
+        return [node] if is_due(said, after_messages, after_tokens) else [END]
+
+    return route
+
+
+def summarize(
+    model: Model | Callable[[], Model],
+    *,
+    after_messages: int = 20,
+    keep_last: int = 6,
+    after_tokens: int | None = None,
+    max_words: int = 200,
+    instructions: str | None = None,
+) -> Callable[..., Flow[Any]]:
+    """A node that keeps a rolling summary of the session: of the previous summary and what was said since, without the
+    ``keep_last`` newest messages, as soon as that is more than ``after_messages`` messages (or ``after_tokens`` tokens,
+    estimated).
+
+    The summary is a side write of the node. Each message is summarised once, so what it costs in all grows with the
+    conversation and no faster. When the model fails, the run goes on; that is told by an event ``summary_failed``, noted in the
+    run's metrics as ``summary_error``, and tried again in the next run. Give the node an edge from the node that answers.
+    Without a stored session it does nothing. ``instructions`` are added to those that the model gets.
+    """
+    _check_sizes(after_messages, keep_last, max_words)
+
+    @flow
+    def summarise(state: Any, ctx: Context) -> Flow[Any]:
+        if not ctx.stored:
+            return None
+        try:
+            write = yield from folded(
+                model,
+                ctx.session_id or "",
+                ctx.log_ns,
+                ctx.run_id,
+                due=lambda said: is_due(said, after_messages, after_tokens),
+                keep_last=keep_last,
+                max_words=max_words,
+                instructions=instructions,
+            )
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+            ctx.note("summary_error", problem)
+            if ctx.listening:
+                yield Emit("summary_failed", ctx.node, {"error": error}, ctx.ns)
+            return None
+        return None if write is None else Update(writes=(write,))
+
+    return summarise
+
+
+def _check_sizes(after_messages: int, keep_last: int, max_words: int) -> None:
+    if not 0 <= keep_last < after_messages:
+        raise ValueError(f"keep_last={keep_last} messages have to be fewer than after_messages={after_messages}")
+    if max_words < 1:
+        raise ValueError(f"max_words={max_words}: give a number of words above 0")
+
+
+# --- what a model is asked, and what its answer means ------------------------------------------------------------------------
 
 
 def folded(

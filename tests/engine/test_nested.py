@@ -871,7 +871,7 @@ def test_the_graph_a_node_stands_for_is_part_of_the_fingerprint() -> None:
 
 def test_tokens_of_a_speaker_carry_its_name_and_go_where_its_voice_is(way: Way) -> None:
     inner = chain(("say", respond(OfflineModel())), state=Both, name="talker")
-    for voice, ns in ((None, "run_it:-1.0"), ("", "")):
+    for voice, ns in ((None, "run_it:0.0"), ("", "")):
         graph = standing(inner, speaker=Speaker("ann", None, voice))
         events = way.stream(graph, {"topic": "t"}, stream_mode="events")
         assert {(event.member, event.ns) for event in events if event.type == "token"} == {("ann", ns)}

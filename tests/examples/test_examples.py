@@ -17,6 +17,7 @@ import pytest
 
 from graphflow import Agent
 from graphflow.db import SqliteDb
+from tests.models.openai_server import OpenAIServer, says
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -115,7 +116,43 @@ def test_the_demo_checks_what_it_claims(run: Run) -> None:
     out = run("demo.py").stdout
     checks = int(re.search(r"all (\d+) checks hold", out)[1])  # type: ignore[index]
     assert checks == out.count("✓ ") >= 12
-    assert "killed by SIGKILL" in out and "flowchart TD" in out and "FAILED" not in out
+    assert "killed by SIGKILL" in out and "leader → " in out and "FAILED" not in out
+    assert "the run is crashed, surveyor is done, traveller is pending" in out
+    assert out.count("May this be sent?") == 2 and "sent: The Danube" in out
+
+
+def test_an_edited_agent_moderates_and_summarises_in_its_own_way(run: Run) -> None:
+    out = run("edit_agent_graph.py").stdout
+    assert "the nodes of the agent: history, model, summarize" in out and "moderate" in out.split("My name is Ann")[0]
+    refused = out.split("My password is tulip")[1].split("Message")[0]
+    assert "Please do not type secrets into a chat." in refused
+    assert "summary: Asked so far: What is my name?\n" in out and out.endswith("in the session: 8 messages\n")
+
+
+def test_many_users_do_not_hear_of_each_other(run: Run) -> None:
+    out = run("many_users.py").stdout
+    for user, like in {"mark": "anime", "john": "jazz", "lena": "climbing", "mina": "chess"}.items():
+        told = re.search(rf"^{user}, asked in a new session what they like: (.*)\n   remembered: (.*)", out, re.M)
+        assert told is not None and like in told[1] and like in told[2]
+    assert "   mark-friday: 2 messages\n   mark-monday: 4 messages\n" in out
+    assert "john in mark's session: session 'mark-monday' belongs to another user" in out
+    assert "mark is deleted: 0 sessions, 0 memories of his" in out and out.endswith("nobody heard of anybody else\n")
+
+
+TALKS = ("team_research", "team_support_router", "team_tasks", "custom_graph", "many_users", "tools", "edit_agent_graph")
+
+
+@pytest.mark.parametrize("name", [*TALKS, "workflow_content_pipeline", "workflow_approval"])
+def test_with_a_key_an_example_asks_a_language_model(name: str, tmp_path: Path) -> None:
+    """The one behind this key says hello to everything, so only that it was asked can be looked at."""
+    env = {name: value for name, value in os.environ.items() if name != "GRAPHFLOW_MODEL"}
+    with OpenAIServer(says("hello")) as server:
+        env |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "nodes")]), "OPENAI_API_KEY": "key"}
+        env |= {"OPENAI_BASE_URL": server.base_url}
+        command = [sys.executable, str(EXAMPLES / f"{name}.py")]
+        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=90)
+        assert server.requests and "ModelError" not in done.stderr, done.stderr
+        assert "hello" in done.stdout
 
 
 def test_a_workflow_makes_two_issues_and_knows_the_first(run: Run) -> None:

@@ -32,12 +32,12 @@ from graphflow import (
     append,
     logged,
 )
-from graphflow.agent import AgentState
 from graphflow.db import PostgresDb, SqliteDb
 from graphflow.db.transactions import Transaction
 from graphflow.errors import LeaseLost, SessionNotFound
 from graphflow.messages import ToolCall
 from graphflow.models.base import Model, Reply, Request
+from graphflow.states import ConversationState
 from graphflow.workflow import Loop, Parallel, Step, StepInput, Steps, Workflow
 
 SESSION = "session"
@@ -223,7 +223,8 @@ def rival(db: Any, journal: Journal) -> None:
         return {"session_state": {"count": state["session_state"].get("count", 0) + 1}}
 
     bot = Agent(EchoModel(journal), tools=[note_down], db=db, session_id=SESSION)
-    counter = StateGraph(AgentState, name="counter").add_node("count", count).add_edge(START, "count").add_edge("count", END)
+    counter = StateGraph(ConversationState, name="counter").add_node("count", count)
+    counter.add_edge(START, "count").add_edge("count", END)
     counting = counter.compile(db=db)
     for turn in range(int(os.environ["TURNS"])):
         question = f"{os.getpid()}-{turn}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import astuple, dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -40,9 +40,18 @@ class Counts:
 
 
 def counted(work: Callable[[], Any], db: Any = None) -> Counts:
-    """What the work took: done three times, first so that all is opened and prepared, and once more to count calls."""
+    """What the work took, at the least of three times: other threads may have asked the database for something meanwhile.
+
+    It is done three times before, so that all is opened and prepared, and once more to count calls.
+    """
     for _ in range(3):
         work()
+    took = zip(*(astuple(_asked(work, db)) for _ in range(3)), strict=True)
+    return replace(Counts(*map(min, took)), calls=calls_of(work))
+
+
+def _asked(work: Callable[[], Any], db: Any) -> Counts:
+    """What it took of the database."""
     before = _held(db)
     with _listening(db) as done:
         work()
@@ -51,7 +60,7 @@ def counted(work: Callable[[], Any], db: Any = None) -> Counts:
     writing = [verbs for verbs in transactions if any(verb in WRITING for verb in verbs)]
     trips = sum(len(verbs) for verbs in done) if isinstance(db, PostgresDb) else 0
     statements = sum(verb not in ("BEGIN", "COMMIT") for verbs in done for verb in verbs)
-    return Counts(len(transactions), len(writing), statements, trips, rows, size, calls_of(work))
+    return Counts(len(transactions), len(writing), statements, trips, rows, size)
 
 
 def calls_of(work: Callable[[], Any]) -> int:
@@ -111,14 +120,16 @@ def _tracing(db: PostgresDb, done: Verbs) -> Iterator[None]:
     """libpq writes down what goes over the wire (https://www.postgresql.org/docs/current/libpq-control.html)."""
     assert db._pool is not None
     connections = [connection._driver.pgconn for connection in db._pool._all]
-    with tempfile.TemporaryFile() as file:
-        for connection in connections:
+    with ExitStack() as files:
+        # A file for each: what is written is buffered, and parts of lines would come between others.
+        traced = [(connection, files.enter_context(tempfile.TemporaryFile())) for connection in connections]
+        for connection, file in traced:
             connection.trace(file.fileno())
         yield
-        for connection in connections:
+        for connection, file in traced:
             connection.untrace()
-        file.seek(0)
-        done += _answers(file.read().decode().splitlines())
+            file.seek(0)
+            done += _answers(file.read().decode().splitlines())
 
 
 def _answers(lines: list[str]) -> Verbs:

@@ -76,7 +76,9 @@ def _imported(node: ast.AST, name: str, modules: set[str]) -> Iterator[str]:
             raise AssertionError(f"{name}:{node.lineno} has a relative import; write the module's full name")
         base = node.module or ""
         yield from {submodule if (submodule := f"{base}.{alias.name}") in modules else base for alias in node.names}
-    elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {"import_module", "__import__"}:
+    elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {
+        *("import_module", "__import__", "deferred"),
+    }:
         first = node.args[0] if node.args else None
         yield first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else DYNAMIC
 

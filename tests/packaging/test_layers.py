@@ -26,8 +26,10 @@ LAYERS: list[set[str]] = [
     {"graphflow.db", "graphflow.models", "graphflow.tools", "graphflow.draw"},
     {"graphflow.drive"},
     {"graphflow.graph"},
-    {"graphflow.builder", "graphflow.printing", "graphflow.shutdown"},
+    {"graphflow.declaring", "graphflow.printing", "graphflow.shutdown"},
+    {"graphflow.builder"},
     {"graphflow_nodes"},
+    {"graphflow.input", "graphflow.output", "graphflow.states"},
     {"graphflow.run", "graphflow.contextpolicies"},
     {"graphflow.conversation"},
     {"graphflow.recollection"},
@@ -79,7 +81,6 @@ LOCAL_IMPORTS: set[tuple[str, str]] = {
     # what the user names on the command line
     ("graphflow.cli.reference", "(dynamic)"),
     # libraries that take longer to load than most programs need of them, or the module that knows one
-    ("graphflow.assistant", "graphflow.forcedsummary"),
     ("graphflow.surroundings", "graphflow.recollection"),
     ("graphflow.core.checks", "networkx"),
     ("graphflow.core.ids", "hashlib"),
@@ -90,7 +91,6 @@ LOCAL_IMPORTS: set[tuple[str, str]] = {
     ("graphflow.db.sql", "graphflow.db.statements"),
     ("graphflow.models.openai", "openai"),
     ("graphflow.models.openai", "tenacity"),
-    ("graphflow.run", "graphflow.printing"),
     ("graphflow.tools", "graphflow.signatures"),
 }
 """(module, what it imports inside a function): all there are."""

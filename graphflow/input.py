@@ -1,0 +1,35 @@
+"""What goes into a run: messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from graphflow.errors import InvalidUpdate
+from graphflow.messages import FilePart, ImagePart, Message, TextPart, as_messages
+
+
+def input_messages(input: Any) -> list[Message]:
+    """The messages a run's input stands for: text or parts are a user message, other objects their JSON."""
+    if isinstance(input, str):
+        return [Message("user", input)]
+    if isinstance(input, Message):
+        return [input]
+    if isinstance(input, BaseModel) and type(input) in (TextPart, ImagePart, FilePart):
+        return [Message("user", [input])]
+    if (
+        isinstance(input, list | tuple)
+        and input
+        and all(isinstance(item, TextPart | ImagePart | FilePart | str) for item in input)
+    ):
+        return [Message("user", [TextPart(text=item) if isinstance(item, str) else item for item in input])]
+    if isinstance(input, BaseModel) or (isinstance(input, Mapping) and "role" not in input):
+        return [Message("user", to_json(input).decode())]
+    try:
+        messages = as_messages(input)
+    except ValueError as error:
+        raise InvalidUpdate(f"the input is no message: {error}", field="messages") from error
+    return [message for message in messages if isinstance(message, Message)]

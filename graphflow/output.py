@@ -1,0 +1,74 @@
+"""What comes out of a run: the RunOutput, and the tool calls in it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphflow.core.control import Interrupt
+    from graphflow.messages import Message
+
+
+class RunStatus(StrEnum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PAUSED = "paused"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolExecution:
+    """A tool call of a run and what came of it (None while it has no answer)."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutput:
+    """What a run left. ``content`` is the answer: text, or an object of the ``output_schema``."""
+
+    content: Any
+    messages: list[Message]
+    """The messages of this run: the input, the model's, the tools'."""
+    run_id: str
+    session_id: str
+    user_id: str | None
+    status: RunStatus
+    interrupts: tuple[Interrupt, ...] = ()
+    """The questions a paused run waits for; answer them with ``resume``."""
+    tools: tuple[ToolExecution, ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """input_tokens, output_tokens, seconds (of nodes, in all) and nodes (seconds by node) of this call."""
+    session_state: Mapping[str, Any] = field(default_factory=dict)
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    steps: Mapping[str, Any] = field(default_factory=dict)
+    """The StepOutput of each step of a workflow that ran, by name."""
+
+
+def executions(messages: Sequence[Message]) -> tuple[ToolExecution, ...]:
+    """The tool calls among messages, with their results."""
+    found: list[ToolExecution] = []
+    for at, message in enumerate(messages):
+        if message.tool_calls:
+            answers = list(itertools.takewhile(lambda later: later.role == "tool", messages[at + 1 :]))
+            if [answer.tool_call_id for answer in answers] == [call.id for call in message.tool_calls]:
+                results: list[str | None] = [answer.text for answer in answers]  # in order, so that ids given twice do no harm
+            else:
+                by_id = {answer.tool_call_id: answer.text for answer in answers}
+                results = [by_id.get(call.id) for call in message.tool_calls]
+            for call, result in zip(message.tool_calls, results, strict=True):
+                found.append(ToolExecution(call.id, call.name, call.arguments, result))
+    return tuple(found)

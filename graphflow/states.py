@@ -1,0 +1,29 @@
+"""The states of conversations with a model: what the graphs of agents and teams are made on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+from graphflow.core.reducers import add_messages, merge_keys
+from graphflow.core.state import logged, untracked
+from graphflow.messages import Message
+
+
+class ConversationState(TypedDict):
+    """The channels of a conversation with a model."""
+
+    messages: Annotated[list[Message], add_messages, logged]
+    """This run's messages; each is appended to the session's log."""
+    history: Annotated[list[Message], untracked]
+    """Earlier messages, read from the log."""
+    session_state: Annotated[dict[str, Any], merge_keys]
+    """The session's dict, for tools and instructions."""
+
+
+class RecollectingState(ConversationState):
+    """The channels of a conversation in which something is recalled."""
+
+    memories: Annotated[list[str], untracked]
+    """What is known of the user, as it goes into the context."""
+    summary: Annotated[str, untracked]
+    """What was said before the history begins."""
