@@ -50,7 +50,7 @@ def test_nothing_goes_back_by_itself(session: Writer) -> None:
         with pytest.raises(CorruptCheckpoint, match=r"db\.repair_session\('s1'\) takes the session back to its last sound"):
             session.load()
     with pytest.raises(CorruptCheckpoint):
-        Agent(ScriptedModel(["x"]), db=session.db).resume("s1", user_id="ann")
+        Agent(ScriptedModel(["x"]), db=session.db).get_session_state("s1", user_id="ann")
 
 
 def test_a_sound_session_is_left_alone(session: Writer) -> None:
