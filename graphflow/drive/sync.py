@@ -52,9 +52,11 @@ def run(flow: Flow[T], world: World) -> T:
 def give_back(world: World) -> None:
     """Give the turns back that a flow held."""
     for ticket in world.tickets:
-        if world.store is not None and ticket.has_turn:
-            world.store.leave(ticket.key[1])
-        session_queue().leave(ticket)
+        try:
+            if world.store is not None and ticket.has_turn:
+                world.store.leave(ticket.key[1])
+        finally:
+            session_queue().leave(ticket)
 
 
 def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
