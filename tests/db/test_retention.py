@@ -417,7 +417,8 @@ def summing_graph(db: Any) -> Any:
     def add(state: Counting) -> dict[str, Any]:
         return {"n": state.get("n", 0) + 1}
 
-    inner = StateGraph(Counting).add_node("add", add).add_edge(START, "add").add_edge("add", END).compile()
+    steps = StateGraph(Counting).add_node("add", add).add_node("rest", lambda state: {}).add_node("more", lambda state: {})
+    inner = steps.add_edge(START, "add").add_edge("add", "rest").add_edge("rest", "more").add_edge("more", END).compile()
     options: dict[str, Any] = {"input": lambda state: {}, "output": lambda state: {"notes": [f"now {state['n']}"]}}
     builder = StateGraph(Notes).add_node("sum", inner, persist=True, **options)
     return builder.add_edge(START, "sum").add_edge("sum", END).compile(db=db)
@@ -437,5 +438,5 @@ def test_a_fork_at_any_kept_checkpoint_has_what_a_lasting_graph_had_come_to(db: 
     for turn, head in kept:
         fork = db.fork_session("s", at=head)
         assert graph.invoke({"notes": []}, session_id=fork)["notes"][-1] == f"now {turn + 1}"
-    assert len(seqs(db, "s", ns="sum")) < 12 or keep == 9
+    assert len(seqs(db, "s", ns="sum")) < 24
     assert db.check().ok

@@ -712,9 +712,7 @@ def test_two_tasks_at_once_cannot_run_one_graph_that_persists(way: Way, db: Any,
     builder.add_node("inner", inner, persist=True, input=lambda state: state, output=lambda end: {"notes": end["notes"]})
     builder.add_conditional_edges(START, lambda state: [Send("inner", {"topic": "t"})] * wide[0], ["inner"])
     graph = builder.add_edge("inner", END).compile(db=db)
-    with pytest.raises(
-        InvalidUpdate, match=r"two tasks of one superstep .* 'inner'.*persist=False"
-    ) as refused:
+    with pytest.raises(InvalidUpdate, match=r"two tasks of one superstep .* 'inner'.*persist=False") as refused:
         way.invoke(graph, {"topic": "t"}, session_id="s", max_concurrency=concurrency)
     assert refused.value.nodes == ("inner",)
     wide[0] = 1
