@@ -104,6 +104,11 @@ def nestable(plan: Plan) -> Plan:
     return replace(plan, schema=replace(plan.schema, channels=channels, logged=()))
 
 
+@lru_cache(maxsize=256)
+def _folded(plan: Plan) -> frozenset[str]:
+    return frozenset(name for name, channel in plan.schema.channels.items() if channel.kind == "fold")
+
+
 def _shares_log(plan: Plan, outer: StateSchema, shared: tuple[str, ...]) -> bool:
     return any(name in shared and name in outer.channels for name in plan.schema.logged)
 
@@ -173,11 +178,6 @@ def run_inside(
     if speaker is not None:
         call.info.speaker = speaker
     return _called(call)
-
-
-def namespace_inside(task: Task) -> str:
-    """The namespace of the graph that the task's node is."""
-    return namespace(task.run.ns, task.node.name, task.origin, task.position)
 
 
 def stands_for(plan: Plan) -> Callable[[F], F]:
@@ -346,10 +346,10 @@ class _Call:
             ledger.begin()
         delta, entries = yield from machine.enter(self.input, self._keys(ledger.values), cleared)
         self.start = dict(ledger.values)
-        ledger.added = self._folded()
+        ledger.added = _folded(self.plan)
         ledger.frontier.origin = ledger.head + 1
         if self.lasting:
-            ledger.frontier.caller = namespace_inside(self.task)
+            ledger.frontier.caller = self.task.path
         if ledger.stored:
             yield ledger.commit(checkpoint=ledger.checkpoint(delta), messages=entries, drop_tasks=ledger.recorded)
             ledger.advanced()
@@ -367,14 +367,11 @@ class _Call:
         for name, channel in self.plan.schema.channels.items():
             if not channel.stored and name in self.start:
                 machine.ledger.values[name] = self.start[name]  # what the graph around gives is not stored here either
-        machine.ledger.added = self._folded()
+        machine.ledger.added = _folded(self.plan)
         yield from machine.refresh()
 
     def _keys(self, values: Values) -> list[Write]:
         return [] if self.options is None else starting_keys(values, self.options)
-
-    def _folded(self) -> frozenset[str]:
-        return frozenset(name for name, channel in self.plan.schema.channels.items() if channel.kind == "fold")
 
 
 # --- what comes out ----------------------------------------------------------------------------------------------------------
