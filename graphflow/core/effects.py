@@ -52,7 +52,7 @@ class Frontier:
     refresh: list[str] = field(default_factory=list)
     """Rerunnable nodes whose untracked output a resumed run has to make again."""
     caller: str = ""
-    """The task that a nested graph which keeps its state between calls was called by last."""
+    """The task that a nested graph which keeps its state between calls was called by last, as ``namespace`` names it."""
     added: dict[str, list[Any]] = field(default_factory=dict)
     """For channels of a nested graph that it shares with its parent and that custom reducers fold: what was written to them."""
 
@@ -420,6 +420,8 @@ class Fence:
     """The epoch under which a pause of this superstep was last gone past."""
     rows: bool = False
     """Whether nested graphs of this superstep left task rows, which go with it even when what they belong to was given up."""
+    lasting: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """For each nested graph that keeps its state between calls: origin and position of the task that called it last."""
 
 
 @dataclass(frozen=True, slots=True)
