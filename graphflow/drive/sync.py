@@ -378,9 +378,7 @@ class _Crew:
 
     def _keep(self, outcomes: list[Outcome]) -> None:
         assert self.record is not None
-        commit = self.record(outcomes)
-        if commit is not None:
-            _HANDLERS[type(commit)](commit, self.world, None)
+        perform(self.record(outcomes), self.world)
 
 
 # --- streaming ---------------------------------------------------------------------------------------------------------
