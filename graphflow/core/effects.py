@@ -594,12 +594,12 @@ class Outcome:
 class RunTasks:
     """Execute tasks, in parallel when there are several. Outcome: list of Outcome in the order of the tasks.
 
-    ``record`` (when the session is stored and there is more than one task) turns finished outcomes into the effect that keeps
-    them; the driver performs it while siblings are still running, for those that finished together at once.
+    ``record`` (when the session is stored and there is more than one task) is the flow that keeps finished outcomes; the
+    driver performs it while siblings are still running, for those that finished together at once.
     """
 
     tasks: list[Task]
-    record: Callable[[list[Outcome]], Any] | None = None
+    record: Callable[[list[Outcome]], Flow[None]] | None = None
 
 
 @dataclass(slots=True, eq=False)

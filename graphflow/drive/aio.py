@@ -379,9 +379,7 @@ class _Crew:
 
     async def _keep(self, outcomes: list[Outcome]) -> None:
         assert self.effect.record is not None
-        commit = self.effect.record(outcomes)
-        if commit is not None:
-            await _HANDLERS[type(commit)](commit, self.world, None)
+        await perform(self.effect.record(outcomes), self.world.inside())  # a cancellation beside it is not its own
 
 
 # --- streaming ---------------------------------------------------------------------------------------------------------
