@@ -199,6 +199,11 @@ class Ledger:
 
     # --- commits ---------------------------------------------------------------------------------------------------------
 
+    @property
+    def opened(self) -> bool:
+        """Whether the run is stored. One that is committed at its end only is not until then, or until a graph inside it is."""
+        return self.stored and not self._opening
+
     def commit(self, **parts: Any) -> Commit:
         """A commit at the place where the session stands."""
         info = self.info

@@ -9,7 +9,7 @@ import pytest
 
 from graphflow import END, START, CachePolicy, Message, RetryPolicy, Send, StateGraph, add_messages, append, interrupt, logged
 from graphflow.core.effects import Commit
-from graphflow.errors import InvalidAnswer, LeaseLost, NodeTimeout
+from graphflow.errors import InvalidAnswer, LeaseLost, NodeTimeout, SerializationError
 
 AT_ONCE = RetryPolicy(initial=0, jitter=False)
 
@@ -326,6 +326,38 @@ def test_a_called_graph_inside_an_exit_run_too(way, db):
     graph = chain(db, "before", lambda state: {"path": inner.invoke({})["path"]}, "after", durability="exit")
     assert way.invoke(graph, {}, session_id="s").status == "paused"
     assert way.resume(graph, "s", "yes")["path"] == ["before", "x", "yes", "after"]
+
+
+@pytest.mark.parametrize("end", ["result", "riding", "question", "sibling"])
+def test_an_exit_run_that_was_stored_for_a_graph_inside_ends_with_what_cannot_be_stored(way, db, end):
+    """The graph inside had the run committed, so it has to be ended there, as a run of many commits is."""
+    broken = [True]
+
+    def last(state):
+        if not broken:
+            return {"path": ["last"]}
+        return {"path": [interrupt(object())]} if end == "question" else {"path": [object()]}
+
+    def then(state):
+        if end == "riding" and broken:
+            raise ZeroDivisionError
+        return {"path": ["then"]}
+
+    nodes = [chain(None, "x"), last] + ([then] if end == "riding" else [])
+    graph = chain(db, *nodes, durability="exit")
+    if end == "sibling":
+        builder = StateGraph(S).add_node("fan", chain(None, "x")).add_node("last", last).add_node("beside", visit("beside"))
+        builder.add_edge(START, "fan")
+        for name in ("last", "beside"):
+            builder.add_edge("fan", name).add_edge(name, END)
+        graph = builder.compile(db=db, durability="exit")
+    with pytest.raises(ZeroDivisionError if end == "riding" else SerializationError):
+        way.invoke(graph, {}, session_id="s")
+    assert graph.get_state("s").status == db.get_session("s").status == db.get_runs("s")[-1].status == "error"
+    broken.clear()
+    rest = {"riding": ["last", "then"], "sibling": ["beside", "last"]}.get(end, ["last"])
+    assert sorted(way.resume(graph, "s")["path"]) == sorted(["x", *rest])
+    assert db.check().ok
 
 
 # --- schemas -----------------------------------------------------------------------------------------------------------
