@@ -31,9 +31,10 @@ class Attempt(Task):
         self.closed = False
 
     def check_open(self) -> None:
-        """Raise NodeTimeout when this execution was given up."""
+        """Raise NodeTimeout when this execution, or one that it is inside of, was given up."""
         if self.closed:
             raise self.timed_out("; it is over, so this has no effect")
+        super().check_open()
 
     def timed_out(self, what_now: str = "") -> NodeTimeout:
         """The error for an attempt that took too long."""

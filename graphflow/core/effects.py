@@ -237,6 +237,8 @@ class Commit:
     closed: Sequence[CloseRun] = ()
     status: str | None = None
     """The session's status after this commit; None leaves it."""
+    within: Task | None = None
+    """The task that the committing graph runs in, when that may be given up: then nothing is written; NodeTimeout."""
 
 
 @dataclass(slots=True)
@@ -474,6 +476,8 @@ class RunInfo:
     """The recorded steps of the current superstep; the run's ledger gives it."""
     ledger: Ledger | None = None
     """The books of the run, for graphs inside its tasks."""
+    within: Task | None = None
+    """The task that this nested graph runs in, when that, or one around it, is an attempt that may be given up."""
 
 
 NO_ANSWERS: Mapping[int, Any] = {}
@@ -550,7 +554,9 @@ class Task:
         return namespace(self.run.ns, self.node.name, self.origin, self.position)
 
     def check_open(self) -> None:
-        """Raise NodeTimeout when this execution was given up; only an Attempt can be."""
+        """Raise NodeTimeout when this execution, or one that it is inside of, was given up; only an Attempt can be."""
+        if self.run.within is not None:
+            self.run.within.check_open()
 
     def ask(self, payload: Any, response_schema: Any = None) -> Any:
         """The answer to the task's next question; ends the execution when there is none yet."""

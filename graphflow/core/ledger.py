@@ -199,13 +199,18 @@ class Ledger:
 
     # --- commits ---------------------------------------------------------------------------------------------------------
 
+    @property
+    def opened(self) -> bool:
+        """Whether the run is stored. One that is committed at its end only is not until then, or until a graph inside it is."""
+        return self.stored and not self._opening
+
     def commit(self, **parts: Any) -> Commit:
         """A commit at the place where the session stands."""
         info = self.info
         if self._opening:
             opening, self._opening = self._opening, {}
             parts = {**opening, **parts, "closed": (*opening["closed"], *parts.get("closed", ()))}
-        return Commit(info.session_id, self.head, self.epoch, info.run_id, ns=info.ns, **parts)  # type: ignore[arg-type]
+        return Commit(info.session_id, self.head, self.epoch, info.run_id, ns=info.ns, within=info.within, **parts)  # type: ignore[arg-type]
 
     def checkpoint(self, delta: Delta) -> NewCheckpoint:
         """The row for the state as it is now."""

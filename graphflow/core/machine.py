@@ -46,6 +46,9 @@ class Machine:
         """What tasks of a nested graph told the graph around it when they left."""
         self.metrics: dict[str, Any] = {"input_tokens": 0, "output_tokens": 0, "seconds": 0.0, "nodes": {}}
         self._closed = False
+        """Whether there is no stored run, or none any more, to be ended."""
+        self._lost = False
+        """Whether a commit at the end of an "exit" run failed: what it held is not stored."""
         self._held = False
         """Whether a graph inside a task of the current superstep paused without a question."""
         self._drop = False
@@ -302,9 +305,10 @@ class Machine:
         elif not paused and self._waits(outcomes, entries):
             ledger.ride(delta, entries)
         else:
-            self._closed = ledger.exit
+            self._closed, self._lost = not ledger.opened, ledger.exit
             yield from self._commit(outcomes, delta, entries, paused)
             ledger.advanced()
+            self._lost = False
             self._closed = paused or not ledger.upcoming()
         if self.info.listening:
             yield from self._tell(outcomes)
@@ -370,7 +374,7 @@ class Machine:
             rows = [ledger.holding()]
         if not ledger.stored or (not rows and (error is not None or self.info.ns)):
             return
-        self._closed = ledger.exit
+        self._closed, self._lost = not ledger.opened, ledger.exit
         try:
             yield from ledger.stop(rows, self._ending(status, error))
         except SerializationError as failure:
@@ -396,9 +400,15 @@ class Machine:
             return
         drop = ledger.recorded and self._drop
         if ledger.exit and ledger.rides:
-            yield from ledger.stop((), self._ending(status, error))
+            opened = ledger.opened
+            try:
+                yield from ledger.stop((), self._ending(status, error))
+            except SerializationError:
+                if opened:
+                    yield ledger.commit(**self._ending(status, error))
+                raise
         elif drop or not self.info.ns:
-            rows = ledger.steps.all(ledger.frontier.origin) if drop or ledger.exit else ()
+            rows = ledger.steps.all(ledger.frontier.origin) if drop or (ledger.exit and not self._lost) else ()
             yield ledger.commit(drop_tasks=drop, tasks=rows, origin=ledger.frontier.origin, **self._ending(status, error))
 
     # --- telling ---------------------------------------------------------------------------------------------------------

@@ -241,6 +241,7 @@ class _Call:
             fence=outer.fence,
             stop=outer.stop,
             speaker=None if outer.speaker is None else replace(outer.speaker, voice=None),
+            within=task if outer.within is not None or (isinstance(task, Attempt) and task.seconds is not None) else None,
         )
 
     def take(self, options: CallOptions) -> None:
@@ -263,7 +264,8 @@ class _Call:
         machine = Machine(self.plan, self.info)
         going_on = stored is not None and (not self.lasting or stored.frontier.caller in self._callers())
         before = self._reopen(machine, stored) if stored is not None and going_on else self._open(machine, stored)
-        status = yield from machine.run(before)
+        running = machine.run(before)
+        status = yield from running if self.info.within is None else fenced(running, self.task)
         metrics = machine.metrics
         if metrics["input_tokens"] or metrics["output_tokens"]:
             yield Spent(metrics["input_tokens"], metrics["output_tokens"])

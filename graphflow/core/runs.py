@@ -167,7 +167,7 @@ def _open(
         "closed": closed,
         "schema": plan.schema,
     }
-    if ledger.exit and not done:
+    if ledger.exit and not done and keyed is None:  # other callers with the key have to find its run
         ledger.ride(delta, entries, **opening)
         return
     status = "completed" if done else "running"

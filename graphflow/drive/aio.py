@@ -146,7 +146,7 @@ async def _run_tasks(effect: RunTasks, world: World, usage: Any) -> list[Outcome
 
 
 async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
-    call = functools.partial(getattr(world.store, method), effect)
+    call = functools.partial(world.commit if type(effect) is Commit else getattr(world.store, method), effect)
     if world.store is None or not world.store.blocking:
         return call()
     if type(effect) is not Commit:

@@ -22,6 +22,7 @@ from graphflow.core.effects import (
     Acquire,
     Ask,
     Call,
+    Commit,
     Emit,
     Flow,
     Keep,
@@ -134,6 +135,10 @@ def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
     return getattr(world.store, method)(effect)
 
 
+def _commit(effect: Commit, world: World, usage: Any) -> None:
+    world.commit(effect)
+
+
 def _call(effect: Call, world: World, usage: Any) -> Any:
     value = effect.fn(*effect.args, **effect.kwargs)
     return drive.loop.background(value) if effect.is_async else value
@@ -244,6 +249,7 @@ _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Any]] = {
     Sleep: _sleep,
     Spent: _spent,
     **{effect: functools.partial(_store, method) for effect, method in PERFORMED.items()},
+    Commit: _commit,
 }
 
 

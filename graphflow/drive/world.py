@@ -13,7 +13,7 @@ from graphflow import drive
 from graphflow.core.attempts import Attempt
 from graphflow.core.calls import CallOptions
 from graphflow.core.control import Context, Left, Parted, Suspended
-from graphflow.core.effects import Flow, Outcome, T, Task
+from graphflow.core.effects import Commit, Flow, Outcome, T, Task
 from graphflow.db.base import Store
 from graphflow.drive.stream import Event
 from graphflow.errors import SessionBusy
@@ -35,8 +35,8 @@ class World:
         """Under asyncio: waits until whoever reads the stream has caught up."""
         self.left: threading.Event | None = None
         """Under plain calls: set when nobody reads the stream any more."""
-        self.keeping = threading.Lock()
-        """Held while a recorded step is made durable, and while an attempt is given up."""
+        self.keeping = threading.RLock()
+        """Held while an attempt makes something durable, and while one is given up."""
 
     def perform(self, flow: Flow[T]) -> T:
         """Drive a flow from inside a node, blocking."""
@@ -46,8 +46,18 @@ class World:
         """Drive a flow from inside an async node."""
         return await drive.aio.perform(flow, self)
 
+    def commit(self, effect: Commit) -> None:
+        """Commit, unless what is committed belongs to an attempt that was given up: NodeTimeout."""
+        assert self.store is not None
+        if effect.within is None:
+            self.store.commit(effect)
+            return
+        with self.keeping:
+            effect.within.check_open()
+            self.store.commit(effect)
+
     def give_up(self, attempt: Attempt) -> None:
-        """Let nothing more come of an attempt. A step that it is just recording is recorded first."""
+        """Let nothing more come of an attempt. What it is just committing is committed first."""
         with self.keeping:
             attempt.closed = True
 

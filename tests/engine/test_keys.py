@@ -135,6 +135,16 @@ def test_of_many_callers_at_once_one_runs(way: Way, db: Any) -> None:
     assert len({result.run_id for result in results}) == 2 == len(times) == db.count_sessions()
 
 
+def test_of_many_callers_at_once_one_runs_also_when_it_is_stored_at_its_end(way: Way, db: Any) -> None:
+    graph, times = counting(db, lambda state: time.sleep(0.2) or {"path": ["done"]})
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(lambda: way.invoke(graph, {"n": 1}, idempotency_key="k", durability="exit")) for _ in range(3)]
+        results = [result.result() for result in asked]
+    assert {result.run_id for result in results} == {results[0].run_id}
+    assert [result["path"] for result in results] == [["done"]] * 3
+    assert len(times) == 1 and db.count_sessions() == 1 and db.check().ok
+
+
 def test_an_agent_answers_a_request_once(way: Way, db: Any) -> None:
     model = ScriptedModel(["one", "two"])
     agent = Agent(model, db=db)

@@ -9,7 +9,7 @@ import pytest
 
 from graphflow import END, START, CachePolicy, Message, RetryPolicy, Send, StateGraph, add_messages, append, interrupt, logged
 from graphflow.core.effects import Commit
-from graphflow.errors import InvalidAnswer, LeaseLost, NodeTimeout
+from graphflow.errors import InvalidAnswer, LeaseLost, NodeTimeout, SerializationError
 
 AT_ONCE = RetryPolicy(initial=0, jitter=False)
 
@@ -234,6 +234,57 @@ def test_a_graph_out_of_time_stops_and_its_committed_work_is_kept(way, db):
     assert calls in (["slow", "slow", "next"], ["slow", "next"])
 
 
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_an_attempt_that_was_given_up_commits_nothing_beside_the_next_one(way, db, levels):
+    """The first attempt hangs inside, and goes on when the second one is at the same place: only the second is kept."""
+    release, calls, ended = threading.Event(), [], threading.Event()
+
+    def slow(state):
+        calls.append("slow")
+        mine = len(calls)
+        if mine == 1:
+            release.wait(30)
+        else:
+            release.set()
+            ended.wait(0.2)
+        return {"path": [mine]}
+
+    graph = chain(None, slow, lambda state: calls.append("next") or {"path": ["next"]})
+    for level in range(levels):
+        last = level == levels - 1
+        policies = {"timeout": 0.3, "retry": RetryPolicy(max_attempts=2, initial=0, jitter=False)} if last else None
+        graph = chain(db if last else None, "before", graph, last=policies)
+    result = way.invoke(graph, {}, session_id="s")
+    before = ["before"] * levels
+    assert result["path"] == graph.get_state("s").values["path"] == [*before, 2, "next"]
+    assert calls.count("slow") == 2 and db.check().ok
+    assert way.invoke(graph, {}, session_id="s")["path"] == [*before, 2, "next", *before, 4, "next"]
+
+
+def test_a_step_deep_inside_an_attempt_that_was_given_up_is_refused(way, db):
+    calls, release, over, refused = [], threading.Event(), threading.Event(), []
+
+    def slow(state, ctx):
+        calls.append("slow")
+        if len(calls) > 1:
+            release.set()
+            assert over.wait(30)
+            return {"path": [ctx.step("late", lambda: "second attempt")]}
+        assert release.wait(30)
+        try:
+            return {"path": [ctx.step("late", lambda: "first attempt")]}
+        except NodeTimeout as error:
+            refused.append(error)
+            raise
+        finally:
+            over.set()
+
+    inner = chain(None, "before", chain(None, slow))
+    graph = chain(db, inner, last={"timeout": 1, "retry": RetryPolicy(max_attempts=2, initial=0, jitter=False)})
+    assert way.invoke(graph, {}, session_id="s")["path"] == ["before", "second attempt"]
+    assert len(refused) == 1
+
+
 # --- durability "exit" -------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +326,38 @@ def test_a_called_graph_inside_an_exit_run_too(way, db):
     graph = chain(db, "before", lambda state: {"path": inner.invoke({})["path"]}, "after", durability="exit")
     assert way.invoke(graph, {}, session_id="s").status == "paused"
     assert way.resume(graph, "s", "yes")["path"] == ["before", "x", "yes", "after"]
+
+
+@pytest.mark.parametrize("end", ["result", "riding", "question", "sibling"])
+def test_an_exit_run_that_was_stored_for_a_graph_inside_ends_with_what_cannot_be_stored(way, db, end):
+    """The graph inside had the run committed, so it has to be ended there, as a run of many commits is."""
+    broken = [True]
+
+    def last(state):
+        if not broken:
+            return {"path": ["last"]}
+        return {"path": [interrupt(object())]} if end == "question" else {"path": [object()]}
+
+    def then(state):
+        if end == "riding" and broken:
+            raise ZeroDivisionError
+        return {"path": ["then"]}
+
+    nodes = [chain(None, "x"), last] + ([then] if end == "riding" else [])
+    graph = chain(db, *nodes, durability="exit")
+    if end == "sibling":
+        builder = StateGraph(S).add_node("fan", chain(None, "x")).add_node("last", last).add_node("beside", visit("beside"))
+        builder.add_edge(START, "fan")
+        for name in ("last", "beside"):
+            builder.add_edge("fan", name).add_edge(name, END)
+        graph = builder.compile(db=db, durability="exit")
+    with pytest.raises(ZeroDivisionError if end == "riding" else SerializationError):
+        way.invoke(graph, {}, session_id="s")
+    assert graph.get_state("s").status == db.get_session("s").status == db.get_runs("s")[-1].status == "error"
+    broken.clear()
+    rest = {"riding": ["last", "then"], "sibling": ["beside", "last"]}.get(end, ["last"])
+    assert sorted(way.resume(graph, "s")["path"]) == sorted(["x", *rest])
+    assert db.check().ok
 
 
 # --- schemas -----------------------------------------------------------------------------------------------------------
