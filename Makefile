@@ -26,7 +26,7 @@ demo: $(STAMP)
 	@$(VENV_PYTHON) examples/demo.py $(ARGS)
 
 test: $(STAMP)
-	@$(VENV_PYTHON) -m pytest -q $(ARGS)
+	@$(VENV_PYTHON) -m pytest -q -n auto --dist worksteal $(ARGS)
 
 faults: $(STAMP)
 	@GRAPHFLOW_FAULTS=full $(VENV_PYTHON) -m pytest -q -s --timeout=0 tests/faults tests/db/test_schema.py $(ARGS)

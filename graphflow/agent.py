@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from graphflow.assistant import PAST, Assistant
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 
 agentgraph = deferred("graphflow.agentgraph")
 
-_COMPILED = (
+_COMPILED = attrgetter(
     *("name", "instructions", "tools", "db", "history", "output_schema", "tool_call_limit", "on_tool_error", "on_event"),
     *PAST,
 )
-"""The settings of an agent that its graph is made of."""
+"""Gives the settings of an agent that its graph is made of."""
 
 
 class Agent(Assistant):
@@ -112,7 +113,8 @@ class Agent(Assistant):
         return self.name or "agent"
 
     def _settings(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, name) for name in _COMPILED)
+        settings: tuple[Any, ...] = _COMPILED(self)
+        return settings
 
     def _compile(self, with_history: bool) -> Graph:
         graph: Graph = agentgraph.compile_agent(self, with_history)

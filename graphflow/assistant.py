@@ -71,5 +71,5 @@ class Assistant(Conversation):
 
     def _summarise(self, session_id: str | None, user_id: str | None) -> Flow[str | None]:
         self._need_db()
-        flow: Flow[str | None] = forcedsummary.summarise(self, self._session(session_id), user_id or self.user_id)
+        flow: Flow[str | None] = forcedsummary.summarise(self, self._session(session_id), self._user(user_id))
         return flow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from graphflow.core.control import current_task
@@ -81,11 +82,7 @@ class Conversation(Runner):
     def _graph(self, with_history: bool) -> Graph:
         """The compiled graph; compiled anew when a setting was changed since."""
         settings = self._settings()
-        if (
-            self._graphs is None
-            or len(self._graphs[0]) != len(settings)
-            or any(old is not new for old, new in zip(self._graphs[0], settings, strict=True))
-        ):
+        if self._graphs is None or len(self._graphs[0]) != len(settings) or not all(map(is_, self._graphs[0], settings)):
             self._graphs = settings, {}
         compiled = self._graphs[1]
         if with_history not in compiled:

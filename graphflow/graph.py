@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 from graphflow import draw, drive
 from graphflow.core import cancelling, runs, sessions
 from graphflow.core.calls import CallOptions, Ended
-from graphflow.core.control import MISSING, Command, Interrupt, current_step, current_task
+from graphflow.core.control import MISSING, Cancelled, Command, Interrupt, current_step, current_task
 from graphflow.core.effects import Emit, Flow, Stored, T
 from graphflow.core.ids import new_id
 from graphflow.core.nested import call_graph, plan_at
@@ -23,7 +24,7 @@ from graphflow.core.state import Values, state_schema
 from graphflow.db.base import Store
 from graphflow.drive.stream import view
 from graphflow.drive.world import Emitter, World, guarded
-from graphflow.errors import GraphError, NoDatabase
+from graphflow.errors import GraphError, GraphflowError, NoDatabase
 
 if TYPE_CHECKING:
     from graphflow.draw.network import Network
@@ -393,11 +394,28 @@ class Graph:
 
     def finishing(self, flow: Flow[Ended], call: CallOptions, output: Callable[[Ended], Any] | None = None) -> Flow[Any]:
         """The flow with its result made presentable and told to the listeners as the last event."""
-        ended = yield from flow
+        try:
+            ended = yield from flow
+        except Exception as error:
+            yield from self._broken_off("run_failed", call, output, {"error": error})
+            raise
+        except Cancelled:
+            yield from self._broken_off("run_cancelled", call, output, {})
+            raise
         result = (output or self.result)(ended)
         if call.listening:
             yield Emit(_LAST_EVENT.get(ended.status, "run_completed"), "", {"output": result, "interrupts": ended.interrupts})
         return result
+
+    def _broken_off(
+        self, kind: str, call: CallOptions, output: Callable[[Ended], Any] | None, data: dict[str, Any]
+    ) -> Flow[None]:
+        """The last event of a run that raised: with what it left, where that can be shown."""
+        if not call.listening or call.broken_off is None:
+            return
+        with suppress(GraphflowError):  # a state that lacks required fields
+            data["output"] = (output or self.result)(call.broken_off)
+        yield Emit(kind, "", data)
 
     def result(self, ended: Ended) -> GraphResult:
         """How a run ended, for users."""

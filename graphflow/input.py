@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import to_json
 
 from graphflow.errors import InvalidUpdate
-from graphflow.messages import FilePart, ImagePart, Message, TextPart, as_messages
+from graphflow.messages import FilePart, ImagePart, Message, Role, TextPart, as_messages
 
 
 def input_messages(input: Any) -> list[Message]:
@@ -23,6 +23,7 @@ def input_messages(input: Any) -> list[Message]:
     if (
         isinstance(input, list | tuple)
         and input
+        and not (isinstance(input, tuple) and len(input) == 2 and input[0] in get_args(Role))  # ("user", "hello")
         and all(isinstance(item, TextPart | ImagePart | FilePart | str) for item in input)
     ):
         return [Message("user", [TextPart(text=item) if isinstance(item, str) else item for item in input])]

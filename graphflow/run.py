@@ -218,35 +218,35 @@ class Runner:
 
     def cancel(self, run_id: str, *, user_id: str | None = None) -> bool:
         """Cancel a run, from any thread or process (see Graph.cancel); whether there was anything to cancel."""
-        return self.graph.cancel(run_id, user_id=user_id or self.user_id)
+        return self.graph.cancel(run_id, user_id=self._user(user_id))
 
     async def acancel(self, run_id: str, *, user_id: str | None = None) -> bool:
         """``cancel`` for asyncio."""
-        return await self.graph.acancel(run_id, user_id=user_id or self.user_id)
+        return await self.graph.acancel(run_id, user_id=self._user(user_id))
 
     # --- look ----------------------------------------------------------------------------------------------------------
 
     def get_chat_history(self, session_id: str | None = None, *, user_id: str | None = None) -> list[Message]:
         """All messages of the session, oldest first. Raises SessionNotFound, NotOwner."""
         self._need_db()
-        flow: Flow[list[Message]] = sessions.get_messages(self._session(session_id), user_id or self.user_id)
+        flow: Flow[list[Message]] = sessions.get_messages(self._session(session_id), self._user(user_id))
         return drive.sync.run(flow, worlds.World(self.db))
 
     def get_session_state(self, session_id: str | None = None, *, user_id: str | None = None) -> dict[str, Any]:
         """The session's dict as it is stored. Raises SessionNotFound, NotOwner."""
         self._need_db()
-        values = self.graph.get_state(self._session(session_id), user_id=user_id or self.user_id).values
+        values = self.graph.get_state(self._session(session_id), user_id=self._user(user_id)).values
         return dict(values.get("session_state") or {})
 
     def get_session_summary(self, session_id: str | None = None, *, user_id: str | None = None) -> str | None:
         """The latest summary of the session; None when there is none yet. Raises SessionNotFound, NotOwner."""
         self._need_db()
-        flow: Flow[str | None] = sessions.get_summary(self._session(session_id), user_id or self.user_id)
+        flow: Flow[str | None] = sessions.get_summary(self._session(session_id), self._user(user_id))
         return drive.sync.run(flow, worlds.World(self.db))
 
     def get_user_memories(self, user_id: str | None = None) -> list[UserMemory]:
         """What is known about a user (default: the object's own)."""
-        chosen = user_id or self.user_id
+        chosen = self._user(user_id)
         if chosen is None:
             raise ValueError("whose memories? give user_id=, here or when the object is made")
         return list(self._need_db().get_user_memories(chosen))
@@ -260,7 +260,7 @@ class Runner:
         user_id: str | None = None,
     ) -> str:
         """A new session with the past of this one; returns its id."""
-        return self.graph.fork(self._session(session_id), at, new_session_id, user_id=user_id or self.user_id)
+        return self.graph.fork(self._session(session_id), at, new_session_id, user_id=self._user(user_id))
 
     # --- print ---------------------------------------------------------------------------------------------------------
 
@@ -316,10 +316,11 @@ class Runner:
             raise TypeError(f"there is no argument {unknown[0]!r}; it takes {', '.join(RunArguments.__annotations__)}")
         told = {name: arguments[name] for name in _GRAPH_OPTIONS if arguments.get(name) is not None}
         call = graph.call(listening=listening, component_id=self.component_id, **told)
-        chosen = arguments.get("session_id") or self.session_id
-        if chosen or call.idempotency_key is None:  # a run that the key has begun before knows its session
-            call.session_id = check_id(chosen or new_id(), "session_id")
-        call.user_id = arguments.get("user_id") or self.user_id
+        chosen = arguments.get("session_id")
+        chosen = self.session_id if chosen is None else chosen
+        if chosen is not None or call.idempotency_key is None:  # a run that the key has begun before knows its session
+            call.session_id = check_id(new_id() if chosen is None else chosen, "session_id")
+        call.user_id = self._user(arguments.get("user_id"))
         call.defaults = {"session_state": self.session_state or {}}
         if arguments.get("session_state"):
             call.given = {"session_state": dict(arguments["session_state"])}
@@ -352,15 +353,20 @@ class Runner:
         )
 
     def _session(self, session_id: str | None) -> str:
-        chosen = session_id or self.session_id
+        chosen = self.session_id if session_id is None else session_id
         if chosen is None:
             raise ValueError("which session? give session_id=, here or when the object is made")
         return chosen
 
+    def _user(self, user_id: str | None) -> str | None:
+        """The user of a call: its own, else that of the object. An empty id is no "nobody": raises InvalidId."""
+        chosen = self.user_id if user_id is None else user_id
+        return None if chosen is None else check_id(chosen, "user_id")
+
     def _printing(self, arguments: Mapping[str, Any]) -> RunArguments:
         told = dict(arguments)
-        if not told.get("session_id") and self.session_id is None:
-            user = told.get("user_id") or self.user_id
+        if told.get("session_id") is None and self.session_id is None:
+            user = self._user(told.get("user_id"))
             told["session_id"] = self.printed_sessions().setdefault(user, new_id())
         return told  # type: ignore[return-value]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, Any, Literal, Unpack, get_args
 
 from graphflow.assistant import PAST, Assistant, PastSettings
@@ -50,11 +51,11 @@ class TeamMember:
     """The Agent, Team or Graph."""
 
 
-_COMPILED = (
+_COMPILED = attrgetter(
     *("name", "mode", "model", "instructions", "tools", "db", "history", "output_schema", "share_member_interactions"),
     *("tool_call_limit", "max_iterations", "on_tool_error", "on_event", *PAST),
 )
-"""The settings of a team that its graph is made of, beside the graphs of its members."""
+"""Gives the settings of a team that its graph is made of, beside the graphs of its members."""
 
 _NODES = ("history", "recall", "leader", "model", "tools", "broadcast", "tasks", "report", "remember", "summarize", "summary")
 """Names of nodes that no member can have."""
@@ -154,8 +155,7 @@ class Team(Assistant):
         return self.name or "team"
 
     def _settings(self) -> tuple[Any, ...]:
-        own = (getattr(self, name) for name in _COMPILED)
-        return (*own, *(getattr(member, "graph", member) for member in self.members))
+        return (*_COMPILED(self), *(getattr(member, "graph", member) for member in self.members))
 
     def _compile(self, with_history: bool) -> Graph:
         members = identified(self.members)

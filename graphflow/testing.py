@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from graphflow.errors import ModelError
-from graphflow.models.base import Model, Piece, Reply, Request
+from graphflow.messages import ToolCall as ToolCall
+from graphflow.models.base import Model, Piece, Request
+from graphflow.models.base import Reply as Reply
 from graphflow.models.offline import in_words
 
 ScriptedReply = str | Reply | BaseException | type[BaseException] | Callable[[Request], Any]

@@ -43,6 +43,8 @@ class CallOptions:
     component_id: str | None = None
     stop: Stop = field(default_factory=Stop)
     listening: bool = False
+    broken_off: Ended | None = None
+    """How the run stood when an error or a cancellation ended it."""
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """For dict channels: keys to write at the begin of a run where neither the session nor the input has them."""
     given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

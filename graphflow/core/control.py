@@ -243,6 +243,11 @@ class Context:
         return self._task.run.log_ns
 
     @property
+    def is_member(self) -> bool:
+        """Whether this graph is that of a team's member, so that its input is the leader's and not the user's."""
+        return self._task.run.speaker is not None
+
+    @property
     def stored(self) -> bool:
         """Whether this run belongs to a session in a database."""
         return self._task.run.db is not None and self._task.run.session_id is not None

@@ -52,7 +52,7 @@ class Frontier:
     refresh: list[str] = field(default_factory=list)
     """Rerunnable nodes whose untracked output a resumed run has to make again."""
     caller: str = ""
-    """The task that a nested graph which keeps its state between calls was called by last."""
+    """The task that a nested graph which keeps its state between calls was called by last, as ``namespace`` names it."""
     added: dict[str, list[Any]] = field(default_factory=dict)
     """For channels of a nested graph that it shares with its parent and that custom reducers fold: what was written to them."""
 
@@ -420,6 +420,8 @@ class Fence:
     """The epoch under which a pause of this superstep was last gone past."""
     rows: bool = False
     """Whether nested graphs of this superstep left task rows, which go with it even when what they belong to was given up."""
+    lasting: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """For each nested graph that keeps its state between calls: origin and position of the task that called it last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -592,12 +594,12 @@ class Outcome:
 class RunTasks:
     """Execute tasks, in parallel when there are several. Outcome: list of Outcome in the order of the tasks.
 
-    ``record`` (when the session is stored and there is more than one task) turns finished outcomes into the effect that keeps
-    them; the driver performs it while siblings are still running, for those that finished together at once.
+    ``record`` (when the session is stored and there is more than one task) is the flow that keeps finished outcomes; the
+    driver performs it while siblings are still running, for those that finished together at once.
     """
 
     tasks: list[Task]
-    record: Callable[[list[Outcome]], Any] | None = None
+    record: Callable[[list[Outcome]], Flow[None]] | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphflow.core.control import MISSING, START, Cancelled, Command, Interrupt, Update
-from graphflow.core.effects import Commit, Emit, Flow, LogEntry, Outcome, RunInfo, RunTasks, Task, TaskResult
+from graphflow.core.effects import Emit, Flow, LogEntry, Outcome, RunInfo, RunTasks, Task, TaskResult
 from graphflow.core.ledger import Ledger, question_rows, result_rows
 from graphflow.core.plan import NodePlan, Plan
 from graphflow.core.reducers import Delta
@@ -21,7 +21,15 @@ from graphflow.core.routing import route, targets_of
 from graphflow.core.schemas import input_update
 from graphflow.core.sidewrites import stamped, told
 from graphflow.core.updates import Write, checked, update_of
-from graphflow.errors import DatabaseFailed, GraphflowError, InvalidUpdate, LeaseLost, RecursionLimit, UnknownTarget
+from graphflow.errors import (
+    DatabaseFailed,
+    GraphflowError,
+    InvalidUpdate,
+    LeaseLost,
+    RecursionLimit,
+    SerializationError,
+    UnknownTarget,
+)
 
 
 class Machine:
@@ -295,12 +303,24 @@ class Machine:
             ledger.ride(delta, entries)
         else:
             self._closed = ledger.exit
-            yield ledger.superstep(delta, entries, self.metrics, paused)
+            yield from self._commit(outcomes, delta, entries, paused)
             ledger.advanced()
             self._closed = paused or not ledger.upcoming()
         if self.info.listening:
             yield from self._tell(outcomes)
         return paused
+
+    def _commit(self, outcomes: list[Outcome], delta: Delta, entries: list[LogEntry], paused: bool) -> Flow[None]:
+        """Commit a superstep. When it cannot be stored, the tasks of it that can be are kept."""
+        ledger = self.ledger
+        origin = ledger.frontier.origin
+        try:
+            yield ledger.superstep(delta, entries, self.metrics, paused)
+        except SerializationError:
+            if ledger.durable and len(outcomes) > 1:
+                ledger.frontier.origin = origin
+                yield from self._keep_each(outcomes)
+            raise
 
     def _waits(self, outcomes: list[Outcome], entries: list[LogEntry]) -> bool:
         """Whether a superstep that is not the last is left to a later commit."""
@@ -318,12 +338,28 @@ class Machine:
             if node.rerunnable and node.name not in refresh and any(not channels[name].stored for name, _ in writes):
                 refresh.append(node.name)
 
-    def _record(self, outcomes: list[Outcome]) -> Commit | None:
-        """The effect that keeps finished tasks while their siblings still run; None when there is nothing to keep."""
+    def _record(self, outcomes: list[Outcome]) -> Flow[None]:
+        """Keep finished tasks while their siblings still run."""
         for outcome in outcomes:
             self.settle(outcome)
         rows = result_rows(outcomes)
-        return self.ledger.keep(rows) if rows else None
+        if not rows:
+            return
+        try:
+            yield self.ledger.keep(rows)
+        except SerializationError:
+            yield from self._keep_each(outcomes)
+
+    def _keep_each(self, outcomes: list[Outcome]) -> Flow[None]:
+        """Keep tasks one by one, after not all of them could be stored: what is wrong with one becomes its own error."""
+        for outcome in outcomes:
+            rows = result_rows([outcome]) + question_rows([outcome])
+            if not rows or outcome.task.id in self.ledger.results:
+                continue
+            try:
+                yield self.ledger.keep(rows)
+            except SerializationError as error:
+                outcome.result, outcome.interrupts, outcome.error = None, (), error
 
     def _stop(self, status: str, outcomes: list[Outcome], error: Exception | None = None) -> Flow[None]:
         """Keep what finished and what is asked, and end the run for now, in one transaction."""
@@ -335,7 +371,16 @@ class Machine:
         if not ledger.stored or (not rows and (error is not None or self.info.ns)):
             return
         self._closed = ledger.exit
-        yield from ledger.stop(rows, self._ending(status, error))
+        try:
+            yield from ledger.stop(rows, self._ending(status, error))
+        except SerializationError as failure:
+            if not ledger.durable or len(outcomes) < 2:
+                raise
+            yield from self._keep_each(outcomes)
+            if error is None:
+                raise
+            error.add_note(f"and beside it: {failure}")
+            return
         self._closed = True
 
     def _ending(self, status: str, error: Exception | None = None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from graphflow.core.attempts import Attempt, fenced
@@ -37,10 +38,11 @@ from graphflow.core.runs import starting_keys
 from graphflow.core.sessions import rename
 from graphflow.core.state import Channel, StateSchema, Values
 from graphflow.core.updates import Write, reset
-from graphflow.errors import GraphError
+from graphflow.errors import GraphError, InvalidUpdate
 from graphflow.messages import RemoveMessage
 
 Mapper = Callable[[Any], Any]
+_CLAIMING = Lock()
 WHOLE_LOG = 2**31 - 1
 """More messages than a log has: all of it is earlier than what a nested run says."""
 
@@ -100,6 +102,11 @@ def nestable(plan: Plan) -> Plan:
         for name, channel in plan.schema.channels.items()
     }
     return replace(plan, schema=replace(plan.schema, channels=channels, logged=()))
+
+
+@lru_cache(maxsize=256)
+def _folded(plan: Plan) -> frozenset[str]:
+    return frozenset(name for name, channel in plan.schema.channels.items() if channel.kind == "fold")
 
 
 def _shares_log(plan: Plan, outer: StateSchema, shared: tuple[str, ...]) -> bool:
@@ -171,11 +178,6 @@ def run_inside(
     if speaker is not None:
         call.info.speaker = speaker
     return _called(call)
-
-
-def namespace_inside(task: Task) -> str:
-    """The namespace of the graph that the task's node is."""
-    return namespace(task.run.ns, task.node.name, task.origin, task.position)
 
 
 def stands_for(plan: Plan) -> Callable[[F], F]:
@@ -254,10 +256,12 @@ class _Call:
         if around is not None and (around.rides or (around.exit and not around.epoch)):
             # What this graph commits rests on what the graph around it has done, which a sibling may be committing now.
             yield Keep(self.task, around.settle)
+        if self.lasting:
+            self._claim()
         stored = yield from self._stored()
         self.info.resumed = stored is not None
         machine = Machine(self.plan, self.info)
-        going_on = stored is not None and (not self.lasting or stored.frontier.caller == self.task.id)
+        going_on = stored is not None and (not self.lasting or stored.frontier.caller in self._callers())
         before = self._reopen(machine, stored) if stored is not None and going_on else self._open(machine, stored)
         status = yield from machine.run(before)
         metrics = machine.metrics
@@ -293,14 +297,42 @@ class _Call:
         task, outer, info = self.task, self.task.run, self.info
         if outer.db is None or outer.session_id is None or not (self.lasting or outer.resumed or task.attempt > 1):
             return None
-        node = task.node.name
-        for name in (node, *(old for old, new in outer.aliases.items() if new == node)):
+        for name in self._names():
             ns = self._namespace(name)
             stored: Stored | None = yield Load(outer.session_id, outer.user_id, self.plan.schema, ns=ns, with_log=True)
             if stored is not None:
                 info.ns = ns
                 return stored
         return None
+
+    def _names(self) -> tuple[str, ...]:
+        """The node's name, and those it had earlier."""
+        node = self.task.node.name
+        return (node, *(old for old, new in self.task.run.aliases.items() if new == node))
+
+    def _callers(self) -> list[str]:
+        """What the task may be called in a stored frontier: it is known without the session, so that a copy goes on inside."""
+        task = self.task
+        return [namespace(task.run.ns, name, task.origin, task.position) for name in self._names()]
+
+    def _claim(self) -> None:
+        """Raise InvalidUpdate when another task of the same superstep runs this graph as well: there is one state to keep.
+
+        It does not matter which of them is first or done already, so that the same graph never fails only now and then.
+        """
+        task, info, claims = self.task, self.info, self.info.fence.lasting
+        if info.db is None or info.session_id is None:
+            return
+        with _CLAIMING:
+            origin, position = claims.get(info.ns, (-1, 0))
+            if origin == task.origin and position != task.position:
+                raise InvalidUpdate(
+                    f"two tasks of one superstep run the graph at node {task.node.name!r} (session {info.session_id!r}, "
+                    f"state path {info.ns!r}), which keeps one state between calls (persist=True); give persist=False, or let "
+                    "one run after the other, in supersteps of their own",
+                    nodes=(task.node.name,),
+                )
+            claims[info.ns] = (task.origin, task.position)
 
     def _open(self, machine: Machine, stored: Stored | None) -> Flow[None]:
         """The first commit: the input is durable before the first node runs."""
@@ -314,10 +346,10 @@ class _Call:
             ledger.begin()
         delta, entries = yield from machine.enter(self.input, self._keys(ledger.values), cleared)
         self.start = dict(ledger.values)
-        ledger.added = self._folded()
+        ledger.added = _folded(self.plan)
         ledger.frontier.origin = ledger.head + 1
         if self.lasting:
-            ledger.frontier.caller = self.task.id
+            ledger.frontier.caller = self.task.path
         if ledger.stored:
             yield ledger.commit(checkpoint=ledger.checkpoint(delta), messages=entries, drop_tasks=ledger.recorded)
             ledger.advanced()
@@ -335,14 +367,11 @@ class _Call:
         for name, channel in self.plan.schema.channels.items():
             if not channel.stored and name in self.start:
                 machine.ledger.values[name] = self.start[name]  # what the graph around gives is not stored here either
-        machine.ledger.added = self._folded()
+        machine.ledger.added = _folded(self.plan)
         yield from machine.refresh()
 
     def _keys(self, values: Values) -> list[Write]:
         return [] if self.options is None else starting_keys(values, self.options)
-
-    def _folded(self) -> frozenset[str]:
-        return frozenset(name for name, channel in self.plan.schema.channels.items() if channel.kind == "fold")
 
 
 # --- what comes out ----------------------------------------------------------------------------------------------------------

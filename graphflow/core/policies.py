@@ -17,7 +17,7 @@ from graphflow.core.attempts import Attempt, fenced
 from graphflow.core.control import MISSING, Context, Suspended
 from graphflow.core.effects import Call, Emit, Flow, Outcome, RunAttempt, Sleep, Spent, Task
 from graphflow.core.plan import Function, lower_function
-from graphflow.errors import GraphError, ModelError, NodeTimeout
+from graphflow.errors import GraphError, ModelError, NodeTimeout, SessionError
 
 RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 
@@ -73,7 +73,8 @@ class RetryPolicy:
     The wait before attempt n + 1 is ``initial * factor ** (n - 1)`` seconds, at most ``max_interval``; with ``jitter`` a random
     time up to that, so that many who failed together do not come back together. Attempts are counted over all policies of
     the node. What a failed attempt wrote is dropped; what it did to the world is not, so hand ``ctx.task_key`` to it, or
-    make it a ``ctx.step``. A crash during the wait begins again at attempt 1.
+    make it a ``ctx.step``. A crash during the wait begins again at attempt 1. A SessionError (the session was lost to another
+    run, the database failed) ends the node at once: no policy is asked, and no error handler is told.
     """
 
     max_attempts: int = 3
@@ -241,7 +242,7 @@ class _Guarded:
 
     def _handle(self, task: Task, error: Exception) -> Flow[Any]:
         handler = self.policies.on_error
-        if handler is None:
+        if handler is None or isinstance(error, SessionError):
             raise error
         told = NodeError(task.node.name, error, task.attempt)
         try:
@@ -266,6 +267,8 @@ class _Guarded:
                 task.context, task.runs = attempt.context or task.context, attempt.runs
                 return outcome.value
             attempt.closed = True
+            if isinstance(failure, SessionError):  # such as that the session is no longer ours: not for the node to mend
+                raise failure
             policy = next((policy for policy in self.policies.retry if policy.fits(failure)), None)
             if policy is None or number >= policy.max_attempts:
                 failure.add_note(f"attempt {number} of node {node.name!r} was the last")

@@ -57,7 +57,7 @@ def _begin(plan: Plan, input: Any, call: CallOptions, keyed: TaskResult | None =
         yield from machine.enter(input, starting_keys(machine.ledger.values, call))
         # Numbered as a stored run is, whose input is checkpoint 0: its tasks and namespaces are called alike.
         machine.ledger.head = machine.ledger.frontier.origin = 0
-        return (yield from _drive(machine))
+        return (yield from _drive(machine, call))
     call.session_id = check_id(call.session_id, "session_id") if call.session_id is not None else new_id()
     if call.user_id is not None:
         check_id(call.user_id, "user_id")
@@ -75,7 +75,7 @@ def _begin(plan: Plan, input: Any, call: CallOptions, keyed: TaskResult | None =
         except (LeaseLost, SessionBusy) as held:
             yield from patience.wait(held, stored)
             continue
-        return (yield from _drive(machine))
+        return (yield from _drive(machine, call))
 
 
 def _once(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
@@ -113,7 +113,7 @@ def _once(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
         except (LeaseLost, SessionBusy) as held:
             yield from patience.wait(held)
             continue
-        return (yield from _go_on(machine, stored))
+        return (yield from _go_on(machine, stored, call))
 
 
 def starting_keys(values: Values, call: CallOptions) -> list[Write]:
@@ -189,22 +189,24 @@ def _abandoned(plan: Plan, stored: Stored, call: CallOptions) -> CloseRun:
     return CloseRun(stored.run.run_id, "abandoned", stored.log_head)
 
 
-def _drive(machine: Machine) -> Flow[Ended]:
-    """Run the supersteps and tell how they ended."""
+def _drive(machine: Machine, call: CallOptions) -> Flow[Ended]:
+    """Run the supersteps and tell how they ended; when that is by raising, ``call.broken_off`` tells."""
     info = machine.info
     try:
         status = yield from machine.run(_before(machine))
-    except Exception as error:
-        if info.listening:
-            yield Emit("run_failed", "", {"error": error})
+    except Exception:
+        call.broken_off = _ended(machine, "error")
         raise
     except Cancelled:
         if not info.stop.requested:  # it was not asked to: whoever drives it is being stopped
-            if info.listening:
-                yield Emit("run_cancelled", "", {})
+            call.broken_off = _ended(machine, "cancelled")
             raise
         status = "cancelled"
-    ledger = machine.ledger
+    return _ended(machine, status)
+
+
+def _ended(machine: Machine, status: str) -> Ended:
+    info, ledger = machine.info, machine.ledger
     return Ended(status, ledger.values, machine.interrupts, info.session_id, info.run_id, ledger.head, machine.metrics)
 
 
@@ -225,13 +227,13 @@ def resume(plan: Plan, call: CallOptions, answer: Any = MISSING, answers: Mappin
         except (LeaseLost, SessionBusy) as held:
             yield from patience.wait(held, stored)
             continue
-        return (yield from _go_on(machine, stored))
+        return (yield from _go_on(machine, stored, call))
 
 
-def _go_on(machine: Machine, stored: Stored) -> Flow[Ended]:
+def _go_on(machine: Machine, stored: Stored, call: CallOptions) -> Flow[Ended]:
     """Run what a reopened run has left to do, if anything."""
     if machine.ledger.upcoming():
-        return (yield from _drive(machine))
+        return (yield from _drive(machine, call))
     assert stored.run is not None
     ledger = machine.ledger
     return Ended(stored.run.status, ledger.values, (), stored.session_id, stored.run.run_id, ledger.head, {})

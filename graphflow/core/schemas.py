@@ -98,6 +98,10 @@ def input_update(whole: StateSchema, part: PartSchema | None, input: Any, values
     With an input schema: only its fields may be given, each is checked against it as well as against the state, a model or a
     dataclass has to be complete, and its defaults are used where the state holds nothing. Raises InvalidUpdate.
     """
+    if input is None:
+        raise InvalidUpdate(
+            "the input is None: give a dict of fields ({} for none); to go on with an unfinished run call resume()"
+        )
     if part is None:
         return update_of(whole, input, None, START)
     update = dict(update_of(part, input, None, START))

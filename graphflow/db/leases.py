@@ -94,8 +94,8 @@ class LeaseStore(Protocol):
 
     lease_ttl: float
 
-    def renew_leases(self, given_back: list[str]) -> None:
-        """Prolong all leases of this process, and end those of the sessions ``given_back``; stop the runs that are to stop."""
+    def renew_leases(self, given_back: list[tuple[str, int]]) -> None:
+        """Prolong all leases of this process, and end those ``given_back`` (session, epoch); stop the runs that are to stop."""
 
     def stop_asked(self) -> None:
         """Stop the runs of this process that another one asks to stop."""
@@ -106,10 +106,12 @@ class LeaseStore(Protocol):
 
 @dataclass(slots=True)
 class _Leases:
-    """The leases of one database: those whose runs go on, and those that a run could not give back itself."""
+    """The leases of one database, by session, with the epoch each was taken under: those whose runs go on, and those that a
+    run could not give back itself.
+    """
 
-    held: set[str] = field(default_factory=set)
-    left: set[str] = field(default_factory=set)
+    held: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
 
 
 class Keeper:
@@ -125,12 +127,12 @@ class Keeper:
         self._pause = math.inf
         """Seconds the thread sleeps between two turns."""
 
-    def hold(self, store: LeaseStore, session_id: str) -> None:
-        """A lease was taken."""
+    def hold(self, store: LeaseStore, session_id: str, epoch: int) -> None:
+        """A lease was taken under this epoch."""
         with self._changed:
             leases = self._stores.setdefault(store, _Leases())
-            leases.held.add(session_id)
-            leases.left.discard(session_id)
+            leases.held[session_id] = epoch
+            leases.left.pop(session_id, None)
             if store.lease_ttl / 3 < self._pause:
                 self._changed.notify_all()
             if self._thread is None:
@@ -142,15 +144,14 @@ class Keeper:
         """The lease was given back by a commit of its run."""
         with self._changed:
             if store in self._stores:
-                self._stores[store].held.discard(session_id)
+                self._stores[store].held.pop(session_id, None)
 
     def leave(self, store: LeaseStore, session_id: str) -> None:
         """The run has ended; if it still holds its lease, give it back."""
         with self._changed:
             leases = self._stores.get(store)
             if leases is not None and session_id in leases.held:
-                leases.held.discard(session_id)
-                leases.left.add(session_id)
+                leases.left[session_id] = leases.held.pop(session_id)
                 self._changed.notify_all()
 
     def _run(self) -> None:
@@ -160,7 +161,8 @@ class Keeper:
                 if failed or not any(leases.left for leases in self._stores.values()):
                     self._pause = min((store.lease_ttl for store in self._stores), default=0) / 3
                     called = self._changed.wait(min(self._pause, LOOK_EVERY))
-                due = {store: sorted(leases.left) for store, leases in self._stores.items() if leases.held or leases.left}
+                stores = [(store, leases) for store, leases in self._stores.items() if leases.held or leases.left]
+                due = {store: sorted(leases.left.items()) for store, leases in stores}
                 if not due:
                     self._thread = None
                     return
@@ -172,16 +174,19 @@ class Keeper:
                     with suppress(Exception):  # the next look, or the next renewal, tells
                         store.stop_asked()
             called = False
-            del due
+            del due, stores
 
-    def _renew(self, store: LeaseStore, left: list[str]) -> bool:
+    def _renew(self, store: LeaseStore, left: list[tuple[str, int]]) -> bool:
         """What fails is tried again at the next turn; a lease that runs out meanwhile is fenced off by its epoch."""
         try:
             store.renew_leases(left)
         except Exception:
             return False
         with self._changed:
-            self._stores[store].left.difference_update(left)
+            still = self._stores[store].left
+            for session_id, epoch in left:
+                if still.get(session_id) == epoch:
+                    del still[session_id]
         return True
 
     def end(self) -> None:

@@ -152,6 +152,11 @@ class _Space:
             young = head if row is None else row[0]
         return max(0, min(head, head - asked.keep + 1, young))
 
+    def needed(self, oldest: int) -> int:
+        """The checkpoint that the namespace stood at when ``oldest``, the root's first one to keep, was written."""
+        row = self.one(self.tx.sql.last_old, at=oldest)
+        return 0 if row is None else int(row[0])
+
     def first(self) -> int:
         """Where they begin. Raises CorruptCheckpoint when some are missing that nobody pruned."""
         known, there = self.one(self.tx.sql.first_kept)
@@ -202,11 +207,15 @@ def _prune_session(tx: Transaction, session: int, asked: Wanted) -> tuple[PruneR
 def _prune_nested(
     tx: Transaction, session: int, session_id: str, asked: Wanted, oldest: int, report: PruneReport
 ) -> tuple[PruneReport, bool]:
-    """Nested graphs of runs that are over: a call's checkpoints go with those around it, a lasting graph's like the root's."""
+    """Nested graphs of runs that are over: a call's checkpoints go with those around it, a lasting graph's like the root's.
+
+    A fork at the oldest of the root's checkpoints, written at ``oldest``, still has what a lasting graph had come to by then.
+    """
     for ns, last, written in tx.all(tx.sql.spaces_of_checkpoints, {"session": session}):
         space = _Space(tx, session, session_id, ns)
         if _PER_CALL.search(ns) is None:
-            part, more = space.drop_below(_with_snapshot(space, space.cut(asked, last), untouched=False))
+            cut = min(space.cut(asked, last), space.needed(oldest))
+            part, more = space.drop_below(_with_snapshot(space, cut, untouched=False))
         elif written < min(oldest, asked.before):
             part, more = space.drop_below(last + 1)
             if not more:

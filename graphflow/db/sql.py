@@ -165,7 +165,7 @@ class SqlDb(UserMemories):
         if ready.outline is not None and opened is not None:
             self._graphs[opened.fingerprint] = ready.outline
         if ready.takes_lease:
-            keeper().hold(self, effect.session_id)
+            keeper().hold(self, effect.session_id, effect.epoch + 1)
         elif effect.status is not None and self.shared:
             keeper().drop(self, effect.session_id)
 
@@ -174,13 +174,16 @@ class SqlDb(UserMemories):
         if self.shared:
             keeper().leave(self, session_id)
 
-    def renew_leases(self, given_back: list[str]) -> None:
-        """Prolong the leases of this process, and end those of the sessions ``given_back`` (called by the keeper's thread)."""
+    def renew_leases(self, given_back: list[tuple[str, int]]) -> None:
+        """Prolong the leases of this process, and end those ``given_back`` (called by the keeper's thread).
+
+        A lease is ended only under the epoch it was taken with: meanwhile another run of this process may have taken it.
+        """
         me = process_name()
 
         def work(tx: Transaction) -> list[tuple[str, str | None]]:
-            for session_id in given_back:
-                tx.execute(tx.sql.end_lease, {"session_id": session_id, "me": me})
+            for session_id, epoch in given_back:
+                tx.execute(tx.sql.end_lease, {"session_id": session_id, "me": me, "taken_under": epoch})
             return tx.all(tx.sql.renew_leases, {"me": me, "lease_ttl": int(self.lease_ttl * 1_000_000)})
 
         # The keeper tries again by itself, and has other databases to look after.

@@ -75,13 +75,26 @@ def cut_off(archive: Archive, last: Fields, status: str) -> None:
         elif run["ended_at"] is None or run["ended_at"] > time:
             run |= {"status": "error", "error": None, "metrics": None, "ended_at": time}
     kept = {run["run_id"] for run in archive.runs}
-    heads = {row["ns"]: row["log_head"] for row in archive.checkpoints}
-    archive.messages = [
-        row
-        for row in archive.messages
-        if row["seq"] <= heads.get(row["ns"], row["seq"]) and (row["ns"] == "" or row["run_id"] in kept)
+    ends = _log_ends(archive, last["log_head"], kept)
+    archive.messages = [row for row in archive.messages if row["seq"] <= ends[row["ns"]]]
+    archive.summaries = [
+        row for row in archive.summaries if row["upto_seq"] <= ends.get(row["ns"], 0) and (at_head or row["created_at"] <= time)
     ]
-    archive.summaries = [row for row in archive.summaries if row["upto_seq"] <= heads.get(row["ns"], row["upto_seq"])]
+
+
+def _log_ends(archive: Archive, head: int, kept: set[str]) -> dict[str, int]:
+    """The last message of each log that stays: the session's own up to ``head``, others up to the first of a run that goes.
+
+    Checkpoints do not tell how far the other logs are: a nested graph that keeps its state has the name of its log, but counts
+    no rows.
+    """
+    ends: dict[str, int] = {}
+    whole: dict[str, bool] = {}
+    for row in sorted(archive.messages, key=lambda row: (row["ns"], row["seq"])):
+        ns = row["ns"]
+        whole[ns] = whole.get(ns, True) and (row["seq"] <= head if ns == "" else row["run_id"] in kept)
+        ends[ns] = row["seq"] if whole[ns] else ends.get(ns, 0)
+    return ends
 
 
 def _began(run: Fields, last: Fields) -> bool:

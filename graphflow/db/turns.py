@@ -40,7 +40,7 @@ class Ticket:
     @property
     def has_turn(self) -> bool:
         """Whether it is this ticket's turn."""
-        return self.future.done() and self.future.exception() is None
+        return self.future.done() and not self.future.cancelled() and self.future.exception() is None
 
 
 class SessionQueue:
@@ -90,11 +90,11 @@ class SessionQueue:
                     self._empty.notify_all()
                 return
             head = line[0]
-            superseded = len(line) > 1 and line[1].cancelling
-        if not head.future.done():
-            head.future.set_result(None)
-            if superseded and head.holder is not None:
-                head.holder.stop.request()
+            superseded = len(line) > 1 and line[1].cancelling and not head.future.done()
+            if not head.future.done():  # decided under the lock: two that leave at once would both call the next one
+                head.future.set_result(None)
+        if superseded and head.holder is not None:
+            head.holder.stop.request()
 
     def holder(self, identity: str, session_id: str) -> Holder | None:
         """Who has the turn on a session, if anybody in this process has."""
@@ -126,12 +126,13 @@ class SessionQueue:
         """Ask all runs to stop, send those away that wait, and let no others begin."""
         with self._lock:
             self._closed = True
-            lines = [list(line) for line in self._lines.values()]
-        for ticket in _all(lines):
+            tickets = list(_all([list(line) for line in self._lines.values()]))
+            for ticket in tickets:
+                if not ticket.future.done():
+                    ticket.future.set_exception(_closing(ticket.key[1]))
+        for ticket in tickets:
             if ticket.holder is not None:
                 ticket.holder.stop.request()
-            if not ticket.future.done():
-                ticket.future.set_exception(_closing(ticket.key[1]))
 
     def reopen(self) -> None:
         """Let runs begin again."""

@@ -254,7 +254,8 @@ async def _acquire(effect: Acquire, world: World, usage: Any) -> None:
     if ticket.has_turn:
         return
     try:
-        await asyncio.wait_for(asyncio.wrap_future(ticket.future), world.store.busy_timeout)
+        # Who gives up waiting leaves the line; the place in it is not to be cancelled, or nobody after it would be called.
+        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(ticket.future)), world.store.busy_timeout)
     except TimeoutError:
         raise world.busy(effect.session_id, world.store.busy_timeout) from None
 
@@ -378,9 +379,7 @@ class _Crew:
 
     async def _keep(self, outcomes: list[Outcome]) -> None:
         assert self.effect.record is not None
-        commit = self.effect.record(outcomes)
-        if commit is not None:
-            await _HANDLERS[type(commit)](commit, self.world, None)
+        await perform(self.effect.record(outcomes), self.world.inside())  # a cancellation beside it is not its own
 
 
 # --- streaming ---------------------------------------------------------------------------------------------------------

@@ -52,9 +52,11 @@ def run(flow: Flow[T], world: World) -> T:
 def give_back(world: World) -> None:
     """Give the turns back that a flow held."""
     for ticket in world.tickets:
-        if world.store is not None and ticket.has_turn:
-            world.store.leave(ticket.key[1])
-        session_queue().leave(ticket)
+        try:
+            if world.store is not None and ticket.has_turn:
+                world.store.leave(ticket.key[1])
+        finally:
+            session_queue().leave(ticket)
 
 
 def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
@@ -278,17 +280,32 @@ class _Crew:
         if self.tasks[0].run.max_concurrency is None:
             self._start_async()
         self._work()
-        with self.changed:
-            while self.running or self.working:
-                self.changed.wait()
-            recorder = self.recorder
+        try:
+            with self.changed:
+                while self.running or self.working:
+                    self.changed.wait()
+        except BaseException as stop:  # Ctrl-C while helpers work: no other task begins
+            self.failure = stop
+        recorder = self.recorder
         if recorder is not None and not recorder.cancel():
             recorder.result()
-        if isinstance(self.failure, Cancelled) and self.record is not None and self.unrecorded:
-            self._keep(self.unrecorded)  # what finished beside the task that was left
         if self.failure is not None:
+            self._keep_rest(self.failure)
             raise self.failure
         return [self.outcomes[id(task)] for task in self.tasks]
+
+    def _keep_rest(self, failure: BaseException) -> None:
+        """Keep what finished beside a task that was stopped. After a failed recording, another would fail as well."""
+        with self.changed:
+            rest, self.unrecorded = self.unrecorded, []
+        if isinstance(failure, Exception) or self.record is None or not rest:
+            return
+        try:
+            self._keep(rest)
+        except Exception as error:
+            if isinstance(failure, Cancelled):
+                raise
+            failure.add_note(f"and what finished beside it could not be kept: {error}")
 
     def _start_async(self) -> None:
         """Put all async nodes on the background loop at once; they need no threads."""
@@ -352,10 +369,10 @@ class _Crew:
         assert self.record is not None
         while True:
             with self.changed:
-                batch, self.unrecorded = self.unrecorded, []
-                if not batch or self.failure is not None or not (self.running or self.waiting):
+                if not self.unrecorded or self.failure is not None or not (self.running or self.waiting):
                     self.recorder = None
                     return
+                batch, self.unrecorded = self.unrecorded, []
             try:
                 self._keep(batch)
             except BaseException as error:
@@ -363,9 +380,7 @@ class _Crew:
 
     def _keep(self, outcomes: list[Outcome]) -> None:
         assert self.record is not None
-        commit = self.record(outcomes)
-        if commit is not None:
-            _HANDLERS[type(commit)](commit, self.world, None)
+        perform(self.record(outcomes), self.world)
 
 
 # --- streaming ---------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -21,7 +22,7 @@ from graphflow.workflow.steps import as_list
 from graphflow_nodes.model import as_text
 from graphflow_nodes.stepdata import Outline, ending, is_object
 
-_COMPILED = ("name", "steps", "db", "add_workflow_history", "num_history_runs", "on_event")
+_COMPILED = attrgetter("name", "steps", "db", "add_workflow_history", "num_history_runs", "on_event")
 """The settings of a workflow that its graph is made of."""
 
 
@@ -98,7 +99,7 @@ class Workflow(Runner):
     @property
     def graph(self) -> Graph:
         """The graph this workflow compiles to: a node for each step, condition, loop, router, review and join."""
-        settings = tuple(getattr(self, name) for name in _COMPILED)
+        settings = _COMPILED(self)
         made = self._made
         if made is None or any(old is not new for old, new in zip(made[0], settings, strict=True)):
             past = self.num_history_runs if self.add_workflow_history else 0

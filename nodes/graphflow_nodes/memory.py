@@ -60,13 +60,14 @@ def remember(
     It needs nothing but the input, so it can run beside the node that answers. The model sees at most ``limit`` memories that
     fit. Each memory notes the run and the message it comes from; running again after a crash doubles nothing. When the model
     fails, the run goes on; that is told by an event ``memory_failed`` and noted in the run's metrics as ``memory_error``.
-    Without a user_id nothing is kept, and a warning says so. ``instructions`` are added to those that the model gets.
+    Without a user_id nothing is kept, and a warning says so; in a member of a team neither: what it is told are the leader's
+    words. ``instructions`` are added to those that the model gets.
     """
 
     @flow
     def keep(state: Any, ctx: Context) -> Flow[Any]:
         said = [message for message in _said_by_user(state, messages) if message.text.strip()]
-        if not ctx.stored or not said or _nobody(ctx):
+        if not ctx.stored or not said or ctx.is_member or _nobody(ctx):
             return None
         words = "\n".join(message.text for message in said)
         try:

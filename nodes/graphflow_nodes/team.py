@@ -10,7 +10,7 @@ from typing import Any, Final
 from graphflow.core.calls import CallOptions
 from graphflow.core.control import END, Command, Context, Send, current_task
 from graphflow.core.effects import Emit, Flow, Speaker
-from graphflow.core.nested import changed_keys, namespace_inside, run_inside, stands_for
+from graphflow.core.nested import changed_keys, run_inside, stands_for
 from graphflow.core.plan import Plan
 from graphflow.errors import GraphError
 from graphflow.messages import Message, TextPart, ToolCall
@@ -200,7 +200,7 @@ def ask_member(
     before = {**(session_state or {}), **(ctx.values.get("session_state") or {})}
     if shares:
         given["session_state"] = before
-    about = {"member": plan.name, "inside": namespace_inside(task)}
+    about = {"member": plan.name, "inside": task.path}
     if ctx.listening:
         yield Emit("member_started", ctx.node, {**about, "task": said[-1].text if said else ""}, ctx.ns)
     options = None if output_schema is None else CallOptions(options={"output_schema": output_schema})

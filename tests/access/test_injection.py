@@ -11,6 +11,7 @@ import pytest
 
 from graphflow import Agent, Graph
 from graphflow.db import PostgresDb, SqliteDb
+from graphflow.db.rows import plain_text
 from graphflow.errors import GraphflowError
 from graphflow.testing import ScriptedModel
 from tests.access.test_owners import Locker, locker_graph
@@ -101,6 +102,7 @@ def texts(method: Callable[..., Any]) -> list[str]:
 def arguments(method: Callable[..., Any]) -> dict[str, Any]:
     """What the method needs to be called at all."""
     given = {"session_id": "none", "id": "none", "run_id": "none", "user_id": "nobody", "name": None}
+    given |= {"memory": "likes tea", "memory_id": "none", "query": "tea"}
     required = {
         name
         for name, parameter in inspect.signature(method).parameters.items()
@@ -131,6 +133,11 @@ def test_no_string_has_an_effect_in_the_database(store: Any, name: str, paramete
         try:
             result = method(**given)
         except (ValueError, GraphflowError):
+            continue
+        if name == "add_user_memory":
+            (kept,) = [memory for memory in store.get_user_memories(given["user_id"]) if memory.memory_id == result]
+            assert parameter == "user_id" or plain_text(text.strip()) in (kept.memory, *kept.topics) or parameter == "topics"
+            store.clear_user_memories(given["user_id"])
             continue
         assert parameter not in ("sort_by", "sort_order", "session_type"), f"{text!r} was taken for a {parameter}"
         harmless = (result in (None, [], {}, 0, False), isinstance(result, list) and "chat" not in str(result))

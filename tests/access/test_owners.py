@@ -106,6 +106,8 @@ AGENT: dict[str, Use | str] = {
     "graph": "the graph itself",
     "component_id": "the agent itself",
     "graph_for": "the graph itself",
+    "graph_builder": "nodes and edges, nothing of a session",
+    "with_graph": "another object with the same database; its methods are these",
     "printed_sessions": "the ids this object has printed, by user",
     **dict.fromkeys(("model", "name", "instructions", "tools", "db", "history", "output_schema"), "a setting"),
     **dict.fromkeys(("session_id", "session_state", "user_id", "on_event", "on_tool_error"), "a setting"),

@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from graphflow import Agent, Context, HistoryPolicy, Message, RunStatus, ToolCall, tool
-from graphflow.db import SqliteDb
-from graphflow.errors import InvalidId, ModelError, NoDatabase, NotOwner
+from graphflow.db import InMemoryDb, SqliteDb
+from graphflow.errors import InvalidId, InvalidUpdate, ModelError, NoDatabase, NotOwner
 from graphflow.messages import FilePart, ImagePart, TextPart
 from graphflow.models import OfflineModel
 from graphflow.models.base import AsyncModel, Reply, Usage
@@ -597,3 +597,21 @@ def test_print_response_shows_the_answer_and_keeps_its_own_session_per_user(way,
 
 def test_making_an_agent_compiles_nothing():
     assert Agent(ScriptedModel(["a"]), tools=[print])._graphs is None
+
+
+@pytest.mark.parametrize("ids", [{"user_id": ""}, {"session_id": ""}], ids=["user", "session"])
+def test_an_empty_id_is_refused_and_chooses_nobody_else(ids: dict[str, str]) -> None:
+    agent = Agent(ScriptedModel(["hi"]), db=InMemoryDb(), user_id="ann", session_id="own")
+    with pytest.raises(InvalidId):
+        agent.run("hello", **ids)
+    assert agent.db.count_sessions() == 0
+
+
+def test_a_pair_of_role_and_text_is_a_message() -> None:
+    agent = Agent(ScriptedModel(["hi"]))
+    assert agent.run(("user", "hello")).messages[0].content == "hello"
+
+
+def test_an_input_of_none_is_refused_with_the_way_to_go_on() -> None:
+    with pytest.raises(InvalidUpdate, match="resume"):
+        Agent(ScriptedModel(["hi"])).graph.invoke(None)

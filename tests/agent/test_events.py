@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from graphflow import Agent, Context, MemoryPolicy, RetryPolicy, SummaryPolicy, Team, ToolCall, Workflow, tool
+from graphflow.db import InMemoryDb
 from graphflow.models.base import AsyncModel, Reply, Request, Token
 from graphflow.run import RunOutput, RunStatus
 from graphflow.testing import ScriptedModel
@@ -199,3 +200,14 @@ def test_a_resumed_run_streams_in_the_same_words(way, db):
     assert types[0] == "run_started" or "tool_completed" in types
     assert events[-1].type == "run_completed" and events[-1].output.content == "It is booked"
     assert "".join(event.text for event in events if event.type == "token" and not event.ns) == "It is booked"
+
+
+def test_the_last_event_of_a_run_that_fails_tells_what_it_left(way: Any) -> None:
+    agent = Agent(ScriptedModel([ConnectionError("the model is away")]), db=InMemoryDb())
+    seen: list[Any] = []
+    agent.on_event = seen.append
+    with pytest.raises(ConnectionError):
+        way.run(agent, "hello", session_id="s")
+    assert seen[-1].type == "run_failed"
+    assert (seen[-1].output.status, seen[-1].output.session_id) == ("error", "s")
+    assert [message.text for message in seen[-1].output.messages] == ["hello"]

@@ -109,3 +109,16 @@ def test_a_store_with_a_short_ttl_is_renewed_although_one_with_a_long_ttl_was_th
     graph(outer, slow).invoke({"n": 1}, session_id="s")
     slow.close()
     quick.close()
+
+
+def test_giving_back_a_lease_late_leaves_the_next_one_of_this_process_alone(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "s.db", lease_ttl=3600)
+
+    def node(state: State) -> None:
+        before = holder(tmp_path / "s.db")
+        db.renew_leases([("s", 1)])  # as the keeper does for an earlier run, whose lease was taken under epoch 1
+        assert before[0] == holder(tmp_path / "s.db")[0] == process_name()
+
+    for _ in range(2):
+        assert graph(lambda state: node(state) if db.get_runs("s")[1:] else None, db).invoke({"n": 1}, session_id="s")
+    db.close()

@@ -405,3 +405,38 @@ def test_runs_go_on_in_asyncio_while_another_thread_prunes(db: Any) -> None:
         assert db.get_session_state(f"s{number}") == {"n": 7} and len(db.get_messages(f"s{number}")) == 16
     assert db.check().ok
     assert CHAT.channels["session_state"].kind == "keys"
+
+
+class Notes(TypedDict):
+    notes: Annotated[list[str], append]
+
+
+def summing_graph(db: Any) -> Any:
+    """A graph around one that keeps a sum between turns."""
+
+    def add(state: Counting) -> dict[str, Any]:
+        return {"n": state.get("n", 0) + 1}
+
+    steps = StateGraph(Counting).add_node("add", add).add_node("rest", lambda state: {}).add_node("more", lambda state: {})
+    inner = steps.add_edge(START, "add").add_edge("add", "rest").add_edge("rest", "more").add_edge("more", END).compile()
+    options: dict[str, Any] = {"input": lambda state: {}, "output": lambda state: {"notes": [f"now {state['n']}"]}}
+    builder = StateGraph(Notes).add_node("sum", inner, persist=True, **options)
+    return builder.add_edge(START, "sum").add_edge("sum", END).compile(db=db)
+
+
+@pytest.mark.parametrize("keep", [1, 2, 6, 9])
+def test_a_fork_at_any_kept_checkpoint_has_what_a_lasting_graph_had_come_to(db: Any, keep: int) -> None:
+    graph = summing_graph(db)
+    heads = []
+    for _ in range(6):
+        graph.invoke({"notes": []}, session_id="s")
+        heads.append(graph.get_state("s").seq)
+    db.prune(keep_last=keep)
+    first = seqs(db, "s")[0]
+    kept = [(turn, head) for turn, head in enumerate(heads, 1) if head >= first]
+    assert kept
+    for turn, head in kept:
+        fork = db.fork_session("s", at=head)
+        assert graph.invoke({"notes": []}, session_id=fork)["notes"][-1] == f"now {turn + 1}"
+    assert len(seqs(db, "s", ns="sum")) < 24
+    assert db.check().ok

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from graphflow.core.control import Interrupt
-from graphflow.core.effects import Load, TaskRow
+from graphflow.core.effects import Load, RunWrite, SummaryWrite, TaskRow
 from graphflow.db import InMemoryDb, transfer
 from graphflow.errors import CorruptCheckpoint, SchemaTooNew, SessionNotFound
 from graphflow.messages import ImagePart, Message, RemoveMessage
@@ -164,3 +164,22 @@ def test_a_damaged_session_is_not_exported(told: Writer) -> None:
     told.db._write(lambda tx: tx.execute("UPDATE gf_messages SET body = '\"no\"' WHERE seq = 2"))
     with pytest.raises(CorruptCheckpoint, match="message 2 of session 's1'"):
         told.db.export_session("s1")
+
+
+def test_a_fork_at_an_earlier_checkpoint_has_no_summary_from_later(writer: Make) -> None:
+    session = writer()
+    for n in range(1, 4):
+        said = RunWrite(f"m{n}", f"r{n}", "member", "member", (Message("user", f"x{n}"), Message("assistant", f"y{n}")))
+        session.begin(f"r{n}", messages=[Message("user", f"q{n}")])
+        session.step({}, side=(said,))
+        summaries = (SummaryWrite(f"so far {n}", n), SummaryWrite(f"member so far {n}", 2 * n, ns="member"))
+        session.step({}, side=summaries)
+        session.end()
+    for turn in range(1, 4):
+        other = session.db.fork_session("s1", at=4 * turn - 1)
+        kept = session.db.export_session(other)["summaries"]
+        assert [row["upto_seq"] for row in kept if row["ns"] == "member"] == [2 * n for n in range(1, turn + 1)]
+        assert [row["upto_seq"] for row in kept if row["ns"] == ""] == list(range(1, turn + 1))
+        members = [m.text for m in session.db.get_messages(other, include_members=True) if m.text[0] in "xy"]
+        assert len(members) == 2 * turn
+    assert session.db.check().ok

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
+from typing import Any, TypedDict
 
 import pytest
 
+from graphflow import END, START, Graph, StateGraph
+from graphflow.db import InMemoryDb
 from graphflow.db.turns import SessionQueue, session_queue
+from graphflow.errors import SessionBusy
 
 
 def test_the_first_goes_on_at_once_and_the_others_in_the_order_they_came() -> None:
@@ -81,3 +86,43 @@ def test_a_forked_child_begins_with_no_lines() -> None:
     _, status = os.waitpid(child, 0)
     session_queue().leave(ticket)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+# --- giving up while waiting -----------------------------------------------------------------------------------------------
+
+
+class Held(TypedDict):
+    n: int
+
+
+def held_graph(db: Any, let_go: threading.Event, begun: threading.Event) -> Graph:
+    """A graph whose first run holds its session until it is let go."""
+
+    def hold(state: Held) -> None:
+        begun.set()
+        let_go.wait(20)
+
+    return StateGraph(Held).add_node(hold).add_edge(START, "hold").add_edge("hold", END).compile(db=db)
+
+
+@pytest.mark.parametrize("cancelled", [False, True], ids=["timed out", "cancelled"])
+def test_who_gives_up_waiting_under_asyncio_blocks_nobody(cancelled: bool) -> None:
+    db = InMemoryDb(busy_timeout=30.0 if cancelled else 0.2)
+    let_go, begun = threading.Event(), threading.Event()
+    graph = held_graph(db, let_go, begun)
+
+    async def talk() -> str:
+        holder = asyncio.ensure_future(graph.ainvoke({"n": 1}, session_id="s"))
+        await asyncio.to_thread(begun.wait, 20)
+        waiting = asyncio.ensure_future(graph.ainvoke({"n": 2}, session_id="s"))
+        await asyncio.sleep(0.05)
+        if cancelled:
+            waiting.cancel()
+        with pytest.raises(asyncio.CancelledError if cancelled else SessionBusy):
+            await waiting
+        let_go.set()
+        await holder
+        return (await graph.ainvoke({"n": 3}, session_id="s")).status
+
+    assert asyncio.run(talk()) == "completed"
+    assert not session_queue().is_used(db.identity, "s")

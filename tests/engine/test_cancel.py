@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 
 from graphflow import END, START, Agent, Context, Send, StateGraph, append, interrupt
+from graphflow.core.control import Cancelled
 from graphflow.core.effects import Ask, Commit
 from graphflow.core.plan import flow
 from graphflow.db import SqliteDb
@@ -211,6 +212,49 @@ def test_siblings_that_finished_beside_a_model_that_was_left_do_not_run_again(db
     assert running.end().status == "cancelled"
     assert graph.resume("s")["path"] == ["0", "1", "2", "3", "4", "answer"]
     assert sorted(times) == [0, 1, 2, 3, 4]
+
+
+class Gated:
+    """A database whose commits of finished tasks wait, once, for the run to be stopped."""
+
+    def __init__(self, db: Any) -> None:
+        self.db, self.begun, self.stopped = db, threading.Event(), threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.db, name)
+
+    def commit(self, effect: Commit) -> None:
+        if effect.tasks and not self.begun.is_set():
+            self.begun.set()
+            assert self.stopped.wait(30)
+            time.sleep(0.2)
+        self.db.commit(effect)
+
+
+@pytest.mark.parametrize("stop", [Cancelled, KeyboardInterrupt])
+def test_a_sibling_that_finished_while_another_was_recorded_is_kept_when_the_run_stops(db: Any, stop: Any) -> None:
+    gated_db, times, second = Gated(db), [], threading.Event()
+
+    def node(item: int) -> dict[str, Any]:
+        times.append(item)
+        if item == 1:
+            assert gated_db.begun.wait(30)
+            second.set()
+        if item == 2 and not gated_db.stopped.is_set():
+            assert second.wait(30)
+            time.sleep(0.2)
+            gated_db.stopped.set()
+            raise stop
+        return {"path": [str(item)]}
+
+    builder = StateGraph(State).add_node("node", node).add_edge("node", END)
+    builder.add_conditional_edges(START, lambda state: [Send("node", n) for n in range(3)], ["node"])
+    graph = builder.compile(db=gated_db)
+    with pytest.raises(stop):
+        graph.invoke({}, session_id="s")
+    assert graph.get_state("s").status == "cancelled"
+    assert graph.resume("s")["path"] == ["0", "1", "2"]
+    assert sorted(times) == [0, 1, 2, 2]
 
 
 def test_a_streamed_run_that_is_cancelled_ends_its_stream_with_the_result(way: Way, db: Any) -> None:

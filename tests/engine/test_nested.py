@@ -19,6 +19,7 @@ from graphflow import (
     Context,
     Graph,
     Message,
+    RetryPolicy,
     Send,
     StateGraph,
     ToolCall,
@@ -35,7 +36,7 @@ from graphflow.core.effects import Commit, Speaker
 from graphflow.core.nested import changed_keys, run_inside, stands_for
 from graphflow.core.reducers import merge_keys
 from graphflow.db import InMemoryDb
-from graphflow.errors import GraphChanged, GraphError, InvalidUpdate, SessionNotFound, UnknownTarget
+from graphflow.errors import GraphChanged, GraphChangedWarning, GraphError, InvalidUpdate, SessionNotFound, UnknownTarget
 from graphflow.models import OfflineModel
 from graphflow.models.base import Reply
 from graphflow.testing import ScriptedModel
@@ -646,6 +647,98 @@ def test_messages_of_a_nested_graph_are_logged_once_with_the_conversation(way: W
         way.invoke(graph, {"messages": [("user", text)]}, session_id="s")
     assert [message.text for message in db.get_messages("s")] == ["one", "saw 1", "more", "two", "saw 1", "more"]
     assert db.check().ok
+
+
+# --- state that lasts ------------------------------------------------------------------------------------------------------
+
+
+def test_a_fork_and_a_copy_go_on_inside_an_unfinished_graph_that_persists(db: Any) -> None:
+    first, second = Flaky("first"), Flaky("second", broken=True)
+    inner = chain(("first", first), ("second", second))
+    graph = lasting(inner, db=db)
+    with pytest.raises(ConnectionError):
+        graph.invoke({"topic": "t"}, session_id="s")
+    fork = graph.fork("s")
+    db.import_session(db.export_session("s"), session_id="copy")
+    second.broken = False
+    for session_id in (fork, "copy", "s"):
+        assert graph.resume(session_id)["notes"] == ["first", "second"]
+    assert (first.calls, second.calls) == (1, 4)
+    assert db.check().ok
+
+
+def test_a_graph_that_persists_goes_on_inside_when_its_node_was_renamed(db: Any) -> None:
+    first, second = Flaky("first"), Flaky("second", broken=True)
+    inner = chain(("first", first), ("second", second))
+    with pytest.raises(ConnectionError):
+        lasting(inner, db=db).invoke({"topic": "t"}, session_id="s")
+    second.broken = False
+    renamed = lasting(inner, node="newer", db=db, aliases={"inner": "newer"})
+    with pytest.warns(GraphChangedWarning, match="'inner' is called 'newer' now"):
+        assert renamed.resume("s")["notes"] == ["first", "second"]
+    assert first.calls == 1
+
+
+def test_a_fork_has_the_log_of_a_graph_that_persists(db: Any) -> None:
+    builder = StateGraph(Notes, name="asking")
+    builder.add_node(
+        "member",
+        talker(remembering),
+        input=lambda state: {"messages": [("user", state["topic"])]},
+        output=lambda end: {"notes": [end["messages"][-1].text]},
+        persist=True,
+    )
+    graph = builder.add_edge(START, "member").add_edge("member", END).compile(db=db)
+    heads = []
+    for topic in "abc":
+        graph.invoke({"topic": topic}, session_id="s")
+        heads.append(graph.get_state("s").seq)
+    everything = db.get_messages("s", include_members=True)
+    assert len(everything) == 6
+    for turns, head in enumerate(heads, 1):
+        other = db.fork_session("s", at=head)
+        said = [message.text for message in db.get_messages(other, include_members=True)]
+        assert said == [message.text for message in everything][: 2 * turns]
+        again = graph.invoke({"topic": "d"}, session_id=other)["notes"]
+        assert again[-1] == f"d after {2 * turns}"
+    assert db.check().ok
+
+
+@pytest.mark.parametrize("concurrency", [1, None])
+def test_two_tasks_at_once_cannot_run_one_graph_that_persists(way: Way, db: Any, concurrency: int | None) -> None:
+    inner = chain(("count", lambda state: {"notes": ["counted"]}))
+    wide = [2]
+    builder = StateGraph(Notes)
+    builder.add_node("inner", inner, persist=True, input=lambda state: state, output=lambda end: {"notes": end["notes"]})
+    builder.add_conditional_edges(START, lambda state: [Send("inner", {"topic": "t"})] * wide[0], ["inner"])
+    graph = builder.add_edge("inner", END).compile(db=db)
+    with pytest.raises(InvalidUpdate, match=r"two tasks of one superstep .* 'inner'.*persist=False") as refused:
+        way.invoke(graph, {"topic": "t"}, session_id="s", max_concurrency=concurrency)
+    assert refused.value.nodes == ("inner",)
+    wide[0] = 1
+    assert way.invoke(graph, {"topic": "t"}, session_id="s", on_unfinished="abandon")["notes"][-1] == "counted"
+    assert db.check().ok
+
+
+def test_a_graph_that_persists_may_be_tried_again_and_called_again(way: Way, db: Any) -> None:
+    failures = iter([True, False, True, False])
+
+    def work(state: Notes) -> dict[str, Any]:
+        if next(failures):
+            raise ConnectionError("down")
+        return {"notes": ["worked"]}
+
+    builder = StateGraph(Notes)
+    builder.add_node("inner", chain(("work", work)), persist=True, retry=RetryPolicy(initial=0))
+    builder.add_edge(START, "inner")
+    builder.add_conditional_edges("inner", lambda state: END if len(state["notes"]) == 2 else "inner", ["inner", END])
+    assert way.invoke(builder.compile(db=db), {"topic": "t"}, session_id="s")["notes"] == ["worked", "worked"]
+
+
+def lasting(inner: Graph, node: str = "inner", **options: Any) -> Graph:
+    """A graph around one that keeps its state between calls."""
+    builder = StateGraph(Notes, name="around").add_node(node, inner, persist=True)
+    return builder.add_edge(START, node).add_edge(node, END).compile(**options)
 
 
 # --- agents ---------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from graphflow import END, START, CachePolicy, Message, RetryPolicy, Send, StateGraph, add_messages, append, interrupt, logged
 from graphflow.core.effects import Commit
-from graphflow.errors import InvalidAnswer, NodeTimeout
+from graphflow.errors import InvalidAnswer, LeaseLost, NodeTimeout
 
 AT_ONCE = RetryPolicy(initial=0, jitter=False)
 
@@ -187,6 +187,23 @@ def test_an_error_handler_of_a_graph_is_told_what_failed_inside(way, db):
 
     graph = chain(db, chain(None, "a", fail), last={"on_error": lambda state, error: {"path": [str(error.exception)]}})
     assert way.invoke(graph, {}, session_id="s")["path"] == ["inside"]
+
+
+def test_a_lost_session_is_no_matter_for_policies(way, db):
+    calls, told = [], []
+
+    class Fenced(Deadly):
+        def commit(self, effect: Commit) -> None:
+            if calls:
+                raise LeaseLost("another run has the session")
+            self.db.commit(effect)
+
+    inner = chain(None, lambda state: calls.append("a") or {"path": ["a"]}, "b")
+    policies = {"retry": RetryPolicy(initial=0, jitter=False, retry_on=Exception), "on_error": lambda *all: told.append(all)}
+    graph = chain(Fenced(db), inner, last=policies)
+    with pytest.raises(LeaseLost):
+        way.invoke(graph, {}, session_id="s")
+    assert (calls, told) == (["a"], [])
 
 
 def test_questions_inside_a_node_with_policies_pause_the_run(way, db):

@@ -174,11 +174,6 @@ def test_an_approval_takes_three_processes_and_repeats_nothing(run: Run) -> None
     assert out.endswith("the figures were looked up 1 time(s)\n")
 
 
-def test_a_session_knows_that_a_workflow_made_it(run: Run) -> None:
-    out = run("sessions/workflow_type.py").stdout
-    assert out == "completed {'topic': 'tea'}\nworkflow_session is a session of type workflow\n"
-
-
 # --- the replay ------------------------------------------------------------------------------------------------------------
 
 

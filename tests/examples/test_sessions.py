@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from graphflow import Agent, Message
-from graphflow.db import SqliteDb
+from graphflow.db import SessionType, SqliteDb
 from graphflow.models import OfflineModel, OpenAIChat
 from graphflow.models.base import Request
 from graphflow.testing import ScriptedModel
@@ -186,3 +186,11 @@ def test_a_memory_is_known_in_a_session_that_has_no_history_of_it(play, db):
 def test_memories_answer(play, db, model):
     printed = play("memories", db, model)
     assert "You love pizza" in printed and printed.count("memory: ") == 1
+
+
+def test_sessions_know_what_made_them(play, db):
+    out = play("session_types", db, scripted())
+    types = {"agent_session": SessionType.AGENT, "team_session": SessionType.TEAM, "workflow_session": SessionType.WORKFLOW}
+    assert "completed {'topic': 'tea'}" in out
+    for session_id, type in types.items():
+        assert f"{session_id} is a session of type {type}\n" in out and db.get_session(session_id).session_type is type

@@ -119,6 +119,13 @@ class KeepingStatements(Compiled):
         return self.text(young.order_by(c.seq).limit(ONE).offset(ZERO))
 
     @cached_property
+    def last_old(self) -> str:
+        """The last checkpoint that was there at the time ``at``."""
+        c = CHECKPOINT
+        old = self._of_space(c.seq).where(c.created_at <= bindparam("at"))
+        return self.text(old.order_by(c.seq.desc()).limit(ONE).offset(ZERO))
+
+    @cached_property
     def last_of_other_run(self) -> str:
         """The last checkpoint that does not belong to ``run``."""
         c = CHECKPOINT

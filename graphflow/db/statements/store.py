@@ -188,7 +188,9 @@ class StoreStatements(Compiled):
     def end_lease(self) -> str:
         """Give back the lease of a run that could not do it itself."""
         return self.text(
-            update(sessions).where(HERE, matches(SESSION.lease_owner, "me")).values(lease_owner=null(), lease_until=null())
+            update(sessions)
+            .where(HERE, matches(SESSION.lease_owner, "me"), matches(SESSION.epoch, "taken_under"))
+            .values(lease_owner=null(), lease_until=null())
         )
 
     @cached_property
