@@ -422,8 +422,8 @@ class Fence:
     """The epoch under which a pause of this superstep was last gone past."""
     rows: bool = False
     """Whether nested graphs of this superstep left task rows, which go with it even when what they belong to was given up."""
-    lasting: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """For each nested graph that keeps its state between calls: origin and position of the task that called it last."""
+    lasting: dict[tuple[str, int], int] = field(default_factory=dict)
+    """For each nested graph that keeps its state between calls, and each origin: the position of the task that called it."""
 
 
 @dataclass(frozen=True, slots=True)

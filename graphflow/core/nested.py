@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from threading import Lock
 from typing import Any
 
 from graphflow.core.attempts import Attempt, fenced
@@ -42,7 +41,6 @@ from graphflow.errors import GraphError, InvalidUpdate
 from graphflow.messages import RemoveMessage
 
 Mapper = Callable[[Any], Any]
-_CLAIMING = Lock()
 WHOLE_LOG = 2**31 - 1
 """More messages than a log has: all of it is earlier than what a nested run says."""
 
@@ -325,16 +323,14 @@ class _Call:
         task, info, claims = self.task, self.info, self.info.fence.lasting
         if info.db is None or info.session_id is None:
             return
-        with _CLAIMING:
-            origin, position = claims.get(info.ns, (-1, 0))
-            if origin == task.origin and position != task.position:
-                raise InvalidUpdate(
-                    f"two tasks of one superstep run the graph at node {task.node.name!r} (session {info.session_id!r}, "
-                    f"state path {info.ns!r}), which keeps one state between calls (persist=True); give persist=False, or let "
-                    "one run after the other, in supersteps of their own",
-                    nodes=(task.node.name,),
-                )
-            claims[info.ns] = (task.origin, task.position)
+        # One operation of a dict: of two threads that come at once, one is first.
+        if claims.setdefault((info.ns, task.origin), task.position) != task.position:
+            raise InvalidUpdate(
+                f"two tasks of one superstep run the graph at node {task.node.name!r} (session {info.session_id!r}, "
+                f"state path {info.ns!r}), which keeps one state between calls (persist=True); give persist=False, or let "
+                "one run after the other, in supersteps of their own",
+                nodes=(task.node.name,),
+            )
 
     def _open(self, machine: Machine, stored: Stored | None) -> Flow[None]:
         """The first commit: the input is durable before the first node runs."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from graphflow.lazy import exports
 
 if TYPE_CHECKING:
+    from graphflow.messages import ToolCall
     from graphflow.models.base import AsyncModel, Model, Reply, Request, Token, ToolSpec, Usage
     from graphflow.models.offline import OfflineModel
     from graphflow.models.openai import OpenAIChat
