@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -149,7 +149,7 @@ class SqliteDb(SqlDb):
             raise
         finally:
             if tx is not None:
-                opened.readers.append(tx)
+                opened.give_back(tx)
         return result
 
     def _translate(self, error: BaseException, committing: bool) -> None:
@@ -192,18 +192,18 @@ class SqliteDb(SqlDb):
                 connection.close()
                 raise
             self._open.all.append(connection)
-        return Transaction(connection.cursor().execute, self._statements())
+        return Transaction(connection.cursor().execute, self._statements(), connection)
 
     def _open_writer(self) -> Transaction:
         """The one connection that writes, to a database that has its tables. Called by whoever has the line's lock."""
+        tx = self._connect()
         try:
-            tx = self._connect()
             _patiently(lambda: tx.execute("PRAGMA journal_mode = WAL").fetchone(), self.busy_timeout)
             tx.execute("BEGIN IMMEDIATE")
             migrations.migrate(tx, self._stamp())
             tx.execute("COMMIT")
         except BaseException:
-            self._open.close_all()
+            self._open.end(tx)
             raise
         self._open.writer = tx
         return tx
@@ -248,7 +248,7 @@ class SqliteDb(SqlDb):
         while len(opened.readers) + (opened.writer is not None) < len(opened.all) and time.monotonic() < deadline:
             time.sleep(0.001)
         if len(opened.readers) + (opened.writer is not None) == len(opened.all):
-            opened.close_all()
+            opened.close_idle()
 
     def _after_fork(self, in_child: bool) -> None:
         if not in_child:
@@ -269,20 +269,41 @@ class _Connections:
         self.writer: Transaction | None = None
         self.readers: list[Transaction] = []
         self.all: list[sqlite3.Connection] = []
+        self.closed = False
+        """Whether connections are closed when they are given back."""
 
     def close(self) -> None:
         # At the end of the process a daemon thread may be stuck in a write; it must not keep the process from ending.
         if self.line.lock.acquire(timeout=WRITER_MAY_TAKE):
             try:
-                self.close_all()
+                self.closed = True
+                self.close_idle()
             finally:
                 self.line.leave()
 
-    def close_all(self) -> None:
-        self.writer = None
-        self.readers.clear()
-        while self.all:
-            self.all.pop().close()
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses: SQLite crashes when one is closed that another thread reads with."""
+        writer, self.writer = self.writer, None
+        if writer is not None:
+            self.end(writer)
+        self._close_readers()
+
+    def give_back(self, tx: Transaction) -> None:
+        """A reader is done with its connection."""
+        self.readers.append(tx)
+        if self.closed:
+            self._close_readers()
+
+    def end(self, tx: Transaction) -> None:
+        """Close one connection."""
+        with suppress(ValueError):
+            self.all.remove(tx.connection)
+        tx.connection.close()
+
+    def _close_readers(self) -> None:
+        with suppress(IndexError):  # each is taken out by one thread only
+            while True:
+                self.end(self.readers.pop())
 
 
 def _roll_back(tx: Transaction | None) -> bool:

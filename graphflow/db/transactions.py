@@ -14,11 +14,13 @@ Row = tuple[Any, ...]
 class Transaction:
     """What the functions that read and write are given. ``execute(text, parameters)`` returns the cursor."""
 
-    __slots__ = ("execute", "sql")
+    __slots__ = ("connection", "execute", "sql")
 
-    def __init__(self, execute: Callable[..., Any], sql: Statements) -> None:
+    def __init__(self, execute: Callable[..., Any], sql: Statements, connection: Any = None) -> None:
         self.execute = execute
         self.sql = sql
+        self.connection = connection
+        """What the cursor is of, for the database that closes it."""
 
     def one(self, statement: str, parameters: Mapping[str, Any]) -> Row | None:
         """The first row, or None."""

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -184,4 +185,28 @@ def test_every_connection_has_the_chosen_durability(tmp_path: Path, synchronous:
     for connection in db._open.all:
         assert connection.execute("PRAGMA synchronous").fetchone()[0] == number
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    db.close()
+
+
+def test_closing_leaves_a_connection_alone_that_another_thread_reads_with(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "s.db")
+    Writer(db).turn("r1")
+    reading, closed = threading.Event(), threading.Event()
+    found: list[Any] = []
+
+    def work(tx: Any) -> None:
+        reading.set()
+        assert closed.wait(10)
+        found.extend(tx.all("SELECT run_id FROM gf_runs", {}))
+
+    reader = threading.Thread(target=db._read, args=(work,))
+    reader.start()
+    assert reading.wait(10)
+    opened = db._open
+    db.close()
+    closed.set()
+    reader.join(10)
+    assert found == [("r1",)]
+    assert opened.all == [], "it is closed when it is given back"
+    assert db.count_sessions() == 1
     db.close()
