@@ -62,7 +62,20 @@ class Server:
         try:
             yield name
         finally:
-            self.ask(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
+            self._drop(name)
+
+    def _drop(self, schema: str) -> None:
+        """Drop a schema; what a test left running in it may still be reading there."""
+        import psycopg  # noqa: PLC0415
+
+        for attempt in range(20):
+            try:
+                self.ask(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+                return
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable):
+                if attempt == 19:
+                    raise
+                time.sleep(0.2)
 
     def url_within(self, schema: str) -> str:
         """The URL of the server, where names that are not qualified are those of a schema."""

@@ -222,6 +222,7 @@ def test_hot_statements_find_their_rows_by_an_index(postgres_db: PostgresDb) -> 
     session.turn("r1")
     sql = postgres_db._statements()
     names = dict.fromkeys(("low", "high", "before", "count", "session", "origin"), 1)
+    names["taken_under"] = 1
     names |= dict.fromkeys(("session_id", "ns", "user_id", "me", "run_id"), "x")
     statements = (sql.load_head, sql.load_nested, sql.chain, sql.load_tasks, sql.log_range, sql.last_runs, sql.find_run)
     for statement in (*statements, sql.ordinals_of_user, sql.end_lease, sql.delete_session[0]):

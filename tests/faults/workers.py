@@ -356,7 +356,7 @@ def memory(db: Any, journal: Journal) -> None:
         summary=SummaryPolicy(after_messages=4, keep_last=1),
     )
     runs = db.get_runs(SESSION) if db.get_session(SESSION) is not None else []
-    if runs and runs[-1].status == "running":
+    if runs and runs[-1].status != "completed":
         bot.resume()
     for turn in range(len(runs), 5):
         bot.run(f"I like number {turn}")
