@@ -147,7 +147,7 @@ def test_a_turn_takes_the_same_however_long_the_conversation_is(where: str, data
     late, most_late = counted(ask, db), max(calls_of(ask) for _ in range(SNAPSHOTS))
     assert replace(late, bytes=0, calls=0) == replace(early, bytes=0, calls=0)
     assert late.bytes <= early.bytes + 50, "numbers that count messages have a digit more, nothing else"
-    assert most_late <= most_early
+    assert most_late <= 1.01 * most_early, "threads that meet make a call or two more; one a turn were a hundred by now"
 
 
 @pytest.mark.parametrize("where", ["memory", "sqlite", "postgres"])
