@@ -146,17 +146,15 @@ def _names(node: str, ns: str) -> re.Match[str] | None:
 # --- a graph that a node calls ---------------------------------------------------------------------------------------------
 
 
-def call_graph(
-    plan: Plan, input: Any, task: Task, *, name: str | None = None, options: CallOptions | None = None
-) -> Flow[Ended]:
+def call_graph(plan: Plan, input: Any, task: Task, *, options: CallOptions | None = None) -> Flow[Ended]:
     """Run a graph inside a task, as the n-th that its node calls. Its questions pause the task, as its own would.
 
-    The order of calls has to be the same each time the node runs. ``name``: what it is called in namespaces (the graph's own).
+    The order of calls has to be the same each time the node runs. In namespaces it is called by the graph's own name.
     Of ``options`` count those that say how the graph runs: context, limits, settings of nodes, keys to begin with.
     """
-    segment = f"{name or plan.name}:{task.calls}"
+    segment = f"{plan.name}:{task.calls}"
     task.calls += 1
-    call = _Call(plan, task, input, segment=segment, name=name or plan.name)
+    call = _Call(plan, task, input, segment=segment, name=plan.name)
     if options is not None:
         call.take(options)
     return fenced(_called(call), task) if isinstance(task, Attempt) else _called(call)

@@ -99,3 +99,11 @@ def test_a_summary_of_a_team_may_be_asked_for(way, db):
 def test_a_setting_that_does_not_exist_is_named():
     with pytest.raises(TypeError, match="no setting 'enable_summaries'; did you mean 'enable_session_summaries'"):
         Team([Agent("offline")], enable_summaries=True)  # type: ignore[call-arg]
+
+
+def test_a_member_takes_nothing_of_what_the_leader_says_for_words_of_the_user(way, db):
+    keeper = ScriptedModel([json.dumps({"add": ["The leader wants a poem"]})])
+    member = Agent(echo(), name="a", update_memory_on_run=True, memory=MemoryPolicy(model=keeper))
+    team = Team([member], model=ScriptedModel([delegates(a="Write a poem"), "done"]), db=db)
+    assert way.run(team, "Something nice, please", session_id="s", user_id="ann").content == "done"
+    assert (keeper.requests, team.get_user_memories("ann")) == ([], [])
