@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -17,6 +17,7 @@ from graphflow.core.state import StateSchema, logged, state_schema, untracked
 from graphflow.db import SqliteDb
 from graphflow.db.turns import session_queue
 from graphflow.messages import Message
+from tests.forking import fork
 
 
 class Chat(TypedDict):
@@ -138,12 +139,8 @@ def fork_while_writing(db: Any) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    context = multiprocessing.get_context("fork")
-    children = [context.Process(target=Writer(db, f"child-{n}").turn, args=(f"run-{n}",)) for n in range(4)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(60)
+    children = [fork(partial(Writer(db, f"child-{n}").turn, f"run-{n}")) for n in range(4)]
+    ends = [child.join() for child in children]
     stop.set()
     thread.join()
-    assert [child.exitcode for child in children] == [0] * 4
+    assert ends == [0] * 4

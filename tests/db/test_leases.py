@@ -16,6 +16,7 @@ from graphflow import END, START, StateGraph
 from graphflow.core.effects import Commit
 from graphflow.db import SqliteDb
 from graphflow.db.leases import in_words, is_dead, process_name
+from tests.forking import fork
 
 
 class State(TypedDict):
@@ -44,16 +45,13 @@ def test_this_process_is_alive_and_one_that_only_has_its_number_is_dead() -> Non
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_process_that_ended_is_dead_even_before_its_parent_noticed() -> None:
     reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(writing, process_name().encode())
-        os._exit(0)
+    child = fork(lambda: os.write(writing, process_name().encode()))
     name = os.read(reading, 500).decode()
     deadline = time.monotonic() + 10
     while not is_dead(name) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert is_dead(name)
-    os.waitpid(child, 0)
+    child.join()
     assert is_dead(name)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -20,6 +19,7 @@ import pytest
 from graphflow import END, START, StateGraph
 from graphflow.db import PostgresDb
 from graphflow.errors import CorruptCheckpoint, DatabaseFailed, LeaseLost
+from tests.forking import fork
 from tests.postgres import Server
 
 from .conftest import Writer, fork_while_writing
@@ -243,10 +243,7 @@ def test_a_process_that_stalls_in_a_transaction_is_cut_off_when_its_lease_has_ru
 def test_a_forked_child_uses_connections_of_its_own(served: Served) -> None:
     session = Writer(served.db)
     session.begin("r1", {"notes": {"append": ["parent"]}})
-    child = multiprocessing.get_context("fork").Process(target=session.step, args=({"notes": {"append": ["child"]}},))
-    child.start()
-    child.join(60)
-    assert child.exitcode == 0
+    assert fork(lambda: session.step({"notes": {"append": ["child"]}})).join() == 0
     session.head += 1
     session.values["notes"] = ["parent", "child"]
     session.step({"notes": {"append": ["parent again"]}})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sqlite3
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 from graphflow.db import SqliteDb, migrations
 from graphflow.errors import DatabaseFailed, SchemaTooNew
 from graphflow.messages import Message
+from tests.forking import fork
 
 from .conftest import Writer, fork_while_writing
 
@@ -124,11 +124,7 @@ def test_a_plain_chat_turn_takes_less_than_1820_bytes(sqlite_db: SqliteDb) -> No
 def test_a_forked_child_uses_connections_of_its_own(sqlite_db: SqliteDb) -> None:
     session = Writer(sqlite_db)
     session.begin("r1", {"notes": {"append": ["parent"]}})
-    context = multiprocessing.get_context("fork")
-    child = context.Process(target=session.step, args=({"notes": {"append": ["child"]}},))
-    child.start()
-    child.join(60)
-    assert child.exitcode == 0
+    assert fork(lambda: session.step({"notes": {"append": ["child"]}})).join() == 0
     session.head += 1
     session.values["notes"] = ["parent", "child"]
     session.step({"notes": {"append": ["parent again"]}})

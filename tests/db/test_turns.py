@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from typing import Any, TypedDict
 
@@ -13,6 +12,7 @@ from graphflow import END, START, Graph, StateGraph
 from graphflow.db import InMemoryDb
 from graphflow.db.turns import SessionQueue, session_queue
 from graphflow.errors import SessionBusy
+from tests.forking import fork
 
 
 def test_the_first_goes_on_at_once_and_the_others_in_the_order_they_came() -> None:
@@ -80,12 +80,13 @@ def test_threads_have_the_session_one_at_a_time() -> None:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_forked_child_begins_with_no_lines() -> None:
     ticket = session_queue().join("fork-test", "s1")
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if session_queue().join("fork-test", "s1").future.done() else 1)
-    _, status = os.waitpid(child, 0)
+
+    def has_its_turn() -> None:
+        assert session_queue().join("fork-test", "s1").future.done()
+
+    ended = fork(has_its_turn).join()
     session_queue().leave(ticket)
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert ended == 0
 
 
 # --- giving up while waiting -----------------------------------------------------------------------------------------------

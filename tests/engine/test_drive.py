@@ -13,6 +13,7 @@ import pytest
 
 from graphflow import END, START, Context, Send, StateGraph, append, interrupt
 from graphflow.db import InMemoryDb, SqliteDb
+from tests.forking import fork
 
 
 class S(TypedDict):
@@ -251,11 +252,11 @@ def test_a_keyboard_interrupt_leaves_a_resumable_session(db):
 def test_a_forked_child_works_with_threads_loops_and_databases_of_its_own(db):
     graph = fan(awaits, 3, db)
     graph.invoke({}, session_id="parent")
-    child = os.fork()
-    if child == 0:
-        ok = graph.invoke({}, session_id="child")["path"] == ["async"] * 3
-        os._exit(0 if ok else 1)
-    assert os.waitpid(child, 0)[1] == 0
+
+    def runs_it_too() -> None:
+        assert graph.invoke({}, session_id="child")["path"] == ["async"] * 3
+
+    assert fork(runs_it_too).join() == 0
 
 
 class Slow(SqliteDb):

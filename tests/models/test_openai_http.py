@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
-from multiprocessing import get_context
 from typing import Any, Literal
 
 import pytest
@@ -20,6 +19,7 @@ from graphflow.messages import FilePart, ImagePart, Message, TextPart, ToolCall
 from graphflow.models.base import Piece, Reply, Request, Restart, Token, ToolSpec, Usage
 from graphflow.models.openai import OpenAIChat, asked_pause, retry_after
 from graphflow.models.openai_format import Transient, request_fields, response_format
+from tests.forking import fork
 from tests.models.openai_server import (
     Behaviour,
     OpenAIServer,
@@ -478,12 +478,11 @@ def test_a_forked_process_asks_over_a_connection_of_its_own(server: OpenAIServer
     server.play(says("hi"))
     model = model_at(server)
     model.respond(HELLO)
-    fork = get_context("fork")
-    answers = fork.SimpleQueue()
-    child = fork.Process(target=lambda: answers.put(model.respond(HELLO).content))
-    child.start()
-    assert answers.get() == "hi"
-    child.join()
+
+    def asks_too() -> None:
+        assert model.respond(HELLO).content == "hi"
+
+    assert fork(asks_too).join() == 0
     model.respond(HELLO)
     before, inside, after = server.connections
     assert before == after != inside
