@@ -44,7 +44,7 @@ class Moody(OfflineModel):
         if text == "fail":
             raise ConnectionError("the line is dead")
         if text == "wait":
-            time.sleep(60)
+            time.sleep(5)
 
     def stream(self, request):
         self._react(request)
