@@ -15,7 +15,8 @@ from graphflow.db import migrations
 from graphflow.db.commits import ReadyCommit
 from graphflow.db.limits import Limits
 from graphflow.db.records import SchemaStatus
-from graphflow.db.sql import SqlDb, statements_for, system_clock
+from graphflow.db.sql import SqlDb, system_clock
+from graphflow.db.sqltext import statements_for
 from graphflow.db.transactions import Transaction
 
 if TYPE_CHECKING:

@@ -36,6 +36,7 @@ from graphflow.db.records import CheckReport, Repair, RunRecord, SchemaStatus, S
 from graphflow.db.retention import PruneReport
 from graphflow.db.retries import Committing, Repeated, patiently, unless_there
 from graphflow.db.rows import plain_text
+from graphflow.db.sqltext import statements_for
 from graphflow.db.transactions import Transaction
 from graphflow.db.turns import session_queue
 from graphflow.db.usermemories import UserMemories
@@ -509,20 +510,6 @@ def _listing(
         raise ValueError(f"session_type={session_type!r}: give a SessionType, one of {', '.join(kinds)}")
     kind = None if session_type is None else str(session_type)
     return sessions.Listing(kind, user_id, plain_text(component_id), plain_text(name))
-
-
-_compiled: dict[tuple[str, str | None], Statements] = {}
-
-
-def statements_for(dialect: str, schema: str | None = None) -> Statements:
-    """The statements of a dialect, on tables in a schema. SQLAlchemy is imported at first use: it takes longer than
-    all else.
-    """
-    if (dialect, schema) not in _compiled:
-        from graphflow.db.statements import Statements  # noqa: PLC0415
-
-        _compiled[dialect, schema] = Statements(dialect, schema)
-    return _compiled[dialect, schema]
 
 
 def _before_fork() -> None:

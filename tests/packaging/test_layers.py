@@ -78,6 +78,8 @@ LOCAL_IMPORTS: set[tuple[str, str]] = {
     # names that packages resolve when they are first used
     ("graphflow.lazy", "(dynamic)"),
     ("graphflow.drive", "(dynamic)"),
+    # the texts of one dialect
+    ("graphflow.db.sqltext", "(dynamic)"),
     # what the user names on the command line
     ("graphflow.cli.reference", "(dynamic)"),
     # libraries that take longer to load than most programs need of them, or the module that knows one
@@ -88,7 +90,7 @@ LOCAL_IMPORTS: set[tuple[str, str]] = {
     ("graphflow.draw.network", "networkx"),
     ("graphflow.db.postgres", "graphflow.db.pool"),
     ("graphflow.db.retries", "tenacity"),
-    ("graphflow.db.sql", "graphflow.db.statements"),
+    ("graphflow.db.sqltext", "graphflow.db.statements"),
     ("graphflow.models.openai", "openai"),
     ("graphflow.models.openai", "tenacity"),
     ("graphflow.tools", "graphflow.signatures"),

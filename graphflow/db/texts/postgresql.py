@@ -1,0 +1,1198 @@
+"""Written by ``python -m graphflow.db.statements``: the SQL of the store for postgresql."""
+
+TEXTS = (
+{'advance': 'UPDATE gf_place.gf_sessions SET head=%s::BIGINT WHERE gf_place.gf_sessions.ordinal = %s::BIGINT AND '
+            'gf_place.gf_sessions.head = %s::BIGINT AND gf_place.gf_sessions.epoch = %s::BIGINT',
+ 'all_graphs': 'SELECT gf_place.gf_graphs.fingerprint, gf_place.gf_graphs.outline \n'
+               'FROM gf_place.gf_graphs ORDER BY gf_place.gf_graphs.fingerprint',
+ 'all_media': 'SELECT gf_place.gf_media.sha256 \nFROM gf_place.gf_media ORDER BY gf_place.gf_media.sha256',
+ 'all_memories': 'SELECT gf_place.gf_memories.memory_id, gf_place.gf_memories.user_id, gf_place.gf_memories.memory, '
+                 'gf_place.gf_memories.fact, gf_place.gf_memories.topics \n'
+                 'FROM gf_place.gf_memories ORDER BY gf_place.gf_memories.ordinal',
+ 'all_rows': {'gf_runs': 'SELECT gf_place.gf_runs.ordinal, gf_place.gf_runs.run_id, gf_place.gf_runs.session, '
+                         'gf_place.gf_runs.ns, gf_place.gf_runs.number, gf_place.gf_runs.status, '
+                         'gf_place.gf_runs.parent_run_id, gf_place.gf_runs.component_id, gf_place.gf_runs.user_id, '
+                         'gf_place.gf_runs.input, gf_place.gf_runs.output, gf_place.gf_runs.first_message, '
+                         'gf_place.gf_runs.last_message, gf_place.gf_runs.first_seq, gf_place.gf_runs.last_seq, '
+                         'gf_place.gf_runs.fingerprint, gf_place.gf_runs.idempotency_key, '
+                         'gf_place.gf_runs.cancel_requested, gf_place.gf_runs.error, gf_place.gf_runs.metrics, '
+                         'gf_place.gf_runs.sha256, gf_place.gf_runs.created_at, gf_place.gf_runs.ended_at, '
+                         'gf_place.gf_runs.seal \n'
+                         'FROM gf_place.gf_runs \n'
+                         'WHERE gf_place.gf_runs.session = %(session)s::BIGINT ORDER BY gf_place.gf_runs.ordinal',
+              'gf_checkpoints': 'SELECT gf_place.gf_checkpoints.session, gf_place.gf_checkpoints.ns, '
+                                'gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.run, '
+                                'gf_place.gf_checkpoints.base, gf_place.gf_checkpoints.log_head, '
+                                'gf_place.gf_checkpoints.epoch, gf_place.gf_checkpoints.frontier, '
+                                'gf_place.gf_checkpoints.delta, gf_place.gf_checkpoints.snapshot, '
+                                'gf_place.gf_checkpoints.sha256, gf_place.gf_checkpoints.created_at \n'
+                                'FROM gf_place.gf_checkpoints \n'
+                                'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT ORDER BY '
+                                'gf_place.gf_checkpoints.session, gf_place.gf_checkpoints.ns, '
+                                'gf_place.gf_checkpoints.seq',
+              'gf_tasks': 'SELECT gf_place.gf_tasks.session, gf_place.gf_tasks.ns, gf_place.gf_tasks.task_id, '
+                          'gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth, '
+                          'gf_place.gf_tasks.origin, gf_place.gf_tasks.node, gf_place.gf_tasks.value, '
+                          'gf_place.gf_tasks.sha256 \n'
+                          'FROM gf_place.gf_tasks \n'
+                          'WHERE gf_place.gf_tasks.session = %(session)s::BIGINT ORDER BY gf_place.gf_tasks.session, '
+                          'gf_place.gf_tasks.ns, gf_place.gf_tasks.task_id, gf_place.gf_tasks.kind, '
+                          'gf_place.gf_tasks.name, gf_place.gf_tasks.nth',
+              'gf_messages': 'SELECT gf_place.gf_messages.session, gf_place.gf_messages.ns, gf_place.gf_messages.seq, '
+                             'gf_place.gf_messages.run, gf_place.gf_messages.role, gf_place.gf_messages.body, '
+                             'gf_place.gf_messages.sha256 \n'
+                             'FROM gf_place.gf_messages \n'
+                             'WHERE gf_place.gf_messages.session = %(session)s::BIGINT ORDER BY '
+                             'gf_place.gf_messages.session, gf_place.gf_messages.ns, gf_place.gf_messages.seq',
+              'gf_summaries': 'SELECT gf_place.gf_summaries.session, gf_place.gf_summaries.ns, '
+                              'gf_place.gf_summaries.upto_seq, gf_place.gf_summaries.run, gf_place.gf_summaries.body, '
+                              'gf_place.gf_summaries.sha256, gf_place.gf_summaries.created_at \n'
+                              'FROM gf_place.gf_summaries \n'
+                              'WHERE gf_place.gf_summaries.session = %(session)s::BIGINT ORDER BY '
+                              'gf_place.gf_summaries.session, gf_place.gf_summaries.ns, '
+                              'gf_place.gf_summaries.upto_seq'},
+ 'asked_to_stop': 'SELECT gf_place.gf_sessions.session_id, (SELECT gf_place.gf_runs.run_id \n'
+                  'FROM gf_place.gf_runs \n'
+                  "WHERE gf_place.gf_runs.session = gf_place.gf_sessions.ordinal AND gf_place.gf_runs.ns = '' AND "
+                  'gf_place.gf_runs.number = (SELECT newest.number \n'
+                  'FROM gf_place.gf_runs AS newest \n'
+                  "WHERE newest.session = gf_place.gf_sessions.ordinal AND newest.ns = '' ORDER BY newest.number "
+                  'DESC \n'
+                  " LIMIT 1 OFFSET 0) AND gf_place.gf_runs.status = 'running' AND gf_place.gf_runs.cancel_requested IS "
+                  'NOT NULL) AS anon_1 \n'
+                  'FROM gf_place.gf_sessions \n'
+                  'WHERE gf_place.gf_sessions.lease_owner = %(me)s::VARCHAR COLLATE "C"',
+ 'base_of': 'SELECT gf_place.gf_checkpoints.base \n'
+            'FROM gf_place.gf_checkpoints \n'
+            'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
+            '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq = %(seq)s::BIGINT',
+ 'chain': 'SELECT gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.base, gf_place.gf_checkpoints.log_head, '
+          'gf_place.gf_checkpoints.epoch, gf_place.gf_checkpoints.frontier, gf_place.gf_checkpoints.delta, '
+          'gf_place.gf_checkpoints.snapshot, gf_place.gf_checkpoints.created_at, gf_place.gf_checkpoints.sha256, '
+          'gf_place.gf_checkpoints.run \n'
+          'FROM gf_place.gf_checkpoints \n'
+          'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
+          '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq BETWEEN %(low)s::BIGINT AND %(high)s::BIGINT '
+          'ORDER BY gf_place.gf_checkpoints.seq',
+ 'chain_above': 'SELECT gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.log_head, gf_place.gf_checkpoints.epoch, '
+                'gf_place.gf_checkpoints.frontier, gf_place.gf_checkpoints.delta, gf_place.gf_checkpoints.snapshot, '
+                'gf_place.gf_checkpoints.created_at, gf_place.gf_checkpoints.sha256 \n'
+                'FROM gf_place.gf_checkpoints \n'
+                'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
+                '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq >= %(low)s::BIGINT AND '
+                'gf_place.gf_checkpoints.base = %(base)s::BIGINT ORDER BY gf_place.gf_checkpoints.seq',
+ 'change_memory': 'UPDATE gf_place.gf_memories SET memory=%(new_memory)s::VARCHAR COLLATE "C", '
+                  'topics=%(new_topics)s::VARCHAR COLLATE "C", version=(gf_place.gf_memories.version + 1), '
+                  'fact=%(new_fact)s, run_id=%(new_run_id)s::VARCHAR COLLATE "C", '
+                  'message_id=%(new_message_id)s::VARCHAR COLLATE "C", updated_at=%(new_updated_at)s::BIGINT WHERE '
+                  'gf_place.gf_memories.memory_id = %(memory_id)s::VARCHAR COLLATE "C" AND '
+                  'gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" AND gf_place.gf_memories.version = '
+                  '%(version)s::BIGINT RETURNING gf_place.gf_memories.ordinal',
+ 'checkpoint_facts': 'SELECT gf_place.gf_checkpoints.base, gf_place.gf_checkpoints.created_at, '
+                     'gf_place.gf_checkpoints.run \n'
+                     'FROM gf_place.gf_checkpoints \n'
+                     'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
+                     '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq = %(seq)s::BIGINT',
+ 'checkpoints_below': 'SELECT count(*) AS count_1, coalesce(sum(0 + '
+                      'coalesce(octet_length(gf_place.gf_checkpoints.frontier), 0) + '
+                      'coalesce(octet_length(gf_place.gf_checkpoints.delta), 0) + '
+                      'coalesce(octet_length(gf_place.gf_checkpoints.snapshot), 0)), 0) AS coalesce_1 \n'
+                      'FROM gf_place.gf_checkpoints \n'
+                      'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
+                      '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq < %(low)s::BIGINT',
+ 'clear_index': ['DELETE FROM gf_place.gf_memory_index WHERE gf_place.gf_memory_index.owner = %(owner)s::BIGINT',
+                 'DELETE FROM gf_place.gf_memory_terms WHERE gf_place.gf_memory_terms.owner = %(owner)s::BIGINT'],
+ 'close_run': 'UPDATE gf_place.gf_runs SET status=%(new_status)s::VARCHAR COLLATE "C", '
+              'last_message=%(new_last_message)s::BIGINT, last_seq=%(new_last_seq)s::BIGINT, '
+              'error=%(new_error)s::VARCHAR COLLATE "C", metrics=%(new_metrics)s::VARCHAR COLLATE "C", '
+              'sha256=%(new_sha256)s, ended_at=%(new_ended_at)s::BIGINT WHERE gf_place.gf_runs.run_id = '
+              '%(run_id)s::VARCHAR COLLATE "C" AND gf_place.gf_runs.session = %(session)s::BIGINT',
+ 'columns': {'gf_sessions': ('ordinal',
+                             'session_id',
+                             'session_type',
+                             'user_id',
+                             'component_id',
+                             'name',
+                             'metadata',
+                             'status',
+                             'head',
+                             'epoch',
+                             'lease_owner',
+                             'lease_until',
+                             'created_at',
+                             'updated_at',
+                             'seal'),
+             'gf_runs': ('ordinal',
+                         'run_id',
+                         'session',
+                         'ns',
+                         'number',
+                         'status',
+                         'parent_run_id',
+                         'component_id',
+                         'user_id',
+                         'input',
+                         'output',
+                         'first_message',
+                         'last_message',
+                         'first_seq',
+                         'last_seq',
+                         'fingerprint',
+                         'idempotency_key',
+                         'cancel_requested',
+                         'error',
+                         'metrics',
+                         'sha256',
+                         'created_at',
+                         'ended_at',
+                         'seal'),
+             'gf_checkpoints': ('session',
+                                'ns',
+                                'seq',
+                                'run',
+                                'base',
+                                'log_head',
+                                'epoch',
+                                'frontier',
+                                'delta',
+                                'snapshot',
+                                'sha256',
+                                'created_at'),
+             'gf_tasks': ('session', 'ns', 'task_id', 'kind', 'name', 'nth', 'origin', 'node', 'value', 'sha256'),
+             'gf_messages': ('session', 'ns', 'seq', 'run', 'role', 'body', 'sha256'),
+             'gf_summaries': ('session', 'ns', 'upto_seq', 'run', 'body', 'sha256', 'created_at'),
+             'gf_media': ('sha256', 'media_type', 'data')},
+ 'copy_rows': {'gf_checkpoints': 'INSERT INTO gf_place.gf_checkpoints (session, ns, seq, run, base, log_head, epoch, '
+                                 'frontier, delta, snapshot, sha256, created_at) VALUES (%(session)s::BIGINT, '
+                                 '%(ns)s::VARCHAR COLLATE "C", %(seq)s::BIGINT, %(run)s::BIGINT, %(base)s::BIGINT, '
+                                 '%(log_head)s::BIGINT, %(epoch)s::BIGINT, %(frontier)s::VARCHAR COLLATE "C", '
+                                 '%(delta)s::VARCHAR COLLATE "C", %(snapshot)s::VARCHAR COLLATE "C", %(sha256)s, '
+                                 '%(created_at)s::BIGINT)',
+               'gf_tasks': 'INSERT INTO gf_place.gf_tasks (session, ns, task_id, kind, name, nth, origin, node, value, '
+                           'sha256) VALUES (%(session)s::BIGINT, %(ns)s::VARCHAR COLLATE "C", %(task_id)s::VARCHAR '
+                           'COLLATE "C", %(kind)s::VARCHAR COLLATE "C", %(name)s::VARCHAR COLLATE "C", '
+                           '%(nth)s::BIGINT, %(origin)s::BIGINT, %(node)s::VARCHAR COLLATE "C", %(value)s::VARCHAR '
+                           'COLLATE "C", %(sha256)s)',
+               'gf_messages': 'INSERT INTO gf_place.gf_messages (session, ns, seq, run, role, body, sha256) VALUES '
+                              '(%(session)s::BIGINT, %(ns)s::VARCHAR COLLATE "C", %(seq)s::BIGINT, %(run)s::BIGINT, '
+                              '%(role)s::VARCHAR COLLATE "C", %(body)s::VARCHAR COLLATE "C", %(sha256)s)',
+               'gf_summaries': 'INSERT INTO gf_place.gf_summaries (session, ns, upto_seq, run, body, sha256, '
+                               'created_at) VALUES (%(session)s::BIGINT, %(ns)s::VARCHAR COLLATE "C", '
+                               '%(upto_seq)s::BIGINT, %(run)s::BIGINT, %(body)s::VARCHAR COLLATE "C", %(sha256)s, '
+                               '%(created_at)s::BIGINT)'},
+ 'copy_run': 'INSERT INTO gf_place.gf_runs (run_id, session, ns, number, status, parent_run_id, component_id, user_id, '
+             'input, output, first_message, last_message, first_seq, last_seq, fingerprint, idempotency_key, '
+             'cancel_requested, error, metrics, sha256, created_at, ended_at, seal) VALUES (%(run_id)s::VARCHAR '
+             'COLLATE "C", %(session)s::BIGINT, %(ns)s::VARCHAR COLLATE "C", %(number)s::BIGINT, %(status)s::VARCHAR '
+             'COLLATE "C", %(parent_run_id)s::VARCHAR COLLATE "C", %(component_id)s::VARCHAR COLLATE "C", '
+             '%(user_id)s::VARCHAR COLLATE "C", %(input)s::VARCHAR COLLATE "C", %(output)s::VARCHAR COLLATE "C", '
+             '%(first_message)s::BIGINT, %(last_message)s::BIGINT, %(first_seq)s::BIGINT, %(last_seq)s::BIGINT, '
+             '%(fingerprint)s::VARCHAR COLLATE "C", %(idempotency_key)s::VARCHAR COLLATE "C", '
+             '%(cancel_requested)s::BIGINT, %(error)s::VARCHAR COLLATE "C", %(metrics)s::VARCHAR COLLATE "C", '
+             '%(sha256)s, %(created_at)s::BIGINT, %(ended_at)s::BIGINT, %(seal)s) ON CONFLICT DO NOTHING RETURNING '
+             'gf_place.gf_runs.ordinal',
+ 'copy_session': 'INSERT INTO gf_place.gf_sessions (session_id, session_type, user_id, component_id, name, metadata, '
+                 'status, head, epoch, lease_owner, lease_until, created_at, updated_at, seal) VALUES '
+                 '(%(session_id)s::VARCHAR COLLATE "C", %(session_type)s::VARCHAR COLLATE "C", %(user_id)s::VARCHAR '
+                 'COLLATE "C", %(component_id)s::VARCHAR COLLATE "C", %(name)s::VARCHAR COLLATE "C", '
+                 '%(metadata)s::VARCHAR COLLATE "C", %(status)s::VARCHAR COLLATE "C", %(head)s::BIGINT, '
+                 '%(epoch)s::BIGINT, %(lease_owner)s::VARCHAR COLLATE "C", %(lease_until)s::BIGINT, '
+                 '%(created_at)s::BIGINT, %(updated_at)s::BIGINT, %(seal)s) ON CONFLICT DO NOTHING RETURNING '
+                 'gf_place.gf_sessions.ordinal',
+ 'count_memories': 'SELECT count(*) AS count_1 \n'
+                   'FROM (SELECT gf_place.gf_memories.ordinal AS ordinal \n'
+                   'FROM gf_place.gf_memories \n'
+                   'WHERE gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" \n'
+                   ' LIMIT %(count)s::BIGINT OFFSET 0) AS anon_1',
+ 'count_places': 'SELECT count(*) AS count_1 \n'
+                 'FROM (SELECT gf_place.gf_memory_terms.place AS place \n'
+                 'FROM gf_place.gf_memory_terms \n'
+                 'WHERE gf_place.gf_memory_terms.owner = %(owner)s::BIGINT AND gf_place.gf_memory_terms.term = '
+                 '%(term)s::VARCHAR COLLATE "C" \n'
+                 ' LIMIT %(count)s::BIGINT OFFSET 0) AS anon_1',
+ 'create_indexes': ['CREATE INDEX IF NOT EXISTS gf_media_uses_session ON gf_place.gf_media_uses (session)',
+                    'CREATE INDEX IF NOT EXISTS gf_memories_user ON gf_place.gf_memories (user_id, updated_at)',
+                    'CREATE UNIQUE INDEX IF NOT EXISTS gf_runs_idempotency ON gf_place.gf_runs (coalesce(component_id, '
+                    "''), coalesce(user_id, ''), idempotency_key) WHERE idempotency_key IS NOT NULL",
+                    'CREATE INDEX IF NOT EXISTS gf_sessions_created ON gf_place.gf_sessions (created_at)',
+                    'CREATE INDEX IF NOT EXISTS gf_sessions_lease ON gf_place.gf_sessions (lease_owner) WHERE '
+                    'lease_owner IS NOT NULL',
+                    'CREATE INDEX IF NOT EXISTS gf_sessions_updated ON gf_place.gf_sessions (updated_at)',
+                    'CREATE INDEX IF NOT EXISTS gf_sessions_user ON gf_place.gf_sessions (user_id, created_at)'],
+ 'create_memory_index': ['\n'
+                         'CREATE TABLE IF NOT EXISTS gf_place.gf_memory_index (\n'
+                         '\towner BIGINT NOT NULL, \n'
+                         '\tplace BIGINT NOT NULL, \n'
+                         '\tmemory BIGINT NOT NULL, \n'
+                         '\tspeaker TEXT COLLATE "C", \n'
+                         '\ttimely BIGINT NOT NULL, \n'
+                         '\tterms TEXT COLLATE "C" NOT NULL, \n'
+                         '\tPRIMARY KEY (owner, place), \n'
+                         '\tUNIQUE (memory)\n'
+                         ')\n'
+                         '\n',
+                         '\n'
+                         'CREATE TABLE IF NOT EXISTS gf_place.gf_memory_terms (\n'
+                         '\towner BIGINT NOT NULL, \n'
+                         '\tterm TEXT COLLATE "C" NOT NULL, \n'
+                         '\tplace BIGINT NOT NULL, \n'
+                         '\tPRIMARY KEY (owner, term, place)\n'
+                         ')\n'
+                         '\n'],
+ 'create_schema': 'CREATE SCHEMA gf_place',
+ 'create_schema_table': '\n'
+                        'CREATE TABLE IF NOT EXISTS gf_place.gf_schema (\n'
+                        '\tversion INTEGER NOT NULL, \n'
+                        '\tapplied_at BIGINT NOT NULL, \n'
+                        '\tPRIMARY KEY (version)\n'
+                        ')\n'
+                        '\n',
+ 'create_tables': [('\n'
+                    'CREATE TABLE IF NOT EXISTS gf_place.gf_checkpoints (\n'
+                    '\tsession BIGINT NOT NULL, \n'
+                    '\tns TEXT COLLATE "C" NOT NULL, \n'
+                    '\tseq BIGINT NOT NULL, \n'
+                    '\trun BIGINT, \n'
+                    '\tbase BIGINT NOT NULL, \n'
+                    '\tlog_head BIGINT NOT NULL, \n'
+                    '\tepoch BIGINT NOT NULL, \n'
+                    '\tfrontier TEXT COLLATE "C", \n'
+                    '\tdelta TEXT COLLATE "C", \n'
+                    '\tsnapshot TEXT COLLATE "C", \n'
+                    '\tsha256 BYTEA NOT NULL, \n'
+                    '\tcreated_at BIGINT NOT NULL, \n'
+                    '\tPRIMARY KEY (session, ns, seq)\n'
+                    ')\n'
+                    '\n',
+                    'SELECT * \nFROM gf_place.gf_checkpoints \nWHERE false',
+                    {'session': 'ALTER TABLE gf_place.gf_checkpoints ADD COLUMN session BIGINT NOT NULL',
+                     'ns': 'ALTER TABLE gf_place.gf_checkpoints ADD COLUMN ns TEXT COLLATE "C" NOT NULL',
+                     'seq': 'ALTER TABLE gf_place.gf_checkpoints ADD COLUMN seq BIGINT NOT NULL',
+                     'run': 'ALTER TABLE gf_place.gf_checkpoints ADD COLUMN run BIGINT',
+                     'base': 'ALTER TABLE gf_place.gf_checkpoints ADD COLUMN base BIGINT NOT NULL',
+                     'log_head': 'ALTER TABLE gf_place.gf_checkpoints ADD COLUMN log_head BIGINT NOT NULL',
+                     'epoch': 'ALTER TABLE gf_place.gf_checkpoints ADD COLUMN epoch BIGINT NOT NULL',
+                     'frontier': 'ALTER TABLE gf_place.gf_checkpoints ADD COLUMN frontier TEXT COLLATE "C"',
+                     'delta': 'ALTER TABLE gf_place.gf_checkpoints ADD COLUMN delta TEXT COLLATE "C"',
+                     'snapshot': 'ALTER TABLE gf_place.gf_checkpoints ADD COLUMN snapshot TEXT COLLATE "C"',
+                     'sha256': 'ALTER TABLE gf_place.gf_checkpoints ADD COLUMN sha256 BYTEA NOT NULL',
+                     'created_at': 'ALTER TABLE gf_place.gf_checkpoints ADD COLUMN created_at BIGINT NOT NULL'}),
+                   ('\n'
+                    'CREATE TABLE IF NOT EXISTS gf_place.gf_graphs (\n'
+                    '\tfingerprint TEXT COLLATE "C" NOT NULL, \n'
+                    '\toutline TEXT COLLATE "C" NOT NULL, \n'
+                    '\tcreated_at BIGINT NOT NULL, \n'
+                    '\tPRIMARY KEY (fingerprint)\n'
+                    ')\n'
+                    '\n',
+                    'SELECT * \nFROM gf_place.gf_graphs \nWHERE false',
+                    {'fingerprint': 'ALTER TABLE gf_place.gf_graphs ADD COLUMN fingerprint TEXT COLLATE "C" NOT NULL',
+                     'outline': 'ALTER TABLE gf_place.gf_graphs ADD COLUMN outline TEXT COLLATE "C" NOT NULL',
+                     'created_at': 'ALTER TABLE gf_place.gf_graphs ADD COLUMN created_at BIGINT NOT NULL'}),
+                   ('\n'
+                    'CREATE TABLE IF NOT EXISTS gf_place.gf_media (\n'
+                    '\tsha256 BYTEA NOT NULL, \n'
+                    '\tmedia_type TEXT COLLATE "C" NOT NULL, \n'
+                    '\tdata BYTEA NOT NULL, \n'
+                    '\tPRIMARY KEY (sha256)\n'
+                    ')\n'
+                    '\n',
+                    'SELECT * \nFROM gf_place.gf_media \nWHERE false',
+                    {'sha256': 'ALTER TABLE gf_place.gf_media ADD COLUMN sha256 BYTEA NOT NULL',
+                     'media_type': 'ALTER TABLE gf_place.gf_media ADD COLUMN media_type TEXT COLLATE "C" NOT NULL',
+                     'data': 'ALTER TABLE gf_place.gf_media ADD COLUMN data BYTEA NOT NULL'}),
+                   ('\n'
+                    'CREATE TABLE IF NOT EXISTS gf_place.gf_media_uses (\n'
+                    '\tsha256 BYTEA NOT NULL, \n'
+                    '\tsession BIGINT NOT NULL, \n'
+                    '\tPRIMARY KEY (sha256, session)\n'
+                    ')\n'
+                    '\n',
+                    'SELECT * \nFROM gf_place.gf_media_uses \nWHERE false',
+                    {'sha256': 'ALTER TABLE gf_place.gf_media_uses ADD COLUMN sha256 BYTEA NOT NULL',
+                     'session': 'ALTER TABLE gf_place.gf_media_uses ADD COLUMN session BIGINT NOT NULL'}),
+                   ('\n'
+                    'CREATE TABLE IF NOT EXISTS gf_place.gf_memories (\n'
+                    '\tordinal BIGSERIAL NOT NULL, \n'
+                    '\tmemory_id TEXT COLLATE "C" NOT NULL, \n'
+                    '\tuser_id TEXT COLLATE "C" NOT NULL, \n'
+                    '\tmemory TEXT COLLATE "C" NOT NULL, \n'
+                    '\ttopics TEXT COLLATE "C", \n'
+                    '\tversion BIGINT NOT NULL, \n'
+                    '\tfact BYTEA NOT NULL, \n'
+                    '\trun_id TEXT COLLATE "C", \n'
+                    '\tmessage_id TEXT COLLATE "C", \n'
+                    '\tcreated_at BIGINT NOT NULL, \n'
+                    '\tupdated_at BIGINT NOT NULL, \n'
+                    '\tPRIMARY KEY (ordinal), \n'
+                    '\tUNIQUE (memory_id), \n'
+                    '\tUNIQUE (fact)\n'
+                    ')\n'
+                    '\n',
+                    'SELECT * \nFROM gf_place.gf_memories \nWHERE false',
+                    {'ordinal': 'ALTER TABLE gf_place.gf_memories ADD COLUMN ordinal BIGSERIAL NOT NULL',
+                     'memory_id': 'ALTER TABLE gf_place.gf_memories ADD COLUMN memory_id TEXT COLLATE "C" NOT NULL',
+                     'user_id': 'ALTER TABLE gf_place.gf_memories ADD COLUMN user_id TEXT COLLATE "C" NOT NULL',
+                     'memory': 'ALTER TABLE gf_place.gf_memories ADD COLUMN memory TEXT COLLATE "C" NOT NULL',
+                     'topics': 'ALTER TABLE gf_place.gf_memories ADD COLUMN topics TEXT COLLATE "C"',
+                     'version': 'ALTER TABLE gf_place.gf_memories ADD COLUMN version BIGINT NOT NULL',
+                     'fact': 'ALTER TABLE gf_place.gf_memories ADD COLUMN fact BYTEA NOT NULL',
+                     'run_id': 'ALTER TABLE gf_place.gf_memories ADD COLUMN run_id TEXT COLLATE "C"',
+                     'message_id': 'ALTER TABLE gf_place.gf_memories ADD COLUMN message_id TEXT COLLATE "C"',
+                     'created_at': 'ALTER TABLE gf_place.gf_memories ADD COLUMN created_at BIGINT NOT NULL',
+                     'updated_at': 'ALTER TABLE gf_place.gf_memories ADD COLUMN updated_at BIGINT NOT NULL'}),
+                   ('\n'
+                    'CREATE TABLE IF NOT EXISTS gf_place.gf_memory_index (\n'
+                    '\towner BIGINT NOT NULL, \n'
+                    '\tplace BIGINT NOT NULL, \n'
+                    '\tmemory BIGINT NOT NULL, \n'
+                    '\tspeaker TEXT COLLATE "C", \n'
+                    '\ttimely BIGINT NOT NULL, \n'
+                    '\tterms TEXT COLLATE "C" NOT NULL, \n'
+                    '\tPRIMARY KEY (owner, place), \n'
+                    '\tUNIQUE (memory)\n'
+                    ')\n'
+                    '\n',
+                    'SELECT * \nFROM gf_place.gf_memory_index \nWHERE false',
+                    {'owner': 'ALTER TABLE gf_place.gf_memory_index ADD COLUMN owner BIGINT NOT NULL',
+                     'place': 'ALTER TABLE gf_place.gf_memory_index ADD COLUMN place BIGINT NOT NULL',
+                     'memory': 'ALTER TABLE gf_place.gf_memory_index ADD COLUMN memory BIGINT NOT NULL',
+                     'speaker': 'ALTER TABLE gf_place.gf_memory_index ADD COLUMN speaker TEXT COLLATE "C"',
+                     'timely': 'ALTER TABLE gf_place.gf_memory_index ADD COLUMN timely BIGINT NOT NULL',
+                     'terms': 'ALTER TABLE gf_place.gf_memory_index ADD COLUMN terms TEXT COLLATE "C" NOT NULL'}),
+                   ('\n'
+                    'CREATE TABLE IF NOT EXISTS gf_place.gf_memory_terms (\n'
+                    '\towner BIGINT NOT NULL, \n'
+                    '\tterm TEXT COLLATE "C" NOT NULL, \n'
+                    '\tplace BIGINT NOT NULL, \n'
+                    '\tPRIMARY KEY (owner, term, place)\n'
+                    ')\n'
+                    '\n',
+                    'SELECT * \nFROM gf_place.gf_memory_terms \nWHERE false',
+                    {'owner': 'ALTER TABLE gf_place.gf_memory_terms ADD COLUMN owner BIGINT NOT NULL',
+                     'term': 'ALTER TABLE gf_place.gf_memory_terms ADD COLUMN term TEXT COLLATE "C" NOT NULL',
+                     'place': 'ALTER TABLE gf_place.gf_memory_terms ADD COLUMN place BIGINT NOT NULL'}),
+                   ('\n'
+                    'CREATE TABLE IF NOT EXISTS gf_place.gf_messages (\n'
+                    '\tsession BIGINT NOT NULL, \n'
+                    '\tns TEXT COLLATE "C" NOT NULL, \n'
+                    '\tseq BIGINT NOT NULL, \n'
+                    '\trun BIGINT, \n'
+                    '\trole TEXT COLLATE "C" NOT NULL, \n'
+                    '\tbody TEXT COLLATE "C" NOT NULL, \n'
+                    '\tsha256 BYTEA NOT NULL, \n'
+                    '\tPRIMARY KEY (session, ns, seq)\n'
+                    ')\n'
+                    '\n',
+                    'SELECT * \nFROM gf_place.gf_messages \nWHERE false',
+                    {'session': 'ALTER TABLE gf_place.gf_messages ADD COLUMN session BIGINT NOT NULL',
+                     'ns': 'ALTER TABLE gf_place.gf_messages ADD COLUMN ns TEXT COLLATE "C" NOT NULL',
+                     'seq': 'ALTER TABLE gf_place.gf_messages ADD COLUMN seq BIGINT NOT NULL',
+                     'run': 'ALTER TABLE gf_place.gf_messages ADD COLUMN run BIGINT',
+                     'role': 'ALTER TABLE gf_place.gf_messages ADD COLUMN role TEXT COLLATE "C" NOT NULL',
+                     'body': 'ALTER TABLE gf_place.gf_messages ADD COLUMN body TEXT COLLATE "C" NOT NULL',
+                     'sha256': 'ALTER TABLE gf_place.gf_messages ADD COLUMN sha256 BYTEA NOT NULL'}),
+                   ('\n'
+                    'CREATE TABLE IF NOT EXISTS gf_place.gf_pruned (\n'
+                    '\tsession BIGINT NOT NULL, \n'
+                    '\tns TEXT COLLATE "C" NOT NULL, \n'
+                    '\tfirst BIGINT NOT NULL, \n'
+                    '\tPRIMARY KEY (session, ns)\n'
+                    ')\n'
+                    '\n',
+                    'SELECT * \nFROM gf_place.gf_pruned \nWHERE false',
+                    {'session': 'ALTER TABLE gf_place.gf_pruned ADD COLUMN session BIGINT NOT NULL',
+                     'ns': 'ALTER TABLE gf_place.gf_pruned ADD COLUMN ns TEXT COLLATE "C" NOT NULL',
+                     'first': 'ALTER TABLE gf_place.gf_pruned ADD COLUMN first BIGINT NOT NULL'}),
+                   ('\n'
+                    'CREATE TABLE IF NOT EXISTS gf_place.gf_runs (\n'
+                    '\tordinal BIGSERIAL NOT NULL, \n'
+                    '\trun_id TEXT COLLATE "C" NOT NULL, \n'
+                    '\tsession BIGINT NOT NULL, \n'
+                    '\tns TEXT COLLATE "C" NOT NULL, \n'
+                    '\tnumber BIGINT NOT NULL, \n'
+                    '\tstatus TEXT COLLATE "C" NOT NULL, \n'
+                    '\tparent_run_id TEXT COLLATE "C", \n'
+                    '\tcomponent_id TEXT COLLATE "C", \n'
+                    '\tuser_id TEXT COLLATE "C", \n'
+                    '\tinput TEXT COLLATE "C", \n'
+                    '\toutput TEXT COLLATE "C", \n'
+                    '\tfirst_message BIGINT NOT NULL, \n'
+                    '\tlast_message BIGINT, \n'
+                    '\tfirst_seq BIGINT, \n'
+                    '\tlast_seq BIGINT, \n'
+                    '\tfingerprint TEXT COLLATE "C", \n'
+                    '\tidempotency_key TEXT COLLATE "C", \n'
+                    '\tcancel_requested BIGINT, \n'
+                    '\terror TEXT COLLATE "C", \n'
+                    '\tmetrics TEXT COLLATE "C", \n'
+                    '\tsha256 BYTEA, \n'
+                    '\tcreated_at BIGINT NOT NULL, \n'
+                    '\tended_at BIGINT, \n'
+                    '\tseal BYTEA, \n'
+                    '\tPRIMARY KEY (ordinal), \n'
+                    '\tCONSTRAINT gf_runs_number UNIQUE (session, ns, number), \n'
+                    '\tUNIQUE (run_id)\n'
+                    ')\n'
+                    '\n',
+                    'SELECT * \nFROM gf_place.gf_runs \nWHERE false',
+                    {'ordinal': 'ALTER TABLE gf_place.gf_runs ADD COLUMN ordinal BIGSERIAL NOT NULL',
+                     'run_id': 'ALTER TABLE gf_place.gf_runs ADD COLUMN run_id TEXT COLLATE "C" NOT NULL',
+                     'session': 'ALTER TABLE gf_place.gf_runs ADD COLUMN session BIGINT NOT NULL',
+                     'ns': 'ALTER TABLE gf_place.gf_runs ADD COLUMN ns TEXT COLLATE "C" NOT NULL',
+                     'number': 'ALTER TABLE gf_place.gf_runs ADD COLUMN number BIGINT NOT NULL',
+                     'status': 'ALTER TABLE gf_place.gf_runs ADD COLUMN status TEXT COLLATE "C" NOT NULL',
+                     'parent_run_id': 'ALTER TABLE gf_place.gf_runs ADD COLUMN parent_run_id TEXT COLLATE "C"',
+                     'component_id': 'ALTER TABLE gf_place.gf_runs ADD COLUMN component_id TEXT COLLATE "C"',
+                     'user_id': 'ALTER TABLE gf_place.gf_runs ADD COLUMN user_id TEXT COLLATE "C"',
+                     'input': 'ALTER TABLE gf_place.gf_runs ADD COLUMN input TEXT COLLATE "C"',
+                     'output': 'ALTER TABLE gf_place.gf_runs ADD COLUMN output TEXT COLLATE "C"',
+                     'first_message': 'ALTER TABLE gf_place.gf_runs ADD COLUMN first_message BIGINT NOT NULL',
+                     'last_message': 'ALTER TABLE gf_place.gf_runs ADD COLUMN last_message BIGINT',
+                     'first_seq': 'ALTER TABLE gf_place.gf_runs ADD COLUMN first_seq BIGINT',
+                     'last_seq': 'ALTER TABLE gf_place.gf_runs ADD COLUMN last_seq BIGINT',
+                     'fingerprint': 'ALTER TABLE gf_place.gf_runs ADD COLUMN fingerprint TEXT COLLATE "C"',
+                     'idempotency_key': 'ALTER TABLE gf_place.gf_runs ADD COLUMN idempotency_key TEXT COLLATE "C"',
+                     'cancel_requested': 'ALTER TABLE gf_place.gf_runs ADD COLUMN cancel_requested BIGINT',
+                     'error': 'ALTER TABLE gf_place.gf_runs ADD COLUMN error TEXT COLLATE "C"',
+                     'metrics': 'ALTER TABLE gf_place.gf_runs ADD COLUMN metrics TEXT COLLATE "C"',
+                     'sha256': 'ALTER TABLE gf_place.gf_runs ADD COLUMN sha256 BYTEA',
+                     'created_at': 'ALTER TABLE gf_place.gf_runs ADD COLUMN created_at BIGINT NOT NULL',
+                     'ended_at': 'ALTER TABLE gf_place.gf_runs ADD COLUMN ended_at BIGINT',
+                     'seal': 'ALTER TABLE gf_place.gf_runs ADD COLUMN seal BYTEA'}),
+                   ('\n'
+                    'CREATE TABLE IF NOT EXISTS gf_place.gf_schema (\n'
+                    '\tversion INTEGER NOT NULL, \n'
+                    '\tapplied_at BIGINT NOT NULL, \n'
+                    '\tPRIMARY KEY (version)\n'
+                    ')\n'
+                    '\n',
+                    'SELECT * \nFROM gf_place.gf_schema \nWHERE false',
+                    {'version': 'ALTER TABLE gf_place.gf_schema ADD COLUMN version INTEGER NOT NULL',
+                     'applied_at': 'ALTER TABLE gf_place.gf_schema ADD COLUMN applied_at BIGINT NOT NULL'}),
+                   ('\n'
+                    'CREATE TABLE IF NOT EXISTS gf_place.gf_sessions (\n'
+                    '\tordinal BIGSERIAL NOT NULL, \n'
+                    '\tsession_id TEXT COLLATE "C" NOT NULL, \n'
+                    '\tsession_type TEXT COLLATE "C" NOT NULL, \n'
+                    '\tuser_id TEXT COLLATE "C", \n'
+                    '\tcomponent_id TEXT COLLATE "C", \n'
+                    '\tname TEXT COLLATE "C", \n'
+                    '\tmetadata TEXT COLLATE "C", \n'
+                    '\tstatus TEXT COLLATE "C" NOT NULL, \n'
+                    '\thead BIGINT NOT NULL, \n'
+                    '\tepoch BIGINT NOT NULL, \n'
+                    '\tlease_owner TEXT COLLATE "C", \n'
+                    '\tlease_until BIGINT, \n'
+                    '\tcreated_at BIGINT NOT NULL, \n'
+                    '\tupdated_at BIGINT NOT NULL, \n'
+                    '\tseal BYTEA, \n'
+                    '\tPRIMARY KEY (ordinal), \n'
+                    '\tUNIQUE (session_id)\n'
+                    ')\n'
+                    '\n',
+                    'SELECT * \nFROM gf_place.gf_sessions \nWHERE false',
+                    {'ordinal': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN ordinal BIGSERIAL NOT NULL',
+                     'session_id': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN session_id TEXT COLLATE "C" NOT NULL',
+                     'session_type': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN session_type TEXT COLLATE "C" NOT '
+                                     'NULL',
+                     'user_id': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN user_id TEXT COLLATE "C"',
+                     'component_id': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN component_id TEXT COLLATE "C"',
+                     'name': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN name TEXT COLLATE "C"',
+                     'metadata': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN metadata TEXT COLLATE "C"',
+                     'status': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN status TEXT COLLATE "C" NOT NULL',
+                     'head': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN head BIGINT NOT NULL',
+                     'epoch': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN epoch BIGINT NOT NULL',
+                     'lease_owner': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN lease_owner TEXT COLLATE "C"',
+                     'lease_until': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN lease_until BIGINT',
+                     'created_at': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN created_at BIGINT NOT NULL',
+                     'updated_at': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN updated_at BIGINT NOT NULL',
+                     'seal': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN seal BYTEA'}),
+                   ('\n'
+                    'CREATE TABLE IF NOT EXISTS gf_place.gf_summaries (\n'
+                    '\tsession BIGINT NOT NULL, \n'
+                    '\tns TEXT COLLATE "C" NOT NULL, \n'
+                    '\tupto_seq BIGINT NOT NULL, \n'
+                    '\trun BIGINT, \n'
+                    '\tbody TEXT COLLATE "C" NOT NULL, \n'
+                    '\tsha256 BYTEA NOT NULL, \n'
+                    '\tcreated_at BIGINT NOT NULL, \n'
+                    '\tPRIMARY KEY (session, ns, upto_seq)\n'
+                    ')\n'
+                    '\n',
+                    'SELECT * \nFROM gf_place.gf_summaries \nWHERE false',
+                    {'session': 'ALTER TABLE gf_place.gf_summaries ADD COLUMN session BIGINT NOT NULL',
+                     'ns': 'ALTER TABLE gf_place.gf_summaries ADD COLUMN ns TEXT COLLATE "C" NOT NULL',
+                     'upto_seq': 'ALTER TABLE gf_place.gf_summaries ADD COLUMN upto_seq BIGINT NOT NULL',
+                     'run': 'ALTER TABLE gf_place.gf_summaries ADD COLUMN run BIGINT',
+                     'body': 'ALTER TABLE gf_place.gf_summaries ADD COLUMN body TEXT COLLATE "C" NOT NULL',
+                     'sha256': 'ALTER TABLE gf_place.gf_summaries ADD COLUMN sha256 BYTEA NOT NULL',
+                     'created_at': 'ALTER TABLE gf_place.gf_summaries ADD COLUMN created_at BIGINT NOT NULL'}),
+                   ('\n'
+                    'CREATE TABLE IF NOT EXISTS gf_place.gf_tasks (\n'
+                    '\tsession BIGINT NOT NULL, \n'
+                    '\tns TEXT COLLATE "C" NOT NULL, \n'
+                    '\ttask_id TEXT COLLATE "C" NOT NULL, \n'
+                    '\tkind TEXT COLLATE "C" NOT NULL, \n'
+                    '\tname TEXT COLLATE "C" NOT NULL, \n'
+                    '\tnth BIGINT NOT NULL, \n'
+                    '\torigin BIGINT NOT NULL, \n'
+                    '\tnode TEXT COLLATE "C" NOT NULL, \n'
+                    '\tvalue TEXT COLLATE "C" NOT NULL, \n'
+                    '\tsha256 BYTEA NOT NULL, \n'
+                    '\tPRIMARY KEY (session, ns, task_id, kind, name, nth)\n'
+                    ')\n'
+                    '\n',
+                    'SELECT * \nFROM gf_place.gf_tasks \nWHERE false',
+                    {'session': 'ALTER TABLE gf_place.gf_tasks ADD COLUMN session BIGINT NOT NULL',
+                     'ns': 'ALTER TABLE gf_place.gf_tasks ADD COLUMN ns TEXT COLLATE "C" NOT NULL',
+                     'task_id': 'ALTER TABLE gf_place.gf_tasks ADD COLUMN task_id TEXT COLLATE "C" NOT NULL',
+                     'kind': 'ALTER TABLE gf_place.gf_tasks ADD COLUMN kind TEXT COLLATE "C" NOT NULL',
+                     'name': 'ALTER TABLE gf_place.gf_tasks ADD COLUMN name TEXT COLLATE "C" NOT NULL',
+                     'nth': 'ALTER TABLE gf_place.gf_tasks ADD COLUMN nth BIGINT NOT NULL',
+                     'origin': 'ALTER TABLE gf_place.gf_tasks ADD COLUMN origin BIGINT NOT NULL',
+                     'node': 'ALTER TABLE gf_place.gf_tasks ADD COLUMN node TEXT COLLATE "C" NOT NULL',
+                     'value': 'ALTER TABLE gf_place.gf_tasks ADD COLUMN value TEXT COLLATE "C" NOT NULL',
+                     'sha256': 'ALTER TABLE gf_place.gf_tasks ADD COLUMN sha256 BYTEA NOT NULL'})],
+ 'delete_checkpoints_below': 'DELETE FROM gf_place.gf_checkpoints WHERE gf_place.gf_checkpoints.session = '
+                             '%(session)s::BIGINT AND gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND '
+                             'gf_place.gf_checkpoints.seq < %(low)s::BIGINT',
+ 'delete_memories': 'DELETE FROM gf_place.gf_memories WHERE gf_place.gf_memories.user_id = %(user_id)s::VARCHAR '
+                    'COLLATE "C"',
+ 'delete_memory': 'DELETE FROM gf_place.gf_memories WHERE gf_place.gf_memories.memory_id = %(memory_id)s::VARCHAR '
+                  'COLLATE "C" AND gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" RETURNING '
+                  'gf_place.gf_memories.ordinal',
+ 'delete_session': ['SELECT gf_place.gf_media.sha256 \n'
+                    'FROM gf_place.gf_media \n'
+                    'WHERE gf_place.gf_media.sha256 IN (SELECT gf_place.gf_media_uses.sha256 \n'
+                    'FROM gf_place.gf_media_uses \n'
+                    'WHERE gf_place.gf_media_uses.session = %(session)s::BIGINT) ORDER BY gf_place.gf_media.sha256 FOR '
+                    'UPDATE',
+                    'DELETE FROM gf_place.gf_media WHERE gf_place.gf_media.sha256 IN (SELECT '
+                    'gf_place.gf_media_uses.sha256 \n'
+                    'FROM gf_place.gf_media_uses \n'
+                    'WHERE gf_place.gf_media_uses.session = %(session)s::BIGINT) AND NOT (EXISTS (SELECT '
+                    'other.sha256 \n'
+                    'FROM gf_place.gf_media_uses AS other \n'
+                    'WHERE other.sha256 = gf_place.gf_media.sha256 AND other.session != %(session)s::BIGINT))',
+                    'DELETE FROM gf_place.gf_media_uses WHERE gf_place.gf_media_uses.session = %(session)s::BIGINT',
+                    'DELETE FROM gf_place.gf_tasks WHERE gf_place.gf_tasks.session = %(session)s::BIGINT',
+                    'DELETE FROM gf_place.gf_checkpoints WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT',
+                    'DELETE FROM gf_place.gf_pruned WHERE gf_place.gf_pruned.session = %(session)s::BIGINT',
+                    'DELETE FROM gf_place.gf_messages WHERE gf_place.gf_messages.session = %(session)s::BIGINT',
+                    'DELETE FROM gf_place.gf_summaries WHERE gf_place.gf_summaries.session = %(session)s::BIGINT',
+                    'DELETE FROM gf_place.gf_runs WHERE gf_place.gf_runs.session = %(session)s::BIGINT',
+                    'DELETE FROM gf_place.gf_sessions WHERE gf_place.gf_sessions.ordinal = %(session)s::BIGINT'],
+ 'disused': 'SELECT gf_place.gf_sessions.ordinal \n'
+            'FROM gf_place.gf_sessions \n'
+            "WHERE gf_place.gf_sessions.ordinal > %(after)s::BIGINT AND (coalesce(%(user_id)s, '') = '' OR "
+            'gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C") AND (gf_place.gf_sessions.status = '
+            "'completed' OR gf_place.gf_sessions.status = 'error' OR gf_place.gf_sessions.status = 'cancelled') AND "
+            'gf_place.gf_sessions.lease_owner IS NULL AND gf_place.gf_sessions.updated_at < %(before)s::BIGINT ORDER '
+            'BY gf_place.gf_sessions.ordinal \n'
+            ' LIMIT %(count)s::BIGINT OFFSET 0',
+ 'drop_all_tasks': 'DELETE FROM gf_place.gf_tasks WHERE gf_place.gf_tasks.session = %(session)s::BIGINT',
+ 'drop_first': 'DELETE FROM gf_place.gf_pruned WHERE gf_place.gf_pruned.session = %(session)s::BIGINT AND '
+               'gf_place.gf_pruned.ns = %(ns)s::VARCHAR COLLATE "C"',
+ 'drop_index': 'DELETE FROM gf_place.gf_memory_index WHERE gf_place.gf_memory_index.memory = %(memory)s::BIGINT '
+               'RETURNING gf_place.gf_memory_index.place, gf_place.gf_memory_index.terms',
+ 'drop_memory': 'DELETE FROM gf_place.gf_memories WHERE gf_place.gf_memories.memory_id = %(memory_id)s::VARCHAR '
+                'COLLATE "C" AND gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" AND '
+                'gf_place.gf_memories.version = %(version)s::BIGINT RETURNING gf_place.gf_memories.ordinal',
+ 'drop_tasks': 'DELETE FROM gf_place.gf_tasks WHERE gf_place.gf_tasks.session = %(session)s::BIGINT AND '
+               'gf_place.gf_tasks.ns = %(ns)s::VARCHAR COLLATE "C"',
+ 'drop_terms': 'DELETE FROM gf_place.gf_memory_terms WHERE gf_place.gf_memory_terms.owner = %(owner)s::BIGINT AND '
+               'gf_place.gf_memory_terms.place = %(place)s::BIGINT AND gf_place.gf_memory_terms.term IN (SELECT '
+               'value \n'
+               'FROM json_array_elements_text(CAST(%(terms)s AS JSON)) AS value)',
+ 'end_all_leases': 'UPDATE gf_place.gf_sessions SET lease_owner=NULL, lease_until=NULL WHERE '
+                   'gf_place.gf_sessions.lease_owner = %(me)s::VARCHAR COLLATE "C" RETURNING '
+                   'gf_place.gf_sessions.ordinal',
+ 'end_lease': 'UPDATE gf_place.gf_sessions SET lease_owner=NULL, lease_until=NULL WHERE '
+              'gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
+              'gf_place.gf_sessions.lease_owner = %(me)s::VARCHAR COLLATE "C" AND gf_place.gf_sessions.epoch = '
+              '%(taken_under)s::BIGINT',
+ 'fence': 'UPDATE gf_place.gf_sessions SET epoch=(gf_place.gf_sessions.epoch + 1) WHERE gf_place.gf_sessions.ordinal = '
+          '%(session)s::BIGINT',
+ 'fenced': 'SELECT gf_place.gf_sessions.ordinal \n'
+           'FROM gf_place.gf_sessions \n'
+           'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND gf_place.gf_sessions.epoch '
+           '= %(expected_epoch)s::BIGINT FOR SHARE',
+ 'fenced_alone': 'SELECT gf_place.gf_sessions.ordinal \n'
+                 'FROM gf_place.gf_sessions \n'
+                 'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
+                 'gf_place.gf_sessions.epoch = %(expected_epoch)s::BIGINT FOR UPDATE',
+ 'find_run': 'SELECT gf_place.gf_runs.ordinal \n'
+             'FROM gf_place.gf_runs \n'
+             'WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C"',
+ 'find_session': 'SELECT gf_place.gf_sessions.ordinal \n'
+                 'FROM gf_place.gf_sessions \n'
+                 'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C"',
+ 'first_kept': 'SELECT coalesce((SELECT gf_place.gf_pruned.first \n'
+               'FROM gf_place.gf_pruned \n'
+               'WHERE gf_place.gf_pruned.session = %(session)s::BIGINT AND gf_place.gf_pruned.ns = %(ns)s::VARCHAR '
+               'COLLATE "C"), 0) AS coalesce_1, (SELECT min(gf_place.gf_checkpoints.seq) AS min_1 \n'
+               'FROM gf_place.gf_checkpoints \n'
+               'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
+               '%(ns)s::VARCHAR COLLATE "C") AS anon_1',
+ 'first_of_last_runs': 'SELECT min(anon_1.first_message) AS min_1 \n'
+                       'FROM (SELECT gf_place.gf_runs.first_message AS first_message \n'
+                       'FROM gf_place.gf_runs \n'
+                       'WHERE gf_place.gf_runs.session = %(session)s::BIGINT AND gf_place.gf_runs.ns = %(ns)s::VARCHAR '
+                       'COLLATE "C" AND (gf_place.gf_runs.ns != \'\' OR gf_place.gf_runs.parent_run_id IS NULL) ORDER '
+                       'BY gf_place.gf_runs.number DESC \n'
+                       ' LIMIT %(count)s::BIGINT OFFSET 0) AS anon_1',
+ 'first_young': 'SELECT gf_place.gf_checkpoints.seq \n'
+                'FROM gf_place.gf_checkpoints \n'
+                'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
+                '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.created_at >= %(before)s::BIGINT ORDER BY '
+                'gf_place.gf_checkpoints.seq \n'
+                ' LIMIT 1 OFFSET 0',
+ 'firsts_of_session': 'SELECT gf_place.gf_pruned.ns, gf_place.gf_pruned.first \n'
+                      'FROM gf_place.gf_pruned \n'
+                      'WHERE gf_place.gf_pruned.session = %(session)s::BIGINT ORDER BY gf_place.gf_pruned.ns',
+ 'get_graph': 'SELECT gf_place.gf_graphs.outline \n'
+              'FROM gf_place.gf_graphs \n'
+              'WHERE gf_place.gf_graphs.fingerprint = %(fingerprint)s::VARCHAR COLLATE "C"',
+ 'get_media': 'SELECT gf_place.gf_media.data \nFROM gf_place.gf_media \nWHERE gf_place.gf_media.sha256 = %(sha256)s',
+ 'give_up': 'UPDATE gf_place.gf_sessions SET status=%(new_status)s::VARCHAR COLLATE "C", head=%(new_head)s::BIGINT, '
+            'lease_owner=NULL, lease_until=NULL, updated_at=%(now)s::BIGINT WHERE gf_place.gf_sessions.session_id = '
+            '%(session_id)s::VARCHAR COLLATE "C" AND gf_place.gf_sessions.head = %(expected_head)s::BIGINT AND '
+            'gf_place.gf_sessions.epoch = %(expected_epoch)s::BIGINT RETURNING gf_place.gf_sessions.ordinal',
+ 'has_schema': "SELECT to_regnamespace('gf_place') IS NOT NULL AS anon_1",
+ 'has_tables': "SELECT to_regclass('gf_place.gf_schema') IS NOT NULL AS anon_1",
+ 'hold': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, '
+         'gf_place.gf_sessions.user_id, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
+         'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
+         'FROM gf_place.gf_sessions \n'
+         'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" FOR UPDATE',
+ 'hold_of_user': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.head \n'
+                 'FROM gf_place.gf_sessions \n'
+                 'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
+                 '(gf_place.gf_sessions.user_id IS NULL OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE '
+                 '"C") FOR UPDATE',
+ 'hold_to_prune': 'SELECT gf_place.gf_sessions.head, gf_place.gf_sessions.status, gf_place.gf_sessions.lease_owner, '
+                  'gf_place.gf_sessions.session_id \n'
+                  'FROM gf_place.gf_sessions \n'
+                  'WHERE gf_place.gf_sessions.ordinal = %(session)s::BIGINT FOR UPDATE',
+ 'index_at': 'SELECT gf_place.gf_memory_index.place, gf_place.gf_memory_index.memory, '
+             'gf_place.gf_memory_index.speaker, gf_place.gf_memory_index.timely, gf_place.gf_memory_index.terms \n'
+             'FROM gf_place.gf_memory_index \n'
+             'WHERE gf_place.gf_memory_index.owner = %(owner)s::BIGINT AND gf_place.gf_memory_index.place IN (SELECT '
+             'CAST(value AS BIGINT) AS value \n'
+             'FROM json_array_elements_text(CAST(%(places)s AS JSON)) AS value)',
+ 'insert_checkpoint': 'INSERT INTO gf_place.gf_checkpoints (session, ns, seq, run, base, log_head, epoch, frontier, '
+                      'delta, snapshot, sha256, created_at) VALUES (%s::BIGINT, %s::VARCHAR COLLATE "C", %s::BIGINT, '
+                      '%s::BIGINT, %s::BIGINT, %s::BIGINT, %s::BIGINT, %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE '
+                      '"C", %s::VARCHAR COLLATE "C", %s, %s::BIGINT)',
+ 'insert_graph': 'INSERT INTO gf_place.gf_graphs (fingerprint, outline, created_at) VALUES (%(fingerprint)s::VARCHAR '
+                 'COLLATE "C", %(outline)s::VARCHAR COLLATE "C", %(created_at)s::BIGINT) ON CONFLICT DO NOTHING',
+ 'insert_index': 'INSERT INTO gf_place.gf_memory_index (owner, place, memory, speaker, timely, terms) VALUES '
+                 '(%(owner)s::BIGINT, %(place)s::BIGINT, %(memory)s::BIGINT, %(speaker)s::VARCHAR COLLATE "C", '
+                 '%(timely)s::BIGINT, %(terms)s::VARCHAR COLLATE "C")',
+ 'insert_media': 'INSERT INTO gf_place.gf_media (sha256, media_type, data) VALUES (%(sha256)s, %(media_type)s::VARCHAR '
+                 'COLLATE "C", %(data)s) ON CONFLICT (sha256) DO UPDATE SET media_type = excluded.media_type',
+ 'insert_media_use': 'INSERT INTO gf_place.gf_media_uses (sha256, session) VALUES (%(sha256)s, %(session)s::BIGINT) ON '
+                     'CONFLICT DO NOTHING',
+ 'insert_memory': 'INSERT INTO gf_place.gf_memories (memory_id, user_id, memory, topics, version, fact, run_id, '
+                  'message_id, created_at, updated_at) VALUES (%(memory_id)s::VARCHAR COLLATE "C", '
+                  '%(user_id)s::VARCHAR COLLATE "C", %(memory)s::VARCHAR COLLATE "C", %(topics)s::VARCHAR COLLATE "C", '
+                  '1, %(fact)s, %(run_id)s::VARCHAR COLLATE "C", %(message_id)s::VARCHAR COLLATE "C", '
+                  '%(created_at)s::BIGINT, %(updated_at)s::BIGINT) ON CONFLICT DO NOTHING RETURNING '
+                  'gf_place.gf_memories.ordinal',
+ 'insert_message': 'INSERT INTO gf_place.gf_messages (session, ns, seq, run, role, body, sha256) VALUES (%s::BIGINT, '
+                   '%s::VARCHAR COLLATE "C", %s::BIGINT, %s::BIGINT, %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", '
+                   '%s)',
+ 'insert_run': 'INSERT INTO gf_place.gf_runs (run_id, session, ns, number, status, parent_run_id, component_id, '
+               'user_id, input, first_message, first_seq, fingerprint, idempotency_key, created_at, seal) VALUES '
+               '(%(run_id)s::VARCHAR COLLATE "C", %(session)s::BIGINT, %(ns)s::VARCHAR COLLATE "C", (coalesce((SELECT '
+               'max(others.number) AS max_1 \n'
+               'FROM gf_place.gf_runs AS others \n'
+               'WHERE others.session = %(session)s::BIGINT AND others.ns = %(ns)s::VARCHAR COLLATE "C"), 0) + 1), '
+               '%(status)s::VARCHAR COLLATE "C", %(parent_run_id)s::VARCHAR COLLATE "C", %(component_id)s::VARCHAR '
+               'COLLATE "C", %(user_id)s::VARCHAR COLLATE "C", %(input)s::VARCHAR COLLATE "C", '
+               '%(first_message)s::BIGINT, %(first_seq)s::BIGINT, %(fingerprint)s::VARCHAR COLLATE "C", '
+               '%(idempotency_key)s::VARCHAR COLLATE "C", %(created_at)s::BIGINT, %(seal)s) ON CONFLICT DO NOTHING '
+               'RETURNING gf_place.gf_runs.ordinal',
+ 'insert_schema_version': 'INSERT INTO gf_place.gf_schema (version, applied_at) VALUES (%(version)s::INTEGER, '
+                          '%(applied_at)s::BIGINT)',
+ 'insert_session': 'INSERT INTO gf_place.gf_sessions (session_id, session_type, user_id, component_id, status, head, '
+                   'epoch, lease_owner, lease_until, created_at, updated_at, seal) VALUES (%(session_id)s::VARCHAR '
+                   'COLLATE "C", %(session_type)s::VARCHAR COLLATE "C", %(user_id)s::VARCHAR COLLATE "C", '
+                   '%(component_id)s::VARCHAR COLLATE "C", %(status)s::VARCHAR COLLATE "C", %(head)s::BIGINT, '
+                   '%(epoch)s::BIGINT, %(lease_owner)s::VARCHAR COLLATE "C", (CAST(EXTRACT(EPOCH FROM '
+                   'clock_timestamp()) * 1000000 AS BIGINT) + %(lease_ttl)s::BIGINT), %(created_at)s::BIGINT, '
+                   '%(updated_at)s::BIGINT, %(seal)s) ON CONFLICT DO NOTHING RETURNING gf_place.gf_sessions.ordinal',
+ 'insert_terms': 'INSERT INTO gf_place.gf_memory_terms (owner, term, place) SELECT CAST(%(owner)s AS BIGINT) AS '
+                 'anon_1, value, CAST(%(place)s AS BIGINT) AS anon_2 \n'
+                 'FROM json_array_elements_text(CAST(%(terms)s AS JSON)) AS value',
+ 'key_columns': {'gf_runs': ('ordinal',),
+                 'gf_checkpoints': ('session', 'ns', 'seq'),
+                 'gf_tasks': ('session', 'ns', 'task_id', 'kind', 'name', 'nth'),
+                 'gf_messages': ('session', 'ns', 'seq'),
+                 'gf_summaries': ('session', 'ns', 'upto_seq')},
+ 'landed_checkpoint': 'SELECT gf_place.gf_checkpoints.sha256 \n'
+                      'FROM gf_place.gf_sessions JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = '
+                      'gf_place.gf_sessions.ordinal \n'
+                      'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
+                      'gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq = '
+                      '%(seq)s::BIGINT',
+ 'landed_end': 'SELECT gf_place.gf_runs.status, gf_place.gf_runs.ended_at \n'
+               'FROM gf_place.gf_runs \n'
+               'WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C"',
+ 'landed_take': 'SELECT gf_place.gf_sessions.epoch, gf_place.gf_sessions.updated_at \n'
+                'FROM gf_place.gf_sessions \n'
+                'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C"',
+ 'last_message': 'SELECT max(gf_place.gf_messages.seq) AS max_1 \n'
+                 'FROM gf_place.gf_messages \n'
+                 'WHERE gf_place.gf_messages.session = %(session)s::BIGINT AND gf_place.gf_messages.ns = '
+                 '%(ns)s::VARCHAR COLLATE "C"',
+ 'last_of_other_run': 'SELECT gf_place.gf_checkpoints.seq \n'
+                      'FROM gf_place.gf_checkpoints \n'
+                      'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
+                      '%(ns)s::VARCHAR COLLATE "C" AND (gf_place.gf_checkpoints.run IS NULL OR '
+                      'gf_place.gf_checkpoints.run != %(run)s::BIGINT) ORDER BY gf_place.gf_checkpoints.seq DESC \n'
+                      ' LIMIT 1 OFFSET 0',
+ 'last_old': 'SELECT gf_place.gf_checkpoints.seq \n'
+             'FROM gf_place.gf_checkpoints \n'
+             'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
+             '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.created_at <= %(at)s::BIGINT ORDER BY '
+             'gf_place.gf_checkpoints.seq DESC \n'
+             ' LIMIT 1 OFFSET 0',
+ 'last_place': 'SELECT max(gf_place.gf_memory_index.place) AS max_1 \n'
+               'FROM gf_place.gf_memory_index \n'
+               'WHERE gf_place.gf_memory_index.owner = %(owner)s::BIGINT',
+ 'last_runs': 'SELECT gf_place.gf_runs.ordinal, gf_place.gf_runs.first_message, gf_place.gf_runs.last_message \n'
+              'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
+              'gf_place.gf_sessions.ordinal \n'
+              'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND gf_place.gf_runs.ns = '
+              '%(ns)s::VARCHAR COLLATE "C" AND (gf_place.gf_runs.status = \'completed\' OR gf_place.gf_runs.status = '
+              "'abandoned') AND (gf_place.gf_runs.ns != '' OR gf_place.gf_runs.parent_run_id IS NULL) AND "
+              'gf_place.gf_runs.first_message < %(before)s::BIGINT ORDER BY gf_place.gf_runs.number DESC \n'
+              ' LIMIT %(count)s::BIGINT OFFSET 0',
+ 'latest_summary': 'SELECT gf_place.gf_summaries.upto_seq, gf_place.gf_summaries.body, gf_place.gf_summaries.sha256 \n'
+                   'FROM gf_place.gf_sessions JOIN gf_place.gf_summaries ON gf_place.gf_summaries.session = '
+                   'gf_place.gf_sessions.ordinal \n'
+                   'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
+                   "(coalesce(%(user_id)s, '') = '' OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "
+                   '"C") AND gf_place.gf_summaries.ns = %(ns)s::VARCHAR COLLATE "C" ORDER BY '
+                   'gf_place.gf_summaries.upto_seq DESC \n'
+                   ' LIMIT 1 OFFSET 0',
+ 'load_all_tasks': 'SELECT gf_place.gf_tasks.ns, gf_place.gf_tasks.task_id, gf_place.gf_tasks.node, '
+                   'gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth, gf_place.gf_tasks.origin, '
+                   'gf_place.gf_tasks.value, gf_place.gf_tasks.sha256 \n'
+                   'FROM gf_place.gf_tasks \n'
+                   "WHERE gf_place.gf_tasks.session = %(session)s::BIGINT AND (gf_place.gf_tasks.ns != '' OR "
+                   'gf_place.gf_tasks.origin = %(origin)s::BIGINT) ORDER BY gf_place.gf_tasks.ns, '
+                   'gf_place.gf_tasks.task_id, gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth',
+ 'load_at': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, '
+            'gf_place.gf_sessions.status, gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, '
+            'gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.base, gf_place.gf_runs.run_id, '
+            'gf_place.gf_runs.status AS status_1, gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, '
+            'gf_place.gf_runs.component_id, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
+            'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
+            'FROM gf_place.gf_sessions LEFT OUTER JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = '
+            'gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND '
+            'gf_place.gf_checkpoints.seq = %(at)s::BIGINT LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal '
+            '= gf_place.gf_checkpoints.run \n'
+            'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
+            '(gf_place.gf_sessions.user_id IS NULL OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C")',
+ 'load_head': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, '
+              'gf_place.gf_sessions.status, gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, '
+              'gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.base, gf_place.gf_runs.run_id, '
+              'gf_place.gf_runs.status AS status_1, gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, '
+              'gf_place.gf_runs.component_id, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
+              'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
+              'FROM gf_place.gf_sessions LEFT OUTER JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = '
+              'gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND '
+              'gf_place.gf_checkpoints.seq = gf_place.gf_sessions.head LEFT OUTER JOIN gf_place.gf_runs ON '
+              'gf_place.gf_runs.ordinal = gf_place.gf_checkpoints.run \n'
+              'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
+              '(gf_place.gf_sessions.user_id IS NULL OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE '
+              '"C")',
+ 'load_head_as_admin': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_checkpoints.seq, '
+                       'gf_place.gf_checkpoints.base \n'
+                       'FROM gf_place.gf_sessions LEFT OUTER JOIN gf_place.gf_checkpoints ON '
+                       'gf_place.gf_checkpoints.session = gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns '
+                       '= %(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq = gf_place.gf_sessions.head \n'
+                       'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
+                       "(coalesce(%(user_id)s, '') = '' OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "
+                       '"C")',
+ 'load_nested': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, '
+                'gf_place.gf_sessions.status, gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, '
+                'gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.base, gf_place.gf_runs.run_id, '
+                'gf_place.gf_runs.status AS status_1, gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, '
+                'gf_place.gf_runs.component_id, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
+                'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
+                'FROM gf_place.gf_sessions LEFT OUTER JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session '
+                '= gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND '
+                'gf_place.gf_checkpoints.seq = (SELECT max(newest.seq) AS max_1 \n'
+                'FROM gf_place.gf_checkpoints AS newest \n'
+                'WHERE newest.session = gf_place.gf_sessions.ordinal AND newest.ns = %(ns)s::VARCHAR COLLATE "C") LEFT '
+                'OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = gf_place.gf_checkpoints.run \n'
+                'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
+                '(gf_place.gf_sessions.user_id IS NULL OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE '
+                '"C")',
+ 'load_tasks': 'SELECT gf_place.gf_tasks.ns, gf_place.gf_tasks.task_id, gf_place.gf_tasks.node, '
+               'gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth, gf_place.gf_tasks.origin, '
+               'gf_place.gf_tasks.value, gf_place.gf_tasks.sha256 \n'
+               'FROM gf_place.gf_tasks \n'
+               'WHERE gf_place.gf_tasks.session = %(session)s::BIGINT AND gf_place.gf_tasks.ns = %(ns)s::VARCHAR '
+               'COLLATE "C" AND gf_place.gf_tasks.origin = %(origin)s::BIGINT ORDER BY gf_place.gf_tasks.ns, '
+               'gf_place.gf_tasks.task_id, gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth',
+ 'lock_schema': 'SELECT pg_advisory_xact_lock(7450747586985749605) AS pg_advisory_xact_lock_1',
+ 'lock_user': 'SELECT pg_advisory_xact_lock(CAST(%(key)s AS BIGINT)) AS pg_advisory_xact_lock_1',
+ 'log_head': 'SELECT (SELECT gf_place.gf_checkpoints.log_head AS known \n'
+             'FROM gf_place.gf_checkpoints \n'
+             'WHERE gf_place.gf_checkpoints.session = gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = '
+             '%(ns)s::VARCHAR COLLATE "C" ORDER BY gf_place.gf_checkpoints.seq DESC \n'
+             ' LIMIT 1 OFFSET 0) AS anon_1, (SELECT max(gf_place.gf_messages.seq) AS max_1 \n'
+             'FROM gf_place.gf_messages \n'
+             'WHERE gf_place.gf_messages.session = gf_place.gf_sessions.ordinal AND gf_place.gf_messages.ns = '
+             '%(ns)s::VARCHAR COLLATE "C") AS anon_2 \n'
+             'FROM gf_place.gf_sessions \n'
+             'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C"',
+ 'log_range': 'SELECT gf_place.gf_messages.seq, gf_place.gf_messages.role, gf_place.gf_messages.body, '
+              'gf_place.gf_messages.sha256, gf_place.gf_runs.run_id, gf_place.gf_messages.run \n'
+              'FROM gf_place.gf_messages JOIN gf_place.gf_sessions ON gf_place.gf_messages.session = '
+              'gf_place.gf_sessions.ordinal LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = '
+              'gf_place.gf_messages.run \n'
+              'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND gf_place.gf_messages.ns '
+              '= %(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_messages.seq BETWEEN %(low)s::BIGINT AND %(high)s::BIGINT '
+              'ORDER BY gf_place.gf_messages.seq',
+ 'log_spaces': 'SELECT DISTINCT gf_place.gf_messages.ns \n'
+               'FROM gf_place.gf_messages \n'
+               'WHERE gf_place.gf_messages.session = %(session)s::BIGINT ORDER BY gf_place.gf_messages.ns',
+ 'media_of_session': 'SELECT gf_place.gf_media.sha256, gf_place.gf_media.media_type, gf_place.gf_media.data \n'
+                     'FROM gf_place.gf_media JOIN gf_place.gf_media_uses ON gf_place.gf_media_uses.sha256 = '
+                     'gf_place.gf_media.sha256 \n'
+                     'WHERE gf_place.gf_media_uses.session = %(session)s::BIGINT ORDER BY gf_place.gf_media.sha256',
+ 'media_used': 'SELECT gf_place.gf_media_uses.sha256, gf_place.gf_media.media_type, gf_place.gf_media.data \n'
+               'FROM gf_place.gf_media_uses LEFT OUTER JOIN gf_place.gf_media ON gf_place.gf_media_uses.sha256 = '
+               'gf_place.gf_media.sha256 \n'
+               'WHERE gf_place.gf_media_uses.session = %(session)s::BIGINT ORDER BY gf_place.gf_media_uses.sha256',
+ 'memories_at': 'SELECT gf_place.gf_memories.ordinal, gf_place.gf_memories.memory_id, gf_place.gf_memories.memory, '
+                'gf_place.gf_memories.topics, gf_place.gf_memories.user_id, gf_place.gf_memories.run_id, '
+                'gf_place.gf_memories.created_at, gf_place.gf_memories.updated_at, gf_place.gf_memories.message_id, '
+                'gf_place.gf_memories.version \n'
+                'FROM gf_place.gf_memories \n'
+                'WHERE gf_place.gf_memories.ordinal IN (SELECT CAST(value AS BIGINT) AS value \n'
+                'FROM json_array_elements_text(CAST(%(ordinals)s AS JSON)) AS value)',
+ 'memory_of_fact': 'SELECT gf_place.gf_memories.memory_id \n'
+                   'FROM gf_place.gf_memories \n'
+                   'WHERE gf_place.gf_memories.fact = %(fact)s',
+ 'mine': 'SELECT gf_place.gf_sessions.ordinal \n'
+         'FROM gf_place.gf_sessions \n'
+         'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND (coalesce(%(user_id)s, \'\') '
+         '= \'\' OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C")',
+ 'newest_memories': 'SELECT gf_place.gf_memories.ordinal, gf_place.gf_memories.memory_id, gf_place.gf_memories.memory, '
+                    'gf_place.gf_memories.topics, gf_place.gf_memories.user_id, gf_place.gf_memories.run_id, '
+                    'gf_place.gf_memories.created_at, gf_place.gf_memories.updated_at, '
+                    'gf_place.gf_memories.message_id, gf_place.gf_memories.version \n'
+                    'FROM gf_place.gf_memories \n'
+                    'WHERE gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" ORDER BY '
+                    'gf_place.gf_memories.updated_at DESC, gf_place.gf_memories.ordinal DESC \n'
+                    ' LIMIT %(count)s::BIGINT OFFSET 0',
+ 'next_snapshot': 'SELECT gf_place.gf_checkpoints.seq \n'
+                  'FROM gf_place.gf_checkpoints \n'
+                  'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
+                  '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq >= %(low)s::BIGINT AND '
+                  'gf_place.gf_checkpoints.base = gf_place.gf_checkpoints.seq ORDER BY gf_place.gf_checkpoints.seq \n'
+                  ' LIMIT 1 OFFSET 0',
+ 'ordinals_of_user': 'SELECT gf_place.gf_sessions.ordinal \n'
+                     'FROM gf_place.gf_sessions \n'
+                     'WHERE gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C" ORDER BY '
+                     'gf_place.gf_sessions.ordinal FOR UPDATE',
+ 'orphans': {'gf_runs': 'SELECT count(*) AS count_1 \n'
+                        'FROM gf_place.gf_runs \n'
+                        'WHERE (gf_place.gf_runs.session NOT IN (SELECT gf_place.gf_sessions.ordinal \n'
+                        'FROM gf_place.gf_sessions))',
+             'gf_checkpoints': 'SELECT count(*) AS count_1 \n'
+                               'FROM gf_place.gf_checkpoints \n'
+                               'WHERE (gf_place.gf_checkpoints.session NOT IN (SELECT gf_place.gf_sessions.ordinal \n'
+                               'FROM gf_place.gf_sessions))',
+             'gf_pruned': 'SELECT count(*) AS count_1 \n'
+                          'FROM gf_place.gf_pruned \n'
+                          'WHERE (gf_place.gf_pruned.session NOT IN (SELECT gf_place.gf_sessions.ordinal \n'
+                          'FROM gf_place.gf_sessions))',
+             'gf_tasks': 'SELECT count(*) AS count_1 \n'
+                         'FROM gf_place.gf_tasks \n'
+                         'WHERE (gf_place.gf_tasks.session NOT IN (SELECT gf_place.gf_sessions.ordinal \n'
+                         'FROM gf_place.gf_sessions))',
+             'gf_messages': 'SELECT count(*) AS count_1 \n'
+                            'FROM gf_place.gf_messages \n'
+                            'WHERE (gf_place.gf_messages.session NOT IN (SELECT gf_place.gf_sessions.ordinal \n'
+                            'FROM gf_place.gf_sessions))',
+             'gf_summaries': 'SELECT count(*) AS count_1 \n'
+                             'FROM gf_place.gf_summaries \n'
+                             'WHERE (gf_place.gf_summaries.session NOT IN (SELECT gf_place.gf_sessions.ordinal \n'
+                             'FROM gf_place.gf_sessions))',
+             'gf_media_uses': 'SELECT count(*) AS count_1 \n'
+                              'FROM gf_place.gf_media_uses \n'
+                              'WHERE (gf_place.gf_media_uses.session NOT IN (SELECT gf_place.gf_sessions.ordinal \n'
+                              'FROM gf_place.gf_sessions))'},
+ 'places_of': 'SELECT gf_place.gf_memory_terms.place \n'
+              'FROM gf_place.gf_memory_terms \n'
+              'WHERE gf_place.gf_memory_terms.owner = %(owner)s::BIGINT AND gf_place.gf_memory_terms.term = '
+              '%(term)s::VARCHAR COLLATE "C" ORDER BY gf_place.gf_memory_terms.place DESC \n'
+              ' LIMIT %(count)s::BIGINT OFFSET 0',
+ 'prunable': 'SELECT gf_place.gf_sessions.ordinal \n'
+             'FROM gf_place.gf_sessions \n'
+             "WHERE gf_place.gf_sessions.ordinal > %(after)s::BIGINT AND (coalesce(%(user_id)s, '') = '' OR "
+             'gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C") AND (EXISTS (SELECT '
+             'gf_place.gf_checkpoints.seq \n'
+             'FROM gf_place.gf_checkpoints \n'
+             'WHERE gf_place.gf_checkpoints.session = gf_place.gf_sessions.ordinal AND (gf_place.gf_checkpoints.ns != '
+             "'' OR gf_place.gf_checkpoints.seq <= gf_place.gf_sessions.head - %(keep)s::BIGINT) AND "
+             'gf_place.gf_checkpoints.created_at < %(before)s::BIGINT)) ORDER BY gf_place.gf_sessions.ordinal \n'
+             ' LIMIT %(count)s::BIGINT OFFSET 0',
+ 'pruned_here': 'SELECT gf_place.gf_pruned.first \n'
+                'FROM gf_place.gf_sessions JOIN gf_place.gf_pruned ON gf_place.gf_pruned.session = '
+                'gf_place.gf_sessions.ordinal \n'
+                'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND gf_place.gf_pruned.ns '
+                "= ''",
+ 'put_first': 'INSERT INTO gf_place.gf_pruned (session, ns, first) VALUES (%(session)s::BIGINT, %(ns)s::VARCHAR '
+              'COLLATE "C", %(first)s::BIGINT) ON CONFLICT (session, ns) DO UPDATE SET first = excluded.first',
+ 'put_summary': 'INSERT INTO gf_place.gf_summaries (session, ns, upto_seq, run, body, sha256, created_at) VALUES '
+                '(%(session)s::BIGINT, %(ns)s::VARCHAR COLLATE "C", %(upto_seq)s::BIGINT, %(run)s::BIGINT, '
+                '%(body)s::VARCHAR COLLATE "C", %(sha256)s, %(created_at)s::BIGINT) ON CONFLICT (session, ns, '
+                'upto_seq) DO UPDATE SET run = excluded.run, body = excluded.body, sha256 = excluded.sha256, '
+                'created_at = excluded.created_at',
+ 'put_task': 'INSERT INTO gf_place.gf_tasks (session, ns, task_id, kind, name, nth, origin, node, value, sha256) '
+             'VALUES (%(session)s::BIGINT, %(ns)s::VARCHAR COLLATE "C", %(task_id)s::VARCHAR COLLATE "C", '
+             '%(kind)s::VARCHAR COLLATE "C", %(name)s::VARCHAR COLLATE "C", %(nth)s::BIGINT, %(origin)s::BIGINT, '
+             '%(node)s::VARCHAR COLLATE "C", %(value)s::VARCHAR COLLATE "C", %(sha256)s) ON CONFLICT (session, ns, '
+             'task_id, kind, name, nth) DO UPDATE SET origin = excluded.origin, node = excluded.node, value = '
+             'excluded.value, sha256 = excluded.sha256',
+ 'rebase': 'UPDATE gf_place.gf_checkpoints SET base=%(new_base)s::BIGINT, snapshot=%(new_snapshot)s::VARCHAR COLLATE '
+           '"C", sha256=%(new_sha256)s WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND '
+           'gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq = %(of)s::BIGINT',
+ 'rename': 'UPDATE gf_place.gf_sessions SET name=%(new_name)s::VARCHAR COLLATE "C", updated_at=%(now)s::BIGINT, '
+           'seal=%(new_seal)s WHERE gf_place.gf_sessions.ordinal = %(of)s::BIGINT',
+ 'renew_leases': 'UPDATE gf_place.gf_sessions SET lease_until=(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS '
+                 'BIGINT) + %(lease_ttl)s::BIGINT) WHERE gf_place.gf_sessions.lease_owner = %(me)s::VARCHAR COLLATE '
+                 '"C" RETURNING gf_place.gf_sessions.session_id, (SELECT gf_place.gf_runs.run_id \n'
+                 'FROM gf_place.gf_runs \n'
+                 "WHERE gf_place.gf_runs.session = gf_place.gf_sessions.ordinal AND gf_place.gf_runs.ns = '' AND "
+                 'gf_place.gf_runs.number = (SELECT newest.number \n'
+                 'FROM gf_place.gf_runs AS newest \n'
+                 "WHERE newest.session = gf_place.gf_sessions.ordinal AND newest.ns = '' ORDER BY newest.number DESC \n"
+                 " LIMIT 1 OFFSET 0) AND gf_place.gf_runs.status = 'running' AND gf_place.gf_runs.cancel_requested IS "
+                 'NOT NULL) AS anon_1',
+ 'reopen_run': "UPDATE gf_place.gf_runs SET status='running', cancel_requested=NULL, error=NULL, sha256=NULL, "
+               'ended_at=NULL WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C" AND '
+               'gf_place.gf_runs.session = %(session)s::BIGINT',
+ 'request_cancel': 'UPDATE gf_place.gf_runs SET cancel_requested=%(now)s::BIGINT WHERE gf_place.gf_runs.run_id = '
+                   '%(run_id)s::VARCHAR COLLATE "C" AND gf_place.gf_runs.status = \'running\' RETURNING '
+                   'gf_place.gf_runs.ordinal',
+ 'root_runs': 'SELECT gf_place.gf_runs.run_id, gf_place.gf_sessions.session_id, gf_place.gf_runs.ns, '
+              'gf_place.gf_runs.number, gf_place.gf_runs.status, gf_place.gf_runs.parent_run_id, '
+              'gf_place.gf_runs.user_id, gf_place.gf_runs.component_id, gf_place.gf_runs.last_message, '
+              'gf_place.gf_runs.error, gf_place.gf_runs.metrics, gf_place.gf_runs.sha256, gf_place.gf_runs.created_at, '
+              'gf_place.gf_runs.ended_at, gf_place.gf_runs.first_message, gf_place.gf_runs.first_seq, '
+              'gf_place.gf_runs.fingerprint, gf_place.gf_runs.idempotency_key, gf_place.gf_runs.seal, '
+              'gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - CAST(EXTRACT(EPOCH FROM '
+              'clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
+              'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
+              'gf_place.gf_sessions.ordinal \n'
+              'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND (coalesce(%(user_id)s, '
+              '\'\') = \'\' OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C") AND '
+              "gf_place.gf_runs.ns = '' AND gf_place.gf_runs.parent_run_id IS NULL ORDER BY gf_place.gf_runs.number "
+              'DESC \n'
+              ' LIMIT %(count)s::BIGINT OFFSET 0',
+ 'row_at': {'gf_runs': 'SELECT gf_place.gf_runs.ordinal, gf_place.gf_runs.run_id, gf_place.gf_runs.session, '
+                       'gf_place.gf_runs.ns, gf_place.gf_runs.number, gf_place.gf_runs.status, '
+                       'gf_place.gf_runs.parent_run_id, gf_place.gf_runs.component_id, gf_place.gf_runs.user_id, '
+                       'gf_place.gf_runs.input, gf_place.gf_runs.output, gf_place.gf_runs.first_message, '
+                       'gf_place.gf_runs.last_message, gf_place.gf_runs.first_seq, gf_place.gf_runs.last_seq, '
+                       'gf_place.gf_runs.fingerprint, gf_place.gf_runs.idempotency_key, '
+                       'gf_place.gf_runs.cancel_requested, gf_place.gf_runs.error, gf_place.gf_runs.metrics, '
+                       'gf_place.gf_runs.sha256, gf_place.gf_runs.created_at, gf_place.gf_runs.ended_at, '
+                       'gf_place.gf_runs.seal \n'
+                       'FROM gf_place.gf_runs \n'
+                       'WHERE gf_place.gf_runs.ordinal = %(ordinal)s::BIGINT',
+            'gf_checkpoints': 'SELECT gf_place.gf_checkpoints.session, gf_place.gf_checkpoints.ns, '
+                              'gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.run, gf_place.gf_checkpoints.base, '
+                              'gf_place.gf_checkpoints.log_head, gf_place.gf_checkpoints.epoch, '
+                              'gf_place.gf_checkpoints.frontier, gf_place.gf_checkpoints.delta, '
+                              'gf_place.gf_checkpoints.snapshot, gf_place.gf_checkpoints.sha256, '
+                              'gf_place.gf_checkpoints.created_at \n'
+                              'FROM gf_place.gf_checkpoints \n'
+                              'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND '
+                              'gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND '
+                              'gf_place.gf_checkpoints.seq = %(seq)s::BIGINT',
+            'gf_tasks': 'SELECT gf_place.gf_tasks.session, gf_place.gf_tasks.ns, gf_place.gf_tasks.task_id, '
+                        'gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth, '
+                        'gf_place.gf_tasks.origin, gf_place.gf_tasks.node, gf_place.gf_tasks.value, '
+                        'gf_place.gf_tasks.sha256 \n'
+                        'FROM gf_place.gf_tasks \n'
+                        'WHERE gf_place.gf_tasks.session = %(session)s::BIGINT AND gf_place.gf_tasks.ns = '
+                        '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_tasks.task_id = %(task_id)s::VARCHAR COLLATE "C" '
+                        'AND gf_place.gf_tasks.kind = %(kind)s::VARCHAR COLLATE "C" AND gf_place.gf_tasks.name = '
+                        '%(name)s::VARCHAR COLLATE "C" AND gf_place.gf_tasks.nth = %(nth)s::BIGINT',
+            'gf_messages': 'SELECT gf_place.gf_messages.session, gf_place.gf_messages.ns, gf_place.gf_messages.seq, '
+                           'gf_place.gf_messages.run, gf_place.gf_messages.role, gf_place.gf_messages.body, '
+                           'gf_place.gf_messages.sha256 \n'
+                           'FROM gf_place.gf_messages \n'
+                           'WHERE gf_place.gf_messages.session = %(session)s::BIGINT AND gf_place.gf_messages.ns = '
+                           '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_messages.seq = %(seq)s::BIGINT',
+            'gf_summaries': 'SELECT gf_place.gf_summaries.session, gf_place.gf_summaries.ns, '
+                            'gf_place.gf_summaries.upto_seq, gf_place.gf_summaries.run, gf_place.gf_summaries.body, '
+                            'gf_place.gf_summaries.sha256, gf_place.gf_summaries.created_at \n'
+                            'FROM gf_place.gf_summaries \n'
+                            'WHERE gf_place.gf_summaries.session = %(session)s::BIGINT AND gf_place.gf_summaries.ns = '
+                            '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_summaries.upto_seq = %(upto_seq)s::BIGINT'},
+ 'row_keys': {'gf_runs': 'SELECT gf_place.gf_runs.ordinal \n'
+                         'FROM gf_place.gf_runs \n'
+                         'WHERE gf_place.gf_runs.session = %(session)s::BIGINT ORDER BY gf_place.gf_runs.ordinal',
+              'gf_checkpoints': 'SELECT gf_place.gf_checkpoints.session, gf_place.gf_checkpoints.ns, '
+                                'gf_place.gf_checkpoints.seq \n'
+                                'FROM gf_place.gf_checkpoints \n'
+                                'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT ORDER BY '
+                                'gf_place.gf_checkpoints.session, gf_place.gf_checkpoints.ns, '
+                                'gf_place.gf_checkpoints.seq',
+              'gf_tasks': 'SELECT gf_place.gf_tasks.session, gf_place.gf_tasks.ns, gf_place.gf_tasks.task_id, '
+                          'gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth \n'
+                          'FROM gf_place.gf_tasks \n'
+                          'WHERE gf_place.gf_tasks.session = %(session)s::BIGINT ORDER BY gf_place.gf_tasks.session, '
+                          'gf_place.gf_tasks.ns, gf_place.gf_tasks.task_id, gf_place.gf_tasks.kind, '
+                          'gf_place.gf_tasks.name, gf_place.gf_tasks.nth',
+              'gf_messages': 'SELECT gf_place.gf_messages.session, gf_place.gf_messages.ns, gf_place.gf_messages.seq \n'
+                             'FROM gf_place.gf_messages \n'
+                             'WHERE gf_place.gf_messages.session = %(session)s::BIGINT ORDER BY '
+                             'gf_place.gf_messages.session, gf_place.gf_messages.ns, gf_place.gf_messages.seq',
+              'gf_summaries': 'SELECT gf_place.gf_summaries.session, gf_place.gf_summaries.ns, '
+                              'gf_place.gf_summaries.upto_seq \n'
+                              'FROM gf_place.gf_summaries \n'
+                              'WHERE gf_place.gf_summaries.session = %(session)s::BIGINT ORDER BY '
+                              'gf_place.gf_summaries.session, gf_place.gf_summaries.ns, '
+                              'gf_place.gf_summaries.upto_seq'},
+ 'run_by_id': 'SELECT gf_place.gf_runs.run_id, gf_place.gf_sessions.session_id, gf_place.gf_runs.ns, '
+              'gf_place.gf_runs.number, gf_place.gf_runs.status, gf_place.gf_runs.parent_run_id, '
+              'gf_place.gf_runs.user_id, gf_place.gf_runs.component_id, gf_place.gf_runs.last_message, '
+              'gf_place.gf_runs.error, gf_place.gf_runs.metrics, gf_place.gf_runs.sha256, gf_place.gf_runs.created_at, '
+              'gf_place.gf_runs.ended_at, gf_place.gf_runs.first_message, gf_place.gf_runs.first_seq, '
+              'gf_place.gf_runs.fingerprint, gf_place.gf_runs.idempotency_key, gf_place.gf_runs.seal, '
+              'gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - CAST(EXTRACT(EPOCH FROM '
+              'clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
+              'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
+              'gf_place.gf_sessions.ordinal \n'
+              'WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C" AND (coalesce(%(user_id)s, \'\') = \'\' '
+              'OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C")',
+ 'run_of_key': 'SELECT gf_place.gf_runs.run_id, gf_place.gf_sessions.session_id, gf_place.gf_runs.status, '
+               'gf_place.gf_runs.input, gf_place.gf_runs.last_seq, gf_place.gf_runs.metrics \n'
+               'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
+               'gf_place.gf_sessions.ordinal \n'
+               "WHERE coalesce(gf_place.gf_runs.component_id, '') = coalesce(%(component_id)s, '') AND "
+               "coalesce(gf_place.gf_runs.user_id, '') = coalesce(%(user_id)s, '') AND "
+               'gf_place.gf_runs.idempotency_key = %(idempotency_key)s::VARCHAR COLLATE "C"',
+ 'run_range': 'SELECT gf_place.gf_sessions.session_id, gf_place.gf_runs.ns, gf_place.gf_runs.first_message, '
+              'gf_place.gf_runs.last_message, gf_place.gf_runs.ordinal \n'
+              'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
+              'gf_place.gf_sessions.ordinal \n'
+              'WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C" AND (coalesce(%(user_id)s, \'\') = \'\' '
+              'OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C")',
+ 'run_standing': 'SELECT gf_place.gf_sessions.session_id, gf_place.gf_runs.status, gf_place.gf_sessions.lease_owner, '
+                 'gf_place.gf_sessions.lease_until - CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) '
+                 'AS lease_left, gf_place.gf_sessions.user_id IS NULL OR gf_place.gf_sessions.user_id = '
+                 '%(user_id)s::VARCHAR COLLATE "C" AS may \n'
+                 'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
+                 'gf_place.gf_sessions.ordinal \n'
+                 'WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C"',
+ 'runs_of_session': 'SELECT gf_place.gf_runs.ordinal, gf_place.gf_runs.run_id, gf_place.gf_runs.status, '
+                    'gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, gf_place.gf_runs.component_id \n'
+                    'FROM gf_place.gf_runs \n'
+                    'WHERE gf_place.gf_runs.session = %(session)s::BIGINT',
+ 'runs_with_members': 'SELECT gf_place.gf_runs.run_id, gf_place.gf_sessions.session_id, gf_place.gf_runs.ns, '
+                      'gf_place.gf_runs.number, gf_place.gf_runs.status, gf_place.gf_runs.parent_run_id, '
+                      'gf_place.gf_runs.user_id, gf_place.gf_runs.component_id, gf_place.gf_runs.last_message, '
+                      'gf_place.gf_runs.error, gf_place.gf_runs.metrics, gf_place.gf_runs.sha256, '
+                      'gf_place.gf_runs.created_at, gf_place.gf_runs.ended_at, gf_place.gf_runs.first_message, '
+                      'gf_place.gf_runs.first_seq, gf_place.gf_runs.fingerprint, gf_place.gf_runs.idempotency_key, '
+                      'gf_place.gf_runs.seal, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
+                      'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
+                      'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
+                      'gf_place.gf_sessions.ordinal \n'
+                      'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
+                      "(coalesce(%(user_id)s, '') = '' OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "
+                      '"C") ORDER BY gf_place.gf_runs.created_at DESC, gf_place.gf_runs.ordinal DESC \n'
+                      ' LIMIT %(count)s::BIGINT OFFSET 0',
+ 'schema_version': 'SELECT max(gf_place.gf_schema.version) AS max_1 \nFROM gf_place.gf_schema',
+ 'seal_session': 'UPDATE gf_place.gf_sessions SET seal=%(new_seal)s WHERE gf_place.gf_sessions.ordinal = '
+                 '%(session)s::BIGINT',
+ 'session_ordinals': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_id \n'
+                     'FROM gf_place.gf_sessions ORDER BY gf_place.gf_sessions.ordinal',
+ 'session_row': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_id, '
+                'gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, gf_place.gf_sessions.component_id, '
+                'gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, gf_place.gf_sessions.status, '
+                'gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, gf_place.gf_sessions.lease_owner, '
+                'gf_place.gf_sessions.lease_until, gf_place.gf_sessions.created_at, gf_place.gf_sessions.updated_at, '
+                'gf_place.gf_sessions.seal \n'
+                'FROM gf_place.gf_sessions \n'
+                'WHERE gf_place.gf_sessions.ordinal = %(session)s::BIGINT',
+ 'session_sizes': ['SELECT count(*) AS count_1, coalesce(sum(0 + '
+                   'coalesce(octet_length(gf_place.gf_checkpoints.frontier), 0) + '
+                   'coalesce(octet_length(gf_place.gf_checkpoints.delta), 0) + '
+                   'coalesce(octet_length(gf_place.gf_checkpoints.snapshot), 0)), 0) AS coalesce_1 \n'
+                   'FROM gf_place.gf_checkpoints \n'
+                   'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT',
+                   'SELECT count(*) AS count_1, coalesce(sum(0 + coalesce(octet_length(gf_place.gf_messages.body), '
+                   '0)), 0) AS coalesce_1 \n'
+                   'FROM gf_place.gf_messages \n'
+                   'WHERE gf_place.gf_messages.session = %(session)s::BIGINT',
+                   'SELECT count(*) AS count_1, coalesce(sum(0 + coalesce(octet_length(gf_place.gf_tasks.value), 0)), '
+                   '0) AS coalesce_1 \n'
+                   'FROM gf_place.gf_tasks \n'
+                   'WHERE gf_place.gf_tasks.session = %(session)s::BIGINT',
+                   'SELECT count(*) AS count_1, coalesce(sum(0 + coalesce(octet_length(gf_place.gf_summaries.body), '
+                   '0)), 0) AS coalesce_1 \n'
+                   'FROM gf_place.gf_summaries \n'
+                   'WHERE gf_place.gf_summaries.session = %(session)s::BIGINT'],
+ 'spaces_of_checkpoints': 'SELECT gf_place.gf_checkpoints.ns, max(gf_place.gf_checkpoints.seq) AS max_1, '
+                          'max(gf_place.gf_checkpoints.created_at) AS max_2 \n'
+                          'FROM gf_place.gf_checkpoints \n'
+                          'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns '
+                          "!= '' GROUP BY gf_place.gf_checkpoints.ns ORDER BY gf_place.gf_checkpoints.ns",
+ 'standing': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, '
+             'gf_place.gf_sessions.user_id, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
+             'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
+             'FROM gf_place.gf_sessions \n'
+             'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C"',
+ 'standing_of_user': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.head \n'
+                     'FROM gf_place.gf_sessions \n'
+                     'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
+                     '(gf_place.gf_sessions.user_id IS NULL OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR '
+                     'COLLATE "C")',
+ 'step': 'WITH moved AS \n'
+         '(UPDATE gf_place.gf_sessions SET head=%s::BIGINT WHERE gf_place.gf_sessions.ordinal = %s::BIGINT AND '
+         'gf_place.gf_sessions.head = %s::BIGINT AND gf_place.gf_sessions.epoch = %s::BIGINT RETURNING '
+         'gf_place.gf_sessions.ordinal)\n'
+         ' INSERT INTO gf_place.gf_checkpoints (session, ns, seq, run, base, log_head, epoch, frontier, delta, '
+         'snapshot, sha256, created_at) SELECT moved.ordinal, %s::VARCHAR COLLATE "C" AS anon_1, %s::BIGINT AS anon_2, '
+         '%s::BIGINT AS anon_3, %s::BIGINT AS anon_4, %s::BIGINT AS anon_5, %s::BIGINT AS anon_6, %s::VARCHAR COLLATE '
+         '"C" AS anon_7, %s::VARCHAR COLLATE "C" AS anon_8, %s::VARCHAR COLLATE "C" AS anon_9, %s AS anon_10, '
+         '%s::BIGINT AS anon_11 \n'
+         'FROM moved',
+ 'still_disused': 'SELECT gf_place.gf_sessions.ordinal \n'
+                  'FROM gf_place.gf_sessions \n'
+                  'WHERE gf_place.gf_sessions.ordinal = %(session)s::BIGINT AND gf_place.gf_sessions.lease_owner IS '
+                  "NULL AND gf_place.gf_sessions.status != 'running' AND gf_place.gf_sessions.updated_at < "
+                  '%(before)s::BIGINT FOR UPDATE',
+ 'take': 'UPDATE gf_place.gf_sessions SET user_id=coalesce(gf_place.gf_sessions.user_id, %(owner)s), '
+         'status=coalesce(%(new_status)s, gf_place.gf_sessions.status), head=%(new_head)s::BIGINT, '
+         'epoch=(gf_place.gf_sessions.epoch + 1), lease_owner=%(lease_owner)s::VARCHAR COLLATE "C", '
+         'lease_until=(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + %(lease_ttl)s::BIGINT), '
+         'updated_at=%(now)s::BIGINT WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
+         'gf_place.gf_sessions.head = %(expected_head)s::BIGINT AND gf_place.gf_sessions.epoch = '
+         '%(expected_epoch)s::BIGINT AND (gf_place.gf_sessions.lease_owner IS NULL OR gf_place.gf_sessions.lease_until '
+         '< CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) OR gf_place.gf_sessions.lease_owner = '
+         '%(me)s::VARCHAR COLLATE "C" OR gf_place.gf_sessions.lease_owner = %(dead)s::VARCHAR COLLATE "C") RETURNING '
+         'gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_id, gf_place.gf_sessions.session_type, '
+         'gf_place.gf_sessions.user_id, gf_place.gf_sessions.component_id, gf_place.gf_sessions.name, '
+         'gf_place.gf_sessions.metadata, gf_place.gf_sessions.created_at, gf_place.gf_sessions.seal',
+ 'unindexed_memories': 'SELECT gf_place.gf_memories.ordinal, gf_place.gf_memories.user_id, '
+                       'gf_place.gf_memories.memory \n'
+                       'FROM gf_place.gf_memories \n'
+                       'WHERE (gf_place.gf_memories.ordinal NOT IN (SELECT gf_place.gf_memory_index.memory \n'
+                       'FROM gf_place.gf_memory_index)) ORDER BY gf_place.gf_memories.ordinal'}
+)
