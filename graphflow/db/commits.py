@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphflow.core.calls import KeyTaken, busy
-from graphflow.core.effects import CloseRun, Commit, NewCheckpoint
+from graphflow.core.effects import CloseRun, Commit, NewCheckpoint, OpenRun
 from graphflow.db import outlines
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
 from graphflow.db.leases import in_words, is_dead
@@ -149,6 +149,26 @@ class ReadyCommit:
             "new_sha256": run_digest(closed.run_id, closed.status, closed.last_message, error, metrics),
         }
 
+    def opened_row(self, opened: OpenRun, session: int | None) -> Params:
+        """What a run begins with."""
+        effect = self.effect
+        params: Params = {
+            "run_id": opened.run_id,
+            "session": session,
+            "ns": effect.ns,
+            "status": "running",
+            "parent_run_id": opened.parent_run_id,
+            "component_id": plain_text(opened.component_id),
+            "user_id": effect.user_id,
+            "first_message": opened.first_message,
+            "first_seq": None if self.checkpoint is None else self.seq,
+            "fingerprint": opened.fingerprint,
+            "idempotency_key": opened.idempotency_key,
+            "input": None if opened.input is None else input_digest(opened.input, effect.schema),
+            "created_at": self.now,
+        }
+        return {**params, "seal": run_seal(params)}
+
     # --- writing ---------------------------------------------------------------------------------------------------------
 
     def write(self, tx: Transaction) -> None:
@@ -177,32 +197,6 @@ class ReadyCommit:
         for checksum, (media_type, data) in sorted(self.media.items()):
             execute(sql.insert_media, {"sha256": checksum, "media_type": plain_text(media_type), "data": data})
             execute(sql.insert_media_use, {"sha256": checksum, "session": session})
-
-    def is_plain(self) -> bool:
-        """Whether it is a step of a root graph that moves the head by one checkpoint and does nothing else."""
-        effect, new = self.effect, self.effect.checkpoint
-        if new is None or new.weight.session is None or effect.ns or not effect.epoch or effect.take_over:
-            return False
-        other = (
-            effect.opened
-            or effect.reopened
-            or effect.drop_tasks
-            or self.messages
-            or self.tasks
-            or self.closed
-            or self.side
-            or self.media
-        )
-        return effect.status is None and not other
-
-    def write_at_once(self, tx: Transaction) -> None:
-        """What ``write`` does, for a plain step and in a single statement. Raises LeaseLost."""
-        effect, new = self.effect, self.effect.checkpoint
-        assert new is not None and self.checkpoint is not None
-        session, run = self.session, self.run = new.weight.session, new.weight.run
-        moved = (new.seq, session, effect.head, effect.epoch)
-        if tx.execute(tx.sql.step, (*moved, effect.ns, new.seq, run, *self.checkpoint)).rowcount != 1:
-            raise self._lost(tx)
 
     def landed(self, tx: Transaction) -> bool:
         """Whether this very commit is in the database: asked when it may have been written, and nobody said so.
@@ -248,7 +242,7 @@ class ReadyCommit:
                 if row is not None and effect.take_over:
                     seal_taken(tx, row, effect.user_id)
         if row is None:
-            raise self._lost(tx)
+            raise self.lost(tx)
         ordinal: int = row[0]
         return ordinal
 
@@ -259,10 +253,10 @@ class ReadyCommit:
         if session is None:
             row = tx.one(tx.sql.find_session, {"session_id": effect.session_id})
             if row is None:
-                raise self._lost(tx)
+                raise self.lost(tx)
             session = row[0]
         if tx.execute(tx.sql.advance, (self.seq, session, effect.head, effect.epoch)).rowcount != 1:
-            raise self._lost(tx)
+            raise self.lost(tx)
         return session
 
     def _run(self, tx: Transaction, session: int) -> int | None:
@@ -317,7 +311,8 @@ class ReadyCommit:
         }
         return {**fields, "seal": session_seal(fields)}
 
-    def _lost(self, tx: Transaction) -> LeaseLost:
+    def lost(self, tx: Transaction) -> LeaseLost:
+        """The error for a session that does not stand where the effect says."""
         effect = self.effect
         found = tx.execute(tx.sql.standing, {"session_id": effect.session_id}).fetchone()
         expected = "that it did not exist" if effect.epoch == 0 else f"head {effect.head}, epoch {effect.epoch}"
@@ -328,24 +323,10 @@ class ReadyCommit:
         )
 
     def _open_run(self, tx: Transaction, session: int) -> int:
-        effect, opened = self.effect, self.effect.opened
+        opened = self.effect.opened
         assert opened is not None
-        params: Params = {
-            "run_id": opened.run_id,
-            "session": session,
-            "ns": effect.ns,
-            "status": "running",
-            "parent_run_id": opened.parent_run_id,
-            "component_id": plain_text(opened.component_id),
-            "user_id": effect.user_id,
-            "first_message": opened.first_message,
-            "first_seq": None if self.checkpoint is None else self.seq,
-            "fingerprint": opened.fingerprint,
-            "idempotency_key": opened.idempotency_key,
-            "input": None if opened.input is None else input_digest(opened.input, effect.schema),
-            "created_at": self.now,
-        }
-        row = tx.one(tx.sql.insert_run, {**params, "seal": run_seal(params)})
+        params = self.opened_row(opened, session)
+        row = tx.one(tx.sql.insert_run, params)
         if row is None:
             raise self._taken(tx, params)
         ordinal: int = row[0]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Final
 
 from graphflow.core.control import MISSING
 from graphflow.core.effects import Frontier, Load, LoadMany, Range, Run, Stored, TaskRow, Weight
@@ -57,6 +57,22 @@ def load(tx: Transaction, effect: Load, is_run: IsRun) -> Stored | None:
     if found.status != "completed" and (effect.at is None or effect.at == found.head):
         read_tasks(tx, stored, found.ordinal, effect.schema, fetch)
     return stored
+
+
+def load_finished(tx: Transaction, effect: Load) -> Stored | None:
+    """A session at its head, by one statement; None unless it is there for this user and has nothing unfinished."""
+    found = tx.all(tx.sql.load_finished, {"session_id": effect.session_id, "user_id": effect.user_id})
+    if not found:
+        return None
+    session = _Found(*found[0][:FOUND])
+    assert session.seq is not None
+    fetch = media_of(tx)
+    state = Folded.initial(effect.schema)
+    chain = [ChainRow(*row[FOUND:]) for row in found]
+    check_chain(chain, effect.session_id, "", session.base, session.seq)
+    for chained in chain:
+        state.add(chained, fetch)
+    return _stored(effect.session_id, session, state, chain[-1], fetch)
 
 
 def load_many(tx: Transaction, effect: LoadMany, is_run: IsRun) -> list[Stored]:
@@ -122,6 +138,9 @@ class _Found:
         if owner is None or left is None or left <= 0 or owner == process_name() or is_dead(owner):
             return None
         return in_words(owner, left / 1e6)
+
+
+FOUND: Final = len(fields(_Found))
 
 
 def check_not_foreign(tx: Transaction, session_id: str) -> None:
@@ -202,6 +221,12 @@ def read_chain(tx: Transaction, session_id: str, session: int, ns: str, low: int
     """The checkpoints from ``low`` to ``high``, verified and without gaps."""
     found = tx.all(tx.sql.chain, {"session": session, "ns": ns, "low": low, "high": high})
     rows = [ChainRow(*row) for row in found]
+    check_chain(rows, session_id, ns, low, high)
+    return rows
+
+
+def check_chain(rows: list[ChainRow], session_id: str, ns: str, low: int, high: int) -> None:
+    """Raise CorruptCheckpoint when one of the checkpoints from ``low`` to ``high`` is missing or was changed."""
     where = f"session {session_id!r}" + (f" (namespace {ns!r})" if ns else "")
     for expected, row in enumerate(rows, low):
         if row.seq != expected:
@@ -213,7 +238,6 @@ def read_chain(tx: Transaction, session_id: str, session: int, ns: str, low: int
             )
     if len(rows) != high - low + 1:
         raise CorruptCheckpoint(f"checkpoint {low + len(rows)} of {where} is missing")
-    return rows
 
 
 def _digest(session_id: str, ns: str, row: ChainRow) -> bytes:

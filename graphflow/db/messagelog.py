@@ -14,7 +14,7 @@ from graphflow.errors import CorruptCheckpoint
 from graphflow.messages import Message, RemoveMessage
 
 if TYPE_CHECKING:
-    from graphflow.db.transactions import Transaction
+    from graphflow.db.transactions import Row, Transaction
 
 
 @dataclass(slots=True)
@@ -29,8 +29,13 @@ class LogRow:
 
 def read_log(tx: Transaction, session_id: str, ns: str, low: int, high: int, fetch: Fetch) -> list[LogRow]:
     """The rows of the log from ``low`` (at least 1) to ``high``, both included, as far as there are any."""
-    rows: list[LogRow] = []
     found = tx.all(tx.sql.log_range, {"session_id": session_id, "ns": ns, "low": low, "high": high})
+    return verified(found, session_id, ns, low, fetch)
+
+
+def verified(found: Iterable[Row], session_id: str, ns: str, low: int, fetch: Fetch) -> list[LogRow]:
+    """Rows of the log as they were read, from ``low`` on. Raises CorruptCheckpoint when one is missing or was changed."""
+    rows: list[LogRow] = []
     for expected, (seq, role, body, checksum, run_id, run) in enumerate(found, low):
         if seq != expected:
             raise CorruptCheckpoint(f"message {expected} of session {session_id!r} is missing")

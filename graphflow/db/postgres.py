@@ -6,15 +6,18 @@ import re
 import threading
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from graphflow.db import migrations
+from graphflow.core.effects import Load, ReadHistory, Stored
+from graphflow.db import atonce, history, loading, migrations
 from graphflow.db.commits import ReadyCommit
 from graphflow.db.limits import Limits
 from graphflow.db.records import SchemaStatus
+from graphflow.db.retries import patiently
 from graphflow.db.sql import SqlDb, system_clock
 from graphflow.db.sqltext import statements_for
 from graphflow.db.transactions import Transaction
@@ -104,10 +107,27 @@ class PostgresDb(SqlDb):
         return self._ready().transact(WRITING, work)
 
     def _commit_once(self, ready: ReadyCommit) -> None:
-        if ready.is_plain():
-            self._ready().transact(None, ready.write_at_once)
-        else:
+        kind = atonce.kind_of(ready)
+        if kind is None or not self._ready().transact(None, partial(atonce.write, ready=ready, kind=kind)):
             self._write_once(ready.write)
+
+    # --- what most turns read, by one statement each -------------------------------------------------------------------------
+
+    def load(self, effect: Load) -> Stored | None:
+        """A session, or None when there is none."""
+        if effect.at is None and not effect.ns and not effect.with_log:
+            found = self._alone(partial(loading.load_finished, effect=effect))
+            if found is not None:
+                return found
+        return super().load(effect)
+
+    def read_history(self, effect: ReadHistory) -> Any:
+        """Earlier messages of a session: rows of a log are never written again, so no two statements can disagree."""
+        return [] if effect.before <= 1 else self._alone(partial(history.read_history, effect=effect))
+
+    def _alone(self, work: Callable[[Transaction], T]) -> T:
+        """Read with every statement a transaction of its own."""
+        return patiently(lambda: self._ready().transact(None, work), self.retry_timeout)
 
     # --- connections -------------------------------------------------------------------------------------------------------
 

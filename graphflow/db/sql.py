@@ -226,7 +226,7 @@ class SqlDb(UserMemories):
 
     def read_history(self, effect: ReadHistory) -> Any:
         """Earlier messages of a session."""
-        return self._read(partial(history.read_history, effect=effect))
+        return [] if effect.before <= 1 else self._read(partial(history.read_history, effect=effect))
 
     def read_messages(self, effect: ReadMessages) -> list[Message]:
         """All messages of a session that a user's runs may use."""

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ def test_of_two_steps_at_the_same_time_one_is_lost(meeting: Meeting, writer: Any
     one.begin("r1")
     other.head, other.epoch, other.run_id = one.head, one.epoch, one.run_id
     statement = meeting.db._statements().give_up
-    first, second = meeting.between(one.end, statement, lambda: other.step({"count": {"set": 2}}))
+    ending = partial(one.end, messages=[PICTURE])  # a picture takes statements of its own
+    first, second = meeting.between(ending, statement, lambda: other.step({"count": {"set": 2}}))
     first.result()
     with pytest.raises(LeaseLost):
         second.result()
@@ -137,7 +139,7 @@ def test_a_fork_while_a_step_commits_has_all_of_it(meeting: Meeting, writer: Any
     session.begin("r1")
     statement = meeting.db._statements().give_up
     first, second = meeting.between(
-        lambda: session.end({"count": {"set": 1}}, [Message("assistant", "hi")]),
+        lambda: session.end({"count": {"set": 1}}, [PICTURE]),
         statement,
         lambda: meeting.db.fork_session("s1", session_id="s2"),
     )

@@ -13,7 +13,7 @@ from typing import Any
 from graphflow.db import PostgresDb, SqliteDb
 from graphflow.db.tables import metadata
 
-WRITING = ("INSERT", "UPDATE", "DELETE", "WITH")
+WRITING = ("INSERT", "UPDATE", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,13 @@ def _listening(db: Any) -> Iterator[Verbs]:
         yield done
         for connection in connections:
             connection.set_trace_callback(None)
-        done += _split([text.split(None, 1)[0] for text in seen])
+        done += _split([_verb(text) for text in seen])
+
+
+def _verb(text: str) -> str:
+    """What a statement does: the first word, or what one of its parts writes."""
+    first = text.split(None, 1)[0]
+    return first if first != "WITH" else next((verb for verb in WRITING if f"({verb} " in text), "SELECT")
 
 
 def _split(verbs: list[str]) -> Verbs:
@@ -119,17 +125,36 @@ def _split(verbs: list[str]) -> Verbs:
 def _tracing(db: PostgresDb, done: Verbs) -> Iterator[None]:
     """libpq writes down what goes over the wire (https://www.postgresql.org/docs/current/libpq-control.html)."""
     assert db._pool is not None
-    connections = [connection._driver.pgconn for connection in db._pool._all]
     with ExitStack() as files:
         # A file for each: what is written is buffered, and parts of lines would come between others.
-        traced = [(connection, files.enter_context(tempfile.TemporaryFile())) for connection in connections]
-        for connection, file in traced:
-            connection.trace(file.fileno())
+        traced = [(made, [], files.enter_context(tempfile.TemporaryFile())) for made in db._pool._all]
+        for made, texts, file in traced:
+            made._driver.pgconn.trace(file.fileno())
+            files.enter_context(_noting(made.tx, texts))
         yield
-        for connection, file in traced:
-            connection.untrace()
+        for made, texts, file in traced:
+            made._driver.pgconn.untrace()
             file.seek(0)
-            done += _answers(file.read().decode().splitlines())
+            answers = _answers(file.read().decode().splitlines())
+            # The server says of a statement that writes in parts of it only what it is as a whole.
+            verbs = iter(_verb(text) for text in texts)
+            done += [[next(verbs) for _ in transaction] for transaction in answers]
+
+
+@contextmanager
+def _noting(tx: Any, texts: list[str]) -> Iterator[None]:
+    """Adds the texts that are executed."""
+    execute = tx.execute
+
+    def noting(text: str, *parameters: Any) -> Any:
+        texts.append(text)
+        return execute(text, *parameters)
+
+    tx.execute = noting
+    try:
+        yield
+    finally:
+        tx.execute = execute
 
 
 def _answers(lines: list[str]) -> Verbs:

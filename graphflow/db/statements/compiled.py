@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, func, literal_column, or_
+from sqlalchemy import BigInteger, bindparam, func, literal_column, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg
 
@@ -31,6 +31,9 @@ def matches(column: Any, name: str) -> Any:
 
 HERE: Final[Any] = matches(SESSION.session_id, "session_id")
 """The row of the session that the statement is about."""
+
+ORDINAL: Final[Any] = select(SESSION.ordinal).where(HERE).scalar_subquery()
+"""The ordinal of that session, found before anything else: no statistics make a planner begin with the other tables."""
 
 MINE: Final[Any] = or_(func.coalesce(bindparam("user_id"), EMPTY) == EMPTY, matches(SESSION.user_id, "user_id"))
 """The session belongs to the parameter ``user_id``; no user (NULL) is the administrator, whose all are."""
@@ -63,6 +66,10 @@ class Compiled:
         if self.dialect.name == "sqlite":
             return literal_column("CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)", BigInteger)
         return literal_column("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", BigInteger)
+
+    def by_itself(self, part: Any) -> Any:
+        """A part of a statement that is read before, and apart from, what joins it."""
+        return part.prefix_with("MATERIALIZED") if self.dialect.name == "postgresql" else part
 
     def positional(self, statement: Any, columns: list[str]) -> str:
         """The text of a statement that takes its values by place, in this order: drivers bind tuples faster than names."""

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
 
-from sqlalchemy import bindparam, func, literal_column, select, update
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, bindparam, func, insert, literal_column, null, or_, select, update
 from sqlalchemy.schema import CreateSchema
 
-from graphflow.db.statements.compiled import SESSION, Compiled, matches
-from graphflow.db.tables import checkpoints, schema_versions, sessions
+from graphflow.db.seals import SESSION_SEALED
+from graphflow.db.statements.compiled import EMPTY, ONE, RUN, RUNNING, SESSION, ZERO, Compiled, matches
+from graphflow.db.tables import checkpoints, messages, runs, schema_versions, sessions
 
 MIGRATING: Final = int.from_bytes(b"gf_table", "big")
 """The advisory lock that is held while tables are made."""
+OPENED: Final = (
+    *("run_id", "status", "parent_run_id", "component_id", "user_id", "input", "first_message", "first_seq", "fingerprint"),
+    *("created_at", "seal"),
+)
+"""The columns that a run begins with, beside its place; without a key, which has to be looked up."""
+CLOSED: Final = ("status", "last_message", "last_seq", "ended_at", "error", "metrics", "sha256")
+"""The columns that a run ends with."""
 
 
 class PostgresStatements(Compiled):
@@ -59,6 +68,77 @@ class PostgresStatements(Compiled):
         values: list[Any] = [bindparam(name, type_=checkpoints.c[name].type) for name in names]
         insert = self.insert(checkpoints).from_select(["session", *names], select(moved.c.ordinal, *values)).add_cte(moved)
         return self.positional(insert, [*advance, *names])
+
+    @cached_property
+    def say(self) -> str:
+        """A step that adds to the log. Gives the session's ordinal, or nothing when the session does not stand there."""
+        moved = self._moved().returning(SESSION.ordinal).cte("moved")
+        return self._at_once(moved, [moved.c.ordinal], bindparam("run", type_=BigInteger))
+
+    @cached_property
+    def begin(self) -> str:
+        """What a run of a new id begins with, in a session that is its user's and that nobody holds.
+
+        Gives the ordinals of session and run, and what is sealed of the session, with the seal; or nothing.
+        """
+        holder = SESSION.lease_owner
+        taken = {
+            "epoch": SESSION.epoch + ONE,
+            "status": RUNNING,
+            "updated_at": bindparam("now"),
+            "lease_owner": bindparam("me"),
+            "lease_until": self.now + bindparam("lease_ttl", type_=BigInteger),
+        }
+        free = or_(holder.is_(None), SESSION.lease_until < self.now, matches(holder, "me"))
+        mine = SESSION.user_id.is_not_distinct_from(bindparam("user_id", type_=Text))
+        sealed = (*(SESSION[name] for name in SESSION_SEALED), SESSION.seal)
+        new = ~select(RUN.ordinal).where(matches(RUN.run_id, "run_id")).exists()
+        moved = self._moved(**taken).where(free, mine, new).returning(SESSION.ordinal, *sealed).cte("moved")
+
+        others = runs.alias("others")
+        last = select(func.max(others.c.number)).where(others.c.session == moved.c.ordinal, others.c.ns == EMPTY)
+        values = {name: bindparam(name, type_=RUN[name].type) for name in OPENED}
+        values |= {"session": moved.c.ordinal, "ns": EMPTY, "number": func.coalesce(last.scalar_subquery(), ZERO) + ONE}
+        began = insert(runs).from_select(list(values), select(*values.values())).returning(RUN.ordinal).cte("began")
+        given = [moved.c.ordinal, began.c.ordinal, *(moved.c[column.name] for column in sealed)]
+        return self._at_once(moved, given, began.c.ordinal)
+
+    @cached_property
+    def end(self) -> str:
+        """What a run ends with; its lease is given back. Gives the session's ordinal, or nothing."""
+        given_up = {
+            "status": bindparam("session_status"),
+            "updated_at": bindparam("now"),
+            "lease_owner": null(),
+            "lease_until": null(),
+        }
+        moved = self._moved(**given_up).returning(SESSION.ordinal).cte("moved")
+        values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in CLOSED}
+        here = (matches(RUN.run_id, "run_id"), RUN.session == moved.c.ordinal)
+        closed = update(runs).where(*here).values(**values).cte("closed")
+        return self._at_once(moved, [moved.c.ordinal], bindparam("run", type_=BigInteger), closed)
+
+    def _moved(self, **values: Any) -> Any:
+        """The compare-and-set."""
+        stands = (matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch"))
+        here = SESSION.ordinal == bindparam("session")
+        return update(sessions).where(here, *stands).values(head=bindparam("new_head"), **values)
+
+    def _at_once(self, moved: Any, given: list[Any], run: Any, *others: Any) -> str:
+        """A statement that gives ``given`` and writes, beside ``moved`` and ``others``, a checkpoint and rows of the log.
+
+        The rows of the log are lists of what their columns hold: ``seqs``, ``roles``, ``bodies``, ``checksums``.
+        """
+        columns = {column.name: bindparam(f"cp_{column.name}", type_=column.type) for column in checkpoints.columns}
+        columns |= {"session": moved.c.ordinal, "ns": EMPTY, "run": run}
+        stored = insert(checkpoints).from_select(list(columns), select(*columns.values())).cte("stored")
+        lists = {"seqs": BigInteger, "roles": Text, "bodies": Text, "checksums": LargeBinary}
+        given_lists: Iterator[Any] = (bindparam(name, type_=ARRAY(kind)) for name, kind in lists.items())
+        rows = func.unnest(*given_lists).table_valued("seq", "role", "body", "sha256").render_derived(name="new")
+        entry = {"session": moved.c.ordinal, "ns": EMPTY, "run": run}
+        entry |= {name: rows.c[name] for name in ("seq", "role", "body", "sha256")}
+        said = insert(messages).from_select(list(entry), select(*entry.values()).select_from(rows)).cte("said")
+        return self.text(select(*given).add_cte(stored, said, *others))
 
     def _quoted_schema(self) -> str:
         return str(self.dialect.identifier_preparer.quote_schema(self.schema))

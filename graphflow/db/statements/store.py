@@ -14,9 +14,11 @@ from graphflow.db.statements.compiled import (
     CHECKPOINT,
     COMPLETED,
     EMPTY,
+    FREE_FOR,
     HERE,
     MESSAGE,
     ONE,
+    ORDINAL,
     RUN,
     RUNNING,
     SESSION,
@@ -25,6 +27,11 @@ from graphflow.db.statements.compiled import (
     matches,
 )
 from graphflow.db.tables import checkpoints, media, media_uses, messages, runs, schema_versions, sessions, tasks
+
+
+def _chained(c: Any) -> tuple[Any, ...]:
+    """The columns of ``loading.ChainRow``."""
+    return (c.seq, c.base, c.log_head, c.epoch, c.frontier, c.delta, c.snapshot, c.created_at, c.sha256, c.run)
 
 
 class StoreStatements(Compiled):
@@ -48,14 +55,17 @@ class StoreStatements(Compiled):
 
     def _load(self, seq: Any) -> str:
         at = and_(CHECKPOINT.session == SESSION.ordinal, matches(CHECKPOINT.ns, "ns"), CHECKPOINT.seq == seq)
+        return self.text(
+            select(*self._found())
+            .select_from(sessions.outerjoin(checkpoints, at).outerjoin(runs, RUN.ordinal == CHECKPOINT.run))
+            .where(HERE, FREE_FOR)
+        )
+
+    def _found(self) -> tuple[Any, ...]:
         columns = (SESSION.ordinal, SESSION.session_type, SESSION.user_id, SESSION.status, SESSION.head, SESSION.epoch)
         run = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id)
         lease = (SESSION.lease_owner, (SESSION.lease_until - self.now).label("lease_left"))
-        return self.text(
-            select(*columns, CHECKPOINT.seq, CHECKPOINT.base, *run, *lease)
-            .select_from(sessions.outerjoin(checkpoints, at).outerjoin(runs, RUN.ordinal == CHECKPOINT.run))
-            .where(HERE, or_(SESSION.user_id.is_(None), matches(SESSION.user_id, "user_id")))
-        )
+        return (*columns, CHECKPOINT.seq, CHECKPOINT.base, *run, *lease)
 
     @cached_property
     def load_head(self) -> str:
@@ -72,10 +82,24 @@ class StoreStatements(Compiled):
         return self._load(last.correlate(sessions).scalar_subquery())
 
     @cached_property
+    def load_finished(self) -> str:
+        """A session with nothing unfinished: what ``load_head`` tells, and in the same row each checkpoint of ``chain``."""
+        c = CHECKPOINT
+        at = and_(c.session == SESSION.ordinal, c.ns == EMPTY, c.seq == SESSION.head)
+        joined = sessions.join(checkpoints, at).outerjoin(runs, RUN.ordinal == c.run)
+        # Names of their own: columns of sessions, checkpoints and runs are called alike.
+        columns = [column.label(f"found_{place}") for place, column in enumerate(self._found())]
+        unique = select(*columns).select_from(joined).where(HERE, FREE_FOR, SESSION.status == COMPLETED)
+        found = self.by_itself(unique.cte("found"))
+        ordinal, head, base = found.c.found_0, found.c.found_4, found.c.found_7
+        chain = and_(c.session == ordinal, c.ns == EMPTY, c.seq.between(base, head))
+        return self.text(select(found, *_chained(c)).select_from(found.join(checkpoints, chain)).order_by(c.seq))
+
+    @cached_property
     def chain(self) -> str:
         c = CHECKPOINT
         return self.text(
-            select(c.seq, c.base, c.log_head, c.epoch, c.frontier, c.delta, c.snapshot, c.created_at, c.sha256, c.run)
+            select(*_chained(c))
             .where(matches(c.session, "session"), matches(c.ns, "ns"), c.seq.between(bindparam("low"), bindparam("high")))
             .order_by(c.seq)
         )
@@ -297,22 +321,39 @@ class StoreStatements(Compiled):
     def log_range(self) -> str:
         return self.text(self._log().where(MESSAGE.seq.between(bindparam("low"), bindparam("high"))))
 
-    @cached_property
-    def last_runs(self) -> str:
-        """The message ranges of the newest runs that count as history."""
-        return self.text(
-            select(RUN.ordinal, RUN.first_message, RUN.last_message)
-            .select_from(sessions.join(runs, RUN.session == SESSION.ordinal))
-            .where(
-                HERE,
-                matches(RUN.ns, "ns"),
-                or_(RUN.status == COMPLETED, RUN.status == ABANDONED),
-                or_(RUN.ns != EMPTY, RUN.parent_run_id.is_(None)),
-                RUN.first_message < bindparam("before"),
-            )
+    def _counts(self) -> Any:
+        """Whether a run counts as history."""
+        over = or_(RUN.status == COMPLETED, RUN.status == ABANDONED)
+        return and_(over, or_(RUN.ns != EMPTY, RUN.parent_run_id.is_(None)), RUN.first_message < bindparam("before"))
+
+    def _last_runs(self) -> Any:
+        return (
+            select(RUN.ordinal, RUN.first_message)
+            .where(RUN.session == ORDINAL, matches(RUN.ns, "ns"), self._counts())
             .order_by(RUN.number.desc())
             .limit(bindparam("count", type_=BigInteger))
             .offset(ZERO)
+        )
+
+    @cached_property
+    def last_runs(self) -> str:
+        """The newest runs that count as history, and where their messages begin."""
+        return self.text(self._last_runs())
+
+    @cached_property
+    def recent_log(self) -> str:
+        """The log from where the newest runs that count begin, or from ``low`` on: what ``log_range`` gives of each row,
+        whether its run is one of them, and where they begin.
+        """
+        last = self.by_itself(self._last_runs().cte("last"))
+        first = select(func.min(last.c.first_message)).scalar_subquery()
+        columns = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, RUN.run_id, MESSAGE.run)
+        wanted = (MESSAGE.seq >= first, MESSAGE.seq >= bindparam("low"), MESSAGE.seq < bindparam("before"))
+        return self.text(
+            select(*columns, and_(self._counts(), RUN.first_message >= first), first)
+            .select_from(messages.outerjoin(runs, RUN.ordinal == MESSAGE.run))
+            .where(MESSAGE.session == ORDINAL, matches(MESSAGE.ns, "ns"), *wanted)
+            .order_by(MESSAGE.seq)
         )
 
     @cached_property

@@ -665,9 +665,11 @@ TEXTS = (
  'last_place': 'SELECT max(gf_memory_index.place) AS max_1 \n'
                'FROM gf_memory_index \n'
                'WHERE gf_memory_index.owner = :owner',
- 'last_runs': 'SELECT gf_runs.ordinal, gf_runs.first_message, gf_runs.last_message \n'
-              'FROM gf_sessions JOIN gf_runs ON gf_runs.session = gf_sessions.ordinal \n'
-              "WHERE gf_sessions.session_id = :session_id AND gf_runs.ns = :ns AND (gf_runs.status = 'completed' OR "
+ 'last_runs': 'SELECT gf_runs.ordinal, gf_runs.first_message \n'
+              'FROM gf_runs \n'
+              'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
+              'FROM gf_sessions \n'
+              "WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = :ns AND (gf_runs.status = 'completed' OR "
               "gf_runs.status = 'abandoned') AND (gf_runs.ns != '' OR gf_runs.parent_run_id IS NULL) AND "
               'gf_runs.first_message < :before ORDER BY gf_runs.number DESC\n'
               ' LIMIT :count OFFSET 0',
@@ -691,6 +693,25 @@ TEXTS = (
             'gf_checkpoints.run \n'
             'WHERE gf_sessions.session_id = :session_id AND (gf_sessions.user_id IS NULL OR gf_sessions.user_id = '
             ':user_id)',
+ 'load_finished': 'WITH found AS \n'
+                  '(SELECT gf_sessions.ordinal AS found_0, gf_sessions.session_type AS found_1, gf_sessions.user_id AS '
+                  'found_2, gf_sessions.status AS found_3, gf_sessions.head AS found_4, gf_sessions.epoch AS found_5, '
+                  'gf_checkpoints.seq AS found_6, gf_checkpoints.base AS found_7, gf_runs.run_id AS found_8, '
+                  'gf_runs.status AS found_9, gf_runs.first_message AS found_10, gf_runs.fingerprint AS found_11, '
+                  'gf_runs.component_id AS found_12, gf_sessions.lease_owner AS found_13, gf_sessions.lease_until - '
+                  "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS found_14 \n"
+                  'FROM gf_sessions JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
+                  "gf_checkpoints.ns = '' AND gf_checkpoints.seq = gf_sessions.head LEFT OUTER JOIN gf_runs ON "
+                  'gf_runs.ordinal = gf_checkpoints.run \n'
+                  'WHERE gf_sessions.session_id = :session_id AND (gf_sessions.user_id IS NULL OR gf_sessions.user_id '
+                  "= :user_id) AND gf_sessions.status = 'completed')\n"
+                  ' SELECT found.found_0, found.found_1, found.found_2, found.found_3, found.found_4, found.found_5, '
+                  'found.found_6, found.found_7, found.found_8, found.found_9, found.found_10, found.found_11, '
+                  'found.found_12, found.found_13, found.found_14, gf_checkpoints.seq, gf_checkpoints.base, '
+                  'gf_checkpoints.log_head, gf_checkpoints.epoch, gf_checkpoints.frontier, gf_checkpoints.delta, '
+                  'gf_checkpoints.snapshot, gf_checkpoints.created_at, gf_checkpoints.sha256, gf_checkpoints.run \n'
+                  "FROM found JOIN gf_checkpoints ON gf_checkpoints.session = found.found_0 AND gf_checkpoints.ns = '' "
+                  'AND gf_checkpoints.seq BETWEEN found.found_7 AND found.found_4 ORDER BY gf_checkpoints.seq',
  'load_head': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.status, '
               'gf_sessions.head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, gf_runs.run_id, '
               'gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, '
@@ -829,6 +850,27 @@ TEXTS = (
              'excluded.value, sha256 = excluded.sha256',
  'rebase': 'UPDATE gf_checkpoints SET base=:new_base, snapshot=:new_snapshot, sha256=:new_sha256 WHERE '
            'gf_checkpoints.session = :session AND gf_checkpoints.ns = :ns AND gf_checkpoints.seq = :of',
+ 'recent_log': 'WITH last AS \n'
+               '(SELECT gf_runs.ordinal AS ordinal, gf_runs.first_message AS first_message \n'
+               'FROM gf_runs \n'
+               'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
+               'FROM gf_sessions \n'
+               "WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = :ns AND (gf_runs.status = 'completed' OR "
+               "gf_runs.status = 'abandoned') AND (gf_runs.ns != '' OR gf_runs.parent_run_id IS NULL) AND "
+               'gf_runs.first_message < :before ORDER BY gf_runs.number DESC\n'
+               ' LIMIT :count OFFSET 0)\n'
+               ' SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, gf_runs.run_id, '
+               "gf_messages.run, (gf_runs.status = 'completed' OR gf_runs.status = 'abandoned') AND (gf_runs.ns != '' "
+               'OR gf_runs.parent_run_id IS NULL) AND gf_runs.first_message < :before AND gf_runs.first_message >= '
+               '(SELECT min(last.first_message) AS min_1 \n'
+               'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
+               'FROM last) AS anon_2 \n'
+               'FROM gf_messages LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = gf_messages.run \n'
+               'WHERE gf_messages.session = (SELECT gf_sessions.ordinal \n'
+               'FROM gf_sessions \n'
+               'WHERE gf_sessions.session_id = :session_id) AND gf_messages.ns = :ns AND gf_messages.seq >= (SELECT '
+               'min(last.first_message) AS min_1 \n'
+               'FROM last) AND gf_messages.seq >= :low AND gf_messages.seq < :before ORDER BY gf_messages.seq',
  'rename': 'UPDATE gf_sessions SET name=:new_name, updated_at=:now, seal=:new_seal WHERE gf_sessions.ordinal = :of',
  'renew_leases': "UPDATE gf_sessions SET lease_until=(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) "
                  '+ :lease_ttl) WHERE gf_sessions.lease_owner = :me RETURNING session_id, (SELECT gf_runs.run_id \n'

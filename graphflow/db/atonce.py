@@ -1,0 +1,79 @@
+"""Commits that are one statement, for databases where each statement is a journey.
+
+Most turns of a conversation begin, go on and end alike. Such a commit is a statement that compares and sets the row of the
+session and, if it stood where it should, writes everything else. Where it did not, nothing is written, and the many statements
+of ``ReadyCommit.write`` find out why, and whether it can be mended (a holder that died, a session without an owner).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from graphflow.db.commits import ReadyCommit
+from graphflow.db.seals import seal_taken
+
+if TYPE_CHECKING:
+    from graphflow.db.transactions import Row, Transaction
+
+Kind = Literal["step", "say", "begin", "end"]
+CHECKPOINT_COLUMNS = ("base", "log_head", "epoch", "frontier", "delta", "snapshot", "sha256", "created_at")
+
+
+def kind_of(ready: ReadyCommit) -> Kind | None:
+    """Which statement does this commit, if there is one."""
+    effect, new = ready.effect, ready.effect.checkpoint
+    if new is None or new.weight.session is None or effect.ns or not effect.epoch:
+        return None
+    if effect.reopened or effect.drop_tasks or ready.outline or ready.tasks or ready.side or ready.media:
+        return None
+    if effect.take_over:
+        opens = effect.opened is not None and effect.opened.idempotency_key is None
+        return "begin" if opens and effect.status == "running" and not ready.closed else None
+    if effect.opened is not None or new.weight.run is None:
+        return None
+    if effect.status is not None:
+        return "end" if len(ready.closed) == 1 else None
+    return None if ready.closed else "say" if ready.messages else "step"
+
+
+def write(tx: Transaction, ready: ReadyCommit, kind: Kind) -> bool:
+    """Do it; False when nothing was written."""
+    effect, new = ready.effect, ready.effect.checkpoint
+    assert new is not None and ready.checkpoint is not None
+    ready.session, ready.run = new.weight.session, new.weight.run
+    if kind == "step":
+        place = (new.seq, ready.session, effect.head, effect.epoch, "", new.seq, ready.run)
+        return bool(tx.execute(tx.sql.step, (*place, *ready.checkpoint)).rowcount)
+    params: dict[str, Any] = {
+        "new_head": new.seq,
+        "expected_head": effect.head,
+        "expected_epoch": effect.epoch,
+        "now": ready.now,
+        "cp_seq": new.seq,
+        **{f"cp_{name}": value for name, value in zip(CHECKPOINT_COLUMNS, ready.checkpoint, strict=True)},
+        **_log(ready),
+    }
+    if kind == "begin":
+        return _begin(tx, ready, params)
+    params |= {"run": ready.run, "session": ready.session}
+    if kind == "end":
+        params |= ready.closed[0] | {"session": ready.session, "session_status": effect.status}
+    return tx.one(tx.sql.end if kind == "end" else tx.sql.say, params) is not None
+
+
+def _begin(tx: Transaction, ready: ReadyCommit, params: dict[str, Any]) -> bool:
+    opened, lease = ready.effect.opened, ready.lease
+    assert opened is not None
+    params |= ready.opened_row(opened, ready.session) | {"me": lease.me, "lease_ttl": lease.microseconds}
+    row: Row | None = tx.one(tx.sql.begin, params)
+    if row is None:
+        return False
+    session, ready.run, *sealed = row
+    seal_taken(tx, (session, *sealed), None)
+    return True
+
+
+def _log(ready: ReadyCommit) -> dict[str, Any]:
+    """The rows of the log, as lists of what their columns hold."""
+    columns = zip(*ready.messages, strict=True) if ready.messages else ((), (), (), ())
+    return dict(zip(("seqs", "roles", "bodies", "checksums"), map(list, columns), strict=True))

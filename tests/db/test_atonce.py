@@ -1,0 +1,144 @@
+"""Commits of one statement on PostgreSQL: what they write is what many statements write, and nothing where they are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from graphflow import Agent
+from graphflow.db import PostgresDb, SqliteDb
+from graphflow.errors import CorruptCheckpoint, LeaseLost, SessionBusy
+from graphflow.messages import Message
+from graphflow.testing import ScriptedModel
+from tests.postgres import Server
+
+from .conftest import Writer
+
+
+@contextmanager
+def executed(db: PostgresDb) -> Iterator[list[str]]:
+    """What is executed meanwhile, by the names of the statements."""
+    sql = db._statements()
+    names = {value: name for name, value in vars(sql).items() if isinstance(value, str)}
+    seen: list[str] = []
+    taken = db._ready()._take()
+    connection: Any = taken.dbapi_connection
+    execute = connection.tx.execute
+
+    def noting(text: str, *parameters: Any) -> Any:
+        seen.append(names.get(text, text.split(" ", 1)[0]))
+        return execute(text, *parameters)
+
+    connection.tx.execute = noting
+    db._ready()._give_back(taken)
+    try:
+        yield seen
+    finally:
+        connection.tx.execute = execute
+
+
+@pytest.fixture
+def postgres_db(postgres_server: Server) -> Iterator[PostgresDb]:
+    """A database whose statements all go over one connection."""
+    with postgres_server.schema() as name:
+        made = PostgresDb(postgres_server.url_within(name), pool_size=1)
+        yield made
+        made.close()
+
+
+def test_a_turn_is_four_statements(postgres_db: PostgresDb) -> None:
+    agent = Agent(ScriptedModel(["hello"] * 4), db=postgres_db, session_id="s")
+    for _ in range(3):
+        agent.run("hi")
+    with executed(postgres_db) as seen:
+        agent.run("hi")
+    assert seen == ["load_finished", "begin", "recent_log", "end"]
+
+
+def test_a_step_with_messages_is_one_statement_too(postgres_db: PostgresDb) -> None:
+    session = Writer(postgres_db)
+    session.begin("r1")
+    with executed(postgres_db) as seen:
+        session.step({"count": {"set": 1}})
+        session.step({"count": {"set": 2}}, [Message("assistant", "a"), Message("user", "b")])
+    assert seen == ["step", "say"]
+    assert [message.text for message in postgres_db.get_messages("s1")] == ["a", "b"]
+    assert session.load().values["count"] == 2
+
+
+def rows(db: Any) -> dict[str, Any]:
+    """Everything stored, without what differs from run to run: times, checksums, who holds what."""
+    different = {"created_at", "updated_at", "ended_at", "sha256", "seal", "lease_owner", "lease_until", "metrics"}
+
+    def work(tx: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for table, columns in tx.sql.columns.items():
+            if table != "gf_media":
+                statement = f"SELECT * FROM {table}"
+                kept = [place for place, name in enumerate(columns) if name not in different]
+                found[table] = sorted(repr([row[place] for place in kept]) for row in tx.all(statement, {}))
+        return found
+
+    return db._read(work)
+
+
+def talk(db: Any) -> None:
+    """Two runs with every kind of commit."""
+    session = Writer(db, user_id="ann")
+    session.turn("r1", "hello", "hi", count=1)
+    session.begin("r2", {"anything": {"set": "ä"}}, [Message("user", "line\n'; --")])
+    session.step({"count": {"set": 2}})
+    session.step({"notes": {"append": ["n"]}}, [Message("assistant", "one"), Message("assistant", "two")])
+    session.end(messages=[Message("assistant", "bye")])
+
+
+def test_it_writes_what_the_many_statements_write(postgres_db: PostgresDb, sqlite_db: SqliteDb) -> None:
+    talk(postgres_db)
+    talk(sqlite_db)
+    assert rows(postgres_db) == rows(sqlite_db)
+    assert postgres_db.check().ok
+
+
+def test_where_the_session_stands_elsewhere_nothing_is_written(postgres_db: PostgresDb) -> None:
+    session = Writer(postgres_db)
+    session.turn("r1")
+    before = rows(postgres_db)
+    late = Writer(postgres_db)
+    late.head, late.epoch, late.log_head, late.weight = 0, 1, session.log_head, session.weight
+    for attempt in (lambda: late.begin("r2", messages=[Message("user", "x")]), lambda: late.end(status="error")):
+        with pytest.raises(LeaseLost):
+            attempt()
+        late.head, late.epoch = 0, 1
+    assert rows(postgres_db) == before
+
+
+def test_a_run_id_that_is_taken_and_a_session_that_is_held_are_refused(postgres_db: PostgresDb) -> None:
+    session = Writer(postgres_db)
+    session.turn("r1")
+    before = rows(postgres_db)
+    with pytest.raises(ValueError, match="there is a run 'r1' already"):
+        session.begin("r1")
+    postgres_db._write(lambda tx: tx.execute("UPDATE gf_sessions SET lease_owner = 'elsewhere:1:1:x', lease_until = 9e15"))
+    with pytest.raises(SessionBusy):
+        session.begin("r2")
+    assert rows(postgres_db) == before
+
+
+def test_a_session_without_an_owner_is_adopted_by_the_first_user(postgres_db: PostgresDb) -> None:
+    session = Writer(postgres_db)
+    session.turn("r1")
+    session.user_id = "ann"
+    session.turn("r2")
+    stored = postgres_db.get_session("s1", user_id="ann")
+    assert stored is not None and stored.user_id == "ann"
+
+
+def test_a_session_whose_row_was_changed_is_refused(postgres_db: PostgresDb) -> None:
+    session = Writer(postgres_db)
+    session.turn("r1")
+    postgres_db._write(lambda tx: tx.execute("UPDATE gf_sessions SET component_id = 'other'"))
+    with pytest.raises(CorruptCheckpoint, match="does not match its checksum"):
+        session.begin("r2")
