@@ -17,7 +17,7 @@ from tests.faults import workers
 from tests.faults.killing import Program, Programs
 from tests.faults.scale import FULL, SEED, rounds
 
-RANDOM_KILLS = rounds(3, 84)
+RANDOM_KILLS = rounds(2, 84)
 """For each of the three programs and each database."""
 
 
@@ -95,8 +95,8 @@ INSIDE = ("statement", "COMMIT")
 
 @pytest.mark.timeout(1800)
 def test_a_kill_at_every_commit_of_a_graph_ends_like_an_undisturbed_run(programs: Programs) -> None:
-    done = killed_at(programs, "chain", points(AROUND, range(1, 18, rounds(6, 1))), of_chain)
-    assert done >= rounds(4, 26), "input, ten steps, a fan-out and the end are thirteen commits"
+    done = killed_at(programs, "chain", points(AROUND, range(1, 18, rounds(11, 1))), of_chain)
+    assert done >= rounds(3, 26), "input, ten steps, a fan-out and the end are thirteen commits"
 
 
 @pytest.mark.timeout(1800)
@@ -111,11 +111,11 @@ def test_a_kill_before_every_statement_and_at_every_commit_leaves_all_or_nothing
     programs: Programs, name: str, check: Check
 ) -> None:
     kills = points(INSIDE[:1], range(1, rounds(40, 90), rounds(20, 1))) + points(
-        INSIDE[1:], range(2, rounds(10, 20), rounds(7, 1))
+        INSIDE[1:], range(2, rounds(9, 20), rounds(7, 1))
     )
     done = killed_at(programs, name, kills, check)
     print(f"{done} of {len(kills)} points reached")
-    assert done >= rounds(3, 50)
+    assert done >= rounds(2, 50)
 
 
 def of_memory(program: Program) -> Callable[[], None]:
@@ -138,7 +138,7 @@ def check_memory(program: Program) -> None:
 @pytest.mark.timeout(1800)
 def test_a_kill_neither_loses_nor_doubles_a_memory_or_a_summary(programs: Programs) -> None:
     # The first turn commits its input, what rode along, a finished task and the superstep; the third one a summary as well.
-    kills = points(AROUND, range(2, 13, rounds(3, 1)))
+    kills = points(AROUND, range(2, 13, rounds(5, 1)))
     assert killed_at(programs, "memory", kills, of_memory) == len(kills)
 
 
@@ -207,7 +207,7 @@ def check_workflow(program: Program, again: Counter[str]) -> None:
     db.close()
 
 
-@pytest.mark.parametrize("step", ["three:1", "right2:1", "left:1", "turn1:2", "turn2:3", "one:1"])
+@pytest.mark.parametrize("step", ["right2:1", "turn1:2", "three:1", *(("left:1", "turn2:3", "one:1") if FULL else ())])
 def test_a_killed_workflow_repeats_the_step_that_was_running_and_no_other(step: str, programs: Programs) -> None:
     program = programs.make("workflow")
     assert program.run(DIE_IN=step) == -signal.SIGKILL
