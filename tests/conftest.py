@@ -13,6 +13,18 @@ import pytest
 from graphflow.db import InMemoryDb, PostgresDb, SqliteDb
 from tests import postgres
 
+LONGEST = ("tests/faults/", "tests/packaging/", "tests/examples/")
+"""Folders whose tests take longest, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: towards the end, all workers then still find something small to do."""
+
+    def place(item: pytest.Item) -> int:
+        return next((n for n, folder in enumerate(LONGEST) if item.nodeid.startswith(folder)), len(LONGEST))
+
+    items.sort(key=place)
+
 
 class Way:
     """Calls a method of a graph or an agent, or its asyncio twin, so that one test checks both."""

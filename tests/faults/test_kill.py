@@ -17,8 +17,8 @@ from tests.faults import workers
 from tests.faults.killing import Program, Programs
 from tests.faults.scale import FULL, SEED, rounds
 
-RANDOM_KILLS = rounds(4, 125)
-"""For each of the two programs and each database."""
+RANDOM_KILLS = rounds(2, 84)
+"""For each of the three programs and each database."""
 
 
 class Kill(NamedTuple):
@@ -95,8 +95,8 @@ INSIDE = ("statement", "COMMIT")
 
 @pytest.mark.timeout(1800)
 def test_a_kill_at_every_commit_of_a_graph_ends_like_an_undisturbed_run(programs: Programs) -> None:
-    done = killed_at(programs, "chain", points(AROUND, range(1, 18, rounds(6, 1))), of_chain)
-    assert done >= rounds(4, 26), "input, ten steps, a fan-out and the end are thirteen commits"
+    done = killed_at(programs, "chain", points(AROUND, range(1, 18, rounds(11, 1))), of_chain)
+    assert done >= rounds(3, 26), "input, ten steps, a fan-out and the end are thirteen commits"
 
 
 @pytest.mark.timeout(1800)
@@ -111,11 +111,11 @@ def test_a_kill_before_every_statement_and_at_every_commit_leaves_all_or_nothing
     programs: Programs, name: str, check: Check
 ) -> None:
     kills = points(INSIDE[:1], range(1, rounds(40, 90), rounds(20, 1))) + points(
-        INSIDE[1:], range(2, rounds(10, 20), rounds(7, 1))
+        INSIDE[1:], range(2, rounds(9, 20), rounds(7, 1))
     )
     done = killed_at(programs, name, kills, check)
     print(f"{done} of {len(kills)} points reached")
-    assert done >= rounds(3, 50)
+    assert done >= rounds(2, 50)
 
 
 def of_memory(program: Program) -> Callable[[], None]:
@@ -138,7 +138,7 @@ def check_memory(program: Program) -> None:
 @pytest.mark.timeout(1800)
 def test_a_kill_neither_loses_nor_doubles_a_memory_or_a_summary(programs: Programs) -> None:
     # The first turn commits its input, what rode along, a finished task and the superstep; the third one a summary as well.
-    kills = points(AROUND, range(2, 13, rounds(3, 1)))
+    kills = points(AROUND, range(2, 13, rounds(5, 1)))
     assert killed_at(programs, "memory", kills, of_memory) == len(kills)
 
 
@@ -191,40 +191,6 @@ def check_agent(program: Program, stored_before: list[str]) -> None:
             assert line[2:] == ["answer", "to", line[1]]
 
 
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", ["chain", "agent"])
-def test_kills_at_random_moments_repeat_nothing_finished_and_lose_nothing_stored(name: str, programs: Programs) -> None:
-    print(f"seed {SEED}")
-    chance = random.Random(f"{SEED}-{name}")
-    done = 0
-    while done < RANDOM_KILLS:
-        program = programs.make(name)
-        kills: list[Kill] = []
-        stored: list[str] = []
-        while True:
-            before = len(program.lines())
-            process = program.start()
-            deadline = time.monotonic() + 30
-            while len(program.lines()) == before and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.005)
-            time.sleep(chance.uniform(0, 0.12))
-            process.send_signal(signal.SIGKILL)
-            _, errors = process.communicate()
-            if process.returncode == 0:
-                break
-            assert process.returncode == -signal.SIGKILL, errors.decode()
-            done += 1
-            if name == "chain":
-                kills.append(killed(program))
-            else:
-                stored = stored_questions(program)
-            if done >= RANDOM_KILLS:
-                assert program.run() == 0
-                break
-        check_chain(program, kills) if name == "chain" else check_agent(program, stored)
-    print(f"{done} kills")
-
-
 STEPS = ["one", "left", "right1", "right2", *["turn1", "turn2"] * 3, "three"]
 """The executions of the steps of the workflow."""
 
@@ -241,7 +207,7 @@ def check_workflow(program: Program, again: Counter[str]) -> None:
     db.close()
 
 
-@pytest.mark.parametrize("step", ["three:1", "right2:1", "left:1", "turn1:2", "turn2:3", "one:1"])
+@pytest.mark.parametrize("step", ["right2:1", "turn1:2", "three:1", *(("left:1", "turn2:3", "one:1") if FULL else ())])
 def test_a_killed_workflow_repeats_the_step_that_was_running_and_no_other(step: str, programs: Programs) -> None:
     program = programs.make("workflow")
     assert program.run(DIE_IN=step) == -signal.SIGKILL
@@ -263,3 +229,100 @@ def test_a_kill_at_every_commit_of_a_workflow_ends_like_an_undisturbed_run(progr
 
     kills = points(AROUND, range(1, 8, rounds(4, 1)))
     assert killed_at(programs, "workflow", kills, check) == len(kills), "the loop and the end are in the test above"
+
+
+BRANCHES = ("left", "right1", "right2")
+
+
+def unfinished(program: Program) -> Counter[str]:
+    """The steps that were running when a workflow was killed: those whose results are not durable."""
+    ran = [(name, key) for word, name, *key in program.lines() if word == "run"]
+    last = ran[-1][0]
+    if last not in BRANCHES:
+        return Counter([last])  # a step begins when the one before it is stored
+    stored = program.stored_results()
+    begun = {name: key for name, key in ran if name in BRANCHES}
+    if "right2" in begun:
+        del begun["right1"]
+    return Counter(name for name, (key,) in begun.items() if key not in stored)
+
+
+class Chain:
+    """What is looked at when a graph is killed, and in the end."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.kills: list[Kill] = []
+
+    def killed(self) -> None:
+        self.kills.append(killed(self.program))
+
+    def ended(self) -> None:
+        check_chain(self.program, self.kills)
+
+
+class Conversation:
+    """What is looked at when an agent is killed, and in the end."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.stored: list[str] = []
+
+    def killed(self) -> None:
+        self.stored = stored_questions(self.program)
+
+    def ended(self) -> None:
+        check_agent(self.program, self.stored)
+
+
+class Flow:
+    """What is looked at when a workflow is killed, and in the end."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.running: Counter[str] = Counter()
+
+    def killed(self) -> None:
+        if any(line[0] == "run" for line in self.program.lines()):
+            self.running += unfinished(self.program)
+
+    def ended(self) -> None:
+        ran = Counter(line[1] for line in self.program.lines() if line[0] == "run")
+        again = ran - Counter(STEPS)
+        assert not again - self.running, "a stored step ran again"
+        check_workflow(self.program, again)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("name", "watched"), [("chain", Chain), ("agent", Conversation), ("workflow", Flow)])
+def test_kills_at_random_moments_repeat_nothing_finished_and_lose_nothing_stored(
+    name: str, watched: type[Chain | Conversation | Flow], programs: Programs
+) -> None:
+    print(f"seed {SEED}")
+    chance = random.Random(f"{SEED}-{name}")
+    done = ended = 0
+    while done < RANDOM_KILLS:
+        program = programs.make(name)
+        watch = watched(program)
+        while done < RANDOM_KILLS and killed_by_chance(program, chance):
+            done += 1
+            watch.killed()
+        if done == RANDOM_KILLS:
+            assert program.run() == 0
+        watch.ended()
+        ended += 1
+    print(f"{name}: {done} kills in {ended} programs: nothing finished repeated, nothing acknowledged lost, all ended")
+
+
+def killed_by_chance(program: Program, chance: random.Random) -> bool:
+    """Start a program and kill it a while after it has done something; False when it had ended by then."""
+    before = len(program.lines())
+    process = program.start()
+    deadline = time.monotonic() + 30
+    while len(program.lines()) == before and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(chance.uniform(0, 0.12))
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL), errors.decode()
+    return process.returncode != 0

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from tests.faults.killing import Program, Programs
+from tests.faults.scale import FULL
 from tests.faults.workers import SESSION
 
 
@@ -42,7 +43,7 @@ def test_a_killed_team_goes_on_inside_one_member_and_leaves_the_finished_one_alo
     check_team(program)
 
 
-@pytest.mark.parametrize("number", [3, 5, 7, 9])
+@pytest.mark.parametrize("number", [3, 5, 7, 9] if FULL else [3, 7])
 def test_a_team_killed_after_a_commit_ends_as_if_nothing_had_happened(number: int, programs: Programs) -> None:
     program = programs.make("team")
     if program.run(f"after:{number}") == -signal.SIGKILL:

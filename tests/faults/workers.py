@@ -241,9 +241,10 @@ def workflow_of(db: Any, journal: Journal) -> Workflow:
     calls: dict[str, int] = {}
 
     def work(name: str) -> Step:
-        def step(given: StepInput) -> str:
+        def step(given: StepInput, ctx: Context) -> str:
             calls[name] = calls.get(name, 0) + 1
-            journal("run", name)
+            journal("run", name, ctx.task_key)
+            time.sleep(random.uniform(0, 0.004))
             if dying == [name, str(calls[name])]:
                 time.sleep(0.5)  # long enough for what runs beside it to be stored
                 os.kill(os.getpid(), signal.SIGKILL)
