@@ -476,6 +476,8 @@ class RunInfo:
     """The recorded steps of the current superstep; the run's ledger gives it."""
     ledger: Ledger | None = None
     """The books of the run, for graphs inside its tasks."""
+    around: Ledger | None = None
+    """For a nested graph, the books of the graph around it."""
     within: Task | None = None
     """The task that this nested graph runs in, when that, or one around it, is an attempt that may be given up."""
 

@@ -41,6 +41,8 @@ class Ledger:
         self.stored = info.session_id is not None and info.db is not None
         self.exit = self.stored and info.durability == "exit"
         """Whether everything is committed at once, when the run ends or pauses."""
+        self.fleeting = False
+        """Whether nothing of the run is stored when it comes to its end: a graph inside one that is committed at its end."""
         self.durable = self.stored and not self.exit
         self.values: Values = info.values
         self.ranges: dict[str, list[Range]] = {}
@@ -200,6 +202,11 @@ class Ledger:
     # --- commits ---------------------------------------------------------------------------------------------------------
 
     @property
+    def waits(self) -> bool:
+        """Whether a superstep of a run that is committed at its end is left to a later commit, or to none."""
+        return bool(self.upcoming()) or (self.fleeting and self.head < 0)
+
+    @property
     def opened(self) -> bool:
         """Whether the run is stored. One that is committed at its end only is not until then, or until a graph inside it is."""
         return self.stored and not self._opening
@@ -246,7 +253,8 @@ class Ledger:
         return self.commit(checkpoint=new, messages=entries, side=side, **parts)
 
     def settle(self) -> Flow[None]:
-        """Commit what rode along."""
+        """Commit what rode along, and before it what that rests on."""
+        yield from self.ground()
         if not self.rides:
             return
         load, opening = (self._riding, self._entries, self._side), self._opening
@@ -261,6 +269,14 @@ class Ledger:
         self.head += 1
         if opening:
             self.took_over()
+
+    def ground(self) -> Flow[None]:
+        """Have the graph around this one committed as far as it has come, and take its fencing number."""
+        if self.exit and self.info.around is not None:
+            yield from self.info.around.settle()
+            fence = self.info.fence
+            self.epoch = fence.epoch
+            self.weight.session, self.weight.run = fence.weight.session, fence.weight.run
 
     def superstep(self, delta: Delta, entries: list[LogEntry], metrics: dict[str, Any], paused: bool = False) -> Commit:
         """The commit of a superstep; the last one also closes the run, and one that is ``paused`` stops it there."""
@@ -310,6 +326,8 @@ class Ledger:
             rows = [*self.steps.all(self.frontier.origin), *rows]
         if self.exit and self.rides:
             origin, schema = self.frontier.origin, self.schema
+            if self.info.ns and rows:
+                self.info.fence.rows = True
             yield self.flush(tasks=rows, origin=origin, schema=schema, drop_tasks=self.recorded, **ending)
             return
         yield from self.settle()

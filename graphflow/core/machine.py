@@ -330,7 +330,7 @@ class Machine:
         """Whether a superstep that is not the last is left to a later commit."""
         ledger = self.ledger
         if ledger.exit:
-            return bool(ledger.upcoming())
+            return ledger.waits
         reads = len(outcomes) == 1 and outcomes[0].task.node.rerunnable and not (entries or ledger.side)
         return reads and bool(ledger.frontier.next)
 

@@ -16,8 +16,10 @@ from typing import Any
 from graphflow.core.attempts import Attempt, fenced
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.changes import check_pending
-from graphflow.core.control import MISSING, Context, Left, Overwrite, Suspended, current_task
+from graphflow.core.control import Context, Left, Overwrite, Suspended, current_task
+from graphflow.core.differences import changes
 from graphflow.core.effects import (
+    Commit,
     Flow,
     Keep,
     Load,
@@ -26,19 +28,19 @@ from graphflow.core.effects import (
     Speaker,
     Spent,
     Stored,
+    T,
     Task,
     lasting_namespace,
     namespace,
 )
+from graphflow.core.ledger import Ledger
 from graphflow.core.machine import Machine
 from graphflow.core.plan import F, Plan, flow
-from graphflow.core.reducers import message_delta
 from graphflow.core.runs import starting_keys
 from graphflow.core.sessions import rename
-from graphflow.core.state import Channel, StateSchema, Values
+from graphflow.core.state import StateSchema, Values
 from graphflow.core.updates import Write, reset
 from graphflow.errors import GraphError, InvalidUpdate
-from graphflow.messages import RemoveMessage
 
 Mapper = Callable[[Any], Any]
 WHOLE_LOG = 2**31 - 1
@@ -85,7 +87,7 @@ def graph_node(
             return list(machine.leaving)
         if output is not None:
             return output(inside.schema.view(machine.ledger.values))
-        return _changes(machine, call.start, given_back, outer)
+        return changes(machine, call.start, given_back, outer)
 
     return run_graph
 
@@ -235,6 +237,8 @@ class _Call:
             log_ns=outer.log_ns if shares_log else lasting_namespace(outer.log_ns, name or task.node.name),
             aliases=plan.aliases,
             fence=outer.fence,
+            durability=outer.durability,
+            around=outer.ledger,
             stop=outer.stop,
             speaker=None if outer.speaker is None else replace(outer.speaker, voice=None),
             within=task if outer.within is not None or (isinstance(task, Attempt) and task.seconds is not None) else None,
@@ -250,7 +254,7 @@ class _Call:
     def run(self) -> Flow[Machine]:
         """Run the graph to its end, or to where it is left. Raises Suspended when it asks, and what its nodes raise."""
         around = self.task.run.ledger
-        if around is not None and (around.rides or (around.exit and not around.epoch)):
+        if around is not None and around.rides and not around.exit:
             # What this graph commits rests on what the graph around it has done, which a sibling may be committing now.
             yield Keep(self.task, around.settle)
         if self.lasting:
@@ -261,6 +265,8 @@ class _Call:
         going_on = stored is not None and (not self.lasting or stored.frontier.caller in self._callers())
         before = self._reopen(machine, stored) if stored is not None and going_on else self._open(machine, stored)
         running = machine.run(before)
+        if machine.ledger.exit:
+            running = _grounded(running, self.task, machine.ledger)
         status = yield from running if self.info.within is None else fenced(running, self.task)
         metrics = machine.metrics
         if metrics["input_tokens"] or metrics["output_tokens"]:
@@ -346,7 +352,10 @@ class _Call:
         ledger.frontier.origin = ledger.head + 1
         if self.lasting:
             ledger.frontier.caller = self.task.path
-        if ledger.stored:
+        if ledger.exit:
+            ledger.fleeting = not self.lasting
+            ledger.ride(delta, entries)
+        elif ledger.stored:
             yield ledger.commit(checkpoint=ledger.checkpoint(delta), messages=entries, drop_tasks=ledger.recorded)
             ledger.advanced()
 
@@ -370,77 +379,20 @@ class _Call:
         return [] if self.options is None else starting_keys(values, self.options)
 
 
-# --- what comes out ----------------------------------------------------------------------------------------------------------
-
-
-def _changes(machine: Machine, start: Values, shared: tuple[str, ...], outer: StateSchema) -> list[Values]:
-    """The updates that carry what the nested graph changed in, or added to, the fields that both states have."""
-    values, added = machine.ledger.values, machine.ledger.frontier.added
-    update: Values = {}
-    more: list[Values] = []
-    for name in shared:
-        if name not in values:
-            continue
-        channel = outer.channels[name]
-        old, new = start.get(name, MISSING), values[name]
-        if channel.kind == "fold" and machine.schema.channels[name].kind == "fold":
-            more += [{name: write} for write in _rewritten(added.get(name, []), new)]
-        elif not _same(old, new):
-            update[name] = _DIFFERENCE[channel.kind](channel, old, new)
-    return [update, *more]
-
-
-def _rewritten(writes: list[Any], new: Any) -> list[Any]:
-    """What was written to a folded channel, to be folded into the parent's; an Overwrite replaces the parent's as well."""
-    return [Overwrite(new)] if any(isinstance(write, Overwrite) for write in writes) else writes
-
-
-def _same(old: Any, new: Any) -> bool:
-    if old is new:
-        return True
-    try:
-        return type(old) is type(new) and bool(old == new)
-    except Exception:  # values of users' classes may not want to be compared
-        return False
-
-
-def _whole(channel: Channel, old: Any, new: Any) -> Any:
-    return new
-
-
-def _appended(channel: Channel, old: Any, new: Any) -> Any:
-    if old is MISSING or new[: len(old)] == old:
-        return new[0 if old is MISSING else len(old) :]
-    return Overwrite(new)
-
-
-def _merged(channel: Channel, old: Any, new: Any) -> Any:
-    before = {} if old is MISSING else old
-    if any(key not in new for key in before):
-        return Overwrite(new)
-    return {key: value for key, value in new.items() if key not in before or not _same(before[key], value)}
-
-
-def changed_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """What changed in a dict, as a ``merge_keys`` channel takes it: ``MISSING`` for the keys that are gone."""
-    changed = {key: value for key, value in after.items() if key not in before or not _same(before[key], value)}
-    return {**changed, **{key: MISSING for key in before if key not in after}}
-
-
-def _changed_keys(channel: Channel, old: Any, new: Any) -> Any:
-    return changed_keys({} if old is MISSING else old, new)
-
-
-def _changed_messages(channel: Channel, old: Any, new: Any) -> Any:
-    op = message_delta([] if old is MISSING else old, new)
-    return [*(RemoveMessage(id=id) for id in op.get("remove", ())), *op["upsert"]]
-
-
-_DIFFERENCE: dict[str, Callable[[Channel, Any, Any], Any]] = {
-    "plain": _whole,
-    "append": _appended,
-    "merge": _merged,
-    "keys": _changed_keys,
-    "messages": _changed_messages,
-    "fold": _whole,
-}
+def _grounded(running: Flow[T], task: Task, ledger: Ledger) -> Flow[T]:
+    """The flow of a graph inside a run that is committed at its end: that run is stored before anything of the graph is."""
+    outcome: Any = None
+    step: Callable[[Any], Any] = running.send
+    while True:
+        try:
+            effect = step(outcome)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        try:
+            if type(effect) is Commit:
+                yield Keep(task, ledger.ground)
+                effect = replace(effect, epoch=ledger.epoch)
+            outcome, step = (yield effect), running.send
+        except BaseException as error:
+            outcome, step = error, running.throw

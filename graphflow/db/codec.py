@@ -16,7 +16,8 @@ from graphflow.core.effects import Range
 from graphflow.core.reducers import Delta, Op
 from graphflow.core.state import Channel, StateSchema, Values
 from graphflow.db.jsontext import dumps
-from graphflow.db.tags import Media, Packer, Refused
+from graphflow.db.packing import Packer
+from graphflow.db.tags import Media, Refused
 from graphflow.db.typed import is_exact, take_apart, validated
 from graphflow.errors import SerializationError
 
@@ -73,6 +74,7 @@ class ChannelCodec:
         try:
             return packer.pack(value), False
         except Refused:
+            packer.forget()
             return take_apart(self.channel.type, value, packer), True
 
     def unpack_write(self, value: Any, as_value: bool, where: str) -> Any:

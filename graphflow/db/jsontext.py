@@ -3,42 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from json.encoder import c_make_encoder, encode_basestring, encode_basestring_ascii  # type: ignore[attr-defined]
+import sys
 from typing import Any, Final
 
-from graphflow.db.tags import MARK, Fetch, unpacker
+from pydantic_core import to_json
+
+from graphflow.db.tags import ANCHOR, MARK, Fetch, resolver, unpacker
 from graphflow.errors import CorruptCheckpoint
 
-_Encoder = Callable[[Any, int], Iterable[str]]
-
-
-def _refuse(value: Any) -> Any:
-    raise TypeError(f"{type(value).__name__} was not packed")
-
-
-def _encoder(basestring: Callable[[str], str]) -> _Encoder:
-    """json.dumps without what it builds anew at each call; falls back to it where the C encoder is missing."""
-    if c_make_encoder is None:
-        slow = json.JSONEncoder(ensure_ascii=basestring is encode_basestring_ascii, separators=(",", ":"), allow_nan=False)
-        return lambda value, _: (slow.encode(value),)
-    made: _Encoder = c_make_encoder(None, _refuse, basestring, None, ":", ",", False, False, False)
-    return made
-
-
-_encode = _encoder(encode_basestring)
-_encode_ascii = _encoder(encode_basestring_ascii)
-_PLAIN_UNPACK: Final = json.JSONDecoder(object_hook=unpacker())
+_ANCHORED: Final = f'{MARK}["{ANCHOR}",'
+_FEWEST_DIGITS: Final = 640
+"""Python's limit of the digits of an integer that it reads is never lower."""
 
 
 def dumps(packed: Any) -> str:
     """Compact JSON text. Raises ValueError for NaN and integers too long to print."""
-    text = "".join(_encode(packed, 0))
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return "".join(_encode_ascii(packed, 0))
+    try:
+        text = to_json(packed, inf_nan_mode="constants").decode()
+    except ValueError:  # a lone surrogate, or too deep for it
+        return _dumps_carefully(packed)
+    if ("N" in text or "I" in text or len(text) >= _FEWEST_DIGITS) and _is_doubtful(text):
+        return _dumps_carefully(packed)
+    return text
+
+
+def _is_doubtful(text: str) -> bool:
+    """Whether there may be a number that JSON does not have, or an integer with more digits than Python reads.
+
+    Such an integer would fill one of the pieces that are looked at.
+    """
+    size = (sys.get_int_max_str_digits() or _FEWEST_DIGITS) // 2
+    return (
+        ("N" in text and "NaN" in text)  # one letter is found much faster than a word
+        or ("I" in text and "Infinity" in text)
+        or any(text[at : at + size].isdigit() for at in range(0, len(text) - size + 1, size))
+    )
+
+
+def _dumps_carefully(packed: Any) -> str:
+    text = json.dumps(packed, ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(packed, check_circular=False, allow_nan=False, separators=(",", ":"))
     return text
 
 
@@ -47,8 +54,11 @@ def loads(text: str, fetch: Fetch | None = None) -> Any:
     try:
         if MARK not in text:
             return json.loads(text)
-        if fetch is None:
-            return _PLAIN_UNPACK.decode(text)
-        return json.loads(text, object_hook=unpacker(fetch))
+        return json.loads(text, object_hook=unpacker() if fetch is None else unpacker(fetch))
     except ValueError as error:
         raise CorruptCheckpoint(f"a stored text is damaged: {error}; check() tells which") from error
+
+
+def loads_packed(text: str) -> Any:
+    """The packed value of a text: tags are left as they are, but what occurs several times is put in every place."""
+    return json.loads(text, object_hook=resolver()) if _ANCHORED in text else json.loads(text)

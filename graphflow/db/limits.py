@@ -91,7 +91,7 @@ def check_task(limits: Limits, row: TaskRow, value: str) -> None:
 
 
 def _check(text: str, most: int, limit: str, where: Callable[[], str], more: int = 0) -> None:
-    size = len(text.encode("utf-8", "surrogatepass")) + more
+    size = (len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))) + more
     if size > most:
         path = where()
         raise SerializationError(

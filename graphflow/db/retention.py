@@ -9,7 +9,6 @@ A row of ``gf_pruned`` says where the checkpoints begin. What is missing without
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from graphflow.db.jsontext import dumps, loads_packed
+from graphflow.db.packing import Packer
 from graphflow.db.rows import digest
 from graphflow.db.tags import TAG
 from graphflow.errors import CorruptCheckpoint
@@ -264,20 +265,19 @@ def folded(texts: list[str]) -> str:
     """
     whole: dict[str, list[dict[str, Any]]] = {}
     for text in texts:
-        for name, op in json.loads(text).items():
+        for name, op in loads_packed(text).items():
             ops = whole.setdefault(name, [])
             for part in op.get("ops", (op,)):
                 if "set" in part or "unset" in part:
                     ops.clear()
                 if not (ops and _joined(ops[-1], part)):
                     ops.append(part)
-    made = {name: ops[0] if len(ops) == 1 else {"ops": ops} for name, ops in whole.items()}
-    text = json.dumps(made, ensure_ascii=False, separators=(",", ":"))
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(made, separators=(",", ":"))
-    return text
+    packer = Packer(packed=True)
+    made: dict[str, Any] = {}
+    for name, ops in whole.items():
+        packed = [{verb: packer.pack(value) for verb, value in op.items()} for op in ops]
+        made[name] = packed[0] if len(packed) == 1 else {"ops": packed}
+    return dumps(made)
 
 
 def _joined(last: dict[str, Any], part: dict[str, Any]) -> bool:

@@ -11,8 +11,9 @@ from graphflow.core.control import Overwrite, Send
 from graphflow.core.effects import Frontier, LogEntry, MemoryWrite, RunWrite, SideWrite, SummaryWrite, TaskResult, TaskRow
 from graphflow.core.state import StateSchema
 from graphflow.db.codec import ChannelCodec, channel_codecs, write, write_value
-from graphflow.db.jsontext import dumps, loads
-from graphflow.db.tags import Fetch, Media, Packer, Refused, pack_message, unpack_message
+from graphflow.db.jsontext import dumps, loads, loads_packed
+from graphflow.db.packing import Packer
+from graphflow.db.tags import Fetch, Media, Refused, pack_message, unpack_message
 from graphflow.errors import GraphChangedWarning, SerializationError
 from graphflow.messages import Message, RemoveMessage
 
@@ -194,7 +195,7 @@ def input_digest(input: TaskResult, schema: StateSchema | None) -> str:
     """What a run's input is compared by: equal inputs have equal digests, in whatever order their keys came."""
     sorted_writes = TaskResult(sorted(input.writes, key=lambda write: write[0]))
     text = encode_task(TaskRow("", "", "result", sorted_writes), schema, Media())
-    return "sha256:" + sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()
+    return "sha256:" + sha256(json.dumps(loads_packed(text), sort_keys=True).encode()).hexdigest()
 
 
 # --- messages of the log -----------------------------------------------------------------------------------------------------

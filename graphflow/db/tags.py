@@ -7,30 +7,30 @@ tag selects one of these functions, never a class by name. What is not in the ta
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from hashlib import sha256
-from math import isfinite
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphflow.core.control import MISSING, Interrupt, Send
 from graphflow.errors import CorruptCheckpoint, SerializationError
 from graphflow.messages import FilePart, ImagePart, Message, RemoveMessage, TextPart, ToolCall
 
+if TYPE_CHECKING:
+    from graphflow.db.packing import Packer
+
 TAG: Final = "$"
 MARK: Final = '{"$":'
 """In compact JSON this occurs where a tagged value begins and nowhere else: inside a text its quotes would be escaped."""
+ANCHOR: Final = "anchor"
+ALIAS: Final = "alias"
+"""``["anchor", n, value]`` stands where a value comes first and ``["alias", n]`` wherever it comes again (YAML's words)."""
 MAX_DEPTH: Final = 200
 """Levels of JSON; Python's own parser gives up at its recursion limit, deeper in somebody's stack than where it was written."""
-_BIG_INT_BITS: Final = 14_000
-"""Longer integers are kept as hexadecimal, because Python refuses to read more than 4,300 decimal digits."""
 
 
 class Media(dict[bytes, tuple[str, bytes]]):
@@ -44,10 +44,6 @@ class Media(dict[bytes, tuple[str, bytes]]):
 
 Fetch = Callable[[bytes], bytes]
 """Looks up stored contents by sha256."""
-
-_JSON_OWN: Final = frozenset({str, int, float, bool, type(None)})
-_ALWAYS_SAFE: Final = frozenset({str, bool, type(None)})
-_TEXT: Final = frozenset({str})
 
 
 class Refused(Exception):
@@ -71,107 +67,8 @@ def path_text(parts: Iterable[Any]) -> str:
     return "".join(shown if len(shown) <= 24 else [*shown[:24], "…"])
 
 
-class Packer:
-    """Turns values into what JSON can hold.
-
-    ``careful`` also looks at each int and float (an encoder that fails on NaN or a huge int asks for it). ``lenient`` turns
-    what is not in the table into something like it; whoever asks for that has to compare what comes back.
-    ``media`` takes the contents of images and files; without it they are kept in place.
-    """
-
-    __slots__ = ("lenient", "media", "most", "plain")
-
-    def __init__(self, media: Media | None = None, *, careful: bool = False, lenient: bool = False) -> None:
-        self.media = media
-        self.most = getattr(media, "depth", MAX_DEPTH)
-        self.lenient = lenient
-        self.plain = _ALWAYS_SAFE if careful or lenient else _JSON_OWN
-
-    def pack(self, value: Any, depth: int = 0) -> Any:
-        """The value as JSON can hold it. Raises Refused."""
-        kind = type(value)
-        if kind in self.plain:
-            return value
-        if depth > self.most:
-            raise Refused("is nested too deeply to be stored", f"keep it under {self.most} levels, or store it as text")
-        if kind is list:
-            return value if self.plain.issuperset(map(type, value)) else self.items(value, depth + 1)
-        if kind is dict:
-            if TAG in value or not _TEXT.issuperset(map(type, value)):
-                return {
-                    TAG: ["dict", [[self.pack(key, depth + 4), self.at(key, item, depth + 4)] for key, item in value.items()]]
-                }
-            if self.plain.issuperset(map(type, value.values())):
-                return value
-            return self._entries(value, depth + 1)
-        if kind is float:
-            return value if isfinite(value) else {TAG: ["float", repr(value)]}
-        if kind is int:
-            return value if value.bit_length() < _BIG_INT_BITS else {TAG: ["int", hex(value)]}
-        known = _PACK.get(kind)
-        if known is None:
-            return self._other(value, depth)
-        tag, take_apart = known
-        return {TAG: [tag, take_apart(self, value, depth + 2)]}
-
-    def items(self, values: Iterable[Any], depth: int) -> list[Any]:
-        """The items of a list, a tuple or a set."""
-        packed: list[Any] = []
-        try:
-            for item in values:
-                packed.append(self.pack(item, depth))
-        except Refused as refused:
-            refused.parts.append(len(packed))
-            raise
-        return packed
-
-    def _entries(self, value: dict[str, Any], depth: int) -> dict[str, Any]:
-        packed: dict[str, Any] = {}
-        key = ""
-        try:
-            for key, item in value.items():
-                packed[key] = self.pack(item, depth)
-        except Refused as refused:
-            refused.parts.append(key)
-            raise
-        return packed
-
-    def at(self, part: Any, value: Any, depth: int) -> Any:
-        """What is found under ``part`` of something."""
-        try:
-            return self.pack(value, depth)
-        except Refused as refused:
-            refused.parts.append(part)
-            raise
-
-    def _other(self, value: Any, depth: int) -> Any:
-        if value is MISSING:
-            return {TAG: ["missing", 0]}
-        if not self.lenient:
-            raise _undeclared(value)
-        if isinstance(value, Enum):
-            return self.pack(value.value, depth)
-        if isinstance(value, str):
-            return str.__str__(value)
-        if isinstance(value, int):
-            return self.pack(int(value), depth)
-        if isinstance(value, float):
-            return self.pack(float(value), depth)
-        if isinstance(value, bytes):
-            return self.pack(bytes(value), depth)
-        if isinstance(value, dict):
-            return self.pack(dict(value), depth)
-        if isinstance(value, tuple):
-            return self.pack(tuple(value), depth)
-        if isinstance(value, list | set | frozenset | deque):
-            return self.pack(list(value), depth)
-        try:
-            return self.pack(to_jsonable_python(value), depth)
-        except (PydanticSerializationError, UnicodeDecodeError):
-            raise _undeclared(value) from None
-
-
-def _undeclared(value: Any) -> Refused:
+def undeclared(value: Any) -> Refused:
+    """The error for a value of a type that is not in the table."""
     kind = type(value)
     name = kind.__qualname__
     for base in (str, bool, int, float, list, tuple, dict, set, frozenset, datetime):
@@ -226,7 +123,7 @@ def _pack_part(packer: Packer, part: Any, depth: int) -> Any:
     if type(part) is TextPart:
         return part.text
     if type(part) not in (ImagePart, FilePart):
-        raise _undeclared(part)
+        raise undeclared(part)
     fields = {name: value for name, value in part.__dict__.items() if value is not None and name != "data"}
     if part.data is not None:
         if packer.media is None:
@@ -269,7 +166,7 @@ def _pack_interrupt(packer: Packer, question: Interrupt, depth: int) -> Any:
     return parts if question.schema is None else [*parts, "", packer.at("schema", question.schema, depth + 1)]
 
 
-_PACK: Final[dict[type[Any], tuple[str, Callable[[Packer, Any, int], Any]]]] = {
+PACK: Final[dict[type[Any], tuple[str, Callable[[Packer, Any, int], Any]]]] = {
     tuple: ("tuple", lambda packer, value, depth: packer.items(value, depth + 1)),
     set: ("set", _pack_set),
     frozenset: ("frozenset", _pack_set),
@@ -293,8 +190,9 @@ _PACK: Final[dict[type[Any], tuple[str, Callable[[Packer, Any, int], Any]]]] = {
     Send: ("send", _pack_send),
     Interrupt: ("interrupt", _pack_interrupt),
 }
+"""The table: each type's tag, and what takes its values apart (with a Packer and the depth of what they are made of)."""
 
-KNOWN: Final = frozenset(_PACK)
+KNOWN: Final = frozenset(PACK)
 """The types of the table."""
 
 
@@ -376,7 +274,8 @@ _UNPACK: Final[dict[str, Callable[[Any, Fetch], Any]]] = {
 
 
 def unpacker(fetch: Fetch = _no_media) -> Callable[[dict[str, Any]], Any]:
-    """A hook for the JSON parser that puts tagged values together again, innermost first."""
+    """A hook for the JSON parser that puts the tagged values of one text together again, innermost first."""
+    resolve = resolver()
 
     def unpack(found: dict[str, Any]) -> Any:
         tagged = found.get(TAG)
@@ -386,8 +285,27 @@ def unpacker(fetch: Fetch = _no_media) -> Callable[[dict[str, Any]], Any]:
             make = _UNPACK.get(tagged[0])
             if make is not None:
                 return make(tagged[1], fetch)
+            made = resolve(found)
+            if made is not found:
+                return made
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
             raise SerializationError(f"a stored value is not what its tag says ({str(tagged)[:60]}): {error}") from error
         raise SerializationError(f"a stored value has the tag {tagged[0]!r}, which this version of graphflow does not know")
 
     return unpack
+
+
+def resolver() -> Callable[[dict[str, Any]], Any]:
+    """A hook for the JSON parser that puts the values of one text where their aliases are, and leaves other tags alone."""
+    anchored: dict[int, Any] = {}
+
+    def resolve(found: dict[str, Any]) -> Any:
+        match found.get(TAG):
+            case ["anchor", number, value]:
+                anchored[number] = value
+                return value
+            case ["alias", number]:
+                return anchored[number]
+        return found
+
+    return resolve

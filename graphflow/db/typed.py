@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, Vali
 from pydantic_core import PydanticSerializationError
 
 from graphflow.db.jsontext import dumps, loads
-from graphflow.db.tags import KNOWN, Fetch, Media, Packer, Refused, path_text
+from graphflow.db.packing import Packer
+from graphflow.db.tags import KNOWN, Fetch, Media, Refused, path_text
 from graphflow.errors import SerializationError
 
 _CONTAINERS: Final = frozenset({list, dict, tuple, set, frozenset})

@@ -1,18 +1,16 @@
 """The driver of plain calls.
 
-A single ready task runs in the caller's own thread. Several run in the caller's thread and in helpers of one process-wide
-pool that take tasks from the same queue, so nested graphs can never starve each other. An ``async def`` node runs on one
-process-wide loop.
+A single ready task runs in the caller's own thread, several in that and in helpers (``drive.crew``). An ``async def`` node
+runs on one process-wide loop.
 """
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from time import perf_counter
 from typing import Any
 
@@ -36,8 +34,9 @@ from graphflow.core.effects import (
 )
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
+from graphflow.drive.crew import Crew
 from graphflow.drive.stream import Event
-from graphflow.drive.threads import WORKERS, in_own_thread, workers
+from graphflow.drive.threads import in_own_thread
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.models.base import Reply, Restart, Token, Usage
 
@@ -128,7 +127,7 @@ def execute(task: Task, world: World) -> Outcome:
 def _run_tasks(effect: RunTasks, world: World, usage: Any) -> list[Outcome]:
     if len(effect.tasks) == 1:
         return [execute(effect.tasks[0], world)]
-    return _Crew(effect, world).run()
+    return Crew(effect, world).run()
 
 
 def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
@@ -251,142 +250,6 @@ _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Any]] = {
     **{effect: functools.partial(_store, method) for effect, method in PERFORMED.items()},
     Commit: _commit,
 }
-
-
-# --- several tasks at once ---------------------------------------------------------------------------------------------
-
-
-class _Crew:
-    """The caller's thread and helpers, taking the tasks of one superstep from one queue; finished ones are recorded meanwhile.
-
-    At most one helper is on its way at a time, and each one calls the next: tasks that take microseconds are done by the caller
-    before anybody wakes up, tasks that wait are soon all running. Nobody ever waits for a helper that has not begun, so crews
-    inside crews cannot starve.
-    """
-
-    def __init__(self, effect: RunTasks, world: World) -> None:
-        self.tasks = effect.tasks
-        self.record = effect.record
-        self.world = world
-        self.outcomes: dict[int, Outcome] = {}
-        self.changed = threading.Condition()
-        self.unrecorded: list[Outcome] = []
-        self.recorder: Future[None] | None = None
-        self.failure: BaseException | None = None
-        self.running = 0
-        """Tasks that have begun and not ended."""
-        self.working = 0
-        """Threads that take tasks: no more than ``limit``."""
-        self.limit = effect.tasks[0].run.max_concurrency or WORKERS
-        self.waiting = deque(effect.tasks)
-        self.summoned = False
-
-    def run(self) -> list[Outcome]:
-        """All outcomes, in the order of the tasks. A failure of the recording is raised when the running tasks have ended."""
-        if self.tasks[0].run.max_concurrency is None:
-            self._start_async()
-        self._work()
-        try:
-            with self.changed:
-                while self.running or self.working:
-                    self.changed.wait()
-        except BaseException as stop:  # Ctrl-C while helpers work: no other task begins
-            self.failure = stop
-        recorder = self.recorder
-        if recorder is not None and not recorder.cancel():
-            recorder.result()
-        if self.failure is not None:
-            self._keep_rest(self.failure)
-            raise self.failure
-        return [self.outcomes[id(task)] for task in self.tasks]
-
-    def _keep_rest(self, failure: BaseException) -> None:
-        """Keep what finished beside a task that was stopped. After a failed recording, another would fail as well."""
-        with self.changed:
-            rest, self.unrecorded = self.unrecorded, []
-        if isinstance(failure, Exception) or self.record is None or not rest:
-            return
-        try:
-            self._keep(rest)
-        except Exception as error:
-            if isinstance(failure, Cancelled):
-                raise
-            failure.add_note(f"and what finished beside it could not be kept: {error}")
-
-    def _start_async(self) -> None:
-        """Put all async nodes on the background loop at once; they need no threads."""
-        awaited = [task for task in self.tasks if task.node.function.awaits]
-        if not awaited:
-            return
-        self.waiting = deque(task for task in self.tasks if not task.node.function.awaits)
-        self.running = len(awaited)
-        for task in awaited:
-            future = drive.loop.start(drive.aio.execute(task, self.world))
-            future.add_done_callback(functools.partial(self._ended, task))
-
-    def _ended(self, task: Task, future: Future[Outcome]) -> None:
-        error = future.exception()
-        if error is not None:
-            self.failure = error
-        self._finished(task, None if error is not None else future.result())
-
-    def _work(self) -> None:
-        with self.changed:
-            if self.working >= self.limit:
-                return
-            self.working += 1
-        while True:
-            with self.changed:
-                if not self.waiting or self.failure is not None:
-                    self.working -= 1
-                    self.changed.notify_all()
-                    return
-                task = self.waiting.popleft()
-                self.running += 1
-                summon = bool(self.waiting) and not self.summoned and self.working < self.limit
-                self.summoned = self.summoned or summon
-            if summon:
-                workers().submit(contextvars.copy_context().run, self._help)
-            outcome: Outcome | None = None
-            try:
-                outcome = execute(task, self.world)
-            except BaseException as stop:
-                self.failure = stop
-            self._finished(task, outcome)
-
-    def _help(self) -> None:
-        self.summoned = False
-        self._work()
-
-    def _finished(self, task: Task, outcome: Outcome | None) -> None:
-        with self.changed:
-            self.running -= 1
-            if outcome is not None:
-                self.outcomes[id(task)] = outcome
-                self.unrecorded.append(outcome)
-            if not self.running:
-                self.changed.notify_all()
-            others = self.running or self.waiting
-            if others and self.record is not None and self.recorder is None and self.failure is None:
-                self.recorder = workers().submit(self._record)
-
-    def _record(self) -> None:
-        """Keep finished tasks, as long as there are new ones and siblings still run."""
-        assert self.record is not None
-        while True:
-            with self.changed:
-                if not self.unrecorded or self.failure is not None or not (self.running or self.waiting):
-                    self.recorder = None
-                    return
-                batch, self.unrecorded = self.unrecorded, []
-            try:
-                self._keep(batch)
-            except BaseException as error:
-                self.failure = error
-
-    def _keep(self, outcomes: list[Outcome]) -> None:
-        assert self.record is not None
-        perform(self.record(outcomes), self.world)
 
 
 # --- streaming ---------------------------------------------------------------------------------------------------------

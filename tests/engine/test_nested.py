@@ -32,8 +32,9 @@ from graphflow import (
     untracked,
 )
 from graphflow.core.control import MISSING, STOP, current_task
+from graphflow.core.differences import changed_keys
 from graphflow.core.effects import Commit, Speaker
-from graphflow.core.nested import changed_keys, run_inside, stands_for
+from graphflow.core.nested import run_inside, stands_for
 from graphflow.core.reducers import merge_keys
 from graphflow.db import InMemoryDb
 from graphflow.errors import GraphChanged, GraphChangedWarning, GraphError, InvalidUpdate, SessionNotFound, UnknownTarget

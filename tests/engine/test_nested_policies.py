@@ -20,12 +20,12 @@ class S(TypedDict):
     messages: Annotated[list[Message], add_messages, logged]
 
 
-def chain(db, *nodes, names="abcdef", last=None, **compiled):
-    """Nodes named a, b, c … in a row; ``last`` are the policies of the last one."""
+def chain(db, *nodes, names="abcdef", first=None, last=None, **compiled):
+    """Nodes named a, b, c … in a row; ``first`` and ``last`` are what the first and the last one are told."""
     builder = StateGraph(S)
     used = names[: len(nodes)]
     for name, node in zip(used, nodes, strict=True):
-        policies = last or {} if name == used[-1] else {}
+        policies = last or {} if name == used[-1] else first or {} if name == used[0] else {}
         builder.add_node(name, visit(node) if isinstance(node, str) else node, **policies)
     for left, right in zip([START, *used], [*used, END], strict=True):
         builder.add_edge(left, right)
@@ -330,7 +330,7 @@ def test_a_called_graph_inside_an_exit_run_too(way, db):
 
 @pytest.mark.parametrize("end", ["result", "riding", "question", "sibling"])
 def test_an_exit_run_that_was_stored_for_a_graph_inside_ends_with_what_cannot_be_stored(way, db, end):
-    """The graph inside had the run committed, so it has to be ended there, as a run of many commits is."""
+    """The graph inside keeps its state and had the run committed, so it has to be ended there, as a run of many commits is."""
     broken = [True]
 
     def last(state):
@@ -344,9 +344,10 @@ def test_an_exit_run_that_was_stored_for_a_graph_inside_ends_with_what_cannot_be
         return {"path": ["then"]}
 
     nodes = [chain(None, "x"), last] + ([then] if end == "riding" else [])
-    graph = chain(db, *nodes, durability="exit")
+    graph = chain(db, *nodes, first={"persist": True}, durability="exit")
     if end == "sibling":
-        builder = StateGraph(S).add_node("fan", chain(None, "x")).add_node("last", last).add_node("beside", visit("beside"))
+        builder = StateGraph(S).add_node("fan", chain(None, "x"), persist=True)
+        builder.add_node("last", last).add_node("beside", visit("beside"))
         builder.add_edge(START, "fan")
         for name in ("last", "beside"):
             builder.add_edge("fan", name).add_edge(name, END)

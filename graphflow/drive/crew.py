@@ -1,0 +1,167 @@
+"""Several tasks at once under plain calls: the caller's thread, and helpers of one process-wide pool."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import threading
+from collections import deque
+from concurrent.futures import Future
+from time import perf_counter, thread_time
+
+from graphflow import drive
+from graphflow.core.control import Cancelled
+from graphflow.core.effects import Outcome, RunTasks, Task
+from graphflow.drive.threads import WORKERS, workers
+from graphflow.drive.world import World
+
+PATIENCE = 0.005
+"""Seconds without the end of a task after which the tasks of a crew seem to wait."""
+SHORTEST_WAIT = 0.0001
+"""Seconds that a task has to last to be called idle: shorter ones are not worth another thread."""
+
+
+class Crew:
+    """The caller's thread and helpers, taking the tasks of one superstep from one queue; finished ones are recorded meanwhile.
+
+    At most one helper is on its way at a time, and each one calls the next. The first takes a task as soon as those that run
+    seem to wait for something: one that ended was idle for most of its time, or none has ended for a while. Threads that only
+    compute would hinder each other, above all where a database lets go of the interpreter at each statement; so tasks that do
+    not wait are done by the caller, and tasks that wait are soon all running. Nobody ever waits for a helper that has not
+    begun, so crews inside crews cannot starve.
+    """
+
+    def __init__(self, effect: RunTasks, world: World) -> None:
+        self.tasks = effect.tasks
+        self.record = effect.record
+        self.world = world
+        self.outcomes: dict[int, Outcome] = {}
+        self.changed = threading.Condition()
+        self.unrecorded: list[Outcome] = []
+        self.recorder: Future[None] | None = None
+        self.failure: BaseException | None = None
+        self.running = 0
+        """Tasks that have begun and not ended."""
+        self.working = 0
+        """Threads that take tasks: no more than ``limit``."""
+        self.limit = effect.tasks[0].run.max_concurrency or WORKERS
+        self.waiting = deque(effect.tasks)
+        self.summoned = False
+        self.idle = False
+        """Whether tasks seem to wait for something."""
+
+    def run(self) -> list[Outcome]:
+        """All outcomes, in the order of the tasks. A failure of the recording is raised when the running tasks have ended."""
+        if self.tasks[0].run.max_concurrency is None:
+            self._start_async()
+        self._work()
+        try:
+            with self.changed:
+                while self.running or self.working:
+                    self.changed.wait()
+        except BaseException as stop:  # Ctrl-C while helpers work: no other task begins
+            self.failure = stop
+        recorder = self.recorder
+        if recorder is not None and not recorder.cancel():
+            recorder.result()
+        if self.failure is not None:
+            self._keep_rest(self.failure)
+            raise self.failure
+        return [self.outcomes[id(task)] for task in self.tasks]
+
+    def _keep_rest(self, failure: BaseException) -> None:
+        """Keep what finished beside a task that was stopped. After a failed recording, another would fail as well."""
+        with self.changed:
+            rest, self.unrecorded = self.unrecorded, []
+        if isinstance(failure, Exception) or self.record is None or not rest:
+            return
+        try:
+            self._keep(rest)
+        except Exception as error:
+            if isinstance(failure, Cancelled):
+                raise
+            failure.add_note(f"and what finished beside it could not be kept: {error}")
+
+    def _start_async(self) -> None:
+        """Put all async nodes on the background loop at once; they need no threads."""
+        awaited = [task for task in self.tasks if task.node.function.awaits]
+        if not awaited:
+            return
+        self.waiting = deque(task for task in self.tasks if not task.node.function.awaits)
+        self.running = len(awaited)
+        for task in awaited:
+            future = drive.loop.start(drive.aio.execute(task, self.world))
+            future.add_done_callback(functools.partial(self._ended, task))
+
+    def _ended(self, task: Task, future: Future[Outcome]) -> None:
+        error = future.exception()
+        if error is not None:
+            self.failure = error
+        self._finished(task, None if error is not None else future.result())
+
+    def _work(self) -> None:
+        with self.changed:
+            if self.working >= self.limit:
+                return
+            self.working += 1
+        while True:
+            with self.changed:
+                if not self.waiting or self.failure is not None:
+                    self.working -= 1
+                    self.changed.notify_all()
+                    return
+                task = self.waiting.popleft()
+                self.running += 1
+                summon = bool(self.waiting) and not self.summoned and self.working < self.limit
+                self.summoned = self.summoned or summon
+            if summon:
+                workers().submit(contextvars.copy_context().run, self._help)
+            outcome: Outcome | None = None
+            begun, worked = perf_counter(), thread_time()
+            try:
+                outcome = drive.sync.execute(task, self.world)
+            except BaseException as stop:
+                self.failure = stop
+            if not self.idle:
+                worked = thread_time() - worked
+                self.idle = perf_counter() - begun > max(2 * worked, SHORTEST_WAIT)
+            self._finished(task, outcome)
+
+    def _help(self) -> None:
+        with self.changed:
+            while self.waiting and self.failure is None and not self.idle:
+                ended = len(self.outcomes)
+                self.changed.wait(PATIENCE)
+                self.idle = self.idle or len(self.outcomes) == ended
+        self.summoned = False
+        self._work()
+
+    def _finished(self, task: Task, outcome: Outcome | None) -> None:
+        with self.changed:
+            self.running -= 1
+            if outcome is not None:
+                self.outcomes[id(task)] = outcome
+                self.unrecorded.append(outcome)
+            if not self.running or self.idle:
+                self.changed.notify_all()
+            others = self.running or self.waiting
+            if others and self.record is not None and self.recorder is None and self.failure is None:
+                self.recorder = workers().submit(self._record)
+
+    def _record(self) -> None:
+        """Keep finished tasks, as long as there are new ones and siblings still run."""
+        assert self.record is not None
+        while True:
+            with self.changed:
+                if not self.unrecorded or self.failure is not None or not (self.running or self.waiting):
+                    self.recorder = None
+                    return
+                batch, self.unrecorded = self.unrecorded, []
+            try:
+                self._keep(batch)
+            except BaseException as error:
+                self.failure = error
+
+    def _keep(self, outcomes: list[Outcome]) -> None:
+        assert self.record is not None
+        drive.sync.perform(self.record(outcomes), self.world)
