@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from graphflow.core.effects import Flow
 
 forcedsummary = deferred("graphflow.forcedsummary")
-worlds = deferred("graphflow.drive.world")
 
 
 class PastSettings(TypedDict, total=False):
@@ -63,13 +62,12 @@ class Assistant(Conversation):
 
         Works whether or not summaries are switched on. Raises SessionNotFound, NotOwner, and what the model raises.
         """
-        return drive.sync.run(self._summarise(session_id, user_id), worlds.World(self.db))
+        return drive.sync.run(*self._stored(self._summarise(session_id, user_id)))
 
     async def asummarize(self, session_id: str | None = None, *, user_id: str | None = None) -> str | None:
         """``summarize`` for asyncio."""
-        return await drive.aio.run(self._summarise(session_id, user_id), worlds.World(self.db))
+        return await drive.aio.run(*self._stored(self._summarise(session_id, user_id)))
 
     def _summarise(self, session_id: str | None, user_id: str | None) -> Flow[str | None]:
-        self._need_db()
-        flow: Flow[str | None] = forcedsummary.summarise(self, self._session(session_id), self._user(user_id))
-        return flow
+        summary: str | None = yield from forcedsummary.summarise(self, self._session(session_id), self._user(user_id))
+        return summary

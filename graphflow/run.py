@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, overload
 
 from graphflow import drive
+from graphflow.asking import Asked
 from graphflow.core.control import MISSING
 from graphflow.core.ids import check_id, new_id
-from graphflow.errors import GraphError, NoDatabase
+from graphflow.errors import GraphError
 from graphflow.lazy import deferred
 from graphflow.output import RunOutput as RunOutput
 from graphflow.output import RunStatus as RunStatus
@@ -21,12 +22,10 @@ if TYPE_CHECKING:
     from graphflow.builder import StateGraph
     from graphflow.core.calls import CallOptions, Ended
     from graphflow.core.effects import Flow
-    from graphflow.core.memories import UserMemory
     from graphflow.core.plan import Plan
     from graphflow.drive.stream import Event
     from graphflow.drive.world import World
     from graphflow.graph import Graph
-    from graphflow.messages import Message
 
 builder = deferred("graphflow.builder")
 events = deferred("graphflow.drive.stream")
@@ -34,8 +33,6 @@ inputs = deferred("graphflow.input")
 printing = deferred("graphflow.printing")
 pydantic = deferred("pydantic")
 runs = deferred("graphflow.core.runs")
-sessions = deferred("graphflow.core.sessions")
-worlds = deferred("graphflow.drive.world")
 
 
 class RunArguments(TypedDict, total=False):
@@ -54,22 +51,14 @@ class RunArguments(TypedDict, total=False):
     idempotency_key: str | None
 
 
-class Runner:
+class Runner(Asked):
     """What everything that runs on a conversation shares. Subclasses give the graph and their settings."""
 
     __slots__ = ()
 
-    db: Any
-    session_id: str | None
-    user_id: str | None
     session_state: Mapping[str, Any] | None
     output_schema: type[Any] | None
     component_id: str
-
-    @property
-    def graph(self) -> Graph:
-        """The graph it compiles to."""
-        raise NotImplementedError
 
     def graph_for(self, arguments: Mapping[str, Any]) -> Graph:
         """The graph for one call."""
@@ -224,44 +213,6 @@ class Runner:
         """``cancel`` for asyncio."""
         return await self.graph.acancel(run_id, user_id=self._user(user_id))
 
-    # --- look ----------------------------------------------------------------------------------------------------------
-
-    def get_chat_history(self, session_id: str | None = None, *, user_id: str | None = None) -> list[Message]:
-        """All messages of the session, oldest first. Raises SessionNotFound, NotOwner."""
-        self._need_db()
-        flow: Flow[list[Message]] = sessions.get_messages(self._session(session_id), self._user(user_id))
-        return drive.sync.run(flow, worlds.World(self.db))
-
-    def get_session_state(self, session_id: str | None = None, *, user_id: str | None = None) -> dict[str, Any]:
-        """The session's dict as it is stored. Raises SessionNotFound, NotOwner."""
-        self._need_db()
-        values = self.graph.get_state(self._session(session_id), user_id=self._user(user_id)).values
-        return dict(values.get("session_state") or {})
-
-    def get_session_summary(self, session_id: str | None = None, *, user_id: str | None = None) -> str | None:
-        """The latest summary of the session; None when there is none yet. Raises SessionNotFound, NotOwner."""
-        self._need_db()
-        flow: Flow[str | None] = sessions.get_summary(self._session(session_id), self._user(user_id))
-        return drive.sync.run(flow, worlds.World(self.db))
-
-    def get_user_memories(self, user_id: str | None = None) -> list[UserMemory]:
-        """What is known about a user (default: the object's own)."""
-        chosen = self._user(user_id)
-        if chosen is None:
-            raise ValueError("whose memories? give user_id=, here or when the object is made")
-        return list(self._need_db().get_user_memories(chosen))
-
-    def fork(
-        self,
-        session_id: str | None = None,
-        *,
-        at: int | None = None,
-        new_session_id: str | None = None,
-        user_id: str | None = None,
-    ) -> str:
-        """A new session with the past of this one; returns its id."""
-        return self.graph.fork(self._session(session_id), at, new_session_id, user_id=self._user(user_id))
-
     # --- print ---------------------------------------------------------------------------------------------------------
 
     def print_response(self, input: Any, **arguments: Unpack[RunArguments]) -> None:
@@ -352,17 +303,6 @@ class Runner:
             session_state=ended.values.get("session_state", {}),
         )
 
-    def _session(self, session_id: str | None) -> str:
-        chosen = self.session_id if session_id is None else session_id
-        if chosen is None:
-            raise ValueError("which session? give session_id=, here or when the object is made")
-        return chosen
-
-    def _user(self, user_id: str | None) -> str | None:
-        """The user of a call: its own, else that of the object. An empty id is no "nobody": raises InvalidId."""
-        chosen = self.user_id if user_id is None else user_id
-        return None if chosen is None else check_id(chosen, "user_id")
-
     def _printing(self, arguments: Mapping[str, Any]) -> RunArguments:
         told = dict(arguments)
         if told.get("session_id") is None and self.session_id is None:
@@ -373,11 +313,6 @@ class Runner:
     def printed_sessions(self) -> dict[str | None, str]:
         """The session that print_response keeps for each user."""
         raise NotImplementedError
-
-    def _need_db(self) -> Any:
-        if self.db is None:
-            raise NoDatabase("nothing is stored without a database; give db=SqliteDb(…)")
-        return self.db
 
 
 _GRAPH_OPTIONS = ("context", "recursion_limit", "on_unfinished", "on_busy", "idempotency_key")

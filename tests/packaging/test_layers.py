@@ -29,7 +29,7 @@ LAYERS: list[set[str]] = [
     {"graphflow.declaring", "graphflow.printing", "graphflow.shutdown"},
     {"graphflow.builder"},
     {"graphflow_nodes"},
-    {"graphflow.input", "graphflow.output", "graphflow.states"},
+    {"graphflow.asking", "graphflow.input", "graphflow.output", "graphflow.states"},
     {"graphflow.run", "graphflow.contextpolicies"},
     {"graphflow.conversation"},
     {"graphflow.recollection"},

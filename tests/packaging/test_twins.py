@@ -27,11 +27,27 @@ def test_every_method_of_a_graph_has_a_twin_with_the_same_arguments() -> None:
         assert inspect.signature(found[name]).parameters == inspect.signature(found[f"a{name}"]).parameters, name
 
 
+WITHOUT_IO = {"graph_builder", "graph_for", "graph_input", "history_policy", "printed_sessions", "record", "with_graph"}
+"""Methods of what runs that wait for nothing."""
+TERMINAL = {"cli_app"}
+"""What waits for a person at a terminal, who has it alone."""
+
+
 @pytest.mark.parametrize("cls", [Agent, Team, Workflow])
-def test_what_runs_can_be_awaited(cls: type[Any]) -> None:
+def test_whatever_runs_or_asks_the_database_can_be_awaited(cls: type[Any]) -> None:
     found = methods(cls)
-    for name in ("run", "resume", "print_response", "cancel"):
+    waiting = found.keys() - WITHOUT_IO - TERMINAL
+    firsts = {name for name in waiting if f"a{name}" in found}
+    assert firsts | {f"a{name}" for name in firsts} == waiting
+    assert {"run", "resume", "fork", "get_chat_history", "get_user_memories"} <= firsts
+    for name in firsts:
         assert inspect.signature(found[name]).parameters == inspect.signature(found[f"a{name}"]).parameters, name
+
+
+@pytest.mark.parametrize("cls", [Agent, Team, Workflow])
+def test_a_fork_is_asked_for_as_a_graphs(cls: type[Any]) -> None:
+    asked, known = (list(inspect.signature(kind.fork).parameters.values()) for kind in (cls, Graph))
+    assert [(each.name, each.kind) for each in asked] == [(each.name, each.kind) for each in known]
 
 
 @pytest.mark.parametrize("cls", [Graph, Agent, Team, Workflow])
