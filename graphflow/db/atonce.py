@@ -64,6 +64,7 @@ def write(tx: Transaction, ready: ReadyCommit, kind: Kind) -> bool:
 def _begin(tx: Transaction, ready: ReadyCommit, params: dict[str, Any]) -> bool:
     opened, lease = ready.effect.opened, ready.lease
     assert opened is not None
+    ready.run = None  # if the answer is lost, the next commit looks for it
     params |= ready.opened_row(opened, ready.session) | {"me": lease.me, "lease_ttl": lease.microseconds}
     row: Row | None = tx.one(tx.sql.begin, params)
     if row is None:
