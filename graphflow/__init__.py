@@ -13,8 +13,7 @@ from graphflow.lazy import exports
 if TYPE_CHECKING:
     from graphflow.agent import Agent
     from graphflow.builder import StateGraph
-    from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
-    from graphflow.conversation import HistoryPolicy
+    from graphflow.contextpolicies import HistoryPolicy, MemoryPolicy, SummaryPolicy
     from graphflow.core.control import END, START, Command, Context, Interrupt, Overwrite, Send, Update, interrupt
     from graphflow.core.policies import CachePolicy, RetryPolicy
     from graphflow.core.reducers import add_messages, append, merge
@@ -38,8 +37,7 @@ _NAMES_OF = {
     "graphflow.core.reducers": ["append", "merge", "add_messages"],
     "graphflow.core.state": ["per_run", "untracked", "logged"],
     "graphflow.messages": ["Message", "RemoveMessage", "ToolCall"],
-    "graphflow.conversation": ["HistoryPolicy"],
-    "graphflow.contextpolicies": ["SummaryPolicy", "MemoryPolicy"],
+    "graphflow.contextpolicies": ["HistoryPolicy", "SummaryPolicy", "MemoryPolicy"],
     "graphflow.agent": ["Agent"],
     "graphflow.team": ["Team"],
     "graphflow.tools": ["tool"],

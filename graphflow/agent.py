@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from graphflow.assistant import PAST, Assistant
 from graphflow.lazy import deferred
+from graphflow.settings import check_settings, history_of
 
 if TYPE_CHECKING:
-    from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
-    from graphflow.conversation import HistoryPolicy
+    from graphflow.contextpolicies import HistoryPolicy, MemoryPolicy, SummaryPolicy
     from graphflow.drive.world import Emitter
     from graphflow.graph import Graph
     from graphflow.models.base import Model
@@ -40,7 +40,7 @@ class Agent(Assistant):
     the answer has to be. ``tool_call_limit``: tool calls of one run before the model has to answer. ``on_tool_error``:
     "message" shows a raising tool's error to the model, "raise" fails the run. ``on_event``: called with every Event.
 
-    Making one costs microseconds: the graph is compiled when it is first used.
+    Making one costs microseconds: the graph is compiled when it is first used. Raises ValueError for a setting that cannot be.
     """
 
     __slots__ = (
@@ -82,8 +82,6 @@ class Agent(Assistant):
         on_tool_error: str = "message",
         on_event: Emitter | None = None,
     ) -> None:
-        if on_tool_error not in ("message", "raise"):
-            raise ValueError(f"on_tool_error={on_tool_error!r}: give 'message' or 'raise'")
         self.model = model
         self.name = name
         self.instructions = instructions
@@ -93,7 +91,7 @@ class Agent(Assistant):
         self.user_id = user_id
         self.session_state = session_state
         self.add_history_to_context = add_history_to_context
-        self.history = history or num_history_runs
+        self.history = history_of(history, num_history_runs)
         self.enable_session_summaries = enable_session_summaries
         self.add_session_summary_to_context = add_session_summary_to_context
         self.summary = summary
@@ -106,6 +104,7 @@ class Agent(Assistant):
         self.on_tool_error = on_tool_error
         self.on_event = on_event
         self._edited = self._graphs = self._printed = self._resolved = None
+        check_settings(self)
 
     @property
     def component_id(self) -> str:  # type: ignore[override]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphflow import drive
-from graphflow.core.ids import check_id
+from graphflow.core.ids import check_id, check_user
 from graphflow.errors import NoDatabase
 from graphflow.lazy import deferred
 
@@ -139,8 +139,7 @@ class Asked:
 
     def _user(self, user_id: str | None) -> str | None:
         """The user of a call: its own, else that of the object. An empty id is no "nobody": raises InvalidId."""
-        chosen = self.user_id if user_id is None else user_id
-        return None if chosen is None else check_id(chosen, "user_id")
+        return check_user(self.user_id if user_id is None else user_id)
 
     def _stored(self, flow: Flow[T]) -> tuple[Flow[T], World]:
         """A flow that reads or writes the database, and its surroundings."""

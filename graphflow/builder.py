@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from graphflow import drive
+from graphflow.core import options
 from graphflow.core.checks import check, meant, named_nodes, with_aliases
 from graphflow.core.control import END, START
 from graphflow.core.nested import graph_node
@@ -44,7 +45,7 @@ class StateGraph:
         name: str | None = None,
     ) -> None:
         self.schema = state_schema(state)
-        self.name = name
+        self.name = options.text("name", name, none="none")
         self._kinds: dict[str, Any] = {}
         if input_schema is not None:
             self._kinds["input_schema"] = part_schema(input_schema, self.schema, "input_schema")
@@ -138,6 +139,8 @@ class StateGraph:
             raise GraphError(f"there is a node {node!r} already; give this one another name")
         if action is None:
             raise GraphError(f"node {node!r} has no function; write add_node({node!r}, function)")
+        for option, chosen in (("defer", defer), ("rerunnable", rerunnable), ("persist", persist)):
+            options.flag(option, chosen, of=f"node {node!r}")
         action = graph_of(action)
         mapping = {"input": input, "output": output, "persist": persist}
         if not isinstance(action, Graph):
@@ -145,6 +148,7 @@ class StateGraph:
             if given:
                 raise GraphError(f"node {node!r} is a function, and {given[0]}= is for a node that is a Graph")
         check_list(destinations, f"destinations= of node {node!r}")
+        options.texts("destinations", destinations, none="what its annotations say", of=f"node {node!r}")
         names = tuple(destinations) if destinations is not None else declared_destinations(action, on_error)
         told = None
         if retry is not None or timeout is not None or cache is not None or on_error is not None:
@@ -323,11 +327,12 @@ class StateGraph:
         graphs inside, those that pause or fail are stored, so that they go on inside, and those that keep their state.
         With an idempotency_key the call itself is committed at once, so that others with the key find it.
         """
-        plan = self.plan(name)
-        if aliases:
+        plan = self.plan(options.text("name", name, none="that of the StateGraph"))
+        if aliases is not None:
             plan = with_aliases(plan, aliases)
-        if interrupt_before or interrupt_after:
-            before, after = (named_nodes(plan, names) for names in (interrupt_before, interrupt_after))
+        told = {"interrupt_before": interrupt_before, "interrupt_after": interrupt_after}
+        before, after = (named_nodes(plan, what, names) for what, names in told.items())
+        if before or after:
             plan = replace(plan, interrupt_before=before, interrupt_after=after, pauses=True)
         check(plan)
         return Graph(replace(plan, durability=checked_durability(durability)), db=db, on_event=on_event)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
+from graphflow.contextpolicies import HistoryPolicy
 from graphflow.core.control import current_task
 from graphflow.lazy import deferred
 from graphflow.run import Runner
+from graphflow.settings import check_settings
 
 if TYPE_CHECKING:
     from graphflow.core.plan import Plan
@@ -19,21 +20,6 @@ if TYPE_CHECKING:
 
 graphs = deferred("graphflow.graph")
 resolving = deferred("graphflow.models.resolve")
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryPolicy:
-    """How much of the conversation goes into the context.
-
-    ``runs``: messages of so many completed or abandoned runs (None: of all); ``messages``: at most so many messages.
-    ``chat_history_tool`` lets the model read further back in this session, ``past_sessions_tool`` search other sessions of the
-    same user.
-    """
-
-    runs: int | None = 3
-    messages: int | None = None
-    chat_history_tool: bool = False
-    past_sessions_tool: bool = False
 
 
 class Conversation(Runner):
@@ -83,6 +69,7 @@ class Conversation(Runner):
         """The compiled graph; compiled anew when a setting was changed since."""
         settings = self._settings()
         if self._graphs is None or len(self._graphs[0]) != len(settings) or not all(map(is_, self._graphs[0], settings)):
+            check_settings(self)
             self._graphs = settings, {}
         compiled = self._graphs[1]
         if with_history not in compiled:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from graphflow import draw, drive
 from graphflow.core import cancelling, runs, sessions
+from graphflow.core import options as checks
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Cancelled, Command, Interrupt, current_step, current_task
 from graphflow.core.effects import Emit, Flow, Stored, T
@@ -24,7 +25,7 @@ from graphflow.core.state import Values, state_schema
 from graphflow.db.base import Store
 from graphflow.drive.stream import view
 from graphflow.drive.world import Emitter, World, guarded
-from graphflow.errors import GraphError, GraphflowError, NoDatabase
+from graphflow.errors import GraphflowError, NoDatabase
 
 if TYPE_CHECKING:
     from graphflow.draw.network import Network
@@ -106,11 +107,10 @@ class Graph:
     """
 
     def __init__(self, plan: Plan, *, db: Any = None, on_event: Emitter | None = None) -> None:
-        if db is not None and (isinstance(db, type) or not hasattr(db, "read_history")):
-            raise GraphError(f"db={db!r} is not a database; give one, such as SqliteDb('sessions.db') or InMemoryDb()")
         self.plan = plan
-        self.db = db
-        self.on_event = guarded(on_event) if on_event is not None else None
+        self.db = checks.database("db", db)
+        listener = checks.function("on_event", on_event, "a function of an Event", none="none")
+        self.on_event = None if listener is None else guarded(listener)
 
     @property
     def name(self) -> str:
@@ -353,6 +353,7 @@ class Graph:
         listening: bool = False,
     ) -> tuple[Flow[GraphResult], World]:
         self._need_db()
+        checks.keyed("answers", answers, none="none")
         if options.get("idempotency_key") is not None:
             raise ValueError("an idempotency_key is for beginning a run; resume() needs none")
         call = self.call(session_id=session_id, listening=listening, **options)
@@ -377,13 +378,10 @@ class Graph:
         inherits = call.context is None and self.db is None and current_task.get() is not None
         if self.plan.context_schema is not None and not inherits:
             call.context = context_value(self.plan.context_schema, call.context)
-        for name, number in (("recursion_limit", call.recursion_limit), ("max_concurrency", call.max_concurrency)):
-            if number is not None and (type(number) is not int or number < 1):
-                raise ValueError(f"{name}={number!r}: give a whole number from 1 on")
-        if call.on_unfinished not in (None, "raise", "abandon"):
-            raise ValueError(f"on_unfinished={call.on_unfinished!r}: give 'raise' or 'abandon'")
-        if call.on_busy not in ("wait", "reject", "cancel"):
-            raise ValueError(f"on_busy={call.on_busy!r}: give 'wait', 'reject' or 'cancel'")
+        checks.whole("recursion_limit", call.recursion_limit, 1)
+        checks.whole("max_concurrency", call.max_concurrency, 1, none="no bound")
+        checks.one_of("on_unfinished", call.on_unfinished, ("raise", "abandon"), none="what the graph does by itself")
+        checks.one_of("on_busy", call.on_busy, ("wait", "reject", "cancel"))
         if call.component_id is None:
             call.component_id = self.plan.name
         return call
@@ -436,13 +434,15 @@ class Graph:
         return flow, World(self._need_db())
 
     def _look(self, session_id: str, user_id: str | None, at: int | None, ns: str) -> tuple[Flow[Snapshot], World]:
-        plan = plan_at(self.plan, ns)
+        plan = plan_at(self.plan, checks.text("ns", ns))
+        checks.whole("at", at, none="the last")
         return _shown(plan, sessions.get_state(plan, session_id, user_id, at, ns)), World(self._need_db())
 
     def _look_back(
         self, session_id: str, user_id: str | None, limit: int | None, ns: str
     ) -> tuple[Flow[list[Snapshot]], World]:
-        plan = plan_at(self.plan, ns)
+        plan = plan_at(self.plan, checks.text("ns", ns))
+        checks.whole("limit", limit, none="all")
         return _all_shown(plan, sessions.get_state_history(plan, session_id, user_id, limit, ns)), World(self._need_db())
 
 
@@ -463,9 +463,7 @@ def _all_shown(plan: Plan, flow: Flow[list[Stored]]) -> Flow[list[Snapshot]]:
 
 def checked_durability(value: Any) -> Any:
     """The value itself, when it is one."""
-    if value not in ("sync", "exit"):
-        raise ValueError(f"durability={value!r}: give 'sync' or 'exit'")
-    return value
+    return checks.one_of("durability", value, ("sync", "exit"))
 
 
 _LAST_EVENT = {"paused": "interrupted", "cancelled": "run_cancelled"}

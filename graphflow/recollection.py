@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphflow.contextpolicies import MemoryPolicy, SummaryPolicy
-from graphflow.conversation import HistoryPolicy
+from graphflow.contextpolicies import HistoryPolicy, MemoryPolicy, SummaryPolicy
 from graphflow.models.base import Model
 from graphflow.models.resolve import resolve_model
 from graphflow_nodes.conversation import history

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, overloa
 
 from graphflow import drive
 from graphflow.asking import Asked
+from graphflow.core import options
 from graphflow.core.control import MISSING
 from graphflow.core.ids import check_id, new_id
 from graphflow.errors import GraphError
@@ -255,6 +256,7 @@ class Runner(Asked):
         listening: bool,
     ) -> tuple[Flow[RunOutput], World]:
         self._need_db()
+        options.keyed("answers", answers, none="none")
         if arguments.get("idempotency_key") is not None:
             raise ValueError("an idempotency_key is for beginning a run; resume() needs none")
         call = self._call(self.graph, {**arguments, "session_id": self._session(session_id)}, listening)
@@ -265,6 +267,9 @@ class Runner(Asked):
         unknown = [name for name in arguments if name not in RunArguments.__annotations__]
         if unknown:
             raise TypeError(f"there is no argument {unknown[0]!r}; it takes {', '.join(RunArguments.__annotations__)}")
+        options.keyed("session_state", arguments.get("session_state"), none="none")
+        options.flag("add_history_to_context", arguments.get("add_history_to_context"), none="as it is set")
+        options.type_of_values("output_schema", arguments.get("output_schema"), none="as it is set")
         told = {name: arguments[name] for name in _GRAPH_OPTIONS if arguments.get(name) is not None}
         call = graph.call(listening=listening, component_id=self.component_id, **told)
         chosen = arguments.get("session_id")
@@ -277,10 +282,7 @@ class Runner(Asked):
             call.given = {"session_state": dict(arguments["session_state"])}
         call.options = {name: arguments[name] for name in _NODE_OPTIONS if arguments.get(name) is not None}
         if "num_history_runs" in arguments:
-            count = arguments["num_history_runs"]
-            if count is not None and (type(count) is not int or count < 0):
-                raise ValueError(f"num_history_runs={count!r}: give a whole number from 0 on, or None for all")
-            call.options["num_history_runs"] = arguments["num_history_runs"]
+            call.options["num_history_runs"] = options.whole("num_history_runs", arguments["num_history_runs"], none="all")
         return call
 
     def _output(self, ended: Ended, call: CallOptions) -> RunOutput:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphflow.builder import StateGraph
-from graphflow.conversation import HistoryPolicy
+from graphflow.contextpolicies import HistoryPolicy
 from graphflow.core.control import END, START
 from graphflow_nodes.conversation import history
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Annotated, Any, Literal, Unpack, get_args
+from typing import Annotated, Any, Literal, Unpack
 
 from graphflow.assistant import PAST, Assistant, PastSettings
 from graphflow.builder import StateGraph
-from graphflow.conversation import HistoryPolicy
+from graphflow.contextpolicies import HistoryPolicy
 from graphflow.core.control import END
 from graphflow.core.reducers import merge
 from graphflow.core.state import per_run
 from graphflow.drive.world import Emitter
 from graphflow.graph import Graph
 from graphflow.models.base import Model
+from graphflow.settings import check_settings, history_of
 from graphflow.states import ConversationState, RecollectingState
 from graphflow.surroundings import Surroundings
 from graphflow.tools import Tool, tool_table
@@ -78,7 +79,7 @@ class Team(Assistant):
     summaries, memories and the tools about both are the leader's.
 
     Delegations of one message run in parallel. After a crash a member goes on where it was and a finished one is not run again;
-    a question of a member pauses the run. Raises ValueError without members or for an unknown mode.
+    a question of a member pauses the run. Raises ValueError without members and for a setting that cannot be.
     """
 
     __slots__ = (
@@ -122,12 +123,6 @@ class Team(Assistant):
         on_event: Emitter | None = None,
         **past: Unpack[PastSettings],
     ) -> None:
-        if mode not in get_args(Mode):
-            raise ValueError(f"mode={mode!r}: give one of {', '.join(map(repr, get_args(Mode)))}")
-        if on_tool_error not in ("message", "raise"):
-            raise ValueError(f"on_tool_error={on_tool_error!r}: give 'message' or 'raise'")
-        if not members:
-            raise ValueError("a Team needs members: give a list of at least one Agent, Team or Graph")
         self.members = members
         self.mode = mode
         self.model = model
@@ -139,7 +134,7 @@ class Team(Assistant):
         self.user_id = user_id
         self.session_state = session_state
         self.add_history_to_context = add_history_to_context
-        self.history = history or num_history_runs
+        self.history = history_of(history, num_history_runs)
         self.share_member_interactions = share_member_interactions
         self.output_schema = output_schema
         self.tool_call_limit = tool_call_limit
@@ -148,6 +143,7 @@ class Team(Assistant):
         self.on_event = on_event
         self._take_past(past)
         self._edited = self._graphs = self._printed = self._resolved = None
+        check_settings(self)
 
     @property
     def component_id(self) -> str:  # type: ignore[override]

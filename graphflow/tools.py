@@ -22,6 +22,7 @@ from typing import Any, overload
 
 from pydantic import BaseModel, ValidationError
 
+from graphflow.core import options
 from graphflow.errors import GraphError
 from graphflow.models.base import ToolSpec
 
@@ -96,7 +97,7 @@ def tool(
     The description is the first paragraph of the docstring; parameters are described by ``Annotated[int, "text"]``,
     ``Field(description=…)`` or the ``Args:`` section. ``requires_confirmation`` asks a person before each call, ``external``
     leaves the execution to somebody else, ``user_input`` names parameters that a person fills in.
-    Raises GraphError when the signature cannot be a tool's.
+    Raises GraphError when the signature cannot be a tool's, ValueError for a setting that cannot be.
     """
     if fn is None:
         return functools.partial(
@@ -146,6 +147,11 @@ def _make(
 ) -> Tool:
     from graphflow import signatures  # noqa: PLC0415  # loads pydantic's JSON schemas, for whoever has tools
 
+    options.text("name", name, none="that of the function")
+    options.text("description", description, none="that of the docstring")
+    options.flag("requires_confirmation", requires_confirmation)
+    options.flag("external", external)
+    options.texts("user_input", user_input)
     inner = signatures.inner(fn)
     name = name or (inner if inspect.isroutine(fn) or isinstance(fn, functools.partial) else type(fn)).__name__
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):

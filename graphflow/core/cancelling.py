@@ -6,7 +6,7 @@ from typing import Any
 
 from graphflow.core.calls import CallOptions, Patience, check_free, new_machine
 from graphflow.core.effects import Acquire, CancelRun, Flow, Load, Standing, Stored
-from graphflow.core.ids import check_id
+from graphflow.core.ids import check_id, check_user
 from graphflow.core.plan import Plan
 from graphflow.errors import LeaseLost, SessionBusy
 
@@ -14,6 +14,7 @@ from graphflow.errors import LeaseLost, SessionBusy
 def cancel(plan: Plan, run_id: str, user_id: str | None, db: Any) -> Flow[bool]:
     """Cancel a run; whether there was anything to cancel. Raises SessionNotFound (no such run), NotOwner."""
     check_id(run_id, "run_id")
+    check_user(user_id)
     patience: Patience | None = None
     while True:
         standing: Standing = yield CancelRun(run_id, user_id, patience is not None)

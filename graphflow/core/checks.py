@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from graphflow.core import options
 from graphflow.core.control import END, START
 from graphflow.core.plan import Plan
 from graphflow.errors import GraphError, UnknownTarget
@@ -129,22 +130,20 @@ def _cycle(ways: Mapping[str, Iterable[str]], name: str) -> str:
 # --- names that compile is given --------------------------------------------------------------------------------------------
 
 
-def named_nodes(plan: Plan, names: Sequence[str]) -> frozenset[str]:
+def named_nodes(plan: Plan, what: str, names: Sequence[str]) -> frozenset[str]:
     """The nodes that ``interrupt_before=`` or ``interrupt_after=`` names."""
-    listed = (names,) if isinstance(names, str) else tuple(names)
+    listed = (names,) if isinstance(names, str) else tuple(options.texts(what, names))
     if "*" in listed:
         return frozenset(plan.nodes)
     for name in listed:
         if name not in plan.nodes:
-            raise UnknownTarget(
-                f"interrupt_before= or interrupt_after= names {name!r}, which is not a node; {meant(name, plan.nodes)}"
-            )
+            raise UnknownTarget(f"{what}= names {name!r}, which is not a node; {meant(name, plan.nodes)}")
     return frozenset(listed)
 
 
 def with_aliases(plan: Plan, aliases: Mapping[str, str]) -> Plan:
     """The plan with old names of nodes and fields. Raises GraphError for a new name that is neither."""
-    for old, new in aliases.items():
+    for old, new in options.keyed("aliases", aliases).items():
         if new not in plan.nodes and new not in plan.schema.channels:
             hint = meant(new, [*plan.nodes, *plan.schema.channels], "map old names to new ones", "nodes and fields")
             raise GraphError(f"aliases={{{old!r}: {new!r}}}: there is no node and no field {new!r}; {hint}")

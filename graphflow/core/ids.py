@@ -20,6 +20,11 @@ def digest(text: str, size: int) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
 
 
+def check_user(user_id: str | None) -> str | None:
+    """The user of a call, if it names one. Raises InvalidId."""
+    return None if user_id is None else check_id(user_id, "user_id")
+
+
 def check_id(value: object, what: str) -> str:
     """The id itself. Raises InvalidId when it is not 1-255 printable characters."""
     if isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable():

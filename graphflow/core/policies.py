@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from graphflow.core import options
 from graphflow.core.attempts import Attempt, fenced
 from graphflow.core.control import MISSING, Context, Suspended
 from graphflow.core.effects import Call, Emit, Flow, Outcome, RunAttempt, Sleep, Spent, Task
@@ -89,19 +90,17 @@ class RetryPolicy:
     """An exception class, a tuple of them, or a function of the error. The default takes only what may pass by itself."""
 
     def __post_init__(self) -> None:
-        if type(self.max_attempts) is not int or self.max_attempts < 1:
-            raise ValueError(f"max_attempts={self.max_attempts!r}: give a whole number from 1 on")
+        options.whole("max_attempts", self.max_attempts, 1)
         for name in ("initial", "factor", "max_interval"):
-            if not _is_seconds(getattr(self, name)):
-                raise ValueError(f"{name}={getattr(self, name)!r}: give a number from 0 on")
+            options.number(name, getattr(self, name))
+        options.flag("jitter", self.jitter)
         classes = self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
         for item in classes:
             if not (isinstance(item, type) and issubclass(item, Exception)) and (
                 isinstance(item, type) or isinstance(self.retry_on, tuple) or not callable(item)
             ):
-                raise ValueError(
-                    f"retry_on={self.retry_on!r}: give an exception class, a tuple of them, or a function of the error"
-                )
+                repair = "an exception class, a tuple of them, or a function of the error"
+                raise options.refused("retry_on", self.retry_on, repair)
 
     def fits(self, error: Exception) -> bool:
         """Whether this policy is about such an error."""
@@ -135,12 +134,9 @@ class CachePolicy:
     max_size: int = 1000
 
     def __post_init__(self) -> None:
-        if self.key is not None and not callable(self.key):
-            raise ValueError(f"key={self.key!r}: give a function of the node's input")
-        if self.ttl is not None and (not _is_seconds(self.ttl) or not self.ttl):
-            raise ValueError(f"ttl={self.ttl!r}: give seconds above 0, or None for no end")
-        if type(self.max_size) is not int or self.max_size < 1:
-            raise ValueError(f"max_size={self.max_size!r}: give a whole number from 1 on")
+        options.function("key", self.key, "a function of the node's input", none="all of it")
+        options.seconds("ttl", self.ttl, none="no end")
+        options.whole("max_size", self.max_size, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +173,15 @@ def policies(
     cache: CachePolicy | None,
     on_error: Callable[..., Any] | None,
 ) -> Policies:
-    """The policies of a node. Raises GraphError naming it."""
+    """The policies of a node. Raises ValueError naming it."""
+    of = f"node {node!r}"
     listed = () if retry is None else (retry,) if isinstance(retry, RetryPolicy) else retry
     if not isinstance(listed, Sequence) or not all(isinstance(policy, RetryPolicy) for policy in listed):
-        raise GraphError(f"retry={retry!r} of node {node!r}: give a RetryPolicy, or a list of them")
-    if timeout is not None and (not _is_seconds(timeout) or not timeout):
-        raise GraphError(f"timeout={timeout!r} of node {node!r}: give seconds above 0")
+        raise options.refused("retry", retry, "a RetryPolicy, or a list of them", of=of)
+    options.seconds("timeout", timeout, none="no end", of=of)
     if cache is not None and not isinstance(cache, CachePolicy):
-        raise GraphError(f"cache={cache!r} of node {node!r}: give a CachePolicy")
+        raise options.refused("cache", cache, "a CachePolicy", of=of)
+    options.function("on_error", on_error, "a function (state, error)", none="none", of=of)
     handler = None if on_error is None else lower_function(on_error, f"on_error of node {node!r}")
     if handler is not None and handler.kind == "flow":
         raise GraphError(f"on_error of node {node!r} is a flow; give a function (state, error), def or async def")
@@ -314,7 +311,3 @@ def _frozen(value: Any, node: str) -> Hashable:
             "of the input what decides, such as a text or a number"
         ) from None
     return kind, value
-
-
-def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")

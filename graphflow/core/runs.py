@@ -23,7 +23,7 @@ from graphflow.core.effects import (
     TaskResult,
     TaskRow,
 )
-from graphflow.core.ids import check_id, new_id
+from graphflow.core.ids import check_id, check_user, new_id
 from graphflow.core.keys import check_key, check_resumable, stored_end
 from graphflow.core.machine import Machine
 from graphflow.core.plan import Plan
@@ -59,8 +59,7 @@ def _begin(plan: Plan, input: Any, call: CallOptions, keyed: TaskResult | None =
         machine.ledger.head = machine.ledger.frontier.origin = 0
         return (yield from _drive(machine, call))
     call.session_id = check_id(call.session_id, "session_id") if call.session_id is not None else new_id()
-    if call.user_id is not None:
-        check_id(call.user_id, "user_id")
+    check_user(call.user_id)
     yield Acquire(call.session_id, call.on_busy)
     patience = Patience(call)
     while True:

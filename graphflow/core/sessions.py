@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from graphflow.core import options
 from graphflow.core.calls import CallOptions, Patience, check_free, new_machine
 from graphflow.core.checks import meant
 from graphflow.core.control import START, Interrupt, Send
@@ -24,7 +25,7 @@ from graphflow.core.effects import (
     namespace,
     task_id,
 )
-from graphflow.core.ids import check_id, new_id
+from graphflow.core.ids import check_id, check_user, new_id
 from graphflow.core.memories import ReadSummary, Summary
 from graphflow.core.plan import Plan
 from graphflow.core.routing import route
@@ -42,6 +43,7 @@ def existing(
     plan: Plan, session_id: str, user_id: str | None, *, ns: str = "", at: int | None = None, with_log: bool = False
 ) -> Flow[Stored]:
     """The stored session. Raises SessionNotFound, NotOwner."""
+    check_user(user_id)
     stored: Stored | None = yield Load(session_id, user_id, plan.schema, ns=ns, at=at, with_log=with_log)
     if stored is None and ns:
         raise SessionNotFound(f"session {session_id!r} has no nested graph {ns!r}; get_state(…).tasks tells the ns of each")
@@ -124,9 +126,10 @@ def update_state(plan: Plan, session_id: str, user_id: str | None, update: Any, 
 
     With ``as_node`` the edges out of that node say what is next (START: as if it were an input); without, what was next stays.
     """
+    options.text("as_node", as_node, none="nobody")
     if as_node is not None and as_node != START and as_node not in plan.nodes:
         raise ValueError(f"as_node={as_node!r} is not a node; {meant(as_node, plan.nodes)}")
-    call = CallOptions(check_id(session_id, "session_id"), user_id, db=db)
+    call = CallOptions(check_id(session_id, "session_id"), check_user(user_id), db=db)
     yield Acquire(session_id)
     patience = Patience(call)
     while True:
@@ -177,18 +180,19 @@ def _edit(plan: Plan, call: CallOptions, update: Any, as_node: str | None) -> Fl
 
 def fork(session_id: str, user_id: str | None, at: int | None, new_session_id: str | None) -> Flow[str]:
     """A new session with the old one's past up to checkpoint ``at``. The source is untouched."""
-    new: str = yield ForkSession(check_id(session_id, "session_id"), user_id, at, new_session_id)
+    options.whole("at", at, none="all of it")
+    new: str = yield ForkSession(check_id(session_id, "session_id"), check_user(user_id), at, new_session_id)
     return new
 
 
 def get_summary(session_id: str, user_id: str | None) -> Flow[str | None]:
     """The latest summary of a session."""
-    effect = ReadSummary(check_id(session_id, "session_id"), user_id=user_id, check=True)
+    effect = ReadSummary(check_id(session_id, "session_id"), user_id=check_user(user_id), check=True)
     summary: Summary | None = yield effect
     return None if summary is None else summary.text
 
 
 def get_messages(session_id: str, user_id: str | None) -> Flow[list[Message]]:
     """All messages of a session."""
-    messages: list[Message] = yield ReadMessages(check_id(session_id, "session_id"), user_id)
+    messages: list[Message] = yield ReadMessages(check_id(session_id, "session_id"), check_user(user_id))
     return messages

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from graphflow.core import options
 from graphflow.core.effects import LogEntry, NewCheckpoint, TaskRow
 from graphflow.core.ids import check_id
 from graphflow.db.codec import encode_delta
@@ -43,9 +44,7 @@ class Limits:
     def __post_init__(self) -> None:
         highest = {"depth": MAX_DEPTH, "id_length": LONGEST_ID}
         for name in self.__dataclass_fields__:
-            number, most = getattr(self, name), highest.get(name, LARGEST)
-            if type(number) is not int or not 0 < number <= most:
-                raise ValueError(f"{name}={number!r}: give a whole number from 1 to {most:,}")
+            options.whole(name, getattr(self, name), 1, highest.get(name, LARGEST))
 
     def check_id(self, value: object, what: str) -> str:
         """The id itself. Raises InvalidId."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from graphflow.core import options
 from graphflow.core.effects import Load, ReadHistory, Stored
 from graphflow.db import atonce, history, loading, migrations
 from graphflow.db.commits import ReadyCommit
@@ -78,13 +79,11 @@ class PostgresDb(SqlDb):
         super().__init__(
             lease_ttl=lease_ttl, busy_timeout=busy_timeout, retry_timeout=retry_timeout, clock=clock, limits=limits
         )
-        if type(pool_size) is not int or pool_size < 1:
-            raise ValueError(f"pool_size={pool_size!r}: give a whole number from 1 on")
-        if statement_timeout is not None and not statement_timeout > 0:
-            raise ValueError(f"statement_timeout={statement_timeout!r}: give a number of seconds above 0, or None")
+        options.whole("pool_size", pool_size, 1)
+        options.seconds("statement_timeout", statement_timeout, none="no end")
+        self.schema = options.text("schema", schema, none="that of the connection")
         if schema is not None and (_SCHEMA.fullmatch(schema) is None or len(schema.encode()) > 63):
-            raise ValueError(f"schema={schema!r}: give letters, digits, _ and -, at most 63 bytes, and not pg_ in front")
-        self.schema = schema
+            raise options.refused("schema", schema, "letters, digits, _ and -, at most 63 bytes, and not pg_ in front")
         self.pool_size = pool_size
         self.statement_timeout = statement_timeout
         self._arguments = _arguments_of(db_url)

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from graphflow.core import options
 from graphflow.db.jsontext import dumps, loads_packed
 from graphflow.db.packing import Packer
 from graphflow.db.rows import digest
@@ -71,8 +72,7 @@ def wanted(keep_last: int | None, older_than: Any, user_id: str | None, now: int
     """The arguments of ``db.prune()``, checked. ``now`` and what comes of it are microseconds since 1970."""
     if keep_last is None and older_than is None:
         raise ValueError("prune what? give keep_last= (checkpoints of each session), older_than= (their age), or both")
-    if keep_last is not None and (type(keep_last) is not int or keep_last < 1):
-        raise ValueError(f"keep_last={keep_last!r}: give a whole number from 1 on; the last checkpoint is the session itself")
+    options.whole("keep_last", keep_last, 1, none="those that older_than leaves")
     return Wanted(1 if keep_last is None else keep_last, NEVER if older_than is None else _moment(older_than, now), user_id)
 
 

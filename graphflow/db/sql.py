@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from graphflow.core import options
 from graphflow.core.effects import (
     CancelRun,
     Commit,
@@ -72,11 +73,11 @@ class SqlDb(UserMemories):
         clock: Callable[[], float],
         limits: Limits | None = None,
     ) -> None:
-        if not retry_timeout >= 0:
-            raise ValueError(f"retry_timeout={retry_timeout!r}: give a number of seconds, or 0 for no second attempt")
-        for name, seconds in (("lease_ttl", lease_ttl), ("busy_timeout", busy_timeout)):
-            if not seconds > 0:
-                raise ValueError(f"{name}={seconds!r}: give a number of seconds above 0")
+        options.seconds("retry_timeout", retry_timeout, above_zero=False)
+        options.seconds("lease_ttl", lease_ttl)
+        options.seconds("busy_timeout", busy_timeout)
+        options.function("clock", clock, "a function that gives seconds, such as time.time")
+        options.instance("limits", limits, Limits, "Limits(…)", none="the defaults")
         self.lease_ttl = lease_ttl
         self.busy_timeout = busy_timeout
         self.limits = limits or Limits()
@@ -281,15 +282,13 @@ class SqlDb(UserMemories):
         are alike in it come newest first.
         """
         listing = _listing(session_type, user_id, component_id, name)
-        for what, number in (("page", page), *((("limit", limit),) if limit is not None else ())):
-            if type(number) is not int or number < 1:
-                raise ValueError(f"{what}={number!r}: give a whole number from 1 on")
+        options.whole("page", page, 1)
+        options.whole("limit", limit, 1, none="all")
         if limit is None and page != 1:
             raise ValueError(f"page={page} needs a limit")
         if sort_by not in sessions.SORTABLE:
             raise ValueError(f"sort_by={sort_by!r}: sessions can be sorted by {', '.join(sessions.SORTABLE)}")
-        if sort_order not in ("asc", "desc"):
-            raise ValueError(f"sort_order={sort_order!r}: give 'asc' or 'desc'")
+        options.one_of("sort_order", sort_order, ("asc", "desc"))
         size = sessions.NO_LIMIT if limit is None else limit
         return self._read(lambda tx: sessions.list_sessions(tx, self, listing, size, page, sort_by, sort_order == "desc"))
 
@@ -306,6 +305,7 @@ class SqlDb(UserMemories):
     def rename_session(self, id: str, name: str | None, *, user_id: str | None = None) -> None:
         """Give a session a name (None takes it away). Raises SessionNotFound, and NotOwner when it is not ``user_id``'s."""
         _check(id, user_id)
+        options.text("name", name, none="no name")
         self._write(lambda tx: sessions.rename(tx, id, plain_text(name), user_id, self._stamp()))
 
     def delete_session(self, id: str, *, user_id: str | None = None) -> bool:
@@ -356,7 +356,8 @@ class SqlDb(UserMemories):
         With ``user_id``, here and below, the session has to be that user's; else there is nothing.
         """
         _check(session_id, user_id)
-        _check_limit("limit", limit)
+        options.flag("include_members", include_members)
+        options.whole("limit", limit, none="all")
         return self._read(lambda tx: sessions.get_runs(tx, self, session_id, include_members, limit, user_id))
 
     def get_run(self, run_id: str, *, user_id: str | None = None) -> RunRecord | None:
@@ -375,8 +376,9 @@ class SqlDb(UserMemories):
     ) -> list[Message]:
         """The messages of a session, oldest first: of its last runs, the last ``limit``, or all; members' when asked for."""
         _check(session_id, user_id)
-        _check_limit("last_runs", last_runs)
-        _check_limit("limit", limit)
+        options.whole("last_runs", last_runs, none="all")
+        options.whole("limit", limit, none="all")
+        options.flag("include_members", include_members)
         return self._read(lambda tx: sessions.messages(tx, session_id, last_runs, limit, include_members, user_id))
 
     def get_run_messages(self, run_id: str, *, user_id: str | None = None) -> list[Message]:
@@ -393,6 +395,7 @@ class SqlDb(UserMemories):
         ``resume()`` runs it in the copy. Raises SessionNotFound, NotOwner, and ValueError when the new id is taken.
         """
         _check(id, user_id)
+        options.whole("at", at, none="all of it")
         new = self._new_session_id(session_id)
 
         def work(tx: Transaction) -> None:
@@ -450,6 +453,7 @@ class SqlDb(UserMemories):
         asked = retention.wanted(keep_last, older_than, user_id, int(self._clock() * 1_000_000))
         if user_id is not None:
             check_id(user_id, "user_id")
+        options.flag("delete_sessions", delete_sessions)
         if delete_sessions and older_than is None:
             raise ValueError("delete_sessions=True needs older_than=: how long a session must not have been used")
         report = retention.prune(self._read, self._write, asked)
@@ -495,16 +499,13 @@ def _check(id: str, user_id: str | None, what: str = "session_id") -> None:
         check_id(user_id, "user_id")
 
 
-def _check_limit(name: str, limit: int | None) -> None:
-    if limit is not None and (type(limit) is not int or limit < 0):
-        raise ValueError(f"{name}={limit!r}: give a whole number from 0 on, or None")
-
-
 def _listing(
     session_type: SessionType | str | None, user_id: str | None, component_id: str | None, name: str | None
 ) -> sessions.Listing:
     if user_id is not None:
         check_id(user_id, "user_id")
+    options.text("component_id", component_id, none="any")
+    options.text("name", name, none="any")
     kinds = [kind.value for kind in SessionType]
     if session_type is not None and session_type not in kinds:
         raise ValueError(f"session_type={session_type!r}: give a SessionType, one of {', '.join(kinds)}")

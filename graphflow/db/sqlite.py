@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
+from graphflow.core import options
 from graphflow.db import migrations
 from graphflow.db.failures import PASSING_SQLITE_CODES, SQLITE_REPAIRS
 from graphflow.db.grouping import Request, WriteLine
@@ -59,11 +60,11 @@ class SqliteDb(SqlDb):
         super().__init__(
             lease_ttl=lease_ttl, busy_timeout=busy_timeout, retry_timeout=retry_timeout, clock=clock, limits=limits
         )
+        options.instance("db_file", db_file, (str, os.PathLike), "the path of a file")
         path = os.fspath(db_file)
         if path in ("", ":memory:") or path.startswith("file:"):
             raise ValueError(f"db_file={path!r} is not a file; for a database in memory use InMemoryDb()")
-        if synchronous not in ("full", "normal"):
-            raise ValueError(f"synchronous={synchronous!r}: give 'full' or 'normal'")
+        options.one_of("synchronous", synchronous, ("full", "normal"))
         self.db_file = path
         self.synchronous = synchronous
         self.identity = f"sqlite:{Path(path).resolve()}"

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from graphflow.core import options
 from graphflow.core.effects import MemoryWrite
 from graphflow.core.ids import check_id, new_id
 from graphflow.core.memories import ReadMemories, ReadSummary, Summary, UserMemory
@@ -52,7 +53,7 @@ class UserMemories(ABC):
     def get_user_memories(self, user_id: str, *, limit: int | None = None) -> list[UserMemory]:
         """What is known about a user, in the order it was last changed; with ``limit``, the newest."""
         check_id(user_id, "user_id")
-        count = ALL if limit is None else _counted(limit)
+        count = ALL if limit is None else options.whole("limit", limit, none="all")
         return self._read(lambda tx: memories.newest(tx, user_id, count))
 
     def search_user_memories(self, user_id: str, query: str, limit: int = 10) -> list[UserMemory]:
@@ -62,7 +63,8 @@ class UserMemories(ABC):
         them. What it costs grows with what this user has, to a bound; not with how many others there are.
         """
         check_id(user_id, "user_id")
-        count = _counted(limit)
+        options.text("query", query)
+        count = options.whole("limit", limit)
         return self._read(lambda tx: memories.search(tx, user_id, query, count))
 
     def search_user_messages(
@@ -72,7 +74,8 @@ class UserMemories(ABC):
         with its session's id and the time that began.
         """
         check_id(user_id, "user_id")
-        count = _counted(limit)
+        options.text("query", query)
+        count = options.whole("limit", limit)
         return self._read(lambda tx: pastsessions.search(tx, user_id, query, count, without))
 
     def add_user_memory(self, user_id: str, memory: str, topics: Sequence[str] = ()) -> str:
@@ -82,8 +85,7 @@ class UserMemories(ABC):
         check_id(user_id, "user_id")
         if type(memory) is not str or not memory.strip():
             raise ValueError(f"memory={memory!r}: give a text")
-        if isinstance(topics, str) or not all(type(topic) is str for topic in topics):
-            raise ValueError(f"topics={topics!r}: give a list of texts")
+        options.texts("topics", topics)
         write = MemoryWrite("add", memory, tuple(topics), key=new_id())
         now = self._stamp()
 
@@ -117,9 +119,3 @@ class UserMemories(ABC):
             return max(work(tx), count)
 
         return self._write(work, again)
-
-
-def _counted(limit: int) -> int:
-    if type(limit) is not int or limit < 0:
-        raise ValueError(f"limit={limit!r}: give a whole number from 0 on")
-    return limit

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from graphflow.core import options
 from graphflow.core.control import Overwrite
 from graphflow.messages import Message
 
@@ -133,13 +134,11 @@ def view(modes: str | Sequence[str], subgraphs: bool = False) -> Callable[[Event
 
     With ``subgraphs`` each part comes with the namespace it is from, in front.
     """
-    several = not isinstance(modes, str)
-    names = list(modes) if several else [str(modes)]
-    if not names:
-        raise ValueError(f"stream_mode is empty; give some of {', '.join(_VIEWS)}")
-    for name in names:
-        if name not in _VIEWS:
-            raise ValueError(f"stream_mode {name!r} is not one of {', '.join(_VIEWS)}")
+    several = isinstance(modes, list | tuple)
+    if several and not modes:
+        raise options.refused("stream_mode", modes, f"some of {', '.join(map(repr, _VIEWS))}")
+    names: list[str] = [options.one_of("stream_mode", name, _VIEWS) for name in (modes if several else [modes])]
+    options.flag("subgraphs", subgraphs)
 
     messages = _Messages()
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from graphflow.core import options
 from graphflow.errors import ModelError
 from graphflow.models.base import AsyncModel, Piece, Reply, Request, Restart
 from graphflow.models.openai_format import Answer, Transient, request_fields
@@ -63,9 +64,13 @@ class OpenAIChat(AsyncModel):
         extra: Mapping[str, Any] | None = None,
         client_options: Mapping[str, Any] | None = None,
     ) -> None:
-        if max_retries < 1:
-            raise ValueError(f"max_retries={max_retries}: it counts the attempts in total, so give at least 1")
-        self.id = id
+        self.id = options.text("id", id)
+        options.seconds("timeout", timeout)
+        options.whole("max_retries", max_retries, 1)
+        options.seconds("backoff", backoff, above_zero=False)
+        options.number("temperature", temperature, none="that of the server")
+        options.whole("max_tokens", max_tokens, 1, none="no limit")
+        options.keyed("extra", extra, none="none")
         self._attempts = max_retries
         self._backoff = backoff
         self._timeout = timeout

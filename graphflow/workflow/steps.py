@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from graphflow.core import options
 from graphflow.core.plan import Function, lower_function
 from graphflow.core.policies import RetryPolicy, policies
 from graphflow.errors import GraphError
@@ -40,8 +41,12 @@ class Step:
         _check_name(name)
         if isinstance(name, str) and (what is None or isinstance(what, Step | Group | str)):
             raise GraphError(f"step {name!r} is {what!r}: give a function, an Agent, a Team, a Graph or a Workflow")
-        if on_error not in ("fail", "skip"):
-            raise ValueError(f"on_error={on_error!r} of step {name!r}: give 'fail' or 'skip'")
+        of = f"step {name!r}"
+        options.one_of("on_error", on_error, ("fail", "skip"), of=of)
+        if not (review is None or isinstance(review, bool | str) or callable(review)):
+            raise options.refused("review", review, "True, a text to ask with, or a function of the StepOutput", of=of)
+        options.function("input", input, "a function of the StepInput", none="the message", of=of)
+        options.function("output", output, "a function of the state", none="what it left", of=of)
         self.name = name
         self.what = what
         self.retry = policies(name, retry, None, None, None).retry
@@ -152,11 +157,9 @@ class Loop(Group):
             _check_name(name)
         self.name = name
         self.steps = as_list(steps, f"Loop {name!r}" if name else "Loop")
-        if type(max_iterations) is not int or max_iterations < 1:
-            raise ValueError(f"max_iterations={max_iterations!r}: give a whole number from 1 on")
-        self.max_iterations = max_iterations
+        self.max_iterations = options.whole("max_iterations", max_iterations, 1)
         self.end_condition = None if end_condition is None else lower_function(end_condition, "the end_condition of a Loop")
-        self.forward_output = forward_output
+        self.forward_output = options.flag("forward_output", forward_output)
 
     def parts(self) -> Sequence[Any]:
         return self.steps

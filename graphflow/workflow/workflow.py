@@ -17,6 +17,7 @@ from graphflow.input import input_messages
 from graphflow.messages import Message
 from graphflow.output import RunOutput, RunStatus
 from graphflow.run import Runner
+from graphflow.settings import check_settings
 from graphflow.workflow.compiling import Compiler, leaves, named
 from graphflow.workflow.steps import as_list
 from graphflow_nodes.model import as_text
@@ -40,7 +41,8 @@ class Workflow(Runner):
     ``step_input.workflow_session.history``, agents read them before their input. ``session_id``, ``user_id``,
     ``session_state``, ``on_event`` as for an Agent.
 
-    New input on a session whose run is not finished is an UnfinishedRun. Raises GraphError for steps that cannot be.
+    New input on a session whose run is not finished is an UnfinishedRun. Raises GraphError for steps
+    that cannot be, ValueError for a setting that cannot be.
     """
 
     __slots__ = (
@@ -86,6 +88,7 @@ class Workflow(Runner):
         self.num_history_runs = num_history_runs
         self.on_event = on_event
         self.output_schema = None
+        check_settings(self)
         self.outline = Outline(None if input_schema is None else TypeAdapter(input_schema))
         self._edited: Plan | None = None
         self._made: tuple[tuple[Any, ...], Graph] | None = None
@@ -102,6 +105,7 @@ class Workflow(Runner):
         settings = _COMPILED(self)
         made = self._made
         if made is None or any(old is not new for old, new in zip(made[0], settings, strict=True)):
+            check_settings(self)
             past = self.num_history_runs if self.add_workflow_history else 0
             plan = self._edited
             if plan is None:

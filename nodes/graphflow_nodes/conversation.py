@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from graphflow.core import options
 from graphflow.core.control import Context
 from graphflow.core.effects import Emit, Flow, ReadHistory
 from graphflow.core.memories import ReadSummary, Summary
@@ -33,8 +34,9 @@ def history(
     stored again. Add the node with ``rerunnable=True``. Without a stored session it gives an empty list. A call's options
     ``num_history_runs`` and ``add_history_to_context`` take precedence.
     """
-    if (last_runs is not None and last_runs < 0) or (last_messages is not None and last_messages < 0):
-        raise ValueError("last_runs= and last_messages= take whole numbers from 0, or None")
+    options.whole("last_runs", last_runs, none="all")
+    options.whole("last_messages", last_messages, none="all")
+    options.whole("max_tokens", max_tokens, none="no cap")
 
     @flow
     def read_history(state: Any, ctx: Context) -> Flow[dict[str, Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from graphflow.core import options
 from graphflow.core.control import Context, Update
 from graphflow.core.effects import Ask, Emit, Flow, MemoryWrite
 from graphflow.core.memories import ReadMemories, UserMemory
@@ -36,6 +37,8 @@ def recall(
     id in front, for a model that has tools to change them. Add the node with ``rerunnable=True``. Without a user_id there are
     no memories, and a warning says so; there is no pool that anonymous users share.
     """
+    options.whole("limit", limit)
+    options.whole("all_upto", all_upto)
 
     @flow
     def read_memories(state: Any, ctx: Context) -> Flow[dict[str, Any]]:
@@ -63,6 +66,7 @@ def remember(
     Without a user_id nothing is kept, and a warning says so; in a member of a team neither: what it is told are the leader's
     words. ``instructions`` are added to those that the model gets.
     """
+    options.whole("limit", limit)
 
     @flow
     def keep(state: Any, ctx: Context) -> Flow[Any]:

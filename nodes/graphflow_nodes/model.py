@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from graphflow.core import options
 from graphflow.core.control import END, Context, Send, Update
 from graphflow.core.effects import Ask, Call, Emit, Flow
 from graphflow.core.plan import flow
@@ -42,7 +43,10 @@ def respond(
     A call's option ``output_schema`` takes precedence. Token events are streamed when somebody listens.
     """
     if not isinstance(model, Model) and not callable(model):
-        raise TypeError(f"model={model!r}: give a Model, or a function that gives one")
+        raise options.refused("model", model, "a Model, or a function that gives one")
+    options.whole("tool_call_limit", tool_call_limit)
+    options.whole("turn_limit", turn_limit, 1, none="no limit")
+    options.type_of_values("output_schema", output_schema, none="plain text")
     table = tools if isinstance(tools, Mapping) else tool_table(tools)
     specs = [tool.spec() for tool in table.values()]
 
@@ -112,8 +116,8 @@ def call_tools(
     input or an outside execution pauses the run with a question; see ``graphflow.tools``. A tool may return an ``Update``: its
     ``values`` are what the model sees, its ``writes`` are stored with the step.
     """
-    if on_tool_error not in ("message", "raise"):
-        raise ValueError(f"on_tool_error={on_tool_error!r}: give 'message' or 'raise'")
+    options.one_of("on_tool_error", on_tool_error, ("message", "raise"))
+    options.whole("tool_call_limit", tool_call_limit)
     table = tools if isinstance(tools, Mapping) else tool_table(tools)
 
     @flow

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from graphflow.core import options
 from graphflow.core.control import END, Context, Update
 from graphflow.core.effects import Ask, Emit, Flow, ReadHistory, SummaryWrite
 from graphflow.core.memories import ReadSummary, Summary
@@ -75,7 +76,10 @@ def summarize(
     run's metrics as ``summary_error``, and tried again in the next run. Give the node an edge from the node that answers.
     Without a stored session it does nothing. ``instructions`` are added to those that the model gets.
     """
-    _check_sizes(after_messages, keep_last, max_words)
+    options.whole("after_messages", after_messages, 1)
+    options.whole("keep_last", keep_last, 0, after_messages - 1)
+    options.whole("after_tokens", after_tokens, 1, none="no bound")
+    options.whole("max_words", max_words, 1)
 
     @flow
     def summarise(state: Any, ctx: Context) -> Flow[Any]:
@@ -101,13 +105,6 @@ def summarize(
         return None if write is None else Update(writes=(write,))
 
     return summarise
-
-
-def _check_sizes(after_messages: int, keep_last: int, max_words: int) -> None:
-    if not 0 <= keep_last < after_messages:
-        raise ValueError(f"keep_last={keep_last} messages have to be fewer than after_messages={after_messages}")
-    if max_words < 1:
-        raise ValueError(f"max_words={max_words}: give a number of words above 0")
 
 
 # --- what a model is asked, and what its answer means ------------------------------------------------------------------------

@@ -229,9 +229,7 @@ def test_a_node_to_pause_at_exists() -> None:
     for option in ("interrupt_before", "interrupt_after"):
         with pytest.raises(UnknownTarget) as caught:
             builder.compile(**{option: ["jugde"]})
-        assert str(caught.value) == (
-            "interrupt_before= or interrupt_after= names 'jugde', which is not a node; did you mean 'judge'?"
-        )
+        assert str(caught.value) == (f"{option}= names 'jugde', which is not a node; did you mean 'judge'?")
 
 
 @pytest.mark.parametrize(

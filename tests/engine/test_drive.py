@@ -345,7 +345,7 @@ def test_checkpoints_tasks_and_events_are_typed(way, db):
 
 
 def test_an_unknown_mode_is_refused_before_anything_runs():
-    with pytest.raises(ValueError, match="stream_mode 'valeus'"):
+    with pytest.raises(ValueError, match="stream_mode='valeus': give 'values', 'updates'"):
         two_steps().stream({}, stream_mode="valeus")
 
 

@@ -296,7 +296,7 @@ def test_wrong_signatures_options_and_databases_are_refused_with_the_repair():
     for option in ({"recursion_limit": "a"}, {"recursion_limit": 0}, {"max_concurrency": 1.5}, {"on_busy": "x"}):
         with pytest.raises(ValueError):
             graph.invoke({}, **option)
-    with pytest.raises(GraphError, match="SqliteDb"):
+    with pytest.raises(ValueError, match="SqliteDb"):
         graph_of("a", edges=[(START, "a"), ("a", END)], db="x.db")
     with pytest.raises(GraphError, match=r"\(old, new\)"):
         StateGraph(TypedDict("T", {"x": Annotated[int, lambda one: one]}))

@@ -17,7 +17,7 @@ from graphflow.core.plan import flow
 from graphflow.core.policies import is_transient
 from graphflow.core.reducers import merge_keys
 from graphflow.drive.cache import ResultCache
-from graphflow.errors import GraphError, InvalidUpdate, ModelError, NodeTimeout
+from graphflow.errors import InvalidUpdate, ModelError, NodeTimeout
 from graphflow.models.base import Request
 from graphflow.testing import FakeClock, ScriptedModel
 
@@ -211,7 +211,7 @@ def test_a_wrong_policy_names_the_field(wrong):
     ids=repr,
 )
 def test_a_wrong_policy_of_a_node_names_the_node(wrong):
-    with pytest.raises(GraphError, match="'work'"):
+    with pytest.raises(ValueError, match="'work'"):
         one_node(as_sync(Fails(0)), **wrong)
 
 

@@ -443,7 +443,7 @@ def test_an_answer_that_was_cut_before_it_was_usable_is_an_error(server: OpenAIS
 
 
 def test_zero_attempts_are_refused() -> None:
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="give a whole number from 1 on"):
         OpenAIChat("m1", max_retries=0)
 
 

@@ -31,6 +31,7 @@ LAYERS: list[set[str]] = [
     {"graphflow_nodes"},
     {"graphflow.asking", "graphflow.input", "graphflow.output", "graphflow.states"},
     {"graphflow.run", "graphflow.contextpolicies"},
+    {"graphflow.settings"},
     {"graphflow.conversation"},
     {"graphflow.recollection"},
     {"graphflow.surroundings", "graphflow.forcedsummary"},

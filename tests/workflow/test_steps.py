@@ -349,7 +349,6 @@ def test_workflows_nest_with_outlines_of_their_own(way: Way, db: Any) -> None:
         (lambda: Workflow([5]), "a step is 5: give a function, an Agent, a Team, a Graph, a Workflow"),
         (lambda: Step("", stop), "'' cannot be the name of a step"),
         (lambda: Step("a", None), "step 'a' is None: give a function"),
-        (lambda: Step("a", stop, retry=3), "retry=3 of node 'a': give a RetryPolicy"),
         (lambda: Workflow([lambda: 1]).graph, "step 'step' takes"),
         (
             lambda: Workflow([Step("earlier runs", stop)], add_workflow_history=True).graph,
@@ -368,6 +367,8 @@ def test_wrong_settings_are_errors() -> None:
         Loop([stop], max_iterations=0)
     with pytest.raises(ValueError, match="on_error='ignore' of step 'a': give 'fail' or 'skip'"):
         Step("a", stop, on_error="ignore")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="retry=3 of node 'a': give a RetryPolicy"):
+        Step("a", stop, retry=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="output_schema= is for agents"):
         Workflow([stop]).run("x", output_schema=dict)
     with pytest.raises(ValueError, match=r"Workflow\(add_workflow_history=True\)"):
