@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from graphflow.core.policies import CachePolicy, RetryPolicy
     from graphflow.core.reducers import add_messages, append, merge
     from graphflow.core.state import logged, per_run, untracked
-    from graphflow.errors import GraphflowError
-    from graphflow.graph import Graph
+    from graphflow.errors import GraphChangedWarning, GraphflowError
+    from graphflow.graph import Graph, Snapshot
     from graphflow.messages import Message, RemoveMessage, ToolCall
+    from graphflow.models.base import Reply
     from graphflow.run import RunOutput, RunStatus
     from graphflow.team import Team
     from graphflow.tools import tool
@@ -31,7 +32,7 @@ __version__ = "0.1.0"
 
 _NAMES_OF = {
     "graphflow.builder": ["StateGraph"],
-    "graphflow.graph": ["Graph"],
+    "graphflow.graph": ["Graph", "Snapshot"],
     "graphflow.core.control": ["START", "END", "Send", "Command", "Update", "Overwrite", "Context", "interrupt", "Interrupt"],
     "graphflow.core.policies": ["RetryPolicy", "CachePolicy"],
     "graphflow.core.reducers": ["append", "merge", "add_messages"],
@@ -43,7 +44,8 @@ _NAMES_OF = {
     "graphflow.tools": ["tool"],
     "graphflow.workflow": ["Workflow"],
     "graphflow.run": ["RunOutput", "RunStatus"],
-    "graphflow.errors": ["GraphflowError"],
+    "graphflow.models.base": ["Reply"],
+    "graphflow.errors": ["GraphflowError", "GraphChangedWarning"],
 }
 _HOME = {name: module for module, names in _NAMES_OF.items() for name in names}
 
@@ -51,6 +53,7 @@ __all__ = [
     # graphs
     "StateGraph",
     "Graph",
+    "Snapshot",
     "START",
     "END",
     "Send",
@@ -75,6 +78,7 @@ __all__ = [
     "Message",
     "RemoveMessage",
     "ToolCall",
+    "Reply",
     # agents, teams and workflows
     "Agent",
     "HistoryPolicy",
@@ -87,6 +91,7 @@ __all__ = [
     "RunStatus",
     # errors
     "GraphflowError",
+    "GraphChangedWarning",
     "__version__",
 ]
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from graphflow.assistant import PAST, Assistant
 from graphflow.lazy import deferred
+from graphflow.output import RunOutput as RunOutput
+from graphflow.output import RunStatus as RunStatus
+from graphflow.output import ToolExecution as ToolExecution
 from graphflow.settings import check_settings, history_of
 
 if TYPE_CHECKING:

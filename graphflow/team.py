@@ -16,6 +16,9 @@ from graphflow.core.state import per_run
 from graphflow.drive.world import Emitter
 from graphflow.graph import Graph
 from graphflow.models.base import Model
+from graphflow.output import RunOutput as RunOutput
+from graphflow.output import RunStatus as RunStatus
+from graphflow.output import ToolExecution as ToolExecution
 from graphflow.settings import check_settings, history_of
 from graphflow.states import ConversationState, RecollectingState
 from graphflow.surroundings import Surroundings

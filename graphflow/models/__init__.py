@@ -8,18 +8,19 @@ from graphflow.lazy import exports
 
 if TYPE_CHECKING:
     from graphflow.messages import ToolCall
-    from graphflow.models.base import AsyncModel, Model, Reply, Request, Token, ToolSpec, Usage
+    from graphflow.models.base import AsyncModel, Model, Reply, Request, Restart, Token, ToolSpec, Usage
     from graphflow.models.offline import OfflineModel
     from graphflow.models.openai import OpenAIChat
     from graphflow.models.resolve import resolve_model
 
-_HOMES = {
+_HOME = {
     "AsyncModel": "graphflow.models.base",
     "Model": "graphflow.models.base",
     "OfflineModel": "graphflow.models.offline",
     "OpenAIChat": "graphflow.models.openai",
     "Reply": "graphflow.models.base",
     "Request": "graphflow.models.base",
+    "Restart": "graphflow.models.base",
     "Token": "graphflow.models.base",
     "ToolCall": "graphflow.messages",
     "ToolSpec": "graphflow.models.base",
@@ -34,6 +35,7 @@ __all__ = [
     "OpenAIChat",
     "Reply",
     "Request",
+    "Restart",
     "Token",
     "ToolCall",
     "ToolSpec",
@@ -43,4 +45,4 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # a type checker sees only the names above, so that it reports a misspelt one
-    __getattr__, __dir__ = exports(__name__, _HOMES)
+    __getattr__, __dir__ = exports(__name__, _HOME)

@@ -13,6 +13,11 @@ import networkx
 import pytest
 
 import graphflow
+import graphflow.agent
+import graphflow.db
+import graphflow.models
+import graphflow.team
+import graphflow.testing
 import graphflow_nodes
 
 if TYPE_CHECKING:
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
 Orders = dict[str, "Orders"]
 """A tree of lines: each path from its root is an order of importing."""
 
-FRONTS = [graphflow, graphflow_nodes]
+FRONTS = [graphflow, graphflow.db, graphflow.models, graphflow_nodes]
 
 FIRST_LINES = [
     "import graphflow",
@@ -91,7 +96,7 @@ def declared_types(source: Source) -> dict[str, str]:
 def test_the_three_lists_of_public_names_agree(front: ModuleType, sources: dict[str, Source]) -> None:
     assert declared_types(sources[front.__name__]) == front._HOME
     assert sorted(front._HOME) == sorted(set(front.__all__) - {"__version__"})
-    assert len(front.__all__) == len(set(front.__all__)) <= 34
+    assert len(front.__all__) == len(set(front.__all__)) <= 37
 
 
 @pytest.mark.parametrize("front", FRONTS, ids=lambda front: front.__name__)
@@ -99,6 +104,12 @@ def test_every_public_name_resolves_to_the_object_of_its_home(front: ModuleType)
     for name, home in front._HOME.items():
         assert getattr(front, name) is getattr(import_module(home), name)
     assert set(front.__all__) <= set(dir(front))
+
+
+def test_what_a_run_gives_stands_beside_what_runs() -> None:
+    for home in (graphflow.agent, graphflow.team):
+        assert home.RunOutput is graphflow.RunOutput and home.RunStatus is graphflow.RunStatus
+    assert graphflow.Reply is graphflow.testing.Reply is graphflow.models.Reply
 
 
 @pytest.mark.parametrize("front", FRONTS, ids=lambda front: front.__name__)
