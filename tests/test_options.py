@@ -127,7 +127,7 @@ CALLS: dict[str, tuple[Callable[..., Any], str]] = {
     "fork_session": (lambda **wrong: DB.fork_session("s", **wrong), "at session_id user_id"),
     "search_user_memories": (
         lambda **wrong: DB.search_user_memories(**{"user_id": "u", "query": "q", **wrong}),
-        "user_id query limit",
+        "user_id query limit topics",
     ),
     "get_user_memories of a database": (lambda **wrong: DB.get_user_memories(**{"user_id": "u", **wrong}), "user_id limit"),
     "add_user_memory": (

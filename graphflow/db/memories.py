@@ -4,6 +4,7 @@ the index that they are searched by in the same transaction.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from graphflow.core.effects import MemoryWrite
@@ -107,11 +108,18 @@ def newest(tx: Transaction, user_id: str, limit: int) -> list[UserMemory]:
     return [_memory(row) for row in reversed(rows)]
 
 
-def search(tx: Transaction, user_id: str, query: str, limit: int) -> list[UserMemory]:
-    """The memories of a user that fit a query, best first."""
-    wanted = memoryindex.search(tx, user_id, query, limit)
+def search(tx: Transaction, user_id: str, query: str, limit: int, topics: Collection[str] | None = None) -> list[UserMemory]:
+    """The memories of a user that fit a query, best first; of those that are about one of ``topics``, if any are named."""
+    among = None if topics is None else _about(tx, user_id, topics)
+    wanted = memoryindex.search(tx, user_id, query, limit, among)
     found = {row[0]: _memory(row) for row in tx.all(tx.sql.memories_at, {"ordinals": dumps(wanted)})}
     return [found[ordinal] for ordinal in wanted if ordinal in found and found[ordinal].user_id == user_id]
+
+
+def _about(tx: Transaction, user_id: str, topics: Collection[str]) -> list[int]:
+    asked = {topic.casefold() for topic in topics}
+    known = tx.all(tx.sql.memory_topics, {"user_id": user_id})
+    return [ordinal for ordinal, said in known if not asked.isdisjoint(topic.casefold() for topic in loads(said))]
 
 
 def recall(tx: Transaction, effect: ReadMemories) -> list[UserMemory]:

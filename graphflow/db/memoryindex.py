@@ -84,8 +84,8 @@ def _take_out(tx: Transaction, owner: int, memory: int) -> int | None:
 # --- searching -------------------------------------------------------------------------------------------------------------
 
 
-def search(tx: Transaction, user_id: str, query: str, limit: int) -> list[int]:
-    """The ordinals of the memories that fit a query, best first."""
+def search(tx: Transaction, user_id: str, query: str, limit: int, among: list[int] | None = None) -> list[int]:
+    """The ordinals of the memories that fit a query, best first; ``among`` are those that may be (None: all)."""
     owner = owner_of(user_id)
     terms = list(dict.fromkeys(terms_of(query)))
     row = tx.one(tx.sql.last_place, {"owner": owner})
@@ -93,8 +93,11 @@ def search(tx: Transaction, user_id: str, query: str, limit: int) -> list[int]:
         return []
     frequencies = {term: _frequency(tx, owner, term) for term in terms}
     question = Question(terms, frequencies, max(row[0], *frequencies.values()), asks_for_time(query))
-    places = sorted({place + step for place in _hits(tx, owner, question) for step in range(-AROUND, AROUND + 1)})
-    rows = tx.all(tx.sql.index_at, {"owner": owner, "places": dumps(places)})
+    if among is None:
+        places = sorted({place + step for place in _hits(tx, owner, question) for step in range(-AROUND, AROUND + 1)})
+        rows = tx.all(tx.sql.index_at, {"owner": owner, "places": dumps(places)})
+    else:
+        rows = tx.all(tx.sql.index_of, {"owner": owner, "memories": dumps(among)})
     ranked = rank(
         question,
         [Candidate(place, memory, speaker, bool(timely), said.split()) for place, memory, speaker, timely, said in rows],

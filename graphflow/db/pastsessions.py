@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from graphflow.db import sessions
+from graphflow.db import conversations
 from graphflow.db.ranking import Candidate, Question, rank
 from graphflow.db.times import as_time
 from graphflow.db.wording import terms_of
@@ -30,7 +30,7 @@ def search(tx: Transaction, user_id: str, query: str, limit: int, without: str |
     said: list[Said] = []
     for row in tx.all(statement, {**filters, "count": SESSIONS, "skip": 0}):
         if row[0] != without:
-            messages = sessions.messages(tx, row[0], None, MESSAGES, False)
+            messages = conversations.messages(tx, row[0], None, MESSAGES, False)
             said += [(row[0], as_time(row[7]), each) for each in messages if each.role in ("user", "assistant")]
     candidates = [
         Candidate(place, place, None, False, terms_of(each.text)) for place, (_, _, each) in enumerate(reversed(said))

@@ -176,48 +176,6 @@ def session_state(tx: Transaction, session_id: str, user_id: str | None) -> dict
     return value if isinstance(value, dict) else {}
 
 
-def messages(
-    tx: Transaction,
-    session_id: str,
-    last_runs: int | None,
-    limit: int | None,
-    include_members: bool,
-    user_id: str | None = None,
-) -> list[Message]:
-    """Messages of a session, oldest first."""
-    found = tx.one(tx.sql.mine, {"session_id": session_id, "user_id": user_id})
-    if found is None:
-        return []
-    spaces = [row[0] for row in tx.all(tx.sql.log_spaces, {"session": found[0]})] if include_members else [""]
-    placed: list[tuple[int, str, int, Message]] = []
-    for ns in spaces:
-        placed += _messages_of(tx, session_id, found[0], ns, last_runs, limit if spaces == [""] else None)
-    if len(spaces) > 1:
-        placed.sort(key=lambda place: place[:3])
-    wanted = [message for *_, message in placed]
-    return wanted if limit is None else wanted[max(0, len(wanted) - limit) :]
-
-
-def _messages_of(
-    tx: Transaction, session_id: str, session: int, ns: str, last_runs: int | None, limit: int | None
-) -> list[tuple[int, str, int, Message]]:
-    """Messages of one namespace with what they are sorted by: the run, the namespace, the seq."""
-    head = log_head(tx, session_id, ns)
-    low = 1
-    if last_runs is not None:
-        first = tx.one(tx.sql.first_of_last_runs, {"session": session, "ns": ns, "count": last_runs})
-        low = head + 1 if first is None or first[0] is None else first[0]
-    span = head if limit is None else 2 * limit + 8
-    while True:
-        start = max(low, head - span + 1)
-        rows = read_log(tx, session_id, ns, start, head, media_of(tx))
-        kept = folded(rows)
-        if start <= low or (limit is not None and len(kept) >= limit):
-            places = {row.entry.id: (row.run or 0, ns, row.seq) for row in reversed(rows)}
-            return [(*places[message.id], message) for message in kept]
-        span *= 2
-
-
 # --- runs ------------------------------------------------------------------------------------------------------------------
 
 

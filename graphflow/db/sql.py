@@ -28,7 +28,20 @@ from graphflow.core.effects import (
     Stored,
 )
 from graphflow.core.ids import check_id, new_id
-from graphflow.db import checks, history, loading, migrations, outlines, repair, retention, runs, sessions, summaries, transfer
+from graphflow.db import (
+    checks,
+    conversations,
+    history,
+    loading,
+    migrations,
+    outlines,
+    repair,
+    retention,
+    runs,
+    sessions,
+    summaries,
+    transfer,
+)
 from graphflow.db.archive import write_archive
 from graphflow.db.commits import Lease, ReadyCommit
 from graphflow.db.leases import is_dead, keeper, process_name
@@ -234,7 +247,7 @@ class SqlDb(UserMemories):
 
         def work(tx: Transaction) -> list[Message]:
             sessions.usable(tx, effect.session_id, effect.user_id)
-            return sessions.messages(tx, effect.session_id, None, None, False)
+            return conversations.messages(tx, effect.session_id, None, None, False)
 
         return self._read(work)
 
@@ -374,12 +387,16 @@ class SqlDb(UserMemories):
         include_members: bool = False,
         user_id: str | None = None,
     ) -> list[Message]:
-        """The messages of a session, oldest first: of its last runs, the last ``limit``, or all; members' when asked for."""
+        """The messages of a session, oldest first: of its last runs, the last ``limit``, or all; members' when asked for.
+
+        Those of a member stand where they were stored, whole and after what it was asked to do: when it was done. (In a run
+        whose checkpoints were pruned, they follow what the run itself said.)
+        """
         _check(session_id, user_id)
         options.whole("last_runs", last_runs, none="all")
         options.whole("limit", limit, none="all")
         options.flag("include_members", include_members)
-        return self._read(lambda tx: sessions.messages(tx, session_id, last_runs, limit, include_members, user_id))
+        return self._read(lambda tx: conversations.messages(tx, session_id, last_runs, limit, include_members, user_id))
 
     def get_run_messages(self, run_id: str, *, user_id: str | None = None) -> list[Message]:
         """What was said in a run, oldest first."""

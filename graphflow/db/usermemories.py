@@ -56,8 +56,12 @@ class UserMemories(ABC):
         count = ALL if limit is None else options.whole("limit", limit, none="all")
         return self._read(lambda tx: memories.newest(tx, user_id, count))
 
-    def search_user_memories(self, user_id: str, query: str, limit: int = 10) -> list[UserMemory]:
+    def search_user_memories(
+        self, user_id: str, query: str, limit: int = 10, *, topics: Sequence[str] | None = None
+    ) -> list[UserMemory]:
         """At most ``limit`` memories of a user that share words with ``query``, best first (see ``db.ranking``).
+
+        ``topics``: only memories that are about at least one of them, in whatever case it is written (None: all memories).
 
         Memories that begin with a name ("Ann: …") are turns of a conversation, and are also found by what was said around
         them. What it costs grows with what this user has, to a bound; not with how many others there are.
@@ -65,7 +69,8 @@ class UserMemories(ABC):
         check_id(user_id, "user_id")
         options.text("query", query)
         count = options.whole("limit", limit)
-        return self._read(lambda tx: memories.search(tx, user_id, query, count))
+        options.texts("topics", topics, none="all memories")
+        return self._read(lambda tx: memories.search(tx, user_id, query, count, topics))
 
     def search_user_messages(
         self, user_id: str, query: str, *, limit: int = 10, without: str | None = None

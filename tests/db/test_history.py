@@ -69,7 +69,7 @@ def test_runs_of_members_are_no_history_of_the_session_but_of_the_member(writer:
     ]
     assert [m.text for m in session.db.get_messages("s1")] == ["q", "a", "delegate", "ok"]
     everything = [m.text for m in session.db.get_messages("s1", include_members=True)]
-    assert everything == ["q", "a", "delegate", "ok", "do it", "done"]
+    assert everything == ["q", "a", "delegate", "do it", "done", "ok"]
     assert session.db.get_run("m1").content == "done"
 
 

@@ -70,6 +70,26 @@ def test_memories_come_in_the_order_they_were_noted(db):
     assert texts(db.get_user_memories("ann", limit=2)) == ["fact 3", "fact 4"]
 
 
+def test_a_search_may_be_about_topics(db):
+    for memory, topics in (("I love pizza", ["Food"]), ("I love opera", ["music"]), ("pizza is round", [])):
+        db.add_user_memory("ann", memory, topics)
+    db.add_user_memory("bob", "I love pasta", ["food"])
+    assert texts(db.search_user_memories("ann", "love pizza", topics=["food"])) == ["I love pizza"]
+    assert texts(db.search_user_memories("ann", "love", topics=["music", "food"])) == ["I love opera", "I love pizza"]
+    assert texts(db.search_user_memories("ann", "love", 1, topics=["music", "food"])) == ["I love opera"]
+    assert db.search_user_memories("ann", "love", topics=["sport"]) == db.search_user_memories("ann", "love", topics=[]) == []
+    with pytest.raises(ValueError, match="topics='food': give a list of texts, or None for all memories"):
+        db.search_user_memories("ann", "love", topics="food")
+
+
+def test_a_search_about_topics_sees_memories_that_a_search_by_words_alone_would_not_look_at(db):
+    db.add_user_memory("ann", "the first walk", ["walks"])
+    for number in range(150):
+        db.add_user_memory("ann", f"walk number {number}")
+    assert "the first walk" not in texts(db.search_user_memories("ann", "walk", 100))
+    assert texts(db.search_user_memories("ann", "walk", topics=["walks"])) == ["the first walk"]
+
+
 def test_a_search_finds_words_in_any_form_and_nobody_elses(db):
     db.add_user_memory("ann", "I adopted a dog called Rex")
     db.add_user_memory("ann", "My sister studies biology")

@@ -21,8 +21,8 @@ def check_team(program: Program) -> None:
     runs = [(run.ns, run.status) for run in db.get_runs(SESSION, include_members=True)]
     assert db.check().ok
     db.close()
-    leader = ["go", "", "quick is done", "slow is done", "leader is done"]
-    assert said == [*leader, "task of quick", "quick is done", "task of slow", "", "noted x", "slow is done"]
+    members = ["task of quick", "quick is done", "task of slow", "", "noted x", "slow is done"]
+    assert said == ["go", "", *members, "quick is done", "slow is done", "leader is done"]
     assert runs == [("", "completed"), ("quick", "completed"), ("slow", "completed")]
 
 

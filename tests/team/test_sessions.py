@@ -48,7 +48,7 @@ def test_runs_of_members_are_child_runs_with_a_log_of_their_own(way, db):
     output = way.run(team, "q")
     assert [message.text for message in team.get_chat_history()] == ["q", "", "Ax", "By", "done"]
     every = [message.text for message in db.get_messages("s", include_members=True)]
-    assert every == ["q", "", "Ax", "By", "done", "x", "Ax", "y", "By"]
+    assert every == ["q", "", "x", "Ax", "y", "By", "Ax", "By", "done"]
     (own,) = db.get_runs("s")
     assert (own.run_id, own.component_id) == (output.run_id, "crew")
     children = [run for run in db.get_runs("s", include_members=True) if run.ns]
@@ -56,6 +56,25 @@ def test_runs_of_members_are_child_runs_with_a_log_of_their_own(way, db):
         (id, id, output.run_id, "completed") for id in "ab"
     ]
     assert db.check().ok
+
+
+def test_messages_of_members_stand_where_they_were_said(way, db):
+    inner = Team([Agent(echo("L"), name="leaf")], name="inner", model=ScriptedModel([delegates(leaf="deep"), "I"]))
+    leader = ScriptedModel([delegates(inner="go"), delegates(b="x"), "done", delegates(b="y"), "again"])
+    team = Team([inner, Agent(echo("B"), name="b")], model=leader, db=db, session_id="s")
+    way.run(team, "q1")
+    first = ["q1", "", "deep", "Ldeep", "go", "", "Ldeep", "I", "I", "", "x", "Bx", "Bx", "done"]
+    assert [message.text for message in db.get_messages("s", include_members=True)] == first
+    way.run(team, "q2")
+    second = ["q2", "", "y", "By", "By", "again"]
+    assert [message.text for message in db.get_messages("s", include_members=True)] == [*first, *second]
+    assert [message.text for message in db.get_messages("s", include_members=True, limit=4)] == second[2:]
+    copy = db.fork_session("s")
+    assert [message.text for message in db.get_messages(copy, include_members=True)] == [*first, *second]
+    db.prune(keep_last=1)
+    own = ["q1", "", "I", "", "Bx", "done"]
+    pruned = [message.text for message in db.get_messages("s", include_members=True)]
+    assert pruned[:6] == own and sorted(pruned[:14]) == sorted(first) and pruned[14] == "q2"
 
 
 def test_databases_and_ids_of_members_are_not_used(way, db, tmp_path):
@@ -126,7 +145,7 @@ def test_keys_that_a_member_begins_with_are_its_own_until_it_changes_them(way, d
     member = Agent(ScriptedModel([calls(("read", {})), "ok"]), name="a", tools=[read], session_state={"limit": 3})
     team = Team([member], model=ScriptedModel([delegates(a="x"), "ok"]), db=db, session_id="s")
     assert way.run(team, "q").session_state == {"seen": True}
-    assert [m.text for m in db.get_messages("s", include_members=True) if m.role == "tool"][-1] == "3"
+    assert [m.text for m in db.get_messages("s", include_members=True) if m.role == "tool"][0] == "3"
 
 
 def test_members_that_write_one_key_differently_at_the_same_time_are_an_error(way, db):
@@ -235,7 +254,7 @@ def test_a_member_that_fails_goes_on_inside_and_a_finished_one_is_not_run_again(
     assert output.content == "done"
     assert texts(leader.requests[1]) == ["q", "", "kept", "mended"]
     assert (len(finished.requests), noted, len(leader.requests)) == (1, ["x"], 2)
-    assert [message.text for message in db.get_messages("s", include_members=True)][5:] == [
+    assert [message.text for message in db.get_messages("s", include_members=True)][2:-3] == [
         *("1", "kept"),
         *("2", "", "noted", "mended"),
     ]

@@ -86,6 +86,12 @@ class MemoryStatements(Compiled):
         """Whosever they are: asked for the user, too, a planner may rather look through all that this one has."""
         return self.text(self._memories().where(MEMORY.ordinal.in_(self._numbers("ordinals"))))
 
+    @cached_property
+    def memory_topics(self) -> str:
+        """The topics of those of a user's memories that have any."""
+        ours = (matches(MEMORY.user_id, "user_id"), MEMORY.topics.is_not(None))
+        return self.text(select(MEMORY.ordinal, MEMORY.topics).where(*ours))
+
     def _memories(self) -> Any:
         m = MEMORY
         told = (m.ordinal, m.memory_id, m.memory, m.topics, m.user_id, m.run_id)
@@ -155,9 +161,15 @@ class MemoryStatements(Compiled):
 
     @cached_property
     def index_at(self) -> str:
+        return self.text(self._index().where(INDEX.place.in_(self._numbers("places"))))
+
+    @cached_property
+    def index_of(self) -> str:
+        return self.text(self._index().where(INDEX.memory.in_(self._numbers("memories"))))
+
+    def _index(self) -> Any:
         i = INDEX
-        found = select(i.place, i.memory, i.speaker, i.timely, i.terms)
-        return self.text(found.where(matches(i.owner, "owner"), i.place.in_(self._numbers("places"))))
+        return select(i.place, i.memory, i.speaker, i.timely, i.terms).where(matches(i.owner, "owner"))
 
     def _texts(self, name: str) -> Any:
         """The texts of a parameter that is a JSON list."""

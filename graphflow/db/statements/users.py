@@ -149,6 +149,18 @@ class UserStatements(Compiled):
         )
 
     @cached_property
+    def run_times(self) -> str:
+        """When each run of a session began."""
+        return self.text(select(RUN.ordinal, RUN.created_at).where(matches(RUN.session, "session")))
+
+    @cached_property
+    def log_times(self) -> str:
+        """What each checkpoint of a session tells of its message log: the last row then, when that was, in whose run."""
+        c = CHECKPOINT
+        ours = (matches(c.session, "session"), c.ns == EMPTY)
+        return self.text(select(c.seq, func.coalesce(c.log_head, ZERO), c.created_at, c.run).where(*ours).order_by(c.seq))
+
+    @cached_property
     def first_of_last_runs(self) -> str:
         newest = (
             select(RUN.first_message)
