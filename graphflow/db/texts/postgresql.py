@@ -751,6 +751,12 @@ TEXTS = (
              'WHERE gf_place.gf_memory_index.owner = %(owner)s::BIGINT AND gf_place.gf_memory_index.place IN (SELECT '
              'CAST(value AS BIGINT) AS value \n'
              'FROM json_array_elements_text(CAST(%(places)s AS JSON)) AS value)',
+ 'index_of': 'SELECT gf_place.gf_memory_index.place, gf_place.gf_memory_index.memory, '
+             'gf_place.gf_memory_index.speaker, gf_place.gf_memory_index.timely, gf_place.gf_memory_index.terms \n'
+             'FROM gf_place.gf_memory_index \n'
+             'WHERE gf_place.gf_memory_index.owner = %(owner)s::BIGINT AND gf_place.gf_memory_index.memory IN (SELECT '
+             'CAST(value AS BIGINT) AS value \n'
+             'FROM json_array_elements_text(CAST(%(memories)s AS JSON)) AS value)',
  'insert_checkpoint': 'INSERT INTO gf_place.gf_checkpoints (session, ns, seq, run, base, log_head, epoch, frontier, '
                       'delta, snapshot, sha256, created_at) VALUES (%s::BIGINT, %s::VARCHAR COLLATE "C", %s::BIGINT, '
                       '%s::BIGINT, %s::BIGINT, %s::BIGINT, %s::BIGINT, %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE '
@@ -960,6 +966,11 @@ TEXTS = (
  'log_spaces': 'SELECT DISTINCT gf_place.gf_messages.ns \n'
                'FROM gf_place.gf_messages \n'
                'WHERE gf_place.gf_messages.session = %(session)s::BIGINT ORDER BY gf_place.gf_messages.ns',
+ 'log_times': 'SELECT gf_place.gf_checkpoints.seq, coalesce(gf_place.gf_checkpoints.log_head, 0) AS coalesce_1, '
+              'gf_place.gf_checkpoints.created_at, gf_place.gf_checkpoints.run \n'
+              'FROM gf_place.gf_checkpoints \n'
+              "WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '' ORDER "
+              'BY gf_place.gf_checkpoints.seq',
  'media_of_session': 'SELECT gf_place.gf_media.sha256, gf_place.gf_media.media_type, gf_place.gf_media.data \n'
                      'FROM gf_place.gf_media JOIN gf_place.gf_media_uses ON gf_place.gf_media_uses.sha256 = '
                      'gf_place.gf_media.sha256 \n'
@@ -978,6 +989,10 @@ TEXTS = (
  'memory_of_fact': 'SELECT gf_place.gf_memories.memory_id \n'
                    'FROM gf_place.gf_memories \n'
                    'WHERE gf_place.gf_memories.fact = %(fact)s',
+ 'memory_topics': 'SELECT gf_place.gf_memories.ordinal, gf_place.gf_memories.topics \n'
+                  'FROM gf_place.gf_memories \n'
+                  'WHERE gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" AND '
+                  'gf_place.gf_memories.topics IS NOT NULL',
  'mine': 'SELECT gf_place.gf_sessions.ordinal \n'
          'FROM gf_place.gf_sessions \n'
          'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND (coalesce(%(user_id)s, \'\') '
@@ -1223,6 +1238,9 @@ TEXTS = (
                  'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
                  'gf_place.gf_sessions.ordinal \n'
                  'WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C"',
+ 'run_times': 'SELECT gf_place.gf_runs.ordinal, gf_place.gf_runs.created_at \n'
+              'FROM gf_place.gf_runs \n'
+              'WHERE gf_place.gf_runs.session = %(session)s::BIGINT',
  'runs_of_session': 'SELECT gf_place.gf_runs.ordinal, gf_place.gf_runs.run_id, gf_place.gf_runs.status, '
                     'gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, gf_place.gf_runs.component_id \n'
                     'FROM gf_place.gf_runs \n'

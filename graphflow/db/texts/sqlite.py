@@ -607,6 +607,12 @@ TEXTS = (
              'WHERE gf_memory_index.owner = :owner AND gf_memory_index.place IN (SELECT CAST(anon_1.value AS BIGINT) '
              'AS value \n'
              'FROM json_each(:places) AS anon_1)',
+ 'index_of': 'SELECT gf_memory_index.place, gf_memory_index.memory, gf_memory_index.speaker, gf_memory_index.timely, '
+             'gf_memory_index.terms \n'
+             'FROM gf_memory_index \n'
+             'WHERE gf_memory_index.owner = :owner AND gf_memory_index.memory IN (SELECT CAST(anon_1.value AS BIGINT) '
+             'AS value \n'
+             'FROM json_each(:memories) AS anon_1)',
  'insert_checkpoint': 'INSERT INTO gf_checkpoints (session, ns, seq, run, base, log_head, epoch, frontier, delta, '
                       'snapshot, sha256, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
  'insert_graph': 'INSERT INTO gf_graphs (fingerprint, outline, created_at) VALUES (:fingerprint, :outline, '
@@ -763,6 +769,10 @@ TEXTS = (
  'log_spaces': 'SELECT DISTINCT gf_messages.ns \n'
                'FROM gf_messages \n'
                'WHERE gf_messages.session = :session ORDER BY gf_messages.ns',
+ 'log_times': 'SELECT gf_checkpoints.seq, coalesce(gf_checkpoints.log_head, 0) AS coalesce_1, '
+              'gf_checkpoints.created_at, gf_checkpoints.run \n'
+              'FROM gf_checkpoints \n'
+              "WHERE gf_checkpoints.session = :session AND gf_checkpoints.ns = '' ORDER BY gf_checkpoints.seq",
  'media_of_session': 'SELECT gf_media.sha256, gf_media.media_type, gf_media.data \n'
                      'FROM gf_media JOIN gf_media_uses ON gf_media_uses.sha256 = gf_media.sha256 \n'
                      'WHERE gf_media_uses.session = :session ORDER BY gf_media.sha256',
@@ -776,6 +786,9 @@ TEXTS = (
                 'WHERE gf_memories.ordinal IN (SELECT CAST(anon_1.value AS BIGINT) AS value \n'
                 'FROM json_each(:ordinals) AS anon_1)',
  'memory_of_fact': 'SELECT gf_memories.memory_id \nFROM gf_memories \nWHERE gf_memories.fact = :fact',
+ 'memory_topics': 'SELECT gf_memories.ordinal, gf_memories.topics \n'
+                  'FROM gf_memories \n'
+                  'WHERE gf_memories.user_id = :user_id AND gf_memories.topics IS NOT NULL',
  'mine': 'SELECT gf_sessions.ordinal \n'
          'FROM gf_sessions \n'
          "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR gf_sessions.user_id = "
@@ -964,6 +977,7 @@ TEXTS = (
                  'IS NULL OR gf_sessions.user_id = :user_id AS may \n'
                  'FROM gf_sessions JOIN gf_runs ON gf_runs.session = gf_sessions.ordinal \n'
                  'WHERE gf_runs.run_id = :run_id',
+ 'run_times': 'SELECT gf_runs.ordinal, gf_runs.created_at \nFROM gf_runs \nWHERE gf_runs.session = :session',
  'runs_of_session': 'SELECT gf_runs.ordinal, gf_runs.run_id, gf_runs.status, gf_runs.first_message, '
                     'gf_runs.fingerprint, gf_runs.component_id \n'
                     'FROM gf_runs \n'
