@@ -145,7 +145,7 @@ def test_keys_that_a_member_begins_with_are_its_own_until_it_changes_them(way, d
     member = Agent(ScriptedModel([calls(("read", {})), "ok"]), name="a", tools=[read], session_state={"limit": 3})
     team = Team([member], model=ScriptedModel([delegates(a="x"), "ok"]), db=db, session_id="s")
     assert way.run(team, "q").session_state == {"seen": True}
-    assert [m.text for m in db.get_messages("s", include_members=True) if m.role == "tool"][0] == "3"
+    assert next(m.text for m in db.get_messages("s", include_members=True) if m.role == "tool") == "3"
 
 
 def test_members_that_write_one_key_differently_at_the_same_time_are_an_error(way, db):
