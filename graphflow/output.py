@@ -38,7 +38,7 @@ class ToolExecution:
 
 @dataclass(frozen=True, slots=True)
 class RunOutput:
-    """What a run left. ``content`` is the answer: text, or an object of the ``output_schema``."""
+    """What a run left. ``content`` is the answer: the last reply, as text or as an object of the ``output_schema``."""
 
     content: Any
     messages: list[Message]

@@ -115,8 +115,9 @@ class Runner(Asked):
     def run(self, input: Any, *, stream: bool = False, **arguments: Unpack[RunArguments]) -> RunOutput | Iterator[Event]:
         """Answer ``input`` (text, a Message, parts, a list of messages, a dict or a pydantic object) and return a RunOutput.
 
-        ``stream=True`` returns an iterator of Events instead; the texts of its token events are the content, and the last event
-        carries the RunOutput as ``output``. ``session_id``: of the call, else of the object, else a new one (in the RunOutput).
+        ``stream=True`` returns an iterator of Events instead; the texts of the top level's token events are the content (what a
+        model says before it calls tools comes as tokens, too, but is not part of it), and the last event carries the RunOutput
+        as ``output``. ``session_id``: of the call, else of the object, else a new one (in the RunOutput).
         ``session_state``: keys for this session, over the stored ones.
         ``num_history_runs=None`` asks for the history of all runs. Failures raise; with a ``db`` the run is then stored
         with status ``error``, the input is not lost, and ``resume`` goes on. ``on_busy`` and ``idempotency_key``: see

@@ -40,6 +40,9 @@ class Event:
     (action, memory, topics, memory_id), memory_failed (error) · summary_updated (summary, topics, upto_seq), summary_failed
     (error).
 
+    What a model says before it calls tools comes as tokens, too: whether it will call any is not known before. The first token
+    after a node_started begins a new reply; the last reply is the answer.
+
     The last one is interrupted, run_completed, run_cancelled (output, which is what the call returns; interrupts) or
     run_failed (error, which the call raises).
     """

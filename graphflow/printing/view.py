@@ -169,7 +169,8 @@ class RunView:
         self.kept.append(f"summary: {in_a_line(event.summary, LENGTH)}")
 
     def _not_kept(self, event: Event) -> None:
-        self.kept.append(f"{event.type.replace('_', ' ')}: {in_a_line(str(event.error), LENGTH)} (tried again in the next run)")
+        again = " (tried again in the next run)" if event.type == "summary_failed" else ""
+        self.kept.append(f"{event.type.replace('_', ' ')}: {in_a_line(str(event.error), LENGTH)}{again}")
 
     def _end(self, event: Event) -> None:
         self.ended = self.clock()

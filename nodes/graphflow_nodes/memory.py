@@ -62,9 +62,9 @@ def remember(
 
     It needs nothing but the input, so it can run beside the node that answers. The model sees at most ``limit`` memories that
     fit. Each memory notes the run and the message it comes from; running again after a crash doubles nothing. When the model
-    fails, the run goes on; that is told by an event ``memory_failed`` and noted in the run's metrics as ``memory_error``.
-    Without a user_id nothing is kept, and a warning says so; in a member of a team neither: what it is told are the leader's
-    words. ``instructions`` are added to those that the model gets.
+    fails, the run goes on; that is told by an event ``memory_failed`` and noted in the run's metrics as ``memory_error``. It is
+    not tried again: the next run looks at what is said then. Without a user_id nothing is kept, and a warning says so; in a
+    member of a team neither: what it is told are the leader's words. ``instructions`` are added to those that the model gets.
     """
     options.whole("limit", limit)
 

@@ -98,6 +98,16 @@ def test_a_failing_keeper_does_not_fail_the_answer(way, db):
     assert "memory_failed" in [event.type for event in events]
 
 
+def test_words_that_a_keeper_failed_on_are_not_looked_at_again(way, db):
+    keeper = ScriptedModel([RuntimeError("no quota"), "Loves opera"])
+    agent = agent_of(db, keeper)
+    for said in ("I love pizza", "I love opera"):
+        way.run(agent, said, session_id="a", user_id="ann")
+    assert "pizza" not in keeper.requests[1].messages[-1].text
+    assert texts(agent.get_user_memories("ann")) == ["Loves opera"]
+    assert "no quota" in db.get_runs("a")[0].metrics["memory_error"]
+
+
 def test_remember_runs_beside_the_model(db):
     meet = threading.Barrier(2, timeout=20)
 

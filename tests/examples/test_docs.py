@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 
 import graphflow
 import graphflow_nodes
+from graphflow import Message, RunOutput, Snapshot
+from graphflow.db import RunRecord, Session, UserMemory
+from graphflow.drive.stream import Event
 
 ROOT = Path(__file__).parents[2]
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
@@ -78,3 +82,20 @@ def test_every_imported_name_is_public(guide: Path) -> None:
     names = [(module, name.strip()) for module, line in wanted for name in line.split(",")]
     public = {"graphflow": graphflow.__all__, "graphflow_nodes": graphflow_nodes.__all__}
     assert names and [name for name in names if name[1] not in public[name[0]]] == []
+
+
+@pytest.mark.parametrize("kind", [RunOutput, Message, Session, RunRecord, UserMemory, Snapshot], ids=lambda kind: kind.__name__)
+def test_the_guide_to_agents_names_every_field(kind: type[Any]) -> None:
+    text = (ROOT / "docs" / "agents.md").read_text("utf-8")
+    lazy = [name for name, value in vars(kind).items() if isinstance(value, cached_property)]
+    fields = [name for name in [*kind.__annotations__, *lazy] if not name.startswith("_") and name != "model_config"]
+    assert fields and [name for name in fields if f"`{name}`" not in text] == []
+
+
+def test_the_guide_to_agents_names_every_event() -> None:
+    text = (ROOT / "docs" / "agents.md").read_text("utf-8")
+    types = re.findall(
+        r"\b(?:[a-z]+_(?:started|completed|failed|updated|restarted|cancelled)|token|reasoning|custom|checkpoint|interrupted)\b",
+        Event.__doc__ or "",
+    )
+    assert len({*types}) > 20 and [type for type in types if f"`{type}`" not in text] == []

@@ -66,6 +66,11 @@ def test_tools_run_in_parallel_and_ask(run: Run) -> None:
     assert "The user declined this call. Their note: too cold." in out
 
 
+def test_a_model_of_ones_own_streams_and_calls_tools_over_http(run: Run) -> None:
+    out = run("own_model.py").stdout
+    assert out.splitlines() == ["get_weather -> snow in Oslo", "I was told: snow in Oslo ", "tokens: 14 in, 7 out"]
+
+
 def test_the_custom_graph_fans_out_loops_and_joins(run: Run) -> None:
     out = run("custom_graph.py").stdout
     first, second = re.split(r"^Ada: ", out, flags=re.M)[1:]

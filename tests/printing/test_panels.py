@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from graphflow import Agent, Team, ToolCall, Workflow, tool
+from graphflow import Agent, MemoryPolicy, SummaryPolicy, Team, ToolCall, Workflow, tool
 from graphflow.db import InMemoryDb
 from graphflow.drive.stream import Event
 from graphflow.models.base import Reply
@@ -155,6 +155,15 @@ def test_a_review_shows_what_is_reviewed():
 def test_what_is_kept_is_shown():
     text = drawn(view_of(Agent("offline", db=InMemoryDb(), user_id="ann", update_memory_on_run=True), "I love tea"))
     assert "memory added: I love tea" in text
+
+
+def test_only_a_summary_that_failed_is_said_to_be_tried_again():
+    failing = {"model": ScriptedModel([ConnectionError("away")] * 2)}
+    memory = Agent("offline", db=InMemoryDb(), user_id="ann", update_memory_on_run=True, memory=MemoryPolicy(**failing))
+    assert view_of(memory, "I love tea").kept == ["memory failed: away"]
+    policy = SummaryPolicy(**failing, after_messages=1, keep_last=0)
+    summary = Agent("offline", db=InMemoryDb(), enable_session_summaries=True, summary=policy)
+    assert view_of(summary, "I love tea").kept == ["summary failed: away (tried again in the next run)"]
 
 
 def test_the_last_line_has_the_figures():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from graphflow import Agent, Team
+from graphflow import Agent, MemoryPolicy, Team
 from graphflow.testing import ScriptedModel
 from tests.team.conftest import calls, delegates, echo
 
@@ -35,6 +37,52 @@ def test_tokens_of_members_carry_their_name_and_namespace(way, db):
     assert by_member == {("a", "a:1.0"): "A one", ("b", "b:1.1"): "B two"}
     assert spoken(events) == events[-1].output.content == "the answer of all"
     assert all("member" not in event.data for event in events if event.type == "token" and not event.ns)
+
+
+def answered(events):
+    """The tokens of the top level; the first one after a node was started begins a new reply."""
+    said, begins = "", True
+    for event in events:
+        if event.type == "node_started":
+            begins = True
+        elif event.type == "token" and not event.ns:
+            said, begins = event.text if begins else said + event.text, False
+    return said
+
+
+@pytest.mark.parametrize(
+    ("mode", "calling", "answer"),
+    [
+        ("coordinate", delegates(a="it"), "all is done"),
+        ("coordinate", calls(("look", {})), "all is done"),
+        ("route", delegates(a="it"), "re it"),
+        ("broadcast", calls(("look", {})), "all is done"),
+        ("tasks", calls(("create_task", {"title": "it"}), ("finish", {"result": "all is done"})), "all is done"),
+    ],
+)
+def test_what_a_leader_says_before_it_calls_is_streamed_and_no_part_of_the_answer(way, db, mode, calling, answer):
+    def look() -> str:
+        """Look."""
+        return "seen"
+
+    model = ScriptedModel([replace(calling, content="Let me ask first."), "all is done"])
+    team = Team([Agent(echo("re "), name="a")], mode=mode, model=model, tools=[look], db=db)
+    events = way.events(team, "q")
+    assert spoken(events).startswith("Let me ask first.")
+    assert answered(events) == events[-1].output.content == answer
+
+
+def test_a_member_that_speaks_for_the_team_may_call_tools_too(way, db):
+    def look() -> str:
+        """Look."""
+        return "seen"
+
+    member = Agent(ScriptedModel([replace(calls(("look", {})), content="Let me look."), "it is seen"]), name="a", tools=[look])
+    team = Team([member], mode="route", model=ScriptedModel([delegates(a="it")]), db=db)
+    team.update_memory_on_run, team.user_id, team.memory = True, "ann", MemoryPolicy(model=ScriptedModel(["nothing"]))
+    events = way.events(team, "q")
+    assert spoken(events) == "Let me look.it is seen"
+    assert answered(events) == events[-1].output.content == "it is seen"
 
 
 def test_in_route_mode_the_members_tokens_are_the_top_levels(way, db):
