@@ -127,7 +127,7 @@ class StateGraph:
         or a question it goes on inside. It gets the fields that both states have and gives back what it changed in them, or
         added to them; ``input=`` (a function from this state to what it starts with) and ``output=`` (from its state to an
         update) map other fields. It starts afresh each time, unless ``persist``. Its own db is not used. An Agent stands for
-        its graph.
+        its graph. Raises GraphError for what cannot be a node, ValueError for an option that cannot be.
         """
         if not isinstance(node, str):
             action, node = node, node.name if isinstance(node, Graph) else getattr(node, "__name__", type(node).__name__)
@@ -310,7 +310,7 @@ class StateGraph:
         on_event: Emitter | None = None,
         aliases: Mapping[str, str] | None = None,
     ) -> Graph:
-        """Check the graph and make it runnable. Raises GraphError naming the node and the repair.
+        """Check the graph and make it runnable. Raises GraphError naming the node and the repair, ValueError naming an option.
 
         ``db`` keeps the sessions (SqliteDb, InMemoryDb, …); without it a run lives as long as its call. ``on_event`` is
         called with every Event of every run (tracing). ``aliases`` maps old names of nodes and state fields to new ones,

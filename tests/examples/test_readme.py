@@ -75,7 +75,7 @@ def test_every_command_and_option_exists() -> None:
     ]
     assert {tuple(words[1:3]) for words in commands} >= {("sessions", "list"), ("sessions", "delete"), ("draw", "mybot:agent")}
     for words in commands:
-        path = words[1:3] if words[1] == "sessions" else words[1:2]
+        path = words[1:3] if words[1] in ("sessions", "db") else words[1:2]
         shown = CliRunner().invoke(app, [*path, "--help"])
         assert shown.exit_code == 0
         assert [option for option in words if option.startswith("--") and option not in shown.stdout] == []
