@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphflow.db.commits import ReadyCommit
-from graphflow.db.seals import seal_taken
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
@@ -69,8 +68,7 @@ def _begin(tx: Transaction, ready: ReadyCommit, params: dict[str, Any]) -> bool:
     row: Row | None = tx.one(tx.sql.begin, params)
     if row is None:
         return False
-    session, ready.run, *sealed = row
-    seal_taken(tx, (session, *sealed), None)
+    (ready.run,) = row
     return True
 
 

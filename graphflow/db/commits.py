@@ -242,7 +242,7 @@ class ReadyCommit:
                 if row is not None and effect.take_over:
                     seal_taken(tx, row, effect.user_id)
         if row is None:
-            raise self.lost(tx)
+            raise self._lost(tx)
         ordinal: int = row[0]
         return ordinal
 
@@ -253,10 +253,10 @@ class ReadyCommit:
         if session is None:
             row = tx.one(tx.sql.find_session, {"session_id": effect.session_id})
             if row is None:
-                raise self.lost(tx)
+                raise self._lost(tx)
             session = row[0]
         if tx.execute(tx.sql.advance, (self.seq, session, effect.head, effect.epoch)).rowcount != 1:
-            raise self.lost(tx)
+            raise self._lost(tx)
         return session
 
     def _run(self, tx: Transaction, session: int) -> int | None:
@@ -311,8 +311,7 @@ class ReadyCommit:
         }
         return {**fields, "seal": session_seal(fields)}
 
-    def lost(self, tx: Transaction) -> LeaseLost:
-        """The error for a session that does not stand where the effect says."""
+    def _lost(self, tx: Transaction) -> LeaseLost:
         effect = self.effect
         found = tx.execute(tx.sql.standing, {"session_id": effect.session_id}).fetchone()
         expected = "that it did not exist" if effect.epoch == 0 else f"head {effect.head}, epoch {effect.epoch}"

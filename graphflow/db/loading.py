@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.control import MISSING
 from graphflow.core.effects import Frontier, Load, LoadMany, Range, Run, Stored, TaskRow, Weight
@@ -17,6 +17,7 @@ from graphflow.db.leases import in_words, is_dead, process_name
 from graphflow.db.media import media_of
 from graphflow.db.messagelog import fill_logged
 from graphflow.db.rows import decode_frontier, decode_task, digest
+from graphflow.db.seals import check_seal
 from graphflow.db.tags import Fetch
 from graphflow.errors import CorruptCheckpoint, GraphChanged, NotOwner, SessionNotFound
 
@@ -37,7 +38,7 @@ def load(tx: Transaction, effect: Load, is_run: IsRun) -> Stored | None:
     if row is None:
         check_not_foreign(tx, effect.session_id)
         return None
-    found = _Found(*row)
+    found = _Found.of(effect.session_id, row)
     if found.seq is None:
         if effect.at is not None:
             raise no_checkpoint(tx, effect.session_id, effect.at, found.head)
@@ -64,7 +65,7 @@ def load_finished(tx: Transaction, effect: Load) -> Stored | None:
     found = tx.all(tx.sql.load_finished, {"session_id": effect.session_id, "user_id": effect.user_id})
     if not found:
         return None
-    session = _Found(*found[0][:FOUND])
+    session = _Found.of(effect.session_id, found[0][:FOUND])
     assert session.seq is not None
     fetch = media_of(tx)
     state = Folded.initial(effect.schema)
@@ -83,7 +84,7 @@ def load_many(tx: Transaction, effect: LoadMany, is_run: IsRun) -> list[Stored]:
     if row is None:
         check_not_foreign(tx, effect.session_id)
         raise SessionNotFound(f"there is no session {effect.session_id!r} in this database")
-    found = _Found(*row)
+    found = _Found.of(effect.session_id, row)
     if found.seq is None or effect.limit == 0:
         return []
     first = first_kept(tx, effect.session_id, found.ordinal, ns)
@@ -125,6 +126,27 @@ class _Found:
     component_id: str | None
     lease_owner: str | None
     lease_left: int | None
+    made_by: str | None
+    name: str | None
+    metadata: str | None
+    created_at: int
+    seal: bytes | None
+
+    @classmethod
+    def of(cls, session_id: str, row: Sequence[Any]) -> _Found:
+        """What a row tells. Raises CorruptCheckpoint when what the session is, and whose, was changed."""
+        found = cls(*row)
+        check_seal(
+            found.seal,
+            session_id=session_id,
+            session_type=found.session_type,
+            user_id=found.user_id,
+            component_id=found.made_by,
+            name=found.name,
+            metadata=found.metadata,
+            created_at=found.created_at,
+        )
+        return found
 
     def shown(self, stored: Stored, is_run: IsRun) -> str:
         """The status, where a run that nobody runs any more is a crashed one."""

@@ -13,8 +13,8 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from graphflow.core import options
-from graphflow.core.effects import Load, ReadHistory, Stored
-from graphflow.db import atonce, history, loading, migrations
+from graphflow.core.effects import Load, Stored
+from graphflow.db import atonce, loading, migrations
 from graphflow.db.commits import ReadyCommit
 from graphflow.db.limits import Limits
 from graphflow.db.records import SchemaStatus
@@ -110,22 +110,15 @@ class PostgresDb(SqlDb):
         if kind is None or not self._ready().transact(None, partial(atonce.write, ready=ready, kind=kind)):
             self._write_once(ready.write)
 
-    # --- what most turns read, by one statement each -------------------------------------------------------------------------
-
     def load(self, effect: Load) -> Stored | None:
-        """A session, or None when there is none."""
+        """A session, or None when there is none. Most have nothing unfinished, and are one statement."""
         if effect.at is None and not effect.ns and not effect.with_log:
-            found = self._alone(partial(loading.load_finished, effect=effect))
+            found = self._read_alone(partial(loading.load_finished, effect=effect))
             if found is not None:
                 return found
         return super().load(effect)
 
-    def read_history(self, effect: ReadHistory) -> Any:
-        """Earlier messages of a session: rows of a log are never written again, so no two statements can disagree."""
-        return [] if effect.before <= 1 else self._alone(partial(history.read_history, effect=effect))
-
-    def _alone(self, work: Callable[[Transaction], T]) -> T:
-        """Read with every statement a transaction of its own."""
+    def _read_alone(self, work: Callable[[Transaction], T]) -> T:
         return patiently(lambda: self._ready().transact(None, work), self.retry_timeout)
 
     # --- connections -------------------------------------------------------------------------------------------------------

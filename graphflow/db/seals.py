@@ -34,6 +34,12 @@ def broken(session_id: str, run_id: str | None = None) -> CorruptCheckpoint:
     return CorruptCheckpoint(f"what {what} is, and whose, does not match its checksum; bring the row back from a backup")
 
 
+def check_seal(seal: bytes | None, **fields: Any) -> None:
+    """Raise CorruptCheckpoint when the columns of a session do not match its seal, if it has one."""
+    if seal is not None and session_seal(fields) != seal:
+        raise broken(fields["session_id"])
+
+
 def seal_taken(tx: Transaction, row: Row, adopted_by: str | None) -> None:
     """Check the session that a run has just taken, and seal it again when the run's user has become its owner.
 

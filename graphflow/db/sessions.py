@@ -14,7 +14,7 @@ from graphflow.db.media import media_of
 from graphflow.db.messagelog import folded, log_head, read_log
 from graphflow.db.records import Reader, RunRecord, Session, SessionType
 from graphflow.db.rows import run_digest
-from graphflow.db.seals import RUN_SEALED, SESSION_SEALED, broken, run_seal, session_seal
+from graphflow.db.seals import RUN_SEALED, SESSION_SEALED, broken, check_seal, run_seal, session_seal
 from graphflow.db.times import as_time
 from graphflow.errors import CorruptCheckpoint, NotOwner, SessionNotFound
 from graphflow.messages import Message
@@ -69,8 +69,7 @@ def count_sessions(tx: Transaction, listing: Listing) -> int:
 def _session(row: Row, db: Reader) -> Session:
     session_id, session_type, user_id, component_id, name, metadata, status, created_at, updated_at, seal, *lease = row
     sealed = (session_id, session_type, user_id, component_id, name, metadata, created_at)
-    if seal is not None and session_seal(dict(zip(SESSION_SEALED, sealed, strict=True))) != seal:
-        raise broken(session_id)
+    check_seal(seal, **dict(zip(SESSION_SEALED, sealed, strict=True)))
     return Session(
         session_id=session_id,
         session_type=SessionType(session_type),

@@ -132,6 +132,10 @@ class SqlDb(UserMemories):
     def _read(self, work: Callable[[Transaction], T]) -> T:
         return patiently(lambda: self._read_once(work), self.retry_timeout)
 
+    def _read_alone(self, work: Callable[[Transaction], T]) -> T:
+        """Read what is never written again: no transaction has to keep two statements from disagreeing."""
+        return self._read(work)
+
     def _write(self, work: Callable[[Transaction], T], in_doubt: Callable[[Transaction, T], T] | None = None) -> T:
         """Do ``work`` and commit it. It is done again when it is not known whether it was committed.
 
@@ -240,7 +244,7 @@ class SqlDb(UserMemories):
 
     def read_history(self, effect: ReadHistory) -> Any:
         """Earlier messages of a session."""
-        return [] if effect.before <= 1 else self._read(partial(history.read_history, effect=effect))
+        return [] if effect.before <= 1 else self._read_alone(partial(history.read_history, effect=effect))
 
     def read_messages(self, effect: ReadMessages) -> list[Message]:
         """All messages of a session that a user's runs may use."""

@@ -26,7 +26,7 @@ class _Texts:
         self._dialect = dialect
         self._schema = schema
         texts = import_module(f"graphflow.db.texts.{dialect}").TEXTS
-        self.__dict__.update(placed(texts, schema) if dialect == "postgresql" else texts)
+        self.__dict__.update(_placed(texts, schema) if dialect == "postgresql" else texts)
 
     @cached_property
     def _made(self) -> Statements:
@@ -40,7 +40,7 @@ class _Texts:
         return getattr(self._made, name)
 
 
-def placed(texts: dict[str, Any], schema: str | None) -> dict[str, Any]:
+def _placed(texts: dict[str, Any], schema: str | None) -> dict[str, Any]:
     """The texts for tables in a schema; None: where the connection looks for them."""
     old, new = (f"{PLACE}.", "") if schema is None else (PLACE, f'"{schema}"')
     return {name: _replaced(value, old, new) for name, value in texts.items()}

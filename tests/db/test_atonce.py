@@ -136,9 +136,11 @@ def test_a_session_without_an_owner_is_adopted_by_the_first_user(postgres_db: Po
     assert stored is not None and stored.user_id == "ann"
 
 
-def test_a_session_whose_row_was_changed_is_refused(postgres_db: PostgresDb) -> None:
-    session = Writer(postgres_db)
-    session.turn("r1")
+def test_a_session_whose_row_was_changed_is_refused_before_anything_is_written(postgres_db: PostgresDb) -> None:
+    agent = Agent(ScriptedModel(["hello"] * 2), db=postgres_db, session_id="s")
+    agent.run("hi")
     postgres_db._write(lambda tx: tx.execute("UPDATE gf_sessions SET component_id = 'other'"))
+    before = rows(postgres_db)
     with pytest.raises(CorruptCheckpoint, match="does not match its checksum"):
-        session.begin("r2")
+        agent.run("hi")
+    assert rows(postgres_db) == before

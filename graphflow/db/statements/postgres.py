@@ -9,7 +9,6 @@ from typing import Any, Final
 from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, bindparam, func, insert, literal_column, null, or_, select, update
 from sqlalchemy.schema import CreateSchema
 
-from graphflow.db.seals import SESSION_SEALED
 from graphflow.db.statements.compiled import EMPTY, ONE, RUN, RUNNING, SESSION, ZERO, Compiled, matches
 from graphflow.db.tables import checkpoints, messages, runs, schema_versions, sessions
 
@@ -79,7 +78,7 @@ class PostgresStatements(Compiled):
     def begin(self) -> str:
         """What a run of a new id begins with, in a session that is its user's and that nobody holds.
 
-        Gives the ordinals of session and run, and what is sealed of the session, with the seal; or nothing.
+        Gives the ordinal of the run, or nothing. Whoever loaded the session has checked its seal, which stays what it is.
         """
         holder = SESSION.lease_owner
         taken = {
@@ -91,17 +90,15 @@ class PostgresStatements(Compiled):
         }
         free = or_(holder.is_(None), SESSION.lease_until < self.now, matches(holder, "me"))
         mine = SESSION.user_id.is_not_distinct_from(bindparam("user_id", type_=Text))
-        sealed = (*(SESSION[name] for name in SESSION_SEALED), SESSION.seal)
         new = ~select(RUN.ordinal).where(matches(RUN.run_id, "run_id")).exists()
-        moved = self._moved(**taken).where(free, mine, new).returning(SESSION.ordinal, *sealed).cte("moved")
+        moved = self._moved(**taken).where(free, mine, new).returning(SESSION.ordinal).cte("moved")
 
         others = runs.alias("others")
         last = select(func.max(others.c.number)).where(others.c.session == moved.c.ordinal, others.c.ns == EMPTY)
         values = {name: bindparam(name, type_=RUN[name].type) for name in OPENED}
         values |= {"session": moved.c.ordinal, "ns": EMPTY, "number": func.coalesce(last.scalar_subquery(), ZERO) + ONE}
         began = insert(runs).from_select(list(values), select(*values.values())).returning(RUN.ordinal).cte("began")
-        given = [moved.c.ordinal, began.c.ordinal, *(moved.c[column.name] for column in sealed)]
-        return self._at_once(moved, given, began.c.ordinal)
+        return self._at_once(moved, [began.c.ordinal], began.c.ordinal)
 
     @cached_property
     def end(self) -> str:

@@ -65,7 +65,8 @@ class StoreStatements(Compiled):
         columns = (SESSION.ordinal, SESSION.session_type, SESSION.user_id, SESSION.status, SESSION.head, SESSION.epoch)
         run = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id)
         lease = (SESSION.lease_owner, (SESSION.lease_until - self.now).label("lease_left"))
-        return (*columns, CHECKPOINT.seq, CHECKPOINT.base, *run, *lease)
+        sealed = (SESSION.component_id.label("made_by"), SESSION.name, SESSION.metadata, SESSION.created_at, SESSION.seal)
+        return (*columns, CHECKPOINT.seq, CHECKPOINT.base, *run, *lease, *sealed)
 
     @cached_property
     def load_head(self) -> str:
