@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -18,6 +19,8 @@ from graphflow.db.turns import session_queue
 
 TIMEOUT: Final = 25.0
 """Seconds that runs may take to reach their next border: less than the 30 that most supervisors give before they kill."""
+AGAIN: Final = 0.05
+"""Seconds after which the main thread is told again to end the process, if it has not heard it."""
 
 _Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 
@@ -64,8 +67,9 @@ def install_shutdown_handler(*, signals: Sequence[int] = (signal.SIGTERM,), time
     before: dict[int, _Handler] = {}
 
     def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        handler.heard = True
+        for number, previous in before.items():
+            signal.signal(number, signal.SIG_DFL if previous is None else previous)
 
     handler = _ShutdownHandler(before, timeout)
     for number in signals:
@@ -80,6 +84,8 @@ class _ShutdownHandler:
         self._before = before
         self._timeout = timeout
         self._told = False
+        self.heard = False
+        """Whether the main thread needs not be told again: it ends the process, or has other handlers by now."""
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         previous = self._before[number]
@@ -91,16 +97,21 @@ class _ShutdownHandler:
         elif first:
             _in_thread(lambda: self._drain(number))
         else:
+            self.heard = True
             raise SystemExit(128 + number)
 
     def _drain(self, number: int) -> None:
         """Come back with the same signal when nothing runs any more."""
         stop_runs(self._timeout)
         main = threading.main_thread().ident
-        if hasattr(signal, "pthread_kill") and main is not None:
-            signal.pthread_kill(main, number)  # which wakes it, where it waits for an event loop's sockets
-        else:
-            signal.raise_signal(number)
+        while True:
+            if hasattr(signal, "pthread_kill") and main is not None:
+                signal.pthread_kill(main, number)  # which wakes it, where it waits for an event loop's sockets
+            else:
+                signal.raise_signal(number)
+            time.sleep(AGAIN)
+            if self.heard:  # else it was just about to wait, and went to sleep all the same
+                return
 
 
 def _in_thread(work: Callable[[], Any]) -> None:
