@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, overload
 
 from graphflow import drive
@@ -268,9 +269,9 @@ class Runner(Asked):
         unknown = [name for name in arguments if name not in RunArguments.__annotations__]
         if unknown:
             raise TypeError(f"there is no argument {unknown[0]!r}; it takes {', '.join(RunArguments.__annotations__)}")
-        options.keyed("session_state", arguments.get("session_state"), none="none")
-        options.flag("add_history_to_context", arguments.get("add_history_to_context"), none="as it is set")
-        options.type_of_values("output_schema", arguments.get("output_schema"), none="as it is set")
+        for name, check in _CHECKS.items():
+            if name in arguments:
+                check(name, arguments[name])
         told = {name: arguments[name] for name in _GRAPH_OPTIONS if arguments.get(name) is not None}
         call = graph.call(listening=listening, component_id=self.component_id, **told)
         chosen = arguments.get("session_id")
@@ -283,7 +284,7 @@ class Runner(Asked):
             call.given = {"session_state": dict(arguments["session_state"])}
         call.options = {name: arguments[name] for name in _NODE_OPTIONS if arguments.get(name) is not None}
         if "num_history_runs" in arguments:
-            call.options["num_history_runs"] = options.whole("num_history_runs", arguments["num_history_runs"], none="all")
+            call.options["num_history_runs"] = arguments["num_history_runs"]
         return call
 
     def _output(self, ended: Ended, call: CallOptions) -> RunOutput:
@@ -320,3 +321,10 @@ class Runner(Asked):
 
 _GRAPH_OPTIONS = ("context", "recursion_limit", "on_unfinished", "on_busy", "idempotency_key")
 _NODE_OPTIONS = ("add_history_to_context", "output_schema")
+_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+    "session_state": partial(options.keyed, none="none"),
+    "add_history_to_context": partial(options.flag, none="as it is set"),
+    "output_schema": partial(options.type_of_values, none="as it is set"),
+    "num_history_runs": partial(options.whole, none="all"),
+}
+"""What the arguments of a run may be that no graph checks."""

@@ -144,3 +144,22 @@ def test_a_session_whose_row_was_changed_is_refused_before_anything_is_written(p
     with pytest.raises(CorruptCheckpoint, match="does not match its checksum"):
         agent.run("hi")
     assert rows(postgres_db) == before
+
+
+@pytest.mark.parametrize("statement", ["load_finished", "recent_log"])
+def test_it_is_read_by_keys_though_the_planner_knows_nothing_of_the_tables(postgres_db: PostgresDb, statement: str) -> None:
+    """Without statistics a planner takes every table for a small one, and any way through it for as good as another."""
+    session = Writer(postgres_db)
+    for number in range(300):
+        session.turn(f"r{number}")
+    values = {"session_id": "s1", "user_id": None, "ns": "", "before": 601, "count": 5, "low": 1}
+    text = getattr(postgres_db._statements(), statement)
+
+    (plan,) = postgres_db._read(lambda tx: tx.one(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", values))
+    assert touched(plan[0]["Plan"]) < 100
+
+
+def touched(plan: dict[str, Any]) -> int:
+    """The rows that the nodes of a plan gave, or looked at in vain."""
+    rows = plan["Actual Rows"] + sum(rows for name, rows in plan.items() if name.startswith("Rows Removed"))
+    return int(rows * plan["Actual Loops"]) + sum(map(touched, plan.get("Plans", ())))
