@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import copy
 from typing import Any
 
 from graphflow.core.effects import Flow, T, Task
+from graphflow.core.flows import handed_on
 from graphflow.core.plan import NodePlan
 from graphflow.errors import NodeTimeout
 
@@ -45,16 +45,10 @@ class Attempt(Task):
 
 def fenced(flow: Flow[T], task: Task) -> Flow[T]:
     """A flow whose next effects are refused once the attempt it belongs to was given up: a thread may still be driving it."""
-    outcome: Any = None
-    step: Callable[[Any], Any] = flow.send
-    while True:
-        try:
-            effect = step(outcome)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        try:
-            task.check_open()
-            outcome, step = (yield effect), flow.send
-        except BaseException as error:
-            outcome, step = error, flow.throw
+
+    def refused(effect: Any) -> Flow[Any]:
+        task.check_open()
+        yield from ()
+        return effect
+
+    return handed_on(flow, refused)

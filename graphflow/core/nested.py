@@ -33,6 +33,7 @@ from graphflow.core.effects import (
     lasting_namespace,
     namespace,
 )
+from graphflow.core.flows import handed_on
 from graphflow.core.ledger import Ledger
 from graphflow.core.machine import Machine
 from graphflow.core.plan import F, Plan, flow
@@ -381,18 +382,11 @@ class _Call:
 
 def _grounded(running: Flow[T], task: Task, ledger: Ledger) -> Flow[T]:
     """The flow of a graph inside a run that is committed at its end: that run is stored before anything of the graph is."""
-    outcome: Any = None
-    step: Callable[[Any], Any] = running.send
-    while True:
-        try:
-            effect = step(outcome)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        try:
-            if type(effect) is Commit:
-                yield Keep(task, ledger.ground)
-                effect = replace(effect, epoch=ledger.epoch)
-            outcome, step = (yield effect), running.send
-        except BaseException as error:
-            outcome, step = error, running.throw
+
+    def ground(effect: Any) -> Flow[Any]:
+        if type(effect) is Commit:
+            yield Keep(task, ledger.ground)
+            effect = replace(effect, epoch=ledger.epoch)
+        return effect
+
+    return handed_on(running, ground)

@@ -10,6 +10,7 @@ import pytest
 from graphflow import END, START, Message, Send, StateGraph, add_messages, append, interrupt, logged, merge, per_run
 from graphflow.core.effects import Commit
 from graphflow.errors import InvalidUpdate, LeaseLost, SerializationError
+from tests.engine.counting import Counting
 
 
 class S(TypedDict):
@@ -20,20 +21,6 @@ class S(TypedDict):
     scratch: Annotated[list[str], append, per_run]
     messages: Annotated[list[Message], add_messages, logged]
     inbox: Annotated[list[Message], add_messages]
-
-
-class Counting:
-    """A database that counts commits and remembers the last."""
-
-    def __init__(self, db: Any) -> None:
-        self.db, self.commits = db, []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.db, name)
-
-    def commit(self, effect: Commit) -> None:
-        self.commits.append(effect)
-        self.db.commit(effect)
 
 
 def work(state):

@@ -7,32 +7,13 @@ from typing import Annotated, Any, TypedDict
 import pytest
 
 from graphflow import END, START, RetryPolicy, Send, StateGraph, append, interrupt
-from graphflow.core.effects import Commit
+from tests.engine.counting import Counting
 
 AT_ONCE = RetryPolicy(initial=0, jitter=False, max_attempts=2, retry_on=ZeroDivisionError)
 
 
 class S(TypedDict):
     path: Annotated[list[Any], append]
-
-
-class Counting:
-    """A database that keeps the commits it was asked for."""
-
-    def __init__(self, db: Any) -> None:
-        self.db, self.commits = db, []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.db, name)
-
-    def commit(self, effect: Commit) -> None:
-        self.commits.append(effect)
-        self.db.commit(effect)
-
-    @property
-    def spaces(self) -> list[int]:
-        """How deep the namespaces are that were committed to, in order."""
-        return [len(effect.ns.split("/")) if effect.ns else 0 for effect in self.commits]
 
 
 def chain(db, *nodes, **compiled):
