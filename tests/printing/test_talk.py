@@ -178,6 +178,7 @@ def test_ctrl_c_stops_the_run_and_keeps_the_session(terminal, tmp_path):
     shell.type("What is my name?")
     shell.wait_for("Your name is Ann")
     shell.wait_for("you >")
+    time.sleep(0.5)  # it says so before it waits for a line, and a signal in between is heard with the next line
     os.kill(shell.process.pid, signal.SIGINT)
     shell.wait_for("session s")
     assert shell.process.wait(30) == 0
