@@ -26,14 +26,18 @@ def _instructions(name: str, value: Any) -> Any:
     raise options.refused(name, value, "a text, a list of texts, or a function of the Context", "none")
 
 
+def _is_list(value: Any) -> bool:
+    return type(value) in (list, tuple) or (isinstance(value, Sequence) and not isinstance(value, str | bytes))
+
+
 def _tools(name: str, value: Any) -> Any:
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes) and all(map(callable, value)):
+    if _is_list(value) and all(map(callable, value)):
         return value
     raise options.refused(name, value, "a list of functions or @tools")
 
 
 def _members(name: str, value: Any) -> Any:
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes) and value:
+    if _is_list(value) and value:
         for member in value:
             kind = type(member)
             if not (hasattr(kind, "graph") or hasattr(kind, "fingerprint")):  # asked of an agent itself, graph would compile
@@ -92,16 +96,18 @@ def check_settings(of: object) -> None:
     """
     kind = type(of)
     read = _READ.get(kind) or _READ.setdefault(kind, _reading(kind))
-    for value, (name, default, check) in zip(read.values(of), read.checks, strict=True):
+    # Without strict=, which would double what it costs to make an Agent; the three come from one list of names.
+    for value, default, setting in zip(read.values(of), read.defaults, read.settings):  # noqa: B905
         if value is not default:
-            check(name, value)
+            CHECKS[setting](setting, value)
 
 
 class _Reading(NamedTuple):
-    """How the settings of a class are read, and what each may be; its default needs no look."""
+    """How the settings of a class are read, and their defaults, which need no look."""
 
     values: Callable[[object], tuple[Any, ...]]
-    checks: tuple[tuple[str, Any, Check], ...]
+    defaults: tuple[Any, ...]
+    settings: tuple[str, ...]
 
 
 _READ: dict[type[Any], _Reading] = {}
@@ -110,10 +116,11 @@ _READ: dict[type[Any], _Reading] = {}
 def _reading(kind: type[Any]) -> _Reading:
     defaults = {name: each.default for name, each in signature(kind).parameters.items()}
     names = [name for name in CHECKS if hasattr(kind, name)]
-    return _Reading(attrgetter(*names), tuple((name, defaults.get(name, check_settings), CHECKS[name]) for name in names))
+    no_default = object()
+    return _Reading(attrgetter(*names), tuple(defaults.get(name, no_default) for name in names), tuple(names))
 
 
 def history_of(history: Any, num_history_runs: Any) -> Any:
     """The two settings of the history as one: the policy where there is one, else the number of runs."""
-    CHECKS["num_history_runs"]("num_history_runs", num_history_runs)
+    options.whole("num_history_runs", num_history_runs, none="all")
     return num_history_runs if history is None else options.instance("history", history, HistoryPolicy, "a HistoryPolicy(…)")
