@@ -282,6 +282,8 @@ class Stored:
     """Whether graphs inside this one have task rows."""
     holder: str | None = None
     """Who runs the session at the moment, when that is another process: its words for a person. None when it is free."""
+    recalled: bool = False
+    """Whether this is how the process left the session, and not what the database said just now."""
 
 
 # --- effects on sessions (performed by the store) --------------------------------------------------------------------------
@@ -301,6 +303,9 @@ class Load:
     ns: str = ""
     at: int | None = None
     with_log: bool = False
+    recent: str | None = None
+    """The fingerprint of the graph that is to begin a run, if the state that a run of it left here a moment ago will do: what
+    is committed next compares, and is refused when the session stands elsewhere (``Stored.recalled``)."""
 
 
 @dataclass(slots=True, eq=False)

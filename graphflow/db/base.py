@@ -34,6 +34,9 @@ class Store(Protocol):
     identity: str
     busy_timeout: float
 
+    def at_hand(self, effect: Any) -> Any:
+        """What is asked for, if the process has it in mind and nobody has to wait for it; else None."""
+
     def load(self, effect: Load) -> Stored | None: ...
 
     def load_many(self, effect: LoadMany) -> list[Stored]: ...

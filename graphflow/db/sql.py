@@ -156,6 +156,10 @@ class SqlDb(UserMemories):
 
     # --- what flows ask for (see core.effects) -------------------------------------------------------------------------------
 
+    def at_hand(self, effect: Any) -> Any:
+        """What is asked for, if the process has it in mind; else None."""
+        return None
+
     def load(self, effect: Load) -> Stored | None:
         """A session, or None when there is none."""
         return self._read(partial(loading.load, effect=effect, is_run=self.is_run))
