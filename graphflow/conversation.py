@@ -51,8 +51,10 @@ class Conversation(Runner):
         return self._graph(self.add_history_to_context)
 
     def graph_for(self, arguments: Mapping[str, Any]) -> Graph:
-        """The graph for one call: with the history node when the call asks for it."""
+        """The graph for one call: with the history node when the call asks for it, and there is a past to be read."""
         asked = arguments.get("add_history_to_context")
+        if self.db is None and self._edited is None and current_task.get() is None:
+            return self._graph(False)
         return self._graph(self.add_history_to_context if asked is None else asked or self.add_history_to_context)
 
     def printed_sessions(self) -> dict[str | None, str]:

@@ -370,18 +370,15 @@ class Graph:
                     else f"it takes {', '.join(('session_id', *RunOptions.__annotations__))}"
                 )
                 raise TypeError(f"there is no option {name!r}; {hint}")
+            if name in _CALL_CHECKS:
+                _CALL_CHECKS[name](name, options[name])
         options = {"durability": self.plan.durability, **options}
         call = CallOptions(
             session_id=session_id, db=self.db, listening=listening or self.on_event is not None, run_id=new_id(), **options
         )
-        checked_durability(call.durability)
         inherits = call.context is None and self.db is None and current_task.get() is not None
         if self.plan.context_schema is not None and not inherits:
             call.context = context_value(self.plan.context_schema, call.context)
-        checks.whole("recursion_limit", call.recursion_limit, 1)
-        checks.whole("max_concurrency", call.max_concurrency, 1, none="no bound")
-        checks.one_of("on_unfinished", call.on_unfinished, ("raise", "abandon"), none="what the graph does by itself")
-        checks.one_of("on_busy", call.on_busy, ("wait", "reject", "cancel"))
         if call.component_id is None:
             call.component_id = self.plan.name
         return call
@@ -466,6 +463,14 @@ def checked_durability(value: Any) -> Any:
     return checks.one_of("durability", value, ("sync", "exit"))
 
 
+_CALL_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+    "durability": lambda name, value: checked_durability(value),
+    "recursion_limit": lambda name, value: checks.whole(name, value, 1),
+    "max_concurrency": lambda name, value: checks.whole(name, value, 1, none="no bound"),
+    "on_unfinished": lambda name, value: checks.one_of(name, value, ("raise", "abandon"), none="what the graph does by itself"),
+    "on_busy": lambda name, value: checks.one_of(name, value, ("wait", "reject", "cancel")),
+}
+"""What the options of a call may be that can be checked before it begins."""
 _LAST_EVENT = {"paused": "interrupted", "cancelled": "run_cancelled"}
 
 

@@ -291,12 +291,11 @@ class Runner(Asked):
         return self.graph.finishing(flow, call, lambda ended: self._output(ended, call)), self.graph.world(call)
 
     def _call(self, graph: Graph, arguments: Mapping[str, Any], listening: bool) -> CallOptions:
-        unknown = [name for name in arguments if name not in RunArguments.__annotations__]
-        if unknown:
-            raise TypeError(f"there is no argument {unknown[0]!r}; it takes {', '.join(RunArguments.__annotations__)}")
-        for name, check in _CHECKS.items():
-            if name in arguments:
-                check(name, arguments[name])
+        for name, value in arguments.items():
+            if name not in RunArguments.__annotations__:
+                raise TypeError(f"there is no argument {name!r}; it takes {', '.join(RunArguments.__annotations__)}")
+            if name in _CHECKS:
+                _CHECKS[name](name, value)
         told = {name: arguments[name] for name in _GRAPH_OPTIONS if arguments.get(name) is not None}
         call = graph.call(listening=listening, component_id=self.component_id, **told)
         chosen = arguments.get("session_id")
