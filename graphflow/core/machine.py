@@ -169,7 +169,7 @@ class Machine:
             for task in todo:
                 yield Emit("node_started", task.node.name, {"task_id": task.id, "input": task.input}, self.info.ns)
         outcomes: list[Outcome] = (yield RunTasks(todo, self._record if several else None)) if todo else []
-        asked = list(waiting.values())
+        asked: list[Interrupt] = []
         error: Exception | None = None
         for outcome in outcomes:
             self.settle(outcome)
@@ -179,7 +179,7 @@ class Machine:
         if error is not None:
             yield from self._stop("error", outcomes, error)
             raise error
-        self.interrupts = tuple(asked)
+        self.interrupts = tuple(_in_order(tasks, outcomes, waiting) if waiting else asked)
         if known:
             done = {outcome.task.id: outcome for outcome in outcomes}
             return [done.get(task.id) or Outcome(task, result=known[task.id]) for task in tasks if task.id not in waiting]
@@ -456,3 +456,9 @@ class Machine:
         if isinstance(error, InvalidUpdate) and self.info.session_id is not None:
             error.args = (f"{error.args[0]} (session {self.info.session_id!r})", *error.args[1:])
         return error
+
+
+def _in_order(tasks: list[Task], outcomes: list[Outcome], waiting: Mapping[str, Interrupt]) -> list[Interrupt]:
+    """The questions of a superstep in the order of its tasks: those that were asked now, and those that wait from before."""
+    asked = {outcome.task.id: outcome.interrupts for outcome in outcomes} | {id: (one,) for id, one in waiting.items()}
+    return [question for task in tasks for question in asked.get(task.id, ())]
