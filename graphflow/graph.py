@@ -258,7 +258,9 @@ class Graph:
     def fork(self, source: str, /, at: int | None = None, session_id: str | None = None, *, user_id: str | None = None) -> str:
         """A new session with the past of session ``source`` up to checkpoint ``at`` (None: all of it); returns its id.
 
-        ``session_id`` is the new session's id (None: one is made). The source is untouched.
+        ``session_id`` is the new session's id (None: one is made). The source is untouched. A fork of a paused session is
+        paused at the same questions, under ids of its own, and is answered independently; at an earlier checkpoint, or where a
+        run failed, nothing is asked yet: ``resume`` runs what is next.
         """
         return drive.sync.run(*self._with_db(sessions.fork(source, user_id, at, session_id)))
 
