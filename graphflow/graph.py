@@ -206,8 +206,10 @@ class Graph:
         """Cancel a run, from any thread or process; whether there was anything to cancel (False: it has ended).
 
         It stops at its next superstep border, or where it awaits a model, with its state committed, and returns with status
-        ``cancelled``; ``resume`` goes on with it. A run of another process hears of it within a second. One that is paused or
-        has crashed is closed at once. Raises SessionNotFound when there is no such run, NotOwner.
+        ``cancelled``, also when that border is its end or a question; ``resume`` goes on with it. An async node (or tool) has a
+        second to look at ``ctx.cancelled`` and return what it has, then it is left where it awaits, and runs again at
+        ``resume``. A run of another process hears of it within a second; what ends before it hears is completed. A run that is
+        paused or has crashed is closed at once. Raises SessionNotFound when there is no such run, NotOwner.
         """
         return drive.sync.run(*self._with_db(cancelling.cancel(self.plan, run_id, user_id, self.db)))
 

@@ -51,6 +51,8 @@ class Machine:
         """Whether a commit at the end of an "exit" run failed: what it held is not stored."""
         self._held = False
         """Whether a graph inside a task of the current superstep paused without a question."""
+        self._cancelled = False
+        """Whether the run ends as cancelled where it would end, or wait, otherwise."""
         self._drop = False
         """Whether results of the current superstep cannot be merged, so that a mended graph has to make them anew (from the
         steps they recorded)."""
@@ -58,7 +60,7 @@ class Machine:
     def run(self, before: Flow[None]) -> Flow[str]:
         """``before``, then superstep after superstep until nothing is left, a task asks a question, or something fails.
 
-        Returns the run's status: "completed", "paused", or "left" (a nested graph, for its parent to go on). A node's exception
+        Returns the run's status: "completed", "paused", "cancelled", or "left" (a nested graph, for its parent to go on). A node's exception
         comes out as itself, with a note saying where; what was committed stays, finished siblings are kept, and the stored
         run can be resumed.
         """
@@ -82,18 +84,16 @@ class Machine:
     def _supersteps(self) -> Flow[str]:
         ledger = self.ledger
         if ledger.held or (self.plan.pauses and not ledger.passed and self._holds(())):
-            yield from self._stop("paused", [])
-            return "paused"
+            return (yield from self._pause([]))
         while True:
             tasks = self._next_tasks()
             if not tasks:
-                return "completed"
+                return "cancelled" if self._cancelled else "completed"
             if self.info.stop.requested:
                 raise Cancelled
             outcomes = yield from self._execute(tasks)
             if self.interrupts or self._held:
-                yield from self._stop("paused", outcomes)
-                return "paused"
+                return (yield from self._pause(outcomes))
             if self.leaving:
                 return "left"
             results = [(o.task.node, o.result) for o in outcomes if o.result is not None]
@@ -104,7 +104,7 @@ class Machine:
                 raise
             yield from self._route(outcomes, results)
             if (yield from self._finish_superstep(outcomes, delta, entries)):
-                return "paused"
+                return "cancelled" if self._cancelled else "paused"
 
     def _holds(self, ran: Sequence[Outcome]) -> bool:
         """Whether the run is to pause where it stands: after a node that ran, or before one that is next."""
@@ -318,8 +318,9 @@ class Machine:
         """Commit a superstep. When it cannot be stored, the tasks of it that can be are kept."""
         ledger = self.ledger
         origin = ledger.frontier.origin
+        self._cancelled = self.info.stop.cancelled and not self.info.ns
         try:
-            yield ledger.superstep(delta, entries, self.metrics, paused)
+            yield ledger.superstep(delta, entries, self.metrics, paused, self._cancelled)
         except SerializationError:
             if ledger.durable and len(outcomes) > 1:
                 ledger.frontier.origin = origin
@@ -364,6 +365,13 @@ class Machine:
                 yield self.ledger.keep(rows)
             except SerializationError as error:
                 outcome.result, outcome.interrupts, outcome.error = None, (), error
+
+    def _pause(self, outcomes: list[Outcome]) -> Flow[str]:
+        """Stop at questions, or where the run is held. Cancelled meanwhile, it ends as that; its questions stay, for resume."""
+        self._cancelled = self.info.stop.cancelled and not self.info.ns
+        status = "cancelled" if self._cancelled else "paused"
+        yield from self._stop(status, outcomes)
+        return status
 
     def _stop(self, status: str, outcomes: list[Outcome], error: Exception | None = None) -> Flow[None]:
         """Keep what finished and what is asked, and end the run for now, in one transaction."""

@@ -266,6 +266,10 @@ def _reopen(plan: Plan, call: CallOptions, stored: Stored, answer: Any, answers:
         ledger.took_over()
         machine.info.first_message = stored.run.first_message
         machine.info.resumed = True
+    elif stored.run.status == "cancelled":  # with its last step: there is nothing to do but to let it count
+        closed = (ledger.closing("completed", machine.metrics),)
+        yield ledger.commit(take_over=True, user_id=call.user_id, closed=closed, status="completed")
+        stored.run.status = "completed"
     return machine
 
 
