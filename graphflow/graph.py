@@ -26,6 +26,7 @@ from graphflow.db.base import Store
 from graphflow.drive.stream import view
 from graphflow.drive.world import Emitter, World, guarded
 from graphflow.errors import GraphflowError, NoDatabase
+from graphflow.messages import Message
 
 if TYPE_CHECKING:
     from graphflow.draw.network import Network
@@ -166,6 +167,10 @@ class Graph:
 
         Nested graphs: their tokens, custom data and typed events (which tell their ``ns``) are among the parts. With
         ``subgraphs`` their updates and values are, too, and every part comes as (ns, part) or (ns, mode, part).
+
+        A run that pauses says so in its last part: ``{"__interrupt__": interrupts}`` of ``updates`` and ``values``, the typed
+        event ``interrupted`` of ``tasks``, ``checkpoints`` and ``events``. A call whose ``idempotency_key`` has begun a run
+        before is told what that came to: its state (in ``updates`` as ``{END: state}``) and the text it answered.
 
         Leaving the iterator early stops the run; the committed work is kept and ``resume`` goes on.
         """
@@ -406,8 +411,20 @@ class Graph:
             raise
         result = (output or self.result)(ended)
         if call.listening:
-            yield Emit(_LAST_EVENT.get(ended.status, "run_completed"), "", {"output": result, "interrupts": ended.interrupts})
+            if call.replayed:
+                yield from self._told_again(ended)
+            told = {"output": result, "interrupts": ended.interrupts, "replayed": call.replayed}
+            yield Emit(_LAST_EVENT.get(ended.status, "run_completed"), "", told)
         return result
+
+    def _told_again(self, ended: Ended) -> Flow[None]:
+        """What of an earlier run can still be told: the state it came to, and what it answered."""
+        for value in ended.values.values():
+            last = value[-1] if isinstance(value, list) and value else None
+            if isinstance(last, Message) and last.role == "assistant" and last.text:
+                yield Emit("token", "", {"text": last.text, "attempt": 1})
+        data = {"seq": ended.seq, "values": self.plan.schema.view(ended.values), "next": (), "stored": True}
+        yield Emit("checkpoint", "", data)
 
     def _broken_off(
         self, kind: str, call: CallOptions, output: Callable[[Ended], Any] | None, data: dict[str, Any]

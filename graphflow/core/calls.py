@@ -45,6 +45,8 @@ class CallOptions:
     listening: bool = False
     broken_off: Ended | None = None
     """How the run stood when an error or a cancellation ended it."""
+    replayed: bool = False
+    """Whether the call is given what an earlier one with its idempotency key came to."""
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """For dict channels: keys to write at the begin of a run where neither the session nor the input has them."""
     given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

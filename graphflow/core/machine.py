@@ -60,9 +60,9 @@ class Machine:
     def run(self, before: Flow[None]) -> Flow[str]:
         """``before``, then superstep after superstep until nothing is left, a task asks a question, or something fails.
 
-        Returns the run's status: "completed", "paused", "cancelled", or "left" (a nested graph, for its parent to go on). A node's exception
-        comes out as itself, with a note saying where; what was committed stays, finished siblings are kept, and the stored
-        run can be resumed.
+        Returns the run's status: "completed", "paused", "cancelled", or "left" (a nested graph, for its parent to go on). A
+        node's exception comes out as itself, with a note saying where; what was committed stays, finished siblings are kept,
+        and the stored run can be resumed.
         """
         try:
             yield from before
