@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphflow.contextpolicies import HistoryPolicy, MemoryPolicy, SummaryPolicy
     from graphflow.core.control import END, START, Command, Context, Interrupt, Overwrite, Send, Update, interrupt
     from graphflow.core.policies import CachePolicy, RetryPolicy
-    from graphflow.core.reducers import add_messages, append, merge
+    from graphflow.core.reducers import add_messages, append, keyed, merge
     from graphflow.core.state import logged, per_run, untracked
     from graphflow.errors import GraphChangedWarning, GraphflowError
     from graphflow.graph import Graph, Snapshot
@@ -35,7 +35,7 @@ _NAMES_OF = {
     "graphflow.graph": ["Graph", "Snapshot"],
     "graphflow.core.control": ["START", "END", "Send", "Command", "Update", "Overwrite", "Context", "interrupt", "Interrupt"],
     "graphflow.core.policies": ["RetryPolicy", "CachePolicy"],
-    "graphflow.core.reducers": ["append", "merge", "add_messages"],
+    "graphflow.core.reducers": ["append", "merge", "add_messages", "keyed"],
     "graphflow.core.state": ["per_run", "untracked", "logged"],
     "graphflow.messages": ["Message", "RemoveMessage", "ToolCall"],
     "graphflow.contextpolicies": ["HistoryPolicy", "SummaryPolicy", "MemoryPolicy"],
@@ -71,6 +71,7 @@ __all__ = [
     "append",
     "merge",
     "add_messages",
+    "keyed",
     "per_run",
     "untracked",
     "logged",

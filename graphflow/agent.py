@@ -15,6 +15,7 @@ from graphflow.settings import check_settings, history_of
 
 if TYPE_CHECKING:
     from graphflow.contextpolicies import HistoryPolicy, MemoryPolicy, SummaryPolicy
+    from graphflow.core.reducers import Reducer
     from graphflow.drive.world import Emitter
     from graphflow.graph import Graph
     from graphflow.models.base import Model
@@ -24,6 +25,7 @@ agentgraph = deferred("graphflow.agentgraph")
 
 _COMPILED = attrgetter(
     *("name", "instructions", "tools", "db", "history", "output_schema", "tool_call_limit", "on_tool_error", "on_event"),
+    "session_state_reducers",
     *PAST,
 )
 """Gives the settings of an agent that its graph is made of."""
@@ -33,15 +35,16 @@ class Agent(Assistant):
     """A model with instructions, tools and, given a ``db``, sessions that survive.
 
     ``model``: a Model, a text like ``"openai:gpt-5-mini"`` or ``"offline"``, or None for what the environment says
-    (``GRAPHFLOW_MODEL``, ``OPENAI_API_KEY``). ``instructions``: text, lines, or a function of the Context. ``tools``:
-    functions or ``@tool``s. ``session_id``, ``user_id``: defaults for its runs; an Agent never keeps the id of a run, so a
-    server may share one. ``session_state``: keys a session begins with; ``enable_agentic_state``: a tool with which the model
+    (``GRAPHFLOW_MODEL``, ``OPENAI_API_KEY``). ``instructions``: text, lines, or a function of the Context. ``tools``: functions
+    or ``@tool``s. ``session_id``, ``user_id``: defaults for its runs; an Agent never keeps the id of a run, so a server may
+    share one. ``session_state``: keys a session begins with; ``session_state_reducers``: how a key that several tools change at
+    once is put together, ``{"calls": operator.add}`` (see ``keyed``); ``enable_agentic_state``: a tool with which the model
     writes to it. ``enable_session_summaries``: keep a rolling summary of each session, in the context in the place of the
     beginning (``add_session_summary_to_context``; settings: ``summary``). ``update_memory_on_run``: keep what the user says
     about themselves, beside the answer, and bring it into the context of all their sessions (settings: ``memory``);
-    ``enable_agentic_memory``: tools with which the model does so. ``output_schema``: a pydantic model (or other type)
-    the answer has to be. ``tool_call_limit``: tool calls of one run before the model has to answer. ``on_tool_error``:
-    "message" shows a raising tool's error to the model, "raise" fails the run. ``on_event``: called with every Event.
+    ``enable_agentic_memory``: tools with which the model does so. ``output_schema``: a pydantic model (or other type) the
+    answer has to be. ``tool_call_limit``: tool calls of one run before the model has to answer. ``on_tool_error``: "message"
+    shows a raising tool's error to the model, "raise" fails the run. ``on_event``: called with every Event.
 
     Making one costs microseconds: the graph is compiled when it is first used. Raises ValueError for a setting that cannot be.
     """
@@ -54,6 +57,7 @@ class Agent(Assistant):
         "output_schema",
         "session_id",
         "session_state",
+        "session_state_reducers",
         "tool_call_limit",
         "tools",
         "user_id",
@@ -70,6 +74,7 @@ class Agent(Assistant):
         session_id: str | None = None,
         user_id: str | None = None,
         session_state: Mapping[str, Any] | None = None,
+        session_state_reducers: Mapping[str, Reducer] | None = None,
         add_history_to_context: bool = True,
         num_history_runs: int | None = 3,
         history: HistoryPolicy | None = None,
@@ -93,6 +98,7 @@ class Agent(Assistant):
         self.session_id = session_id
         self.user_id = user_id
         self.session_state = session_state
+        self.session_state_reducers = session_state_reducers
         self.add_history_to_context = add_history_to_context
         self.history = history_of(history, num_history_runs)
         self.enable_session_summaries = enable_session_summaries

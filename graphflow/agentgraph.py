@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphflow.builder import StateGraph
 from graphflow.graph import Graph
-from graphflow.states import ConversationState, RecollectingState
+from graphflow.states import ConversationState, RecollectingState, with_reducers
 from graphflow.surroundings import Surroundings
 from graphflow.tools import tool_table
 from graphflow_nodes.model import call_tools, respond, wanted_calls
@@ -21,7 +21,8 @@ def compile_agent(agent: Agent, with_history: bool) -> Graph:
     """The graph of an agent as it is set now."""
     around = Surroundings(agent, with_history)
     table = tool_table((*agent.tools, *around.tools))
-    builder = StateGraph(ConversationState if around.extra is None else RecollectingState, name=agent.component_id)
+    state = with_reducers(ConversationState if around.extra is None else RecollectingState, agent._session_reducers())
+    builder = StateGraph(state, name=agent.component_id)
     aliases = around.lead_to(builder, "model")
     answering = respond(
         agent._model,

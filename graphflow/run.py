@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from graphflow.core.calls import CallOptions, Ended
     from graphflow.core.effects import Flow
     from graphflow.core.plan import Plan
+    from graphflow.core.reducers import Reducer
     from graphflow.drive.stream import Event
     from graphflow.drive.world import World
     from graphflow.graph import Graph
@@ -59,8 +60,32 @@ class Runner(Asked):
     __slots__ = ()
 
     session_state: Mapping[str, Any] | None
+    session_state_reducers: Mapping[str, Reducer] | None
     output_schema: type[Any] | None
     component_id: str
+
+    def _parts(self) -> Sequence[Any]:
+        """What it runs inside: members, or what the steps run."""
+        return ()
+
+    def _session_reducers(self) -> dict[str, Reducer]:
+        """The reducers of keys of session_state: its own, and those of what it runs inside."""
+        reducers: dict[str, Reducer] = {}
+        for part in self._parts():
+            if isinstance(part, Runner):
+                reducers.update(part._session_reducers())
+        return {**reducers, **(self.session_state_reducers or {})}
+
+    def _session_defaults(self) -> dict[str, Any]:
+        """The keys that a session begins with: its own, and of what it runs inside those with a reducer, because what several
+        tasks changed at once is told from the value that they began with.
+        """
+        defaults: dict[str, Any] = {}
+        for part in self._parts():
+            if isinstance(part, Runner):
+                reducers, begun = part._session_reducers(), part._session_defaults()
+                defaults.update({key: begun[key] for key in reducers if key in begun})
+        return {**defaults, **(self.session_state or {})}
 
     def graph_for(self, arguments: Mapping[str, Any]) -> Graph:
         """The graph for one call."""
@@ -279,7 +304,7 @@ class Runner(Asked):
         if chosen is not None or call.idempotency_key is None:  # a run that the key has begun before knows its session
             call.session_id = check_id(new_id() if chosen is None else chosen, "session_id")
         call.user_id = self._user(arguments.get("user_id"))
-        call.defaults = {"session_state": self.session_state or {}}
+        call.defaults = {"session_state": self._session_defaults()}
         if arguments.get("session_state"):
             call.given = {"session_state": dict(arguments["session_state"])}
         call.options = {name: arguments[name] for name in _NODE_OPTIONS if arguments.get(name) is not None}

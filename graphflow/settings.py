@@ -10,6 +10,9 @@ from typing import Any, Final, NamedTuple
 from graphflow.contextpolicies import HistoryPolicy, MemoryPolicy, SummaryPolicy, check_model
 from graphflow.core import options
 from graphflow.core.ids import check_id
+from graphflow.lazy import deferred
+
+reducers = deferred("graphflow.core.reducers")
 
 Check = Callable[[str, Any], Any]
 
@@ -46,6 +49,12 @@ def _members(name: str, value: Any) -> Any:
     raise options.refused(name, value, "a list of at least one Agent, Team or Graph")
 
 
+def _reducers(name: str, value: Any) -> Any:
+    if options.keyed(name, value, none="none") is not None:
+        reducers.keyed(**value)
+    return value
+
+
 def _history(name: str, value: Any) -> Any:
     if value is None or type(value) is int:
         return options.whole(name, value, none="all runs")
@@ -67,6 +76,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "session_id": _id,
     "user_id": _id,
     "session_state": lambda name, value: options.keyed(name, value, none="none"),
+    "session_state_reducers": _reducers,
     "add_history_to_context": options.flag,
     "num_history_runs": lambda name, value: options.whole(name, value, none="all"),
     "history": _history,

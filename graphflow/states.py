@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypedDict
+from collections.abc import Mapping
+from typing import Annotated, Any, TypedDict, get_type_hints
 
-from graphflow.core.reducers import add_messages, merge_keys
+from graphflow.core.reducers import Reducer, add_messages, keyed, merge_keys
 from graphflow.core.state import logged, untracked
 from graphflow.messages import Message
 
@@ -27,3 +28,14 @@ class RecollectingState(ConversationState):
     """What is known of the user, as it goes into the context."""
     summary: Annotated[str, untracked]
     """What was said before the history begins."""
+
+
+def with_reducers(state: type[Any], reducers: Mapping[str, Reducer]) -> type[Any]:
+    """The state, with reducers for keys of its session_state."""
+    if not reducers:
+        return state
+    hints = get_type_hints(state, include_extras=True)
+    hints["session_state"] = Annotated[dict[str, Any], keyed(**reducers)]
+    typed_dict: Any = TypedDict
+    made: type[Any] = typed_dict(state.__name__, hints)
+    return made

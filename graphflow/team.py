@@ -11,7 +11,7 @@ from graphflow.assistant import PAST, Assistant, PastSettings
 from graphflow.builder import StateGraph
 from graphflow.contextpolicies import HistoryPolicy
 from graphflow.core.control import END
-from graphflow.core.reducers import merge
+from graphflow.core.reducers import Reducer, merge
 from graphflow.core.state import per_run
 from graphflow.drive.world import Emitter
 from graphflow.graph import Graph
@@ -20,7 +20,7 @@ from graphflow.output import RunOutput as RunOutput
 from graphflow.output import RunStatus as RunStatus
 from graphflow.output import ToolExecution as ToolExecution
 from graphflow.settings import check_settings, history_of
-from graphflow.states import ConversationState, RecollectingState
+from graphflow.states import ConversationState, RecollectingState, with_reducers
 from graphflow.surroundings import Surroundings
 from graphflow.tools import Tool, tool_table
 from graphflow_nodes.model import Instructions, call_tools, respond, wanted_calls
@@ -57,7 +57,7 @@ class TeamMember:
 
 _COMPILED = attrgetter(
     *("name", "mode", "model", "instructions", "tools", "db", "history", "output_schema", "share_member_interactions"),
-    *("tool_call_limit", "max_iterations", "on_tool_error", "on_event", *PAST),
+    *("tool_call_limit", "max_iterations", "on_tool_error", "on_event", "session_state_reducers", *PAST),
 )
 """Gives the settings of a team that its graph is made of, beside the graphs of its members."""
 
@@ -71,7 +71,8 @@ class Team(Assistant):
     ``members``: Agents, Teams, Graphs whose state has messages. Each has its own instructions, tools, model and history; one
     without a model asks the team's. Its own ``db`` and ids are not used here: its steps and its messages are stored in the
     team's session, in a namespace named after its id. The id is its name in small letters and dashes; members without a name
-    are agent-1, team-2 … by their place in the list. ``session_state`` is shared with the members.
+    are agent-1, team-2 … by their place in the list. ``session_state`` is shared with the members, and their
+    ``session_state_reducers`` hold for the team, too.
 
     ``mode``: "coordinate" (the leader gives members tasks, sees the answers, and answers itself), "route" (the leader picks the
     member whose answer is the answer, unchanged), "broadcast" (all members get the input at once, then the leader sums up) or
@@ -96,6 +97,7 @@ class Team(Assistant):
         "output_schema",
         "session_id",
         "session_state",
+        "session_state_reducers",
         "share_member_interactions",
         "tool_call_limit",
         "tools",
@@ -115,6 +117,7 @@ class Team(Assistant):
         session_id: str | None = None,
         user_id: str | None = None,
         session_state: Mapping[str, Any] | None = None,
+        session_state_reducers: Mapping[str, Reducer] | None = None,
         add_history_to_context: bool = True,
         num_history_runs: int | None = 3,
         history: HistoryPolicy | None = None,
@@ -136,6 +139,7 @@ class Team(Assistant):
         self.session_id = session_id
         self.user_id = user_id
         self.session_state = session_state
+        self.session_state_reducers = session_state_reducers
         self.add_history_to_context = add_history_to_context
         self.history = history_of(history, num_history_runs)
         self.share_member_interactions = share_member_interactions
@@ -153,6 +157,10 @@ class Team(Assistant):
         """What the database lists this team's sessions under."""
         return self.name or "team"
 
+    def _parts(self) -> Sequence[Any]:
+        """The members."""
+        return self.members
+
     def _settings(self) -> tuple[Any, ...]:
         return (*_COMPILED(self), *(getattr(member, "graph", member) for member in self.members))
 
@@ -160,7 +168,8 @@ class Team(Assistant):
         members = identified(self.members)
         around = Surroundings(self, with_history)
         plain, recollecting = _STATES[self.mode == "tasks"]
-        builder = StateGraph(plain if around.extra is None else recollecting, name=self.component_id)
+        state = with_reducers(plain if around.extra is None else recollecting, self._session_reducers())
+        builder = StateGraph(state, name=self.component_id)
         aliases = around.lead_to(builder, "broadcast" if self.mode == "broadcast" else "leader")
         around.finish(builder, _WIRING[self.mode](self, builder, members, (*self.tools, *around.tools)))
         plan = builder.plan(self.component_id, session_type="team", on_unfinished="abandon", aliases=aliases)

@@ -16,10 +16,12 @@ A *delta* describes a change by itself, so that loading it never calls a reducer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from graphflow.core.control import MISSING
+from graphflow.core.options import refused
 from graphflow.messages import Message, RemoveMessage, as_messages
 
 Op = dict[str, Any]
@@ -49,6 +51,79 @@ def merge_keys(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Reducer of session_state: key-level changes; ``MISSING`` deletes a key. Two tasks may not write one key differently."""
     merged = {**(old or {}), **new}
     return {key: value for key, value in merged.items() if value is not MISSING}
+
+
+class keyed:
+    """Reducer of session_state that also says, for some keys, how writes of several tasks in one superstep are put together.
+
+    ``session_state: Annotated[dict[str, Any], keyed(calls=operator.add, seen=append)]``. Each task has a copy of the dict and
+    changes it as it likes; what counts is what it changed in the value that all of them began with. ``operator.add`` adds up
+    what was added to a number, and puts one after another what was added at the end of a list, a tuple or a text; ``append``
+    is that for lists; ``merge`` and ``operator.or_`` put in the entries that were added to a dict or a set, or changed; ``max``
+    and ``min`` choose. A key without a reducer takes one write, or several of the same value. Raises ValueError for another
+    reducer: one of two values does not tell what a task changed.
+    """
+
+    def __init__(self, /, **reducers: Reducer) -> None:
+        for key, reducer in reducers.items():
+            if reducer not in _JOINS:
+                raise refused(f"the reducer of session_state[{key!r}]", reducer, JOINING)
+        self.reducers: Final[Mapping[str, Reducer]] = reducers
+        self.__qualname__ = merge_keys.__qualname__  # a stored run fits, whatever becomes of writes that come together
+
+    def __call__(self, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+        return merge_keys(old, new)
+
+    def join(self, key: str, old: Any, values: Sequence[Any]) -> Any:
+        """One value out of several that tasks made of ``old`` (MISSING: there was none). Raises ValueError or TypeError for
+        values that cannot be put together.
+        """
+        return _JOINS[self.reducers[key]](old, values)
+
+
+def _added(old: Any, values: Sequence[Any]) -> Any:
+    joined = values[0]
+    for value in values[1:]:
+        if isinstance(value, list | tuple | str):
+            joined = joined + _tail(old, value)
+        else:
+            joined = joined + (value if old is MISSING else value - old)
+    return joined
+
+
+def _appended(old: Any, values: Sequence[Any]) -> Any:
+    return [*values[0], *(item for value in values[1:] for item in _tail(old, value))]
+
+
+def _tail(old: Any, new: Any) -> Any:
+    """What was added at the end."""
+    if old is MISSING:
+        return new
+    if new[: len(old)] != old:
+        raise ValueError("one of them changed more than it added at the end")
+    return new[len(old) :]
+
+
+def _merged(old: Any, values: Sequence[Any]) -> Any:
+    joined = values[0]
+    for value in values[1:]:
+        if isinstance(value, dict):
+            before = {} if old is MISSING else old
+            value = {key: entry for key, entry in value.items() if key not in before or before[key] != entry}
+        joined = joined | value
+    return joined
+
+
+_JOINS: Final[Mapping[Any, Callable[[Any, Sequence[Any]], Any]]] = {
+    operator.add: _added,
+    append: _appended,
+    merge: _merged,
+    operator.or_: _merged,
+    max: lambda old, values: max(values),
+    min: lambda old, values: min(values),
+}
+JOINING: Final = "operator.add, append, merge, operator.or_, max or min"
+"""What a key of session_state may have as its reducer."""
 
 
 def upsert(old: list[Message], changes: Iterable[Message | RemoveMessage]) -> list[Message]:

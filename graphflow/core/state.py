@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, NotRequired, Required, get_args, get
 
 from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
-from graphflow.core.reducers import Reducer, add_messages, append, merge, merge_keys
+from graphflow.core.reducers import Reducer, add_messages, append, keyed, merge, merge_keys
 from graphflow.errors import GraphError, InvalidUpdate
 from graphflow.messages import Message, as_messages
 
@@ -254,7 +254,7 @@ def _kind(reducer: Any, origin: Any) -> Kind:
         return "append"
     if reducer is merge or (reducer in (operator.or_, operator.ior) and origin is dict):
         return "merge"
-    if reducer is merge_keys:
+    if reducer is merge_keys or isinstance(reducer, keyed):
         return "keys"
     if reducer is add_messages:
         return "messages"

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from graphflow.core.control import MISSING, START, Overwrite
-from graphflow.core.reducers import Delta, Op, merge_keys, message_delta, upsert
+from graphflow.core.reducers import Delta, Op, keyed, merge_keys, message_delta, upsert
 from graphflow.core.state import Channel, Kind, StateSchema, Values
 from graphflow.errors import InvalidUpdate
 from graphflow.messages import Message, RemoveMessage
@@ -56,14 +56,17 @@ def wrong_type(channel: Channel, node: str, value: Any, error: Exception) -> Inv
         detail = f"{first['msg']} at state.{channel.name}{path}, got {type(first['input']).__name__}"
     else:
         detail = str(error)
-    text = repr(value)
-    shown = text if len(text) <= 80 else text[:77] + "…"
     declared = getattr(channel.type, "__name__", None) if not get_args(channel.type) else None
     return InvalidUpdate(
-        f"{_who(node)} wrote {shown} to {channel.name!r}, declared as {declared or channel.type}: {detail}",
+        f"{_who(node)} wrote {_shown(value)} to {channel.name!r}, declared as {declared or channel.type}: {detail}",
         field=channel.name,
         nodes=(node,),
     )
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
 
 
 def update_of(schema: StateSchema, value: Any, view: Any, node: str) -> Mapping[str, Any]:
@@ -158,24 +161,47 @@ def _reduce_merge(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any,
 
 
 def _reduce_keys(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:
-    entries: dict[str, Any] = {}
-    authors: dict[str, str] = {}
-    for node, value in writes:
-        for key, entry in value.items():
-            if key in entries and entries[key] != entry:
-                raise InvalidUpdate(
-                    f"nodes {authors[key]!r} and {node!r} wrote different values to {channel.name}[{key!r}] in one superstep; "
-                    "write it in one of them, or keep it in a field with a reducer",
-                    field=channel.name,
-                    nodes=(authors[key], node),
-                )
-            entries[key], authors[key] = entry, node
     base = {} if old is MISSING else old
+    entries = writes[0][1] if len(writes) == 1 else _joined_keys(channel, base, writes)
     op: Op = {"merge": {key: value for key, value in entries.items() if value is not MISSING}}
     drop = [key for key, value in entries.items() if value is MISSING and key in base]
     if drop:
         op["drop"] = drop
     return merge_keys(base, entries), (op if op["merge"] or drop else None)
+
+
+def _joined_keys(channel: Channel, base: Mapping[str, Any], writes: list[Write]) -> dict[str, Any]:
+    """The entries that several tasks wrote, of which a key may have several, as one of each."""
+    written: dict[str, list[Write]] = {}
+    for node, value in writes:
+        for key, entry in value.items():
+            written.setdefault(key, []).append((node, entry))
+    return {key: _joined(channel, key, base.get(key, MISSING), of_key) for key, of_key in written.items()}
+
+
+def _joined(channel: Channel, key: str, old: Any, writes: list[Write]) -> Any:
+    values = [value for _, value in writes]
+    reducer = channel.reducer
+    if len(values) > 1 and isinstance(reducer, keyed) and key in reducer.reducers and MISSING not in values:
+        try:
+            return reducer.join(key, old, values)
+        except (ValueError, TypeError) as error:
+            raise _keys_conflict(channel, key, writes, f"its reducer cannot put them together: {error}") from None
+    if any(value != values[0] for value in values):
+        repair = f"session_state_reducers={{{key!r}: …}} of an Agent, Team or Workflow, keyed({key}=…) in a state of one's own"
+        raise _keys_conflict(channel, key, writes, f"write it in one task, or give the key a reducer ({repair})")
+    return values[0]
+
+
+def _keys_conflict(channel: Channel, key: str, writes: list[Write], repair: str) -> InvalidUpdate:
+    nodes = tuple(node for node, _ in writes)
+    who = f"{len(nodes)} tasks of node {nodes[0]!r}" if len(set(nodes)) == 1 else f"nodes {' and '.join(map(repr, nodes))}"
+    values = ", ".join("(deleted)" if value is MISSING else _shown(value) for _, value in writes)
+    return InvalidUpdate(
+        f"{who} wrote different values to {channel.name}[{key!r}] in one superstep: {values}; {repair}",
+        field=channel.name,
+        nodes=nodes,
+    )
 
 
 def _reduce_messages(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:

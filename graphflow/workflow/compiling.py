@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, get_args, get_origin
@@ -14,12 +14,14 @@ from graphflow.builder import StateGraph
 from graphflow.core.control import END, START
 from graphflow.core.plan import Plan, lower_function
 from graphflow.core.policies import RetryPolicy
+from graphflow.core.reducers import Reducer
 from graphflow.db.typed import is_exact
 from graphflow.errors import GraphError, InvalidUpdate
 from graphflow.graph import Graph
 from graphflow.input import input_messages
 from graphflow.messages import Message
 from graphflow.run import Runner
+from graphflow.states import with_reducers
 from graphflow.workflow.steps import Condition, Group, Loop, Parallel, Router, Step, Steps
 from graphflow_nodes import stepdata
 from graphflow_nodes import workflow as nodes
@@ -94,6 +96,15 @@ def leaves(step: Step | Group) -> list[str]:
         return [step.name]
     names = [name for part in step.parts() for name in leaves(part)]
     return [*names, str(step.name)] if isinstance(step, Parallel) else names
+
+
+def works(steps: Sequence[Step | Group]) -> Iterator[Any]:
+    """What the steps, and those of groups among them, run."""
+    for step in steps:
+        if isinstance(step, Step):
+            yield step.what
+        else:
+            yield from works(step.parts())
 
 
 # --- types -----------------------------------------------------------------------------------------------------------------
@@ -196,8 +207,9 @@ class _Node:
 class Compiler:
     """Makes one graph. Steps are placed from the last to the first, each knowing what follows it."""
 
-    def __init__(self, outline: stepdata.Outline) -> None:
+    def __init__(self, outline: stepdata.Outline, reducers: Mapping[str, Reducer]) -> None:
         self.outline = outline
+        self.reducers = reducers
         self.nodes: dict[str, _Node] = {}
         self.edges: list[tuple[str | list[str], str]] = []
         self.ways: list[tuple[str, dict[str, Entries]]] = []
@@ -216,7 +228,8 @@ class Compiler:
         self._number(steps)
         around = around or Place("", self.outline)
         entries = self._chain(steps, (END,), around)
-        builder = StateGraph(stepdata.WorkflowState if around.outermost else stepdata.BranchState, name=name)
+        state = stepdata.WorkflowState if around.outermost else stepdata.BranchState
+        builder = StateGraph(with_reducers(state, self.reducers), name=name)
         if past_runs != 0:
             builder.add_node(HISTORY, history(last_runs=past_runs), rerunnable=True)
             self.edges += [(HISTORY, entry) for entry in entries]
@@ -326,7 +339,7 @@ class Compiler:
                 self.outline.types.setdefault(branch.name, None)
                 self._step(branch, (), beside, joined=True)
                 continue
-            plan = Compiler(self.outline).plan(names[at], [branch], replace(around, outermost=False))
+            plan = Compiler(self.outline, self.reducers).plan(names[at], [branch], replace(around, outermost=False))
             work = nodes.call_branch(plan, leaves(branch), beside)
             self._add(names[at], _Node(nodes.step(beside, work), self.order[names[at]], plan))
         self.outline.types.setdefault(place.name, None)

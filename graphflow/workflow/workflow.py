@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.plan import Plan
+from graphflow.core.reducers import Reducer
 from graphflow.drive.world import Emitter
 from graphflow.errors import InvalidUpdate
 from graphflow.graph import Graph
@@ -18,12 +19,12 @@ from graphflow.messages import Message
 from graphflow.output import RunOutput, RunStatus
 from graphflow.run import Runner
 from graphflow.settings import check_settings
-from graphflow.workflow.compiling import Compiler, leaves, named
+from graphflow.workflow.compiling import Compiler, leaves, named, works
 from graphflow.workflow.steps import as_list
 from graphflow_nodes.model import as_text
 from graphflow_nodes.stepdata import Outline, ending, is_object
 
-_COMPILED = attrgetter("name", "steps", "db", "add_workflow_history", "num_history_runs", "on_event")
+_COMPILED = attrgetter("name", "steps", "db", "add_workflow_history", "num_history_runs", "on_event", "session_state_reducers")
 """The settings of a workflow that its graph is made of."""
 
 
@@ -39,7 +40,7 @@ class Workflow(Runner):
     another process is to resume its run. ``add_workflow_history``: steps are told the inputs and outputs of the last
     ``num_history_runs`` completed runs of the session (None: of all); functions find them in
     ``step_input.workflow_session.history``, agents read them before their input. ``session_id``, ``user_id``,
-    ``session_state``, ``on_event`` as for an Agent.
+    ``session_state``, ``on_event`` as for an Agent, ``session_state_reducers`` as for a Team.
 
     New input on a session whose run is not finished is an UnfinishedRun. Raises GraphError for steps
     that cannot be, ValueError for a setting that cannot be.
@@ -59,6 +60,7 @@ class Workflow(Runner):
         "output_schema",
         "session_id",
         "session_state",
+        "session_state_reducers",
         "steps",
         "user_id",
     )
@@ -72,6 +74,7 @@ class Workflow(Runner):
         session_id: str | None = None,
         user_id: str | None = None,
         session_state: Mapping[str, Any] | None = None,
+        session_state_reducers: Mapping[str, Reducer] | None = None,
         input_schema: type[Any] | None = None,
         add_workflow_history: bool = False,
         num_history_runs: int | None = 3,
@@ -83,6 +86,7 @@ class Workflow(Runner):
         self.session_id = session_id
         self.user_id = user_id
         self.session_state = session_state
+        self.session_state_reducers = session_state_reducers
         self.input_schema = input_schema
         self.add_workflow_history = add_workflow_history
         self.num_history_runs = num_history_runs
@@ -109,7 +113,9 @@ class Workflow(Runner):
             past = self.num_history_runs if self.add_workflow_history else 0
             plan = self._edited
             if plan is None:
-                plan = Compiler(self.outline).plan(self.component_id, self.steps, past_runs=past, session_type="workflow")
+                plan = Compiler(self.outline, self._session_reducers()).plan(
+                    self.component_id, self.steps, past_runs=past, session_type="workflow"
+                )
             self._made = made = settings, Graph(plan, db=self.db, on_event=self.on_event)
         return made[1]
 
@@ -118,6 +124,10 @@ class Workflow(Runner):
         if self._printed is None:
             self._printed = {}
         return self._printed
+
+    def _parts(self) -> Sequence[Any]:
+        """What the steps run."""
+        return list(works(self.steps))
 
     def _run_on(self, plan: Plan) -> None:
         self._edited = plan
