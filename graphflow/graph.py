@@ -457,7 +457,7 @@ class Graph:
     def _look(self, session_id: str, user_id: str | None, at: int | None, ns: str) -> tuple[Flow[Snapshot], World]:
         plan = plan_at(self.plan, checks.text("ns", ns))
         checks.whole("at", at, none="the last")
-        return _shown(plan, sessions.get_state(plan, session_id, user_id, at, ns)), World(self._need_db())
+        return _shown(plan, sessions.get_state(plan, session_id, user_id, at, ns, self.plan)), World(self._need_db())
 
     def _look_back(
         self, session_id: str, user_id: str | None, limit: int | None, ns: str

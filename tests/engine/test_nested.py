@@ -481,6 +481,12 @@ def test_the_state_and_history_of_a_nested_graph_can_be_looked_at(way: Way, db: 
     assert [question.value for question in inner.interrupts] == ["name"]
     history = way.get_state_history(graph, "s", ns="middle:1.0/inner:1.0")
     assert [snapshot.next for snapshot in history] == [("leaf",), ("before",)]
+    assert way.get_state(graph, "s", inner.seq, ns="middle:1.0/inner:1.0") == inner
+    middle = way.get_state(graph, "s", ns="middle:1.0")
+    assert middle.tasks[0].state == "waiting" and middle.interrupts == inner.interrupts
+    assert way.get_state(graph, "s", middle.seq, ns="middle:1.0") == middle
+    earlier = way.get_state(graph, "s", 0, ns="middle:1.0/inner:1.0")
+    assert (earlier.status, earlier.next, earlier.interrupts) == ("running", ("before",), ())
     with pytest.raises(SessionNotFound, match="no nested graph"):
         way.get_state(graph, "s", ns="middle:7.0")
     with pytest.raises(ValueError, match="no node at 'other'"):
