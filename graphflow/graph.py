@@ -130,7 +130,8 @@ class Graph:
 
         With a ``db``: the run continues the session ``session_id`` (None: a new one, returned in the result), and each
         superstep is committed before the next begins. Options: ``user_id``, ``context`` (given to nodes, never stored),
-        ``recursion_limit`` (supersteps, 1,000), ``max_concurrency`` (tasks at once), ``on_unfinished`` ("raise": a crashed
+        ``recursion_limit`` (supersteps, 1,000; it holds for each graph inside as well, whether that is a node or called by one,
+        unless its own call gives another), ``max_concurrency`` (tasks at once), ``on_unfinished`` ("raise": a crashed
         or paused run is an UnfinishedRun; "abandon" leaves it behind), ``on_busy`` (another run holds the session:
         "wait" for the database's ``busy_timeout``, first come first served within a process, or "reject"; then SessionBusy;
         "cancel": that run is cancelled, and this one comes next), ``idempotency_key`` (of the request: with it the run is begun
@@ -387,7 +388,8 @@ class Graph:
         inherits = call.context is None and self.db is None and current_task.get() is not None
         if self.plan.context_schema is not None and not inherits:
             call.context = context_value(self.plan.context_schema, call.context)
-        checks.whole("recursion_limit", call.recursion_limit, 1)
+        if "recursion_limit" in options:
+            checks.whole("recursion_limit", call.recursion_limit, 1)
         checks.whole("max_concurrency", call.max_concurrency, 1, none="no bound")
         checks.one_of("on_unfinished", call.on_unfinished, ("raise", "abandon"), none="what the graph does by itself")
         checks.one_of("on_busy", call.on_busy, ("wait", "reject", "cancel"))

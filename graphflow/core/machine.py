@@ -41,6 +41,8 @@ class Machine:
         self.schema = plan.schema
         self.ledger = Ledger(plan.schema, info)
         self.steps = 0
+        self.noted: dict[str, Any] = {}
+        """What its nodes noted (``ctx.note``); it is among the metrics, too."""
         self.interrupts: tuple[Interrupt, ...] = ()
         self.leaving: list[Command] = []
         """What tasks of a nested graph told the graph around it when they left."""
@@ -139,11 +141,7 @@ class Machine:
             frontier.next = [*sorted(frontier.deferred, key=lambda name: nodes[name].index)]
             frontier.deferred = []
         if self.steps >= self.info.recursion_limit:
-            raise RecursionLimit(
-                f"{self.plan.name!r} made {self.steps} supersteps, its recursion_limit, and would run "
-                f"{', '.join(map(repr, dict.fromkeys(self.ledger.upcoming())))} next; "
-                "give the loop a way out, or a higher recursion_limit="
-            )
+            raise self._too_many_steps()
         self.steps += 1
         tasks = []
         origin, info, values = frontier.origin, self.info, self.ledger.values
@@ -154,6 +152,16 @@ class Machine:
             else:
                 tasks.append(Task(nodes[arrival.node], arrival.arg, position, origin, info, sent=True))
         return tasks
+
+    def _too_many_steps(self) -> RecursionLimit:
+        ns = self.info.ns
+        where = f" (inside, at {ns!r})" if ns else ""
+        whose = " (of its own call, or of that of the outermost graph)" if ns else ""
+        upcoming = ", ".join(map(repr, dict.fromkeys(self.ledger.upcoming())))
+        return RecursionLimit(
+            f"{self.plan.name!r}{where} made {self.steps} supersteps, its recursion_limit, and would run {upcoming} next; "
+            f"give the loop a way out, or a higher recursion_limit={whose}"
+        )
 
     def _execute(self, tasks: list[Task]) -> Flow[list[Outcome]]:
         """Outcomes of all tasks, in order; those stored before a crash are taken from their rows. Raises the first error."""
@@ -442,9 +450,9 @@ class Machine:
                 longest = outcome.seconds
             name = outcome.task.node.name
             nodes[name] = nodes.get(name, 0.0) + outcome.seconds
-            context = outcome.task.context
-            if context is not None and context.noted is not None:
-                metrics.update(context.noted)
+            if outcome.task.noted is not None:
+                self.noted.update(outcome.task.noted)
+                metrics.update(outcome.task.noted)
             if outcome.usage is not None:
                 metrics["input_tokens"] += outcome.usage.input_tokens
                 metrics["output_tokens"] += outcome.usage.output_tokens
