@@ -425,7 +425,7 @@ class Graph:
             last = value[-1] if isinstance(value, list) and value else None
             if isinstance(last, Message) and last.role == "assistant" and last.text:
                 yield Emit("token", "", {"text": last.text, "attempt": 1})
-        data = {"seq": ended.seq, "values": self.plan.schema.view(ended.values), "next": (), "stored": True}
+        data = {"seq": ended.seq, "values": self.plan.schema.shown(ended.values), "next": (), "stored": True}
         yield Emit("checkpoint", "", data)
 
     def _broken_off(
@@ -496,7 +496,7 @@ def snapshot(plan: Plan, stored: Stored) -> Snapshot:
     """What users see of a stored checkpoint."""
     tasks = sessions.pending_tasks(stored)
     return Snapshot(
-        values=plan.schema.view(stored.values) if plan.schema.form == "dict" else _lenient_view(plan, stored.values),
+        values=plan.schema.shown(stored.values),
         next=tuple(task.node for task in tasks),
         seq=stored.seq,
         run_id=stored.run.run_id if stored.run is not None else None,
@@ -510,10 +510,3 @@ def snapshot(plan: Plan, stored: Stored) -> Snapshot:
 def _inside(plan: Plan, task: sessions.StoredTask) -> str | None:
     node = plan.nodes.get(task.node)
     return None if node is None or node.graph is None else task.paths[node.persist]
-
-
-def _lenient_view(plan: Plan, values: Values) -> Any:
-    """The state in its declared form; a plain dict when a field that has to be there is not yet."""
-    if all(name in values or not channel.stored for name, channel in plan.schema.channels.items()):
-        return plan.schema.view(values)
-    return dict(values)

@@ -18,7 +18,7 @@ from graphflow.core.ledger import Ledger, question_rows, result_rows
 from graphflow.core.plan import NodePlan, Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.routing import route, targets_of
-from graphflow.core.schemas import input_update
+from graphflow.core.schemas import check_whole, input_update
 from graphflow.core.sidewrites import stamped, told
 from graphflow.core.updates import Write, checked, update_of
 from graphflow.errors import (
@@ -121,13 +121,19 @@ class Machine:
         """Apply the input (and ``more`` writes) to the state and find the first tasks.
 
         ``cleared`` is the delta of what the new run emptied before. Returns the delta and the new rows of the message log.
+        Raises InvalidUpdate for an input that the state, or a node that is first, cannot be made of.
         """
         writes = checked(self.schema, input_update(self.schema, self.plan.input_schema, input, self.ledger.values), START)
         result = TaskResult([*writes, *more])
         delta, entries = self.ledger.merge([(START, result)])
         for name, op in (cleared or {}).items():
             delta[name] = op if name not in delta else delta[name] if "set" in delta[name] else {**op, **delta[name]}
-        yield from route(self.plan, self.ledger.values, self.ledger.frontier, [(self.plan.entry, result)])
+        values, frontier = self.ledger.values, self.ledger.frontier
+        check_whole(self.schema, values)
+        yield from route(self.plan, values, frontier, [(self.plan.entry, result)])
+        for arrival in frontier.next or frontier.deferred:
+            if type(arrival) is str and (seen := self.plan.nodes[arrival].schema).form != "dict":
+                seen.view(values)
         return delta, entries
 
     # --- tasks -----------------------------------------------------------------------------------------------------------
@@ -437,7 +443,7 @@ class Machine:
             for write in outcome.result.side if outcome.result is not None else ():
                 yield from told(write, outcome.task)
         ledger = self.ledger
-        view = self.schema.view(ledger.values)
+        view = self.schema.shown(ledger.values)
         data = {"seq": ledger.head, "values": view, "next": ledger.upcoming(), "stored": not ledger.rides}
         yield Emit("checkpoint", "", data, self.info.ns)
 
