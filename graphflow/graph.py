@@ -335,6 +335,11 @@ class Graph:
         if isinstance(input, Command) and input.resume is not MISSING:
             if session_id is None:
                 raise ValueError("Command(resume=…) answers a stored session: give its session_id=")
+            if input.update is not None or input.goto or input.graph is not None:
+                raise ValueError(
+                    "Command(resume=…) as an input gives an answer and nothing else; write update= and goto= with "
+                    "update_state(session_id, update, as_node=…), or return them from the node that asked"
+                )
             return self._resume(session_id, input.resume, None, options, listening)
         call = self.call(session_id=session_id, listening=listening, **options)
         return self.begin(input, call, listening)

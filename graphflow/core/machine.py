@@ -17,7 +17,7 @@ from graphflow.core.effects import Emit, Flow, LogEntry, Outcome, RunInfo, RunTa
 from graphflow.core.ledger import Ledger, question_rows, result_rows
 from graphflow.core.plan import NodePlan, Plan
 from graphflow.core.reducers import Delta
-from graphflow.core.routing import route, targets_of
+from graphflow.core.routing import refuse_answer, route, targets_of
 from graphflow.core.schemas import check_whole, input_update
 from graphflow.core.sidewrites import stamped, told
 from graphflow.core.updates import Write, checked, update_of
@@ -262,6 +262,7 @@ class Machine:
             raise UnknownTarget(f"a Command of node {name!r} has graph={command.graph!r}; give Command.PARENT")
         if not self.info.ns:
             raise UnknownTarget(f"a Command of node {name!r} addresses the graph around {self.plan.name!r}, but there is none")
+        refuse_answer(command, name)
         outcome.leaving = Command(command.update, command.goto)
         self.leaving.append(outcome.leaving)
 
