@@ -26,6 +26,7 @@ from graphflow.db.base import Store
 from graphflow.drive.stream import view
 from graphflow.drive.world import Emitter, World, guarded
 from graphflow.errors import GraphflowError, NoDatabase
+from graphflow.messages import Message
 
 if TYPE_CHECKING:
     from graphflow.draw.network import Network
@@ -129,7 +130,8 @@ class Graph:
 
         With a ``db``: the run continues the session ``session_id`` (None: a new one, returned in the result), and each
         superstep is committed before the next begins. Options: ``user_id``, ``context`` (given to nodes, never stored),
-        ``recursion_limit`` (supersteps, 1,000), ``max_concurrency`` (tasks at once), ``on_unfinished`` ("raise": a crashed
+        ``recursion_limit`` (supersteps, 1,000; it holds for each graph inside as well, whether that is a node or called by one,
+        unless its own call gives another), ``max_concurrency`` (tasks at once), ``on_unfinished`` ("raise": a crashed
         or paused run is an UnfinishedRun; "abandon" leaves it behind), ``on_busy`` (another run holds the session:
         "wait" for the database's ``busy_timeout``, first come first served within a process, or "reject"; then SessionBusy;
         "cancel": that run is cancelled, and this one comes next), ``idempotency_key`` (of the request: with it the run is begun
@@ -166,6 +168,10 @@ class Graph:
 
         Nested graphs: their tokens, custom data and typed events (which tell their ``ns``) are among the parts. With
         ``subgraphs`` their updates and values are, too, and every part comes as (ns, part) or (ns, mode, part).
+
+        A run that pauses says so in its last part: ``{"__interrupt__": interrupts}`` of ``updates`` and ``values``, the typed
+        event ``interrupted`` of ``tasks``, ``checkpoints`` and ``events``. A call whose ``idempotency_key`` has begun a run
+        before is told what that came to: its state (in ``updates`` as ``{END: state}``) and the text it answered.
 
         Leaving the iterator early stops the run; the committed work is kept and ``resume`` goes on.
         """
@@ -206,8 +212,10 @@ class Graph:
         """Cancel a run, from any thread or process; whether there was anything to cancel (False: it has ended).
 
         It stops at its next superstep border, or where it awaits a model, with its state committed, and returns with status
-        ``cancelled``; ``resume`` goes on with it. A run of another process hears of it within a second. One that is paused or
-        has crashed is closed at once. Raises SessionNotFound when there is no such run, NotOwner.
+        ``cancelled``, also when that border is its end or a question; ``resume`` goes on with it. An async node (or tool) has a
+        second to look at ``ctx.cancelled`` and return what it has, then it is left where it awaits, and runs again at
+        ``resume``. A run of another process hears of it within a second; what ends before it hears is completed. A run that is
+        paused or has crashed is closed at once. Raises SessionNotFound when there is no such run, NotOwner.
         """
         return drive.sync.run(*self._with_db(cancelling.cancel(self.plan, run_id, user_id, self.db)))
 
@@ -258,7 +266,9 @@ class Graph:
     def fork(self, source: str, /, at: int | None = None, session_id: str | None = None, *, user_id: str | None = None) -> str:
         """A new session with the past of session ``source`` up to checkpoint ``at`` (None: all of it); returns its id.
 
-        ``session_id`` is the new session's id (None: one is made). The source is untouched.
+        ``session_id`` is the new session's id (None: one is made). The source is untouched. A fork of a paused session is
+        paused at the same questions, under ids of its own, and is answered independently; at an earlier checkpoint, or where a
+        run failed, nothing is asked yet: ``resume`` runs what is next.
         """
         return drive.sync.run(*self._with_db(sessions.fork(source, user_id, at, session_id)))
 
@@ -325,6 +335,11 @@ class Graph:
         if isinstance(input, Command) and input.resume is not MISSING:
             if session_id is None:
                 raise ValueError("Command(resume=…) answers a stored session: give its session_id=")
+            if input.update is not None or input.goto or input.graph is not None:
+                raise ValueError(
+                    "Command(resume=…) as an input gives an answer and nothing else; write update= and goto= with "
+                    "update_state(session_id, update, as_node=…), or return them from the node that asked"
+                )
             return self._resume(session_id, input.resume, None, options, listening)
         call = self.call(session_id=session_id, listening=listening, **options)
         return self.begin(input, call, listening)
@@ -399,8 +414,20 @@ class Graph:
             raise
         result = (output or self.result)(ended)
         if call.listening:
-            yield Emit(_LAST_EVENT.get(ended.status, "run_completed"), "", {"output": result, "interrupts": ended.interrupts})
+            if call.replayed:
+                yield from self._told_again(ended)
+            told = {"output": result, "interrupts": ended.interrupts, "replayed": call.replayed}
+            yield Emit(_LAST_EVENT.get(ended.status, "run_completed"), "", told)
         return result
+
+    def _told_again(self, ended: Ended) -> Flow[None]:
+        """What of an earlier run can still be told: the state it came to, and what it answered."""
+        for value in ended.values.values():
+            last = value[-1] if isinstance(value, list) and value else None
+            if isinstance(last, Message) and last.role == "assistant" and last.text:
+                yield Emit("token", "", {"text": last.text, "attempt": 1})
+        data = {"seq": ended.seq, "values": self.plan.schema.shown(ended.values), "next": (), "stored": True}
+        yield Emit("checkpoint", "", data)
 
     def _broken_off(
         self, kind: str, call: CallOptions, output: Callable[[Ended], Any] | None, data: dict[str, Any]
@@ -433,7 +460,7 @@ class Graph:
     def _look(self, session_id: str, user_id: str | None, at: int | None, ns: str) -> tuple[Flow[Snapshot], World]:
         plan = plan_at(self.plan, checks.text("ns", ns))
         checks.whole("at", at, none="the last")
-        return _shown(plan, sessions.get_state(plan, session_id, user_id, at, ns)), World(self._need_db())
+        return _shown(plan, sessions.get_state(plan, session_id, user_id, at, ns, self.plan)), World(self._need_db())
 
     def _look_back(
         self, session_id: str, user_id: str | None, limit: int | None, ns: str
@@ -478,7 +505,7 @@ def snapshot(plan: Plan, stored: Stored) -> Snapshot:
     """What users see of a stored checkpoint."""
     tasks = sessions.pending_tasks(stored)
     return Snapshot(
-        values=plan.schema.view(stored.values) if plan.schema.form == "dict" else _lenient_view(plan, stored.values),
+        values=plan.schema.shown(stored.values),
         next=tuple(task.node for task in tasks),
         seq=stored.seq,
         run_id=stored.run.run_id if stored.run is not None else None,
@@ -492,10 +519,3 @@ def snapshot(plan: Plan, stored: Stored) -> Snapshot:
 def _inside(plan: Plan, task: sessions.StoredTask) -> str | None:
     node = plan.nodes.get(task.node)
     return None if node is None or node.graph is None else task.paths[node.persist]
-
-
-def _lenient_view(plan: Plan, values: Values) -> Any:
-    """The state in its declared form; a plain dict when a field that has to be there is not yet."""
-    if all(name in values or not channel.stored for name, channel in plan.schema.channels.items()):
-        return plan.schema.view(values)
-    return dict(values)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from graphflow.errors import InvalidUpdate
 from graphflow.messages import FilePart, ImagePart, Message, Role, TextPart, as_messages
@@ -28,7 +28,10 @@ def input_messages(input: Any) -> list[Message]:
     ):
         return [Message("user", [TextPart(text=item) if isinstance(item, str) else item for item in input])]
     if isinstance(input, BaseModel) or (isinstance(input, Mapping) and "role" not in input):
-        return [Message("user", to_json(input).decode())]
+        try:
+            return [Message("user", to_json(input).decode())]
+        except (PydanticSerializationError, ValueError) as error:
+            raise InvalidUpdate(f"the input cannot be written as JSON: {error}", field="messages") from error
     try:
         messages = as_messages(input)
     except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from graphflow.core.control import Cancelled, Interrupt
 from graphflow.core.effects import (
@@ -24,6 +24,9 @@ from graphflow.errors import (
     SessionBusy,
 )
 
+RECURSION_LIMIT: Final = 1000
+"""Supersteps that a run may make, when nobody says otherwise."""
+
 
 @dataclass(slots=True, eq=False)
 class CallOptions:
@@ -34,7 +37,8 @@ class CallOptions:
     run_id: str | None = None
     context: Any = None
     db: Any = None
-    recursion_limit: int = 1000
+    recursion_limit: int | None = None
+    """None: that of the run around it, or 1,000."""
     max_concurrency: int | None = None
     on_unfinished: Literal["raise", "abandon"] | None = None
     on_busy: str = "wait"
@@ -45,6 +49,8 @@ class CallOptions:
     listening: bool = False
     broken_off: Ended | None = None
     """How the run stood when an error or a cancellation ended it."""
+    replayed: bool = False
+    """Whether the call is given what an earlier one with its idempotency key came to."""
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """For dict channels: keys to write at the begin of a run where neither the session nor the input has them."""
     given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -124,7 +130,7 @@ def new_machine(plan: Plan, call: CallOptions, run_id: str) -> Machine:
         max_concurrency=call.max_concurrency,
         stop=call.stop,
         options=call.options,
-        recursion_limit=call.recursion_limit,
+        recursion_limit=RECURSION_LIMIT if call.recursion_limit is None else call.recursion_limit,
         aliases=plan.aliases,
         durability=call.durability,
     )

@@ -167,14 +167,12 @@ class Context:
     idempotency key of side effects. ``context`` is what the caller gave as ``context=``; it is never stored.
     """
 
-    __slots__ = ("_emit", "_session_state", "_task", "_uses", "noted")
+    __slots__ = ("_emit", "_session_state", "_task", "_uses")
 
     def __init__(self, task: Task, emit: Any = None) -> None:
         self._task = task
         self._emit = emit
         self._session_state: dict[str, Any] | None = None
-        self.noted: dict[str, Any] | None = None
-        """What ``note`` was told."""
         self._uses: Uses | None = None
 
     @property
@@ -334,8 +332,8 @@ class Context:
         return steps.recorded(self._task, self._uses, name, fn, args, kwargs)
 
     def note(self, name: str, value: Any) -> None:
-        """Add something to the metrics of the run, where whoever watches it will look."""
-        self.noted = {**(self.noted or {}), name: value}
+        """Add something to the metrics of the run, where whoever watches it will look; also from a graph inside another."""
+        self._task.note({name: value})
 
     def write(self, data: Any) -> None:
         """Send ``data`` to whoever streams this run (stream mode ``custom``); when nobody does, nothing happens."""

@@ -511,7 +511,7 @@ class Task:
 
     ``input`` is the state as the node sees it, or (``sent``) the argument of a Send. ``id`` is the same whenever the task
     runs again. ``world`` is what the driver performs the task's effects with, ``calls`` counts the graphs the node has called,
-    ``runs`` are those that have a message log of their own.
+    ``runs`` are those that have a message log of their own, ``noted`` is what goes into the metrics of the run.
     """
 
     __slots__ = (
@@ -523,6 +523,7 @@ class Task:
         "context",
         "input",
         "node",
+        "noted",
         "origin",
         "position",
         "run",
@@ -544,6 +545,7 @@ class Task:
         self.runs: tuple[RunWrite, ...] = ()
         self.answers: Mapping[int, Any] = NO_ANSWERS
         self.context: Context | None = None
+        self.noted: dict[str, Any] | None = None
         self.world: Any = None
         self._id: str | None = None
 
@@ -559,6 +561,11 @@ class Task:
     def path(self) -> str:
         """The namespace of a graph that runs in this task: readable, and without the session, so that a fork keeps it."""
         return namespace(self.run.ns, self.node.name, self.origin, self.position)
+
+    def note(self, more: Mapping[str, Any]) -> None:
+        """Add something to the metrics of the run."""
+        if more:
+            self.noted = {**(self.noted or {}), **more}
 
     def check_open(self) -> None:
         """Raise NodeTimeout when this execution, or one that it is inside of, was given up; only an Attempt can be."""

@@ -34,6 +34,7 @@ def check_resumable(found: KeyedRun, key: str, stored: Stored) -> None:
 
 def stored_end(plan: Plan, call: CallOptions, found: KeyedRun) -> Flow[Ended]:
     """How the key's run ended, and the state it left then."""
+    call.replayed = True
     at = found.last_seq if found.status == "completed" else None
     stored = yield from existing(plan, found.session_id, call.user_id, at=at, with_log=True)
     questions = tuple(row.value for row in pending_questions(stored)) if found.status == "paused" else ()

@@ -278,8 +278,12 @@ class Ledger:
             self.epoch = fence.epoch
             self.weight.session, self.weight.run = fence.weight.session, fence.weight.run
 
-    def superstep(self, delta: Delta, entries: list[LogEntry], metrics: dict[str, Any], paused: bool = False) -> Commit:
-        """The commit of a superstep; the last one also closes the run, and one that is ``paused`` stops it there."""
+    def superstep(
+        self, delta: Delta, entries: list[LogEntry], metrics: dict[str, Any], paused: bool = False, cancelled: bool = False
+    ) -> Commit:
+        """The commit of a superstep; the last one also closes the run, and one that is ``paused`` stops it there; if it was
+        ``cancelled`` meanwhile, as that.
+        """
         if self.rides:
             deltas, earlier, side = self._unload()
             delta, entries = _joined_deltas([*deltas, delta], self.values), [*earlier, *entries]
@@ -290,6 +294,8 @@ class Ledger:
         if done:
             frontier.joins, frontier.refresh = {}, []
         status = "completed" if done else "paused" if paused else None
+        if status is not None and cancelled:
+            status = "cancelled"
         parts: dict[str, Any] = {}
         if self.info.ns:  # how the run stands is the outermost graph's to say
             if paused and not done:

@@ -17,8 +17,8 @@ from graphflow.core.effects import Emit, Flow, LogEntry, Outcome, RunInfo, RunTa
 from graphflow.core.ledger import Ledger, question_rows, result_rows
 from graphflow.core.plan import NodePlan, Plan
 from graphflow.core.reducers import Delta
-from graphflow.core.routing import route, targets_of
-from graphflow.core.schemas import input_update
+from graphflow.core.routing import refuse_answer, route, targets_of
+from graphflow.core.schemas import check_whole, input_update
 from graphflow.core.sidewrites import stamped, told
 from graphflow.core.updates import Write, checked, update_of
 from graphflow.errors import (
@@ -41,6 +41,8 @@ class Machine:
         self.schema = plan.schema
         self.ledger = Ledger(plan.schema, info)
         self.steps = 0
+        self.noted: dict[str, Any] = {}
+        """What its nodes noted (``ctx.note``); it is among the metrics, too."""
         self.interrupts: tuple[Interrupt, ...] = ()
         self.leaving: list[Command] = []
         """What tasks of a nested graph told the graph around it when they left."""
@@ -51,6 +53,8 @@ class Machine:
         """Whether a commit at the end of an "exit" run failed: what it held is not stored."""
         self._held = False
         """Whether a graph inside a task of the current superstep paused without a question."""
+        self._cancelled = False
+        """Whether the run ends as cancelled where it would end, or wait, otherwise."""
         self._drop = False
         """Whether results of the current superstep cannot be merged, so that a mended graph has to make them anew (from the
         steps they recorded)."""
@@ -58,9 +62,9 @@ class Machine:
     def run(self, before: Flow[None]) -> Flow[str]:
         """``before``, then superstep after superstep until nothing is left, a task asks a question, or something fails.
 
-        Returns the run's status: "completed", "paused", or "left" (a nested graph, for its parent to go on). A node's exception
-        comes out as itself, with a note saying where; what was committed stays, finished siblings are kept, and the stored
-        run can be resumed.
+        Returns the run's status: "completed", "paused", "cancelled", or "left" (a nested graph, for its parent to go on). A
+        node's exception comes out as itself, with a note saying where; what was committed stays, finished siblings are kept,
+        and the stored run can be resumed.
         """
         try:
             yield from before
@@ -82,18 +86,16 @@ class Machine:
     def _supersteps(self) -> Flow[str]:
         ledger = self.ledger
         if ledger.held or (self.plan.pauses and not ledger.passed and self._holds(())):
-            yield from self._stop("paused", [])
-            return "paused"
+            return (yield from self._pause([]))
         while True:
             tasks = self._next_tasks()
             if not tasks:
-                return "completed"
+                return "cancelled" if self._cancelled else "completed"
             if self.info.stop.requested:
                 raise Cancelled
             outcomes = yield from self._execute(tasks)
             if self.interrupts or self._held:
-                yield from self._stop("paused", outcomes)
-                return "paused"
+                return (yield from self._pause(outcomes))
             if self.leaving:
                 return "left"
             results = [(o.task.node, o.result) for o in outcomes if o.result is not None]
@@ -104,7 +106,7 @@ class Machine:
                 raise
             yield from self._route(outcomes, results)
             if (yield from self._finish_superstep(outcomes, delta, entries)):
-                return "paused"
+                return "cancelled" if self._cancelled else "paused"
 
     def _holds(self, ran: Sequence[Outcome]) -> bool:
         """Whether the run is to pause where it stands: after a node that ran, or before one that is next."""
@@ -119,13 +121,19 @@ class Machine:
         """Apply the input (and ``more`` writes) to the state and find the first tasks.
 
         ``cleared`` is the delta of what the new run emptied before. Returns the delta and the new rows of the message log.
+        Raises InvalidUpdate for an input that the state, or a node that is first, cannot be made of.
         """
         writes = checked(self.schema, input_update(self.schema, self.plan.input_schema, input, self.ledger.values), START)
         result = TaskResult([*writes, *more])
         delta, entries = self.ledger.merge([(START, result)])
         for name, op in (cleared or {}).items():
             delta[name] = op if name not in delta else delta[name] if "set" in delta[name] else {**op, **delta[name]}
-        yield from route(self.plan, self.ledger.values, self.ledger.frontier, [(self.plan.entry, result)])
+        values, frontier = self.ledger.values, self.ledger.frontier
+        check_whole(self.schema, values)
+        yield from route(self.plan, values, frontier, [(self.plan.entry, result)])
+        for arrival in frontier.next or frontier.deferred:
+            if type(arrival) is str and (seen := self.plan.nodes[arrival].schema).form != "dict":
+                seen.view(values)
         return delta, entries
 
     # --- tasks -----------------------------------------------------------------------------------------------------------
@@ -139,11 +147,7 @@ class Machine:
             frontier.next = [*sorted(frontier.deferred, key=lambda name: nodes[name].index)]
             frontier.deferred = []
         if self.steps >= self.info.recursion_limit:
-            raise RecursionLimit(
-                f"{self.plan.name!r} made {self.steps} supersteps, its recursion_limit, and would run "
-                f"{', '.join(map(repr, dict.fromkeys(self.ledger.upcoming())))} next; "
-                "give the loop a way out, or a higher recursion_limit="
-            )
+            raise self._too_many_steps()
         self.steps += 1
         tasks = []
         origin, info, values = frontier.origin, self.info, self.ledger.values
@@ -154,6 +158,16 @@ class Machine:
             else:
                 tasks.append(Task(nodes[arrival.node], arrival.arg, position, origin, info, sent=True))
         return tasks
+
+    def _too_many_steps(self) -> RecursionLimit:
+        ns = self.info.ns
+        where = f" (inside, at {ns!r})" if ns else ""
+        whose = " (of its own call, or of that of the outermost graph)" if ns else ""
+        upcoming = ", ".join(map(repr, dict.fromkeys(self.ledger.upcoming())))
+        return RecursionLimit(
+            f"{self.plan.name!r}{where} made {self.steps} supersteps, its recursion_limit, and would run {upcoming} next; "
+            f"give the loop a way out, or a higher recursion_limit={whose}"
+        )
 
     def _execute(self, tasks: list[Task]) -> Flow[list[Outcome]]:
         """Outcomes of all tasks, in order; those stored before a crash are taken from their rows. Raises the first error."""
@@ -169,7 +183,7 @@ class Machine:
             for task in todo:
                 yield Emit("node_started", task.node.name, {"task_id": task.id, "input": task.input}, self.info.ns)
         outcomes: list[Outcome] = (yield RunTasks(todo, self._record if several else None)) if todo else []
-        asked = list(waiting.values())
+        asked: list[Interrupt] = []
         error: Exception | None = None
         for outcome in outcomes:
             self.settle(outcome)
@@ -179,7 +193,7 @@ class Machine:
         if error is not None:
             yield from self._stop("error", outcomes, error)
             raise error
-        self.interrupts = tuple(asked)
+        self.interrupts = tuple(_in_order(tasks, outcomes, waiting) if waiting else asked)
         if known:
             done = {outcome.task.id: outcome for outcome in outcomes}
             return [done.get(task.id) or Outcome(task, result=known[task.id]) for task in tasks if task.id not in waiting]
@@ -248,6 +262,7 @@ class Machine:
             raise UnknownTarget(f"a Command of node {name!r} has graph={command.graph!r}; give Command.PARENT")
         if not self.info.ns:
             raise UnknownTarget(f"a Command of node {name!r} addresses the graph around {self.plan.name!r}, but there is none")
+        refuse_answer(command, name)
         outcome.leaving = Command(command.update, command.goto)
         self.leaving.append(outcome.leaving)
 
@@ -318,8 +333,9 @@ class Machine:
         """Commit a superstep. When it cannot be stored, the tasks of it that can be are kept."""
         ledger = self.ledger
         origin = ledger.frontier.origin
+        self._cancelled = self.info.stop.cancelled and not self.info.ns
         try:
-            yield ledger.superstep(delta, entries, self.metrics, paused)
+            yield ledger.superstep(delta, entries, self.metrics, paused, self._cancelled)
         except SerializationError:
             if ledger.durable and len(outcomes) > 1:
                 ledger.frontier.origin = origin
@@ -364,6 +380,13 @@ class Machine:
                 yield self.ledger.keep(rows)
             except SerializationError as error:
                 outcome.result, outcome.interrupts, outcome.error = None, (), error
+
+    def _pause(self, outcomes: list[Outcome]) -> Flow[str]:
+        """Stop at questions, or where the run is held. Cancelled meanwhile, it ends as that; its questions stay, for resume."""
+        self._cancelled = self.info.stop.cancelled and not self.info.ns
+        status = "cancelled" if self._cancelled else "paused"
+        yield from self._stop(status, outcomes)
+        return status
 
     def _stop(self, status: str, outcomes: list[Outcome], error: Exception | None = None) -> Flow[None]:
         """Keep what finished and what is asked, and end the run for now, in one transaction."""
@@ -421,7 +444,7 @@ class Machine:
             for write in outcome.result.side if outcome.result is not None else ():
                 yield from told(write, outcome.task)
         ledger = self.ledger
-        view = self.schema.view(ledger.values)
+        view = self.schema.shown(ledger.values)
         data = {"seq": ledger.head, "values": view, "next": ledger.upcoming(), "stored": not ledger.rides}
         yield Emit("checkpoint", "", data, self.info.ns)
 
@@ -434,9 +457,9 @@ class Machine:
                 longest = outcome.seconds
             name = outcome.task.node.name
             nodes[name] = nodes.get(name, 0.0) + outcome.seconds
-            context = outcome.task.context
-            if context is not None and context.noted is not None:
-                metrics.update(context.noted)
+            if outcome.task.noted is not None:
+                self.noted.update(outcome.task.noted)
+                metrics.update(outcome.task.noted)
             if outcome.usage is not None:
                 metrics["input_tokens"] += outcome.usage.input_tokens
                 metrics["output_tokens"] += outcome.usage.output_tokens
@@ -456,3 +479,9 @@ class Machine:
         if isinstance(error, InvalidUpdate) and self.info.session_id is not None:
             error.args = (f"{error.args[0]} (session {self.info.session_id!r})", *error.args[1:])
         return error
+
+
+def _in_order(tasks: list[Task], outcomes: list[Outcome], waiting: Mapping[str, Interrupt]) -> list[Interrupt]:
+    """The questions of a superstep in the order of its tasks: those that were asked now, and those that wait from before."""
+    asked = {outcome.task.id: outcome.interrupts for outcome in outcomes} | {id: (one,) for id, one in waiting.items()}
+    return [question for task in tasks for question in asked.get(task.id, ())]

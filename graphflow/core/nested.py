@@ -249,7 +249,9 @@ class _Call:
         """Run as the options say."""
         self.options, outer = options, self.task.run
         self.info.context = outer.context if options.context is None else options.context
-        self.info.options, self.info.recursion_limit = options.options, options.recursion_limit
+        self.info.options = options.options
+        if options.recursion_limit is not None:
+            self.info.recursion_limit = options.recursion_limit
         self.info.max_concurrency = options.max_concurrency or outer.max_concurrency
 
     def run(self) -> Flow[Machine]:
@@ -268,7 +270,10 @@ class _Call:
         running = machine.run(before)
         if machine.ledger.exit:
             running = _grounded(running, self.task, machine.ledger)
-        status = yield from running if self.info.within is None else fenced(running, self.task)
+        try:
+            status = yield from running if self.info.within is None else fenced(running, self.task)
+        finally:
+            self.task.note(machine.noted)
         metrics = machine.metrics
         if metrics["input_tokens"] or metrics["output_tokens"]:
             yield Spent(metrics["input_tokens"], metrics["output_tokens"])

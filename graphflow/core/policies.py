@@ -262,6 +262,7 @@ class _Guarded:
                 if outcome.interrupts or outcome.nested:
                     raise Suspended(*outcome.interrupts, nested=outcome.nested)
                 task.context, task.runs = attempt.context or task.context, attempt.runs
+                task.noted = attempt.noted
                 return outcome.value
             attempt.closed = True
             if isinstance(failure, SessionError):  # such as that the session is no longer ours: not for the node to mend

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphflow.core.checks import unknown
-from graphflow.core.control import END, STOP, Command, Send
+from graphflow.core.control import END, MISSING, STOP, Command, Send
 from graphflow.core.effects import Call, Flow, Frontier, TaskResult
 from graphflow.core.plan import Branch, NodePlan, Plan
 from graphflow.core.state import Values
-from graphflow.errors import UnknownTarget
+from graphflow.errors import InvalidUpdate, UnknownTarget
 
 
 def route(plan: Plan, values: Values, frontier: Frontier, results: Sequence[tuple[NodePlan, TaskResult]]) -> Flow[None]:
@@ -85,12 +85,26 @@ def _add(targets: Sequence[str | Send], names: dict[str, None], sends: list[Send
 
 
 def targets_of(command: Command, plan: Plan, node: str) -> tuple[str | Send, ...]:
-    """Where a Command goes, checked."""
+    """Where a Command of a node goes, checked. Raises UnknownTarget, and InvalidUpdate for a Command that no node can give."""
+    refuse_answer(command, node)
     goto = command.goto
+    if not isinstance(goto, str | Send | Sequence):
+        what = f"a Command of node {node!r} has goto={goto!r}"
+        raise UnknownTarget(f"{what}; give a node's name, a Send, or a list of them, or leave it out: the edges stay")
     targets = (goto,) if isinstance(goto, str | Send) else tuple(goto)
     for target in targets if targets != (STOP,) else ():
         _check(plan, target, f"a Command of node {node!r}")
     return targets
+
+
+def refuse_answer(command: Command, node: str) -> None:
+    """Raise InvalidUpdate for a Command of a node that holds an answer: that is for whoever calls the graph to give."""
+    if command.resume is not MISSING:
+        raise InvalidUpdate(
+            f"node {node!r} returned Command(resume={command.resume!r}), but answers come from outside of the run: "
+            "graph.resume(session_id, answer). A node says update= and goto=; in it, interrupt() gives the answer",
+            nodes=(node,),
+        )
 
 
 def _targets(plan: Plan, branch: Branch, chosen: object, node: str) -> list[str | Send]:

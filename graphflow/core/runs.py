@@ -268,6 +268,10 @@ def _reopen(plan: Plan, call: CallOptions, stored: Stored, answer: Any, answers:
         ledger.took_over()
         machine.info.first_message = stored.run.first_message
         machine.info.resumed = True
+    elif stored.run.status == "cancelled":  # with its last step: there is nothing to do but to let it count
+        closed = (ledger.closing("completed", machine.metrics),)
+        yield ledger.commit(take_over=True, user_id=call.user_id, closed=closed, status="completed")
+        stored.run.status = "completed"
     return machine
 
 
@@ -300,5 +304,5 @@ def _answer_rows(stored: Stored, answer: Any, answers: Mapping[str, Any] | None)
 def _before(machine: Machine) -> Flow[None]:
     """What comes before the first superstep."""
     if machine.info.listening:
-        yield Emit("run_started", "", {"values": machine.schema.view(machine.ledger.values)})
+        yield Emit("run_started", "", {"values": machine.schema.shown(machine.ledger.values)})
     yield from machine.refresh()

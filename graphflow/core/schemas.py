@@ -147,6 +147,19 @@ def _completed(part: PartSchema, update: Values, values: Values) -> Values:
     return update
 
 
+def check_whole(schema: StateSchema, values: Values) -> None:
+    """Have a model's validators of the whole (``@model_validator``) look at what an input made of the state: InvalidUpdate."""
+    if schema.form != "model" or not schema.cls.__pydantic_decorators__.model_validators:
+        return
+    if any(name not in values for name in required(schema)):
+        return  # a node fills it in, or whoever wants to see the whole says so
+    try:
+        schema.cls.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InvalidUpdate(f"the input does not fit {schema.cls.__name__}: {first['msg']}") from error
+
+
 # --- context ---------------------------------------------------------------------------------------------------------------
 
 

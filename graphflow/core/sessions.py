@@ -109,9 +109,13 @@ def pending_questions(stored: Stored) -> list[TaskRow]:
     return [row for row in own if (row.task_id, row.nth) not in answered] + stored.questions
 
 
-def get_state(plan: Plan, session_id: str, user_id: str | None, at: int | None, ns: str = "") -> Flow[Stored]:
+def get_state(plan: Plan, session_id: str, user_id: str | None, at: int | None, ns: str, outermost: Plan) -> Flow[Stored]:
     """The session, or a nested graph in it, at its head or at checkpoint ``at``. ``plan`` is that graph's."""
-    return (yield from existing(plan, check_id(session_id, "session_id"), user_id, ns=ns, at=at, with_log=True))
+    stored = yield from existing(plan, check_id(session_id, "session_id"), user_id, ns=ns, at=at, with_log=True)
+    if ns and stored.seq == stored.head:
+        session = yield from existing(outermost, session_id, user_id)
+        stored.questions = [row for row in session.questions if row.ns is not None and row.ns.startswith(f"{ns}/")]
+    return stored
 
 
 def get_state_history(plan: Plan, session_id: str, user_id: str | None, limit: int | None, ns: str = "") -> Flow[list[Stored]]:

@@ -41,8 +41,12 @@ def _stamped(task: Task, index: int, write: Any) -> SideWrite:
         raise _wrong(task, write, "memory is a text")
     if write.action != "add" and (type(write.memory_id) is not str or type(write.version) is not int):
         raise _wrong(task, write, "a change or a drop names memory_id and version as they were read")
-    key = digest(f"{task.run.run_id}\n{task.id}\n{index}", 12)
-    return replace(write, topics=_topics(task, write), user_id=user_id, key=key)
+    return replace(write, topics=_topics(task, write), user_id=user_id, key=memory_key(task.run.run_id, task.id, index))
+
+
+def memory_key(run_id: str, task_id: str, index: int) -> str:
+    """The id of a memory that is added: the same whenever its task runs again."""
+    return digest(f"{run_id}\n{task_id}\n{index}", 12)
 
 
 def _topics(task: Task, write: SummaryWrite | MemoryWrite) -> tuple[str, ...]:

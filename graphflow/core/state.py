@@ -94,20 +94,32 @@ class StateSchema:
         return {name: make() for name, make in self.defaults}
 
     def view(self, values: Values) -> Any:
-        """The state as a node sees it: a copy of the top level in the form the user declared."""
+        """The state as a node sees it: a copy of the top level in the form the user declared.
+
+        Raises InvalidUpdate when it lacks a field that has to be there, or when a dataclass refuses its fields.
+        """
         if self.form == "dict":
             return values.copy()
         try:
             if self.form == "dataclass":
                 return self.cls(**values)
             return _model_view(self.cls, values)
-        except TypeError as error:
-            missing = [name for name in self.channels if name not in values]
+        except Exception as error:
+            missing = [name for name, channel in self.channels.items() if name not in values and channel.default is None]
+            if not missing:
+                raise InvalidUpdate(f"{self.cls.__name__} cannot be made of the state: {error}") from error
             raise InvalidUpdate(
-                f"{self.cls.__name__} cannot be made: no value for {', '.join(map(repr, missing)) or error}; "
+                f"{self.cls.__name__} cannot be made: no value for {', '.join(map(repr, missing))}; "
                 "give it in the input or give the field a default",
-                field=missing[0] if missing else None,
+                field=missing[0],
             ) from error
+
+    def shown(self, values: Values) -> Any:
+        """The state in its declared form; a plain dict while a field that has to be there is not yet."""
+        try:
+            return self.view(values)
+        except InvalidUpdate:
+            return dict(values)
 
 
 def _model_view(cls: type[Any], values: Values) -> Any:

@@ -7,12 +7,17 @@ from contextlib import contextmanager
 
 
 class Stop:
-    """Whether a run has been asked to stop. Any thread may ask; whoever waits for something slow is told at once."""
+    """Whether a run has been asked to stop. Any thread may ask; whoever waits for something slow is told at once.
 
-    __slots__ = ("_told", "requested")
+    ``requested``: it stops at its next border, unless that is its end. ``cancelled``: somebody was told that it is cancelled,
+    so it is not to end otherwise.
+    """
+
+    __slots__ = ("_told", "cancelled", "requested")
 
     def __init__(self) -> None:
         self.requested = False
+        self.cancelled = False
         self._told: list[Callable[[], object]] = []
 
     def request(self) -> None:
@@ -20,6 +25,11 @@ class Stop:
         self.requested = True
         for call in tuple(self._told):
             call()
+
+    def cancel(self) -> None:
+        """Ask the run to stop, and to end as cancelled."""
+        self.cancelled = True
+        self.request()
 
     @contextmanager
     def telling(self, call: Callable[[], object]) -> Iterator[None]:

@@ -6,13 +6,11 @@ verified on the way out and made anew on the way in, because they cover the sess
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
-from graphflow.core.ids import new_id
-from graphflow.db.jsontext import dumps, loads
+from graphflow.db.copies import renamed
 from graphflow.db.media import verified_media
-from graphflow.db.rows import COVERED, REMOVED, digest, run_digest
+from graphflow.db.rows import COVERED, digest, run_digest
 from graphflow.db.seals import broken, run_seal, session_seal
 from graphflow.errors import CorruptCheckpoint
 
@@ -106,16 +104,19 @@ def describe(table: str, row: Fields) -> str:
 # --- writing ---------------------------------------------------------------------------------------------------------------
 
 
-def write_archive(tx: Transaction, archive: Archive, session_id: str, *, new_run_ids: bool) -> None:
-    """Insert a session with all its rows. Raises ValueError when the session, or one of its runs, is there already."""
+def write_archive(tx: Transaction, archive: Archive, session_id: str, *, as_copy: bool) -> None:
+    """Insert a session with all its rows. Raises ValueError when the session, or one of its runs, is there already.
+
+    ``as_copy``: with ids of its own for its runs and tasks.
+    """
     sql = tx.sql
     fields = {**archive.session, "session_id": session_id}
     made = tx.one(sql.copy_session, {**fields, "seal": session_seal(fields)})
     if made is None:
         raise ValueError(f"there is a session {session_id!r} already; give session_id= another id")
     session = made[0]
-    if new_run_ids:
-        _rename_runs(archive)
+    if as_copy:
+        renamed(archive, session_id)
     ordinals: dict[str | None, int] = {}
     for run in archive.runs:
         row = {**run, "session": session, "sha256": row_digest("gf_runs", session_id, run), "seal": run_seal(run)}
@@ -141,32 +142,3 @@ def write_archive(tx: Transaction, archive: Archive, session_id: str, *, new_run
     for contents in sorted(archive.media, key=lambda contents: contents["sha256"]):
         tx.execute(sql.insert_media, contents)
         tx.execute(sql.insert_media_use, {"sha256": contents["sha256"], "session": session})
-
-
-def _rename_runs(archive: Archive) -> None:
-    """Give every run a new id, and with it the ids that messages have from their run."""
-    names = {run["run_id"]: new_id() for run in archive.runs}
-    for run in archive.runs:
-        run["run_id"] = names[run["run_id"]]
-        run["parent_run_id"] = names.get(run["parent_run_id"], run["parent_run_id"])
-        run["idempotency_key"] = None
-    for rows in (archive.checkpoints, archive.messages, archive.summaries):
-        for row in rows:
-            row["run_id"] = names.get(row["run_id"])
-    for row in archive.messages:
-        row["body"] = _renamed_body(row["role"], row["body"], names)
-
-
-def _renamed_body(role: str, body: str, names: dict[str, str]) -> str:
-    if role == REMOVED:
-        return dumps(_renamed(loads(body), names))
-    if body.startswith('"') or type(json.loads(body).get("id")) is not str:
-        return body
-    fields = json.loads(body)
-    fields["id"] = _renamed(fields["id"], names)
-    return dumps(fields)
-
-
-def _renamed(id: str, names: dict[str, str]) -> str:
-    run_id, dash, seq = id.rpartition("-")
-    return f"{names[run_id]}-{seq}" if dash and seq.isdecimal() and run_id in names else id

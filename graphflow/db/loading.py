@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,13 +51,20 @@ def load(tx: Transaction, effect: Load, is_run: IsRun) -> Stored | None:
     rows = [] if found.seq is None else read_chain(tx, effect.session_id, found.ordinal, effect.ns, found.base, found.seq)
     for chained in rows:
         state.add(chained, fetch)
-    stored = _stored(effect.session_id, found, state, rows[-1] if rows else None, fetch, effect.ns)
+    head = found.head if not effect.ns else found.seq if effect.at is None else _last_of(tx, params)
+    stored = _stored(effect.session_id, found, state, rows[-1] if rows else None, fetch, effect.ns, head)
     if effect.with_log:
         fill_logged(tx, effect.session_id, effect.ns, effect.schema, [stored], fetch)
     stored.status = found.shown(stored, is_run)
-    if found.status != "completed" and (effect.at is None or effect.at == found.head):
+    if found.status != "completed" and stored.seq == head:
         read_tasks(tx, stored, found.ordinal, effect.schema, fetch)
     return stored
+
+
+def _last_of(tx: Transaction, params: Mapping[str, Any]) -> int | None:
+    """The last checkpoint of a nested graph."""
+    row = tx.one(tx.sql.load_nested, params)
+    return None if row is None else _Found(*row).seq
 
 
 def load_finished(tx: Transaction, effect: Load) -> Stored | None:
@@ -188,12 +195,15 @@ def no_checkpoint(tx: Transaction, session_id: str, at: int, head: int) -> Sessi
     return SessionNotFound(f"session {session_id!r} has no checkpoint {at}; its checkpoints are {first} to {head}")
 
 
-def _stored(session_id: str, found: _Found, state: Folded, row: ChainRow | None, fetch: Fetch, ns: str = "") -> Stored:
+def _stored(
+    session_id: str, found: _Found, state: Folded, row: ChainRow | None, fetch: Fetch, ns: str = "", head: int | None = None
+) -> Stored:
     run = None
     if found.run_id is not None:
         run = Run(found.run_id, found.run_status, found.first_message, found.fingerprint, found.component_id)
     state.weight.session, state.weight.run = found.ordinal, None if row is None else row.run
-    head = (found.seq or 0) if ns else found.head
+    if head is None:
+        head = (found.seq or 0) if ns else found.head
     frontier = Frontier(-1) if row is None else decode_frontier(row.frontier, row.seq, state.schema, fetch)
     status = found.status
     if row is not None and row.seq != head:

@@ -39,7 +39,7 @@ def repair(tx: Transaction, session: int, now: int) -> Repair:
         archive.session |= {"head": last["seq"], "epoch": fields["epoch"] + 1, "updated_at": now}
         archive.session |= {"lease_owner": None, "lease_until": None}
         delete_rows(tx, session)
-        write_archive(tx, archive, session_id, new_run_ids=False)
+        write_archive(tx, archive, session_id, as_copy=False)
     return Repair(session_id, last["seq"], tuple(lost))
 
 

@@ -417,7 +417,8 @@ class SqlDb(UserMemories):
         """Copy a session up to checkpoint ``at`` (default: its last) and return the new id. The source is untouched.
 
         The copy has the runs and messages up to there, under new run ids. If something was left to run after that checkpoint,
-        ``resume()`` runs it in the copy. Raises SessionNotFound, NotOwner, and ValueError when the new id is taken.
+        ``resume()`` runs it in the copy. The copy of a paused session is paused at the same questions, under ids of
+        its own: each is answered independently. Raises SessionNotFound, NotOwner, and ValueError when the new id is taken.
         """
         _check(id, user_id)
         options.whole("at", at, none="all of it")
@@ -448,7 +449,7 @@ class SqlDb(UserMemories):
             transfer.copy_of(archive)
 
         def work(tx: Transaction) -> None:
-            write_archive(tx, archive, new, new_run_ids=as_copy)
+            write_archive(tx, archive, new, as_copy=as_copy)
 
         self._write(work, unless_there(work))
         return new

@@ -25,19 +25,27 @@ VERSION: Final = 1
 
 
 def fork(tx: Transaction, session: int, at: int | None, session_id: str, now: int) -> None:
-    """Copy a session up to checkpoint ``at`` (its head) under a new id. The copy of an unfinished run can be resumed."""
+    """Copy a session up to checkpoint ``at`` (its head) under a new id. The copy of an unfinished run can be resumed.
+
+    That of a paused one is paused, too: its questions, and what finished or was answered beside them, are in the copy.
+    """
     archive = read_archive(tx, session)
     source = archive.session
     head = source["head"] if at is None else at
     last = next((row for row in archive.checkpoints if row["ns"] == "" and row["seq"] == head), None)
     if last is None:
         raise no_checkpoint(tx, source["session_id"], head, source["head"])
-    status = "error" if is_unfinished(last["frontier"]) else "completed"
+    paused = source["status"] == "paused" and head == source["head"]
+    tasks, epoch = archive.tasks, source["epoch"]
+    status = "paused" if paused else "error" if is_unfinished(last["frontier"]) else "completed"
     cut_off(archive, last, status)
-    epoch = max(row["epoch"] for row in archive.checkpoints)  # no row is of a later one
+    if paused:
+        archive.tasks = tasks
+    else:
+        epoch = max(row["epoch"] for row in archive.checkpoints)  # no row is of a later one
     archive.session |= {"head": head, "epoch": epoch, "status": status, "lease_owner": None, "lease_until": None}
     archive.session |= {"created_at": now, "updated_at": now}
-    write_archive(tx, archive, session_id, new_run_ids=True)
+    write_archive(tx, archive, session_id, as_copy=True)
 
 
 def is_unfinished(frontier: str | None) -> bool:
@@ -197,11 +205,9 @@ def parse_export(exported: Any) -> Archive:
 
 
 def copy_of(archive: Archive) -> None:
-    """What an import under another id leaves out: finished tasks of an unfinished superstep are known by the session's id."""
-    if archive.tasks:
-        archive.tasks = []
-    if archive.session["status"] != "completed":
-        archive.session["status"] = "error"
+    """Leave out what a copy under another id does not have: finished tasks of an unfinished superstep, unless it is paused."""
+    if archive.session["status"] not in ("completed", "paused"):
+        archive.tasks, archive.session["status"] = [], "error"
 
 
 def _parsed(part: str, row: Any) -> Fields:

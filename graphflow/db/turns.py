@@ -74,7 +74,7 @@ class SessionQueue:
                 line.append(ticket)
             to_stop = line[0].holder if cancelling and line[0] is not ticket else None
         if to_stop is not None:
-            to_stop.stop.request()
+            to_stop.stop.cancel()
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
@@ -94,7 +94,7 @@ class SessionQueue:
             if not head.future.done():  # decided under the lock: two that leave at once would both call the next one
                 head.future.set_result(None)
         if superseded and head.holder is not None:
-            head.holder.stop.request()
+            head.holder.stop.cancel()
 
     def holder(self, identity: str, session_id: str) -> Holder | None:
         """Who has the turn on a session, if anybody in this process has."""
@@ -113,11 +113,11 @@ class SessionQueue:
             return (identity, session_id) in self._lines
 
     def stop(self, identity: str, session_id: str, run_id: str) -> bool:
-        """Ask a run to stop; whether it has its turn here."""
+        """Cancel a run; whether it has its turn here."""
         holder = self.holder(identity, session_id)
         if holder is None or holder.run_id != run_id:
             return False
-        holder.stop.request()
+        holder.stop.cancel()
         return True
 
     # --- the end of the process ----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any, Final
@@ -97,7 +97,7 @@ async def execute(task: Task, world: World, alone: str | None = None) -> Outcome
     try:
         arguments = (task.input, world.context(task)) if function.wants_context else (task.input,)
         if function.kind == "async":
-            value = await function.call(*arguments)
+            value = await left_when_cancelled(function.call(*arguments), world)
         elif function.kind == "flow":
             value = await perform(function.call(*arguments), world, usage)
         else:
@@ -164,7 +164,7 @@ async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
 
 async def _call(effect: Call, world: World, usage: Any) -> Any:
     if effect.is_async:
-        return await effect.fn(*effect.args, **effect.kwargs)
+        return await left_when_cancelled(effect.fn(*effect.args, **effect.kwargs), world)
     return await _threaded(functools.partial(effect.fn, *effect.args, **effect.kwargs))
 
 
@@ -202,8 +202,11 @@ async def _answer(effect: Ask, world: World) -> Reply:
 
 
 @contextmanager
-def _left_when_stopping(stop: Stop) -> Iterator[None]:
-    """Leave what is awaited when the run is asked to stop, as asyncio.timeout does when time is up: Cancelled."""
+def _left_when_stopping(stop: Stop, how: Callable[[Callable[[], None]], None] | None = None) -> Iterator[None]:
+    """Leave what is awaited when the run is asked to stop, as asyncio.timeout does when time is up: Cancelled.
+
+    ``how`` is given what leaves it, to be called in the loop; without it, it is left at once.
+    """
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
     inside, left = True, False
@@ -216,7 +219,7 @@ def _left_when_stopping(stop: Stop) -> Iterator[None]:
 
     def tell() -> None:
         with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(leave)
+            loop.call_soon_threadsafe(leave if how is None else functools.partial(how, leave))
 
     try:
         with stop.telling(tell):
@@ -229,6 +232,24 @@ def _left_when_stopping(stop: Stop) -> Iterator[None]:
         inside = False
         if left:
             task.uncancel()
+
+
+PATIENCE: Final = 1.0
+"""Seconds that a user's coroutine has, when its run is cancelled, to look at ``ctx.cancelled`` and return what it has."""
+
+
+async def left_when_cancelled(work: Awaitable[T], world: World) -> T:
+    """Await a user's coroutine; left where it awaits (Cancelled) when the run is cancelled and it does not end soon."""
+    if world.store is None:  # nobody could cancel the run
+        return await work
+    stop, loop = world.call.stop, asyncio.get_running_loop()
+
+    def when_over(leave: Callable[[], None]) -> None:
+        if stop.cancelled:
+            loop.call_later(PATIENCE, leave)
+
+    with _left_when_stopping(stop, when_over):
+        return await work
 
 
 def _stream_in_thread(model: Any, request: Any, task: Task | None, world: World) -> Any:

@@ -8,6 +8,9 @@ The order of events, the same under both drivers:
    after its commit ``node_completed`` of its tasks in task order · ``checkpoint``.
 3. One of ``run_completed``, ``interrupted`` (the run waits), ``run_failed``, ``run_cancelled``.
 
+A call that is given what an earlier one with its idempotency key came to runs nothing. It tells of that run ``token`` (the text
+it answered, if it did, as one), ``checkpoint`` (its last), and the last event, whose ``replayed`` is True.
+
 Tasks that wait or fail have no ``node_completed``, nor have their finished siblings until their superstep is committed. An
 event becomes a part of each mode that shows it, in the order the modes were given, before the next event. The reader may be
 ``STREAM_SIZE`` parts behind; then the run waits for it.
@@ -16,10 +19,10 @@ event becomes a part of each mode that shows it, in the order the modes were giv
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from graphflow.core import options
-from graphflow.core.control import Overwrite
+from graphflow.core.control import END, Overwrite
 from graphflow.messages import Message
 
 StreamMode = Literal["values", "updates", "messages", "custom", "tasks", "checkpoints", "events"]
@@ -43,8 +46,8 @@ class Event:
     What a model says before it calls tools comes as tokens, too: whether it will call any is not known before. The first token
     after a node_started begins a new reply; the last reply is the answer.
 
-    The last one is interrupted, run_completed, run_cancelled (output, which is what the call returns; interrupts) or
-    run_failed (error, which the call raises).
+    The last one is interrupted, run_completed, run_cancelled (output, which is what the call returns; interrupts; replayed:
+    whether the call's idempotency key had begun the run before) or run_failed (error, which the call raises).
     """
 
     __slots__ = ("data", "node", "ns", "run_id", "session_id", "type")
@@ -71,11 +74,19 @@ SKIP = object()
 """What a view gives for an event it has no part for."""
 
 
+INTERRUPT: Final = "__interrupt__"
+"""The key, among those of nodes or fields, that a part has in which a run says that it pauses, and at which questions."""
+
+
 def _values(event: Event) -> Any:
-    return event.data["values"]
+    return {INTERRUPT: event.data["interrupts"]} if event.type == "interrupted" else event.data["values"]
 
 
 def _updates(event: Event) -> Any:
+    if event.type == "interrupted":
+        return {INTERRUPT: event.data["interrupts"]}
+    if event.type == "run_completed":
+        return {END: event.data["output"].value} if event.data["replayed"] else SKIP
     return {event.node: event.data["update"]}
 
 
@@ -114,20 +125,24 @@ def _itself(event: Event) -> Any:
     return event
 
 
+def _tasks(event: Event) -> Any:
+    return SKIP if event.type == "run_completed" and not event.data["replayed"] else event
+
+
 def _checkpoints(event: Event) -> Any:
-    return event if event.data["stored"] else SKIP
+    return event if event.data.get("stored", True) else SKIP
 
 
 _OUTERMOST = ("values", "updates")
 """The modes whose parts do not say where they are from: those of nested graphs are left out unless they are asked for."""
 
 _VIEWS: dict[str, tuple[frozenset[str] | None, Callable[[Event], Any]]] = {
-    "values": (frozenset({"run_started", "checkpoint"}), _values),
-    "updates": (frozenset({"node_completed"}), _updates),
+    "values": (frozenset({"run_started", "checkpoint", "interrupted"}), _values),
+    "updates": (frozenset({"node_completed", "interrupted", "run_completed"}), _updates),
     "messages": (frozenset({"token", "node_completed", "checkpoint"}), _itself),
     "custom": (frozenset({"custom"}), _custom),
-    "tasks": (frozenset({"node_started", "node_completed"}), _itself),
-    "checkpoints": (frozenset({"checkpoint"}), _checkpoints),
+    "tasks": (frozenset({"node_started", "node_completed", "interrupted", "run_completed"}), _tasks),
+    "checkpoints": (frozenset({"checkpoint", "interrupted"}), _checkpoints),
     "events": (None, _itself),
 }
 

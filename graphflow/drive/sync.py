@@ -104,7 +104,7 @@ def execute(task: Task, world: World) -> Outcome:
         if function.kind == "flow":
             value = perform(value, world, usage)
         elif function.kind == "async":
-            value = drive.loop.background(value)
+            value = drive.loop.background(drive.aio.left_when_cancelled(value, world))
         return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
     except Parted as stop:
         return parted(task, stop, started)
@@ -140,7 +140,7 @@ def _commit(effect: Commit, world: World, usage: Any) -> None:
 
 def _call(effect: Call, world: World, usage: Any) -> Any:
     value = effect.fn(*effect.args, **effect.kwargs)
-    return drive.loop.background(value) if effect.is_async else value
+    return drive.loop.background(drive.aio.left_when_cancelled(value, world)) if effect.is_async else value
 
 
 def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:

@@ -615,3 +615,12 @@ def test_a_pair_of_role_and_text_is_a_message() -> None:
 def test_an_input_of_none_is_refused_with_the_way_to_go_on() -> None:
     with pytest.raises(InvalidUpdate, match="resume"):
         Agent(ScriptedModel(["hi"])).graph.invoke(None)
+
+
+@pytest.mark.parametrize("input", [None, 5, [None], [("nobody", "x")], {"a": object()}])
+def test_an_input_that_is_no_message_is_refused_before_anything_is_written(way, db, input):
+    agent = Agent(ScriptedModel(["never"]), db=db, session_id="s")
+    for run in (way.run, way.events):
+        with pytest.raises(InvalidUpdate, match="the input"):
+            run(agent, input)
+    assert db.get_session("s") is None and not agent.model.requests

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from graphflow.core.control import Interrupt
-from graphflow.core.effects import Load, RunWrite, SummaryWrite, TaskRow
+from graphflow.core.effects import Load, RunWrite, SummaryWrite, TaskRow, task_id
 from graphflow.db import InMemoryDb, transfer
 from graphflow.errors import CorruptCheckpoint, SchemaTooNew, SessionNotFound
 from graphflow.messages import ImagePart, Message, RemoveMessage
@@ -29,13 +29,19 @@ def told(writer: Make) -> Writer:
     session.end({"notes": {"append": ["n"]}}, [Message("assistant", "a2"), Message("assistant", "edited", id="r1-2")])
     session.begin("r3", {"count": {"set": 3}}, [Message("user", "q3"), RemoveMessage(id="r1-1")])
     session.step({"session_state": {"merge": {"deep": (1, {2})}}})
-    session.keep(TaskRow("t", "node", "interrupt", Interrupt("i", "sure?", "node")), status="paused")
+    asking = task_id("s1", "", 5, "node", 0)
+    session.keep(TaskRow(asking, "node", "interrupt", Interrupt(f"{asking}-0", "sure?", "node")), status="paused")
     session.db.rename_session("s1", "Tea")
     return session
 
 
 def loaded(db: Any, session_id: str, **options: Any) -> Any:
     return db.load(Load(session_id, "ada", CHAT, with_log=True, **options))
+
+
+def questions(stored: Any) -> list[tuple[str, str]]:
+    """The ids and payloads of what a session asks."""
+    return [(row.value.id, row.value.value) for row in stored.tasks if row.kind == "interrupt"]
 
 
 def texts(db: Any, session_id: str) -> list[str]:
@@ -58,12 +64,13 @@ def test_a_fork_has_the_past_under_new_run_ids(told: Writer) -> None:
     assert db.check().ok
 
 
-def test_a_fork_of_an_unfinished_run_can_be_resumed_and_asks_again(told: Writer) -> None:
+def test_a_fork_of_a_paused_run_is_paused_and_asks_the_same(told: Writer) -> None:
     new = told.db.fork_session("s1", user_id="ada")
     fork = loaded(told.db, new)
-    assert (fork.status, fork.tasks, fork.frontier.next) == ("error", [], ["node"])
-    assert fork.run is not None and fork.run.status == "error"
-    assert [run.status for run in told.db.get_runs(new)] == ["completed", "completed", "error"]
+    assert (fork.status, fork.frontier.next) == ("paused", ["node"])
+    assert questions(fork) == [(f"{task_id(new, '', 5, 'node', 0)}-0", "sure?")]
+    assert fork.run is not None and fork.run.status == "paused"
+    assert [run.status for run in told.db.get_runs(new)] == ["completed", "completed", "paused"]
     session = told.db.get_session(new)
     assert (session.user_id, session.name, session.session_type) == ("ada", "Tea", "graph")
 
@@ -120,7 +127,7 @@ def test_an_import_under_another_id_is_a_copy(told: Writer) -> None:
     assert told.db.import_session(exported, session_id="copy") == "copy"
     assert texts(told.db, "copy") == texts(told.db, "s1")
     copy = loaded(told.db, "copy")
-    assert (copy.status, copy.tasks) == ("error", [])
+    assert (copy.status, questions(copy)) == ("paused", [(f"{task_id('copy', '', 5, 'node', 0)}-0", "sure?")])
     assert told.db.check().ok
 
 

@@ -11,12 +11,13 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 
-from graphflow import END, START, Agent, Context, Send, StateGraph, append, interrupt
+from graphflow import END, START, Agent, Context, RetryPolicy, Send, StateGraph, ToolCall, append, interrupt
 from graphflow.core.control import Cancelled
 from graphflow.core.effects import Ask, Commit
 from graphflow.core.plan import flow
 from graphflow.db import SqliteDb
 from graphflow.db.turns import session_queue
+from graphflow.drive import aio
 from graphflow.errors import DatabaseFailed, NoDatabase, NotOwner, SessionBusy, SessionNotFound
 from graphflow.models.base import AsyncModel, Reply, Request
 from graphflow.testing import ScriptedModel
@@ -279,6 +280,117 @@ def test_a_nested_graph_is_cancelled_inside_and_resumed_inside(way: Way, db: Any
     assert running.end().status == "cancelled"
     assert way.resume(outer, "s")["path"] == ["before", "gate", "after"]
     assert len(gate.seen) == 1, "the finished node inside did not run again"
+
+
+def last_node(node: Any, db: Any, **options: Any) -> Any:
+    return StateGraph(State).add_node("last", node).add_edge(START, "last").add_edge("last", END).compile(db=db, **options)
+
+
+@pytest.mark.parametrize("durability", ["sync", "exit"])
+def test_a_run_that_is_cancelled_in_its_last_step_ends_as_cancelled_with_that_step(way: Way, db: Any, durability: Any) -> None:
+    gate = Gate()
+    graph = last_node(gate, db)
+    call = {"idempotency_key": "k", "durability": durability}  # with a key, a run that is stored at its end is found before it
+    running = Running(lambda: way.invoke(graph, {}, session_id="s", **call))
+    assert gate.begun.wait(30)
+    assert way.cancel(graph, run_id_of(db)) is True
+    gate.may_go_on.set()
+    result = running.end()
+    assert (result.status, result["path"]) == ("cancelled", ["gate"])
+    assert graph.get_state("s").status == db.get_runs("s")[0].status == "cancelled"
+    resumed = way.resume(graph, "s")
+    assert (resumed.status, resumed["path"], len(gate.seen)) == ("completed", ["gate"], 1)
+    assert graph.get_state("s").status == db.get_runs("s")[0].status == "completed"
+    assert way.cancel(graph, result.run_id) is False
+
+
+class Waiting:
+    """An async node that awaits for ever, until it is told not to."""
+
+    def __init__(self, polite: bool = False) -> None:
+        self.begun, self.left = threading.Event(), threading.Event()
+        self.polite = polite
+        self.times = 0
+
+    async def __call__(self, state: State, ctx: Context) -> dict[str, Any]:
+        self.times += 1
+        self.begun.set()
+        try:
+            while self.times == 1 and not (self.polite and ctx.cancelled):
+                await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            self.left.set()
+            raise
+        return {"path": ["waited"]}
+
+
+@pytest.mark.parametrize("options", [{}, {"timeout": 60}, {"retry": RetryPolicy()}])
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_async_node_that_awaits_is_left_and_runs_again(
+    way: Way, db: Any, options: Any, beside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aio, "PATIENCE", 0.05)
+    node = Waiting()
+    builder = StateGraph(State).add_node("last", node, **options).add_edge(START, "last").add_edge("last", END)
+    if beside:
+        builder.add_node("beside", lambda state: {"path": ["beside"]}).add_edge(START, "beside").add_edge("beside", END)
+    graph = builder.compile(db=db)
+    running = Running(lambda: way.invoke(graph, {}, session_id="s"))
+    assert node.begun.wait(30)
+    assert way.cancel(graph, run_id_of(db)) is True
+    assert running.end().status == "cancelled" and node.left.is_set()
+    assert graph.get_state("s").status == "cancelled"
+    assert way.resume(graph, "s")["path"] == ["waited", "beside"][: 1 + beside]
+
+
+def test_an_async_node_that_looks_may_return_what_it_has(way: Way, db: Any) -> None:
+    node = Waiting(polite=True)
+    graph = last_node(node, db)
+    running = Running(lambda: way.invoke(graph, {}, session_id="s"))
+    assert node.begun.wait(30)
+    graph.cancel(run_id_of(db))
+    result = running.end()
+    assert (result.status, result["path"], node.left.is_set()) == ("cancelled", ["waited"], False)
+
+
+def test_an_async_tool_that_awaits_is_left(way: Way, db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aio, "PATIENCE", 0.05)
+    begun = threading.Event()
+
+    async def look_up() -> str:
+        """Look it up."""
+        begun.set()
+        await asyncio.sleep(60)
+        return "found"
+
+    replies = [Reply(tool_calls=[ToolCall("1", "look_up", {})]), "done"]
+    agent = Agent(ScriptedModel(replies), tools=[look_up], db=db, session_id="s")
+    running = Running(lambda: way.run(agent, "hello"))
+    assert begun.wait(30)
+    assert agent.cancel(run_id_of(db)) is True
+    assert running.end().status == "cancelled"
+
+
+@pytest.mark.parametrize("where", ["in a node", "before a node"])
+def test_a_run_that_is_cancelled_while_it_comes_to_a_pause_ends_as_cancelled(way: Way, db: Any, where: str) -> None:
+    gate = Gate()
+
+    def ask(state: State, ctx: Context) -> dict[str, Any]:
+        gate(state, ctx)
+        return {"path": [interrupt("well?") if where == "in a node" else "gate"]}
+
+    builder = StateGraph(State).add_node("ask", ask).add_node("after", lambda state: {"path": ["after"]})
+    builder.add_edge(START, "ask").add_edge("ask", "after").add_edge("after", END)
+    graph = builder.compile(db=db, interrupt_before=["after"] if where == "before a node" else [])
+    running = Running(lambda: way.invoke(graph, {}, session_id="s"))
+    assert gate.begun.wait(30)
+    assert graph.cancel(run_id_of(db)) is True
+    gate.may_go_on.set()
+    assert running.end().status == graph.get_state("s").status == "cancelled"
+    if where == "before a node":
+        assert way.resume(graph, "s").status == "paused", "nobody has gone past the pause"
+    resumed = way.resume(graph, "s", "yes") if where == "in a node" else way.resume(graph, "s")
+    assert resumed.status == "completed" and resumed["path"][-1] == "after"
 
 
 # --- on_busy ---------------------------------------------------------------------------------------------------------------

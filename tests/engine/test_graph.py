@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypedDict
 import pytest
 
 from graphflow import END, START, Command, Context, Send, StateGraph, append
-from graphflow.errors import GraphError, RecursionLimit, UnknownTarget
+from graphflow.errors import GraphError, InvalidUpdate, RecursionLimit, UnknownTarget
 
 
 class S(TypedDict):
@@ -173,6 +173,35 @@ def test_a_command_to_nowhere_is_an_unknown_target(way):
     builder = StateGraph(S).add_node("agent", lambda s: Command(goto="agnet")).add_edge(START, "agent").add_edge("agent", END)
     with pytest.raises(UnknownTarget, match="did you mean 'agent'"):
         way.invoke(builder.compile(), {})
+
+
+@pytest.mark.parametrize(
+    ("command", "error", "words"),
+    [
+        (Command(resume=1), InvalidUpdate, r"'a' returned Command\(resume=1\).*graph\.resume"),
+        (Command({"path": ["x"]}, "b", resume=None), InvalidUpdate, r"'a' returned Command\(resume=None\).*graph\.resume"),
+        ([{"path": ["x"]}, Command(resume=1)], InvalidUpdate, r"'a' returned Command\(resume=1\)"),
+        (Command(graph=Command.PARENT, resume=1), InvalidUpdate, r"'a' returned Command\(resume=1\)"),
+        (Command(goto=None), UnknownTarget, r"'a' has goto=None"),
+        (Command(goto=5), UnknownTarget, r"'a' has goto=5"),
+        (Command(goto=["b", None]), UnknownTarget, r"Command of node 'a' gave None"),
+        (Command(graph="other"), UnknownTarget, r"'a' has graph='other'"),
+    ],
+)
+def test_a_command_that_no_node_can_give_is_an_error_that_names_the_repair(way, db, command, error, words):
+    inner = StateGraph(S).add_node("a", lambda s: command).add_node("b", visit("b"))
+    graph = inner.add_edge(START, "a").add_edge("a", "b").add_edge("b", END).compile()
+    outer = StateGraph(S).add_node("inner", graph).add_edge(START, "inner").add_edge("inner", END).compile(db=db)
+    with pytest.raises(error, match=words):
+        way.invoke(outer, {}, session_id="s")
+    assert outer.get_state("s").status == "error"
+
+
+def test_a_command_as_an_input_gives_an_answer_and_nothing_else(way, db):
+    graph = StateGraph(S).add_node("a", visit("a")).add_edge(START, "a").add_edge("a", END).compile(db=db)
+    for more in ({"update": {"path": ["x"]}}, {"goto": "a"}, {"graph": Command.PARENT}):
+        with pytest.raises(ValueError, match="an answer and nothing else"):
+            way.invoke(graph, Command(resume=1, **more), session_id="s")
 
 
 def test_a_deferred_node_runs_when_nothing_else_is_left(way):

@@ -197,6 +197,17 @@ def test_sends_of_one_node_ask_each_for_itself(way, db):
     assert result["path"] == [(0, "a"), (1, "b"), (2, "c")]
 
 
+def test_questions_keep_the_order_of_their_tasks_when_some_are_answered(way, db):
+    builder = StateGraph(S)
+    builder.add_node("ask", lambda item: {"path": [interrupt(item) + interrupt(f"{item}, really?")]})
+    builder.add_conditional_edges(START, lambda state: [Send("ask", f"{n}?") for n in range(6)], ["ask"])
+    builder.add_edge("ask", END)
+    graph = builder.compile(db=db)
+    questions = way.invoke(graph, {}, session_id="s").interrupts
+    paused = way.resume(graph, "s", answers={questions[2].id: "yes"})
+    assert [question.value for question in paused.interrupts] == ["0?", "1?", "2?, really?", "3?", "4?", "5?"]
+
+
 # --- what an answer has to be ------------------------------------------------------------------------------------------
 
 

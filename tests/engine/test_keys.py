@@ -44,6 +44,43 @@ def test_a_second_call_with_the_key_gives_the_stored_result(way: Way, db: Any) -
     assert len(times) == 2 and db.count_sessions() == 1 and len(db.get_runs(first.session_id)) == 2
 
 
+def test_a_stream_with_the_key_tells_what_the_run_came_to(way: Way, db: Any) -> None:
+    graph, times = counting(db)
+    first = way.invoke(graph, {"n": 1}, idempotency_key="k")
+    graph.invoke({"n": 2}, session_id=first.session_id)
+
+    def again(mode: Any) -> list[Any]:
+        return way.stream(graph, {"n": 1}, idempotency_key="k", stream_mode=mode)
+
+    assert again("updates") == [{END: first.value}]
+    assert again("values") == [first.value]
+    assert [(event.type, event.output.run_id) for event in again("tasks")] == [("run_completed", first.run_id)]
+    assert [(event.seq, event.values) for event in again("checkpoints")] == [(first.seq, first.value)]
+    assert [mode for mode, _ in again(["values", "updates"])] == ["values", "updates"]
+    *_, last = again("events")
+    assert (last.type, last.replayed, last.output.value, last.run_id) == ("run_completed", True, first.value, first.run_id)
+    assert len(times) == 2
+
+
+def test_a_stream_with_the_key_of_a_paused_run_tells_its_questions(way: Way, db: Any) -> None:
+    graph, times = counting(db, lambda state: {"path": [interrupt("well?")]})
+    paused = way.invoke(graph, {"n": 1}, idempotency_key="k")
+    for mode, before in (("updates", []), ("values", [paused.value])):
+        parts = way.stream(graph, {"n": 1}, idempotency_key="k", stream_mode=mode)
+        assert parts == [*before, {"__interrupt__": paused.interrupts}]
+    assert len(times) == 1
+
+
+def test_a_streamed_answer_with_the_key_is_said_again(way: Way, db: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    agent = Agent(ScriptedModel(["the answer"]), db=db)
+    first = way.run(agent, "hello", idempotency_key="k")
+    events = way.events(agent, "hello", idempotency_key="k")
+    assert "".join(event.text for event in events if event.type == "token") == "the answer"
+    assert events[-1].output.content == first.content and events[-1].output.run_id == first.run_id
+    way.print_response(agent, "hello", idempotency_key="k", session_id=first.session_id)
+    assert "the answer" in capsys.readouterr().out
+
+
 def test_another_input_or_session_with_the_key_is_an_error_and_runs_nothing(way: Way, db: Any) -> None:
     graph, times = counting(db)
     way.invoke(graph, {"n": 1, "path": ["x"]}, session_id="s", idempotency_key="k")

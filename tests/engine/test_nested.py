@@ -37,7 +37,15 @@ from graphflow.core.effects import Commit, Speaker
 from graphflow.core.nested import run_inside, stands_for
 from graphflow.core.reducers import merge_keys
 from graphflow.db import InMemoryDb
-from graphflow.errors import GraphChanged, GraphChangedWarning, GraphError, InvalidUpdate, SessionNotFound, UnknownTarget
+from graphflow.errors import (
+    GraphChanged,
+    GraphChangedWarning,
+    GraphError,
+    InvalidUpdate,
+    RecursionLimit,
+    SessionNotFound,
+    UnknownTarget,
+)
 from graphflow.models import OfflineModel
 from graphflow.models.base import Reply
 from graphflow.testing import ScriptedModel
@@ -469,6 +477,53 @@ def test_a_graph_with_a_database_of_its_own_runs_apart(way: Way, db: Any) -> Non
     assert own.get_session("own") is not None
 
 
+def placed(how: str, inner: Graph, db: Any, **own: Any) -> Graph:
+    """A graph with another one inside: as a node, or called by one (with options of its own)."""
+    node: Any = inner
+    if how == "called":
+
+        def node(state: Notes) -> dict[str, Any]:
+            return {"notes": inner.invoke({"topic": "x"}, **own)["notes"]}
+
+    return chain(("place", node), db=db, name="outer")
+
+
+def endless() -> Graph:
+    builder = StateGraph(Notes, name="endless").add_node("again", note("again")).add_edge(START, "again")
+    return builder.add_conditional_edges("again", lambda state: "again", ["again", END]).compile()
+
+
+@pytest.mark.parametrize("how", ["node", "called"])
+def test_the_recursion_limit_of_a_run_holds_for_each_graph_inside_it(way: Way, db: Any, how: str) -> None:
+    with pytest.raises(RecursionLimit, match=r"'endless' \(inside, at 'place.*'\) made 7 supersteps.*outermost"):
+        way.invoke(placed(how, endless(), db), {"topic": "t"}, recursion_limit=7)
+    five = chain(*((f"n{n}", note(str(n))) for n in range(5)))
+    outer = chain(("place", five), ("last", note("last")), db=db)
+    assert len(way.invoke(outer, {"topic": "t"}, recursion_limit=5)["notes"]) == 6, "each counts its own supersteps"
+
+
+def test_a_graph_called_with_a_recursion_limit_of_its_own_has_that(way: Way, db: Any) -> None:
+    with pytest.raises(RecursionLimit, match=r"'endless'.*made 9 supersteps"):
+        way.invoke(placed("called", endless(), db, recursion_limit=9), {"topic": "t"}, recursion_limit=7)
+    with pytest.raises(RecursionLimit, match=r"'endless'.*made 1000 supersteps"):
+        way.invoke(placed("called", endless(), None), {"topic": "t"})
+
+
+@pytest.mark.parametrize("how", ["node", "called"])
+def test_what_is_noted_inside_is_among_the_metrics_of_the_run(way: Way, db: Any, how: str) -> None:
+    def work(state: Notes, ctx: Context) -> dict[str, Any]:
+        ctx.note("first", 1)
+        ctx.note("second", 2)
+        return {"notes": ["worked"]}
+
+    graph = placed(how, chain(("deep", chain(("work", work))), name="middle"), db)
+    result = way.invoke(graph, {"topic": "t"}, session_id="s")
+    assert (result.metrics["first"], result.metrics["second"]) == (1, 2)
+    assert db.get_runs("s")[0].metrics["second"] == 2
+    builder = StateGraph(Notes).add_node("work", work, retry=RetryPolicy()).add_edge(START, "work").add_edge("work", END)
+    assert way.invoke(builder.compile(), {"topic": "t"}).metrics["first"] == 1
+
+
 # --- looking ------------------------------------------------------------------------------------------------------------
 
 
@@ -481,6 +536,12 @@ def test_the_state_and_history_of_a_nested_graph_can_be_looked_at(way: Way, db: 
     assert [question.value for question in inner.interrupts] == ["name"]
     history = way.get_state_history(graph, "s", ns="middle:1.0/inner:1.0")
     assert [snapshot.next for snapshot in history] == [("leaf",), ("before",)]
+    assert way.get_state(graph, "s", inner.seq, ns="middle:1.0/inner:1.0") == inner
+    middle = way.get_state(graph, "s", ns="middle:1.0")
+    assert middle.tasks[0].state == "waiting" and middle.interrupts == inner.interrupts
+    assert way.get_state(graph, "s", middle.seq, ns="middle:1.0") == middle
+    earlier = way.get_state(graph, "s", 0, ns="middle:1.0/inner:1.0")
+    assert (earlier.status, earlier.next, earlier.interrupts) == ("running", ("before",), ())
     with pytest.raises(SessionNotFound, match="no nested graph"):
         way.get_state(graph, "s", ns="middle:7.0")
     with pytest.raises(ValueError, match="no node at 'other'"):

@@ -23,6 +23,10 @@ class Ask(TypedDict):
     question: str
 
 
+class OnlyHigh(TypedDict):
+    high: int
+
+
 class Answer(TypedDict):
     answer: str
 
@@ -44,6 +48,86 @@ def answering(db=None, state=State, node=None, **schemas):
     builder.add_edge(START, "work")
     builder.add_edge("work", END)
     return builder.compile(db=db)
+
+
+# --- what an input has to be, whatever form the state has ---------------------------------------------------------------
+
+
+class Span(BaseModel):
+    low: int = Field(ge=0)
+    high: int = 9
+
+    @model_validator(mode="after")
+    def ordered(self):
+        assert self.low <= self.high, "out of order"
+        return self
+
+
+@dataclass
+class SpanData:
+    low: int
+    high: int = 9
+
+    def __post_init__(self):
+        if self.low > self.high:
+            raise ValueError("out of order")
+
+
+class SpanDict(TypedDict):
+    low: int
+    high: int
+
+
+BAD = {
+    "a model without a field": (Span, {}, {"high": 1}, "'low'"),
+    "a model with a wrong value": (Span, {}, {"low": -1}, "'low'.*greater than or equal to 0"),
+    "a model that refuses the whole": (Span, {}, {"low": 10}, "out of order"),
+    "a dataclass without a field": (SpanData, {}, {"high": 1}, "'low'"),
+    "a dataclass with a wrong value": (SpanData, {}, {"low": "1"}, "'low'.*integer"),
+    "a dataclass that refuses the whole": (SpanData, {}, {"low": 10}, "out of order"),
+    "a dict with a wrong value": (SpanDict, {}, {"low": "1"}, "'low'.*integer"),
+    "a dict whose first node wants a field": (SpanDict, {"node": SpanData}, {"high": 1}, "'low'"),
+    "an input schema without a field": (SpanDict, {"input_schema": SpanData}, {"high": 1}, "'low'"),
+    "an input schema that does not give what the state needs": (Span, {"input_schema": OnlyHigh}, {"high": 1}, "'low'"),
+    "an input schema that refuses the whole": (SpanDict, {"input_schema": Span}, {"low": 10}, "out of order"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("options", [{}, {"durability": "exit"}, {"idempotency_key": "k"}])
+def test_an_input_that_the_state_cannot_be_made_of_is_refused_before_anything_is_written(way, db, case, options):
+    state, schemas, given, words = BAD[case]
+    ran = []
+
+    def work(state):
+        ran.append(state)
+
+    work.__annotations__["state"] = schemas.get("node", state)
+    graph = answering(db, state, work, **{name: schema for name, schema in schemas.items() if name != "node"})
+    with pytest.raises(InvalidUpdate, match=words):
+        way.invoke(graph, given, session_id="s", **options)
+    with pytest.raises(InvalidUpdate, match=words):
+        way.stream(graph, given, session_id="s", **options)
+    assert not ran and db.get_session("s") is None
+
+
+def test_what_the_first_node_does_not_look_at_may_be_filled_in_by_it(way, db):
+    def fill(state: OnlyHigh) -> dict[str, int]:
+        return {"low": state["high"] - 1}
+
+    graph = answering(db, Span, fill)
+    assert way.invoke(graph, {"high": 3}, session_id="s").value == Span(low=2, high=3)
+    seen = way.stream(graph, {"high": 3}, session_id="t", stream_mode="values")
+    assert seen == [{"high": 3}, Span(low=2, high=3)]
+
+
+def test_a_later_run_needs_only_what_the_session_does_not_have(way, db):
+    graph = answering(db, Span, lambda state: {"high": state.high + 1})
+    way.invoke(graph, {"low": 1}, session_id="s")
+    assert way.invoke(graph, {}, session_id="s").value == Span(low=1, high=11)
+    with pytest.raises(InvalidUpdate, match="out of order"):
+        way.invoke(graph, {"low": 12}, session_id="s")
+    assert len(db.get_runs("s")) == 2
 
 
 # --- input -------------------------------------------------------------------------------------------------------------

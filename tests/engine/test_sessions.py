@@ -412,7 +412,16 @@ def test_a_state_that_cannot_be_made_leaves_an_error_whether_streamed_or_not(db)
         x: int
         y: int
 
-    graph = StateGraph(Needs).add_node("n", lambda s: None).add_edge(START, "n").add_edge("n", END).compile(db=db)
+    @dataclass
+    class Part:
+        x: int
+
+    def first(state):
+        return {"x": state.x + 1}
+
+    first.__annotations__["state"] = Part
+    builder = StateGraph(Needs).add_node("first", first).add_node("n", lambda s: None)
+    graph = builder.add_edge(START, "first").add_edge("first", "n").add_edge("n", END).compile(db=db)
     for session, run in (("a", graph.invoke), ("b", lambda i, session_id: list(graph.stream(i, session_id=session_id)))):
         with pytest.raises(InvalidUpdate, match="'y'"):
             run({"x": 1}, session_id=session)

@@ -54,6 +54,10 @@ def diamond(db=None, **nodes):
     return builder.compile(db=db)
 
 
+def ask(state):
+    return {"path": [interrupt("well?")]}
+
+
 def chain(db, *nodes, **compiled):
     builder = StateGraph(S)
     names = [f"n{i}" for i in range(len(nodes))]
@@ -165,13 +169,32 @@ def test_the_last_event_says_how_the_run_ended(way, db, end):
 def test_finished_siblings_of_a_question_are_told_when_their_superstep_is_committed(way, db):
     graph = diamond(db, left=lambda state: {"path": [interrupt("?")]})
     parts = way.stream(graph, {}, session_id="s")
-    assert parts == [{"first": {"path": ["first"]}}]
+    assert parts == [{"first": {"path": ["first"]}}, {"__interrupt__": graph.get_state("s").interrupts}]
     events = []
     listening = diamond(db, left=lambda state: {"path": [interrupt("?")]})
     listening.on_event = events.append
     way.resume(listening, "s", "answer")
     updates = [(event.node, event.update) for event in events if event.type == "node_completed"]
     assert updates == [("left", {"path": ["answer"]}), ("right", {"path": ["right"]}), ("last", {"path": ["last"]})]
+
+
+@pytest.mark.parametrize("mode", ["updates", "values", "tasks", "checkpoints"])
+def test_a_mode_tells_by_itself_that_the_run_pauses_and_at_which_questions(way, db, mode):
+    graph = StateGraph(S).add_node("ask", ask).add_edge(START, "ask").add_edge("ask", END).compile(db=db)
+    *_, last = way.stream(graph, {}, session_id="s", stream_mode=mode)
+    questions = graph.get_state("s").interrupts
+    assert len(questions) == 1
+    told = last["__interrupt__"] if mode in ("updates", "values") else last.interrupts
+    assert told == questions
+
+
+def test_a_pause_before_a_node_is_told_without_questions_and_that_of_a_graph_inside_at_the_top(way, db):
+    graph = StateGraph(S).add_node("ask", ask).add_edge(START, "ask").add_edge("ask", END)
+    held = graph.compile(db=db, interrupt_before=["ask"])
+    assert way.stream(held, {}, session_id="s") == [{"__interrupt__": ()}]
+    outer = StateGraph(S).add_node("inner", graph.compile()).add_edge(START, "inner").add_edge("inner", END).compile(db=db)
+    parts = way.stream(outer, {}, session_id="t", subgraphs=True)
+    assert parts == [("", {"__interrupt__": outer.get_state("t").interrupts})] and parts[0][1]["__interrupt__"][0].ns
 
 
 # --- messages ----------------------------------------------------------------------------------------------------------
