@@ -2,7 +2,8 @@
 
 DATABASE is a file or the URL of a PostgreSQL. Each program writes what it does to a journal that survives the kill (one line,
 one write, appended). ``KILL`` says when the process kills itself: ``before:N`` or ``after:N`` its N-th commit, before its N-th
-``statement:N`` in a transaction that writes, or at ``COMMIT:N``, when the N-th such transaction is about to be committed.
+``statement:N`` in a transaction that writes, at ``COMMIT:N``, when the N-th such transaction is about to be committed, or at
+``committed:N``, when it is and nobody knows it yet.
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ class Killing:
             self.reach("COMMIT")
             return result
 
-        return super()._write_once(watched)  # type: ignore[misc]
+        written = super()._write_once(watched)  # type: ignore[misc]
+        self.reach("committed")
+        return written
 
 
 class KillingSqliteDb(Killing, SqliteDb):
