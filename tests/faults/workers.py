@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypedDict
 
 from graphflow import (
@@ -31,6 +32,7 @@ from graphflow import (
     Team,
     add_messages,
     append,
+    interrupt,
     logged,
 )
 from graphflow.db import PostgresDb, SqliteDb
@@ -286,6 +288,61 @@ def stalled(db: Any, journal: Journal) -> None:
         journal("lost", str(error).replace(" ", "_"))
 
 
+def held_graph(db: Any, who: str, shape: str, journal: Any, gate: Path | None) -> Any:
+    """A graph that waits in its middle until the file ``gate`` is there, and has the rest of its ``shape`` to do then."""
+
+    def says(name: str) -> Any:
+        return lambda state: {"path": [f"{who} {name}"], "messages": [("assistant", f"{who} {name}")]}
+
+    def beside(state: State) -> dict[str, Any]:
+        while gate is not None and not gate.exists():
+            time.sleep(0.01)
+        time.sleep(0.3)  # so that what ran beside it is recorded on its own
+        return {"path": [f"{who} beside"]}
+
+    def middle(state: State, ctx: Context) -> dict[str, Any]:
+        journal("waiting")
+        while gate is not None and not gate.exists():
+            time.sleep(0.01)
+        if shape == "records a step":
+            ctx.step("recorded", lambda: who)
+        if shape == "asks":
+            interrupt(f"{who} asks")
+        if shape == "fails":
+            raise ConnectionError(who)
+        return {"path": [f"{who} middle"], "messages": [("assistant", f"{who} middle")]}
+
+    builder = StateGraph(State, name="held").add_node("first", says("first")).add_edge(START, "first")
+    node: Any = middle
+    if shape == "nested":
+        node = (
+            StateGraph(State, name="inner")
+            .add_node("middle", middle)
+            .add_edge(START, "middle")
+            .add_edge("middle", END)
+            .compile()
+        )
+    builder.add_node("middle", node).add_edge("first", "middle")
+    if shape == "siblings":
+        builder.add_node("beside", beside).add_edge("first", "beside").add_edge("beside", END)
+    if shape == "ends":
+        return builder.add_edge("middle", END).compile(db=db)
+    return builder.add_node("last", says("last")).add_edge("middle", "last").add_edge("last", END).compile(db=db)
+
+
+def held(db: Any, journal: Journal) -> None:
+    """Run such a graph, and say how it ended."""
+    who, shape = os.environ["WHO"], os.environ["SHAPE"]
+    graph = held_graph(db, who, shape, journal, Path(sys.argv[3]).with_suffix(".go"))
+    durability: Any = os.environ["DURABILITY"]
+    try:
+        journal(who, graph.invoke({}, session_id=SESSION, durability=durability).status)
+    except LeaseLost as error:
+        journal(who, "LeaseLost", error)
+    except ConnectionError:
+        journal(who, "error")
+
+
 class CrewModel(Model):
     """Leads "quick" and "slow", or is one of them; each request is a line in the journal.
 
@@ -379,5 +436,5 @@ if __name__ == "__main__":
         Killing.kill = (where, int(number))
     database = opened(path, lease_ttl=float(os.environ.get("LEASE_TTL", "30")), busy_timeout=600)
     programs = {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival, "stalled": stalled}
-    {**programs, "team": team, "workflow": workflow, "memory": memory}[program](database, Journal(journal_path))
+    {**programs, "team": team, "workflow": workflow, "memory": memory, "held": held}[program](database, Journal(journal_path))
     database.close()
