@@ -335,8 +335,9 @@ def held(db: Any, journal: Journal) -> None:
     who, shape = os.environ["WHO"], os.environ["SHAPE"]
     graph = held_graph(db, who, shape, journal, Path(sys.argv[3]).with_suffix(".go"))
     durability: Any = os.environ["DURABILITY"]
+    options: Any = {"session_id": SESSION, "user_id": os.environ["OWNER"] or None, "on_unfinished": "abandon"}
     try:
-        journal(who, graph.invoke({}, session_id=SESSION, durability=durability).status)
+        journal(who, graph.invoke({}, durability=durability, **options).status)
     except LeaseLost as error:
         journal(who, "LeaseLost", error)
     except ConnectionError:
