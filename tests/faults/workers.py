@@ -37,6 +37,7 @@ from graphflow import (
 )
 from graphflow.db import PostgresDb, SqliteDb
 from graphflow.db.transactions import Transaction
+from graphflow.db.turns import session_queue
 from graphflow.errors import LeaseLost, SessionNotFound
 from graphflow.messages import ToolCall
 from graphflow.models.base import Model, Reply, Request
@@ -344,6 +345,37 @@ def held(db: Any, journal: Journal) -> None:
         journal(who, "error")
 
 
+def standing(db: Any, journal: Journal) -> None:
+    """In each round, stand in line six times for a session, and leave four places of it when the file of the round is there:
+    the first, which asks other processes whether it is its turn, two neighbours, and the last.
+    """
+    who, rounds = os.environ["WHO"], int(os.environ["ROUNDS"])
+    gates = Path(os.environ["GATES"])
+
+    async def one(session_id: str) -> None:
+        graphs = [held_graph(db, f"{who}{n}", "ends", lambda *words: None, None) for n in range(6)]
+        tasks = []
+        for place, graph in enumerate(graphs):
+            tasks.append(asyncio.ensure_future(graph.ainvoke({}, session_id=session_id)))
+            while (
+                not session_queue().is_used(db.identity, session_id) or session_queue().waiting(db.identity, session_id) < place
+            ):
+                await asyncio.sleep(0.001)
+        journal("standing", session_id)
+        while not (gates / session_id).exists():
+            await asyncio.sleep(0.001)
+        for place in (0, 2, 3, 5):
+            tasks[place].cancel()
+        ends = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 60)
+        journal("ended", session_id, *(getattr(end, "status", type(end).__name__) for end in ends))
+
+    async def all_rounds() -> None:
+        for number in range(rounds):
+            await one(f"s{number}")
+
+    asyncio.run(all_rounds())
+
+
 class CrewModel(Model):
     """Leads "quick" and "slow", or is one of them; each request is a line in the journal.
 
@@ -437,5 +469,7 @@ if __name__ == "__main__":
         Killing.kill = (where, int(number))
     database = opened(path, lease_ttl=float(os.environ.get("LEASE_TTL", "30")), busy_timeout=600)
     programs = {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival, "stalled": stalled}
-    {**programs, "team": team, "workflow": workflow, "memory": memory, "held": held}[program](database, Journal(journal_path))
+    {**programs, "team": team, "workflow": workflow, "memory": memory, "held": held, "standing": standing}[program](
+        database, Journal(journal_path)
+    )
     database.close()
