@@ -203,7 +203,7 @@ class Commit:
     """Everything one transaction writes: all of it or nothing.
 
     The session row must stand at ``head`` and ``epoch`` (compare-and-set), else LeaseLost and nothing is written.
-    With ``epoch == 0`` the session must not exist yet and is made.
+    With ``epoch == 0`` the session must not exist yet and is made. A session that was deleted and begun anew is another one.
     """
 
     session_id: str
@@ -239,6 +239,8 @@ class Commit:
     """The session's status after this commit; None leaves it."""
     within: Task | None = None
     """The task that the committing graph runs in, when that may be given up: then nothing is written; NodeTimeout."""
+    session: int | None = None
+    """What the store calls the session (``Weight.session``), where that is known: another one may bear its id by now."""
 
 
 @dataclass(slots=True)
