@@ -4,7 +4,6 @@ driver.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from graphflow.core import options as checks
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Cancelled, Command, Interrupt, current_step, current_task
 from graphflow.core.effects import Emit, Flow, Stored, T
+from graphflow.core.hints import hint
 from graphflow.core.ids import new_id
 from graphflow.core.nested import call_graph, plan_at
 from graphflow.core.plan import Plan
@@ -363,13 +363,9 @@ class Graph:
         """The options of one call, checked. Raises TypeError for an unknown one, ValueError for a wrong value."""
         for name in options:
             if name not in CallOptions.__slots__:
-                near = difflib.get_close_matches(name, (*RunOptions.__annotations__, "session_id"), n=1)
-                hint = (
-                    f"did you mean {near[0]!r}?"
-                    if near
-                    else f"it takes {', '.join(('session_id', *RunOptions.__annotations__))}"
-                )
-                raise TypeError(f"there is no option {name!r}; {hint}")
+                known = ("session_id", *RunOptions.__annotations__)
+                near = hint(name, known, f"it takes {', '.join(known)}")
+                raise TypeError(f"there is no option {name!r}; {near}")
         options = {"durability": self.plan.durability, **options}
         call = CallOptions(
             session_id=session_id, db=self.db, listening=listening or self.on_event is not None, run_id=new_id(), **options
