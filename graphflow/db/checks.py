@@ -19,6 +19,7 @@ from graphflow.errors import CorruptCheckpoint, SerializationError
 if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
 
+
 def check(read: Callable[[Callable[[Transaction], list[Finding]]], list[Finding]]) -> CheckReport:
     """Look at every row, a session at a time, each in a transaction of its own (``read``)."""
     findings: list[Finding] = []
