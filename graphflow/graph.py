@@ -23,7 +23,7 @@ from graphflow.core.plan import Plan
 from graphflow.core.schemas import context_value, json_schema
 from graphflow.core.state import Values, state_schema
 from graphflow.db.base import Store
-from graphflow.drive.stream import view
+from graphflow.drive.stream import StreamMode, view
 from graphflow.drive.world import Emitter, World, guarded
 from graphflow.errors import GraphflowError, NoDatabase
 
@@ -155,7 +155,7 @@ class Graph:
         input: Any,
         *,
         session_id: str | None = None,
-        stream_mode: str | Sequence[str] = "updates",
+        stream_mode: StreamMode | Sequence[StreamMode] = "updates",
         subgraphs: bool = False,
         **options: Unpack[RunOptions],
     ) -> Iterator[Any]:
@@ -177,7 +177,7 @@ class Graph:
         input: Any,
         *,
         session_id: str | None = None,
-        stream_mode: str | Sequence[str] = "updates",
+        stream_mode: StreamMode | Sequence[StreamMode] = "updates",
         subgraphs: bool = False,
         **options: Unpack[RunOptions],
     ) -> AsyncIterator[Any]:
