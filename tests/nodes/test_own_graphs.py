@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypedDict
 
-from graphflow import END, START, Graph, Message, StateGraph, ToolCall, add_messages, logged, untracked
+import pytest
+from pydantic import BaseModel
+
+from graphflow import END, START, Graph, Message, Send, StateGraph, ToolCall, add_messages, logged, untracked
 from graphflow.models.base import Model, Reply
 from graphflow.testing import ScriptedModel
 from graphflow_nodes import delegate, delegations, history, recall, remember, respond, summarize, wanted_calls, when_due
@@ -73,3 +77,27 @@ def test_a_graph_wired_by_hand_hands_work_to_a_member(way: Any, db: Any) -> None
     assert [message.text for message in db.get_messages("s")] == ["Six times seven?", "", "42", "It is 42."]
     members = db.get_runs("s", include_members=True)
     assert [(run.ns, run.status) for run in members] == [("", "completed"), ("expert", "completed")]
+
+
+@dataclass
+class TalkDataclass:
+    messages: Annotated[list[Message], add_messages, logged] = field(default_factory=list)
+    history: Annotated[list[Message], untracked] = field(default_factory=list)
+
+
+class TalkModel(BaseModel):
+    messages: Annotated[list[Message], add_messages, logged] = []
+    history: Annotated[list[Message], untracked] = []
+
+
+CALL = ToolCall("c1", "delegate_task_to_member", {"member_id": "expert", "task": "Count."})
+
+
+@pytest.mark.parametrize("form", [Talk, TalkDataclass, TalkModel])
+def test_routers_read_a_state_of_any_form(form: Any) -> None:
+    asks = form(messages=[Message("assistant", "", tool_calls=[CALL])], history=[])
+    ends = form(messages=[Message("assistant", "Done.")], history=[Message("user", "a"), Message("assistant", "b")])
+    assert wanted_calls()(asks) == [Send("tools", CALL)] and wanted_calls()(ends) == [END]
+    assert delegations(["expert"])(asks) == [Send("expert", CALL)] and delegations(["expert"])(ends) == [END]
+    due, not_due = (when_due(wanted_calls(), after_messages=most) for most in (2, 3))
+    assert due(ends) == ["summarize"] and not_due(ends) == [END] and due(asks) == [Send("tools", CALL)]
