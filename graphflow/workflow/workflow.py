@@ -48,7 +48,6 @@ class Workflow(Runner):
     __slots__ = (
         "_edited",
         "_made",
-        "_printed",
         "add_workflow_history",
         "db",
         "input_schema",
@@ -92,7 +91,7 @@ class Workflow(Runner):
         self.outline = Outline(None if input_schema is None else TypeAdapter(input_schema))
         self._edited: Plan | None = None
         self._made: tuple[tuple[Any, ...], Graph] | None = None
-        self._printed: dict[str | None, str] | None = None
+        self._printed = None
 
     @property
     def component_id(self) -> str:  # type: ignore[override]
@@ -112,12 +111,6 @@ class Workflow(Runner):
                 plan = Compiler(self.outline).plan(self.component_id, self.steps, past_runs=past, session_type="workflow")
             self._made = made = settings, Graph(plan, db=self.db, on_event=self.on_event)
         return made[1]
-
-    def printed_sessions(self) -> dict[str | None, str]:
-        """The session that print_response keeps for each user."""
-        if self._printed is None:
-            self._printed = {}
-        return self._printed
 
     def _run_on(self, plan: Plan) -> None:
         self._edited = plan
