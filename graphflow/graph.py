@@ -4,7 +4,6 @@ driver.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,13 +16,14 @@ from graphflow.core import options as checks
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Cancelled, Command, Interrupt, current_step, current_task
 from graphflow.core.effects import Emit, Flow, Stored, T
+from graphflow.core.hints import hint
 from graphflow.core.ids import new_id
 from graphflow.core.nested import call_graph, plan_at
 from graphflow.core.plan import Plan
 from graphflow.core.schemas import context_value, json_schema
 from graphflow.core.state import Values, state_schema
 from graphflow.db.base import Store
-from graphflow.drive.stream import view
+from graphflow.drive.stream import StreamMode, view
 from graphflow.drive.world import Emitter, World, guarded
 from graphflow.errors import GraphflowError, NoDatabase
 from graphflow.messages import Message
@@ -157,7 +157,7 @@ class Graph:
         input: Any,
         *,
         session_id: str | None = None,
-        stream_mode: str | Sequence[str] = "updates",
+        stream_mode: StreamMode | Sequence[StreamMode] = "updates",
         subgraphs: bool = False,
         **options: Unpack[RunOptions],
     ) -> Iterator[Any]:
@@ -183,7 +183,7 @@ class Graph:
         input: Any,
         *,
         session_id: str | None = None,
-        stream_mode: str | Sequence[str] = "updates",
+        stream_mode: StreamMode | Sequence[StreamMode] = "updates",
         subgraphs: bool = False,
         **options: Unpack[RunOptions],
     ) -> AsyncIterator[Any]:
@@ -378,13 +378,9 @@ class Graph:
         """The options of one call, checked. Raises TypeError for an unknown one, ValueError for a wrong value."""
         for name in options:
             if name not in CallOptions.__slots__:
-                near = difflib.get_close_matches(name, (*RunOptions.__annotations__, "session_id"), n=1)
-                hint = (
-                    f"did you mean {near[0]!r}?"
-                    if near
-                    else f"it takes {', '.join(('session_id', *RunOptions.__annotations__))}"
-                )
-                raise TypeError(f"there is no option {name!r}; {hint}")
+                known = ("session_id", *RunOptions.__annotations__)
+                near = hint(name, known, f"it takes {', '.join(known)}")
+                raise TypeError(f"there is no option {name!r}; {near}")
             if name in _CALL_CHECKS:
                 _CALL_CHECKS[name](name, options[name])
         options = {"durability": self.plan.durability, **options}

@@ -57,12 +57,13 @@ class RunArguments(TypedDict, total=False):
 class Runner(Asked):
     """What everything that runs on a conversation shares. Subclasses give the graph and their settings."""
 
-    __slots__ = ()
+    __slots__ = ("_printed",)
 
     session_state: Mapping[str, Any] | None
     session_state_reducers: Mapping[str, Reducer] | None
     output_schema: type[Any] | None
     component_id: str
+    _printed: dict[str | None, str] | None
 
     def _parts(self) -> Sequence[Any]:
         """What it runs inside: members, or what the steps run."""
@@ -340,7 +341,9 @@ class Runner(Asked):
 
     def printed_sessions(self) -> dict[str | None, str]:
         """The session that print_response keeps for each user."""
-        raise NotImplementedError
+        if self._printed is None:
+            self._printed = {}
+        return self._printed
 
 
 _GRAPH_OPTIONS = ("context", "recursion_limit", "on_unfinished", "on_busy", "idempotency_key")

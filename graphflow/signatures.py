@@ -143,6 +143,7 @@ def _note(annotation: Any, default: Any) -> str | None:
 
 
 def without(schema: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The JSON schema of an object without these properties, and without its title: what a model does not fill in."""
     properties = {name: value for name, value in schema.get("properties", {}).items() if name not in names}
     kept = {key: value for key, value in schema.items() if key not in ("title", "required")}
     required = [name for name in schema.get("required", ()) if name not in names]

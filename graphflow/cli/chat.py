@@ -10,12 +10,11 @@ import typer
 from graphflow.agent import Agent
 from graphflow.cli.failure import Failure, in_one_line, is_expected
 from graphflow.cli.reference import load_agent
+from graphflow.cli.sessions import DEFAULT_DB
 from graphflow.db import InMemoryDb, SqliteDb
 from graphflow.models.resolve import resolve_model
 from graphflow.printing import Talk
 from graphflow.run import Runner
-
-DEFAULT_DB = Path("graphflow.db")
 
 
 def chat(

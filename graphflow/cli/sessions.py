@@ -1,4 +1,4 @@
-"""``graphflow sessions``: list, show, export and delete what is stored in a SQLite file."""
+"""``graphflow sessions``: list, show, export, delete and prune what is stored in a SQLite file."""
 
 from __future__ import annotations
 
