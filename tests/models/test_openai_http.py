@@ -335,6 +335,20 @@ def test_a_stream_cut_after_tokens_says_restart_and_begins_again(server: OpenAIS
 
 
 @all_ways
+@pytest.mark.parametrize("address", ["", "localhost:8000/v1", "no-scheme", "ftp://localhost/v1", "http://"])
+def test_an_address_that_is_none_is_told_at_once(server: OpenAIServer, ask: Asking, address: str) -> None:
+    with pytest.raises(ModelError, match=r"base_url= .*begin it with http:// or https://$"):
+        ask(model_at(server, base_url=address), HELLO)
+
+
+@all_ways
+def test_a_single_attempt_is_counted_as_one(server: OpenAIServer, ask: Asking) -> None:
+    server.play(fails(500, "still down", headers=AT_ONCE))
+    with pytest.raises(ModelError, match=r"gave up after 1 attempt:"):
+        ask(model_at(server, max_retries=1), HELLO)
+
+
+@all_ways
 def test_the_attempts_are_bounded_and_the_error_counts_them(server: OpenAIServer, ask: Asking) -> None:
     server.play(fails(500, "still down", headers=AT_ONCE))
     with pytest.raises(ModelError, match=r"status 500: still down \(gave up after 3 attempts.*raise max_retries="):
