@@ -125,10 +125,13 @@ def arguments(
         for key, name in names.items():
             try:
                 build({key: fields[key]})
-            except PydanticUserError:
+            except PydanticUserError as reason:
+                repair = "annotate it with a type JSON can express"
+                if reason.code == "typed-dict-version":  # pydantic cannot read those of typing before Python 3.12
+                    repair = "import TypedDict from typing_extensions"
                 raise GraphError(
-                    f"tool {tool_name!r}: a model cannot fill parameter {name!r} of type {parameters[name][0]!r}: annotate it "
-                    f"with a type JSON can express, or keep it from the model with functools.partial(..., {name}=...)"
+                    f"tool {tool_name!r}: a model cannot fill parameter {name!r} of type {parameters[name][0]!r}: {repair}, "
+                    f"or keep it from the model with functools.partial(..., {name}=...)"
                 ) from error
         raise
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
+import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -36,6 +38,10 @@ class Point:
 
 
 class Size(TypedDict):
+    width: int
+
+
+class OldSize(typing.TypedDict):
     width: int
 
 
@@ -312,6 +318,14 @@ def test_a_type_no_model_can_fill_is_refused_by_name() -> None:
         as_tool(query)
     with pytest.raises(GraphError, match="parameter 'each'"):
         as_tool(visit)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="there pydantic reads the TypedDict of typing, too")
+def test_a_typed_dict_that_pydantic_cannot_read_yet_is_told_with_its_repair() -> None:
+    def draw(size: OldSize) -> None: ...
+
+    with pytest.raises(GraphError, match=r"'draw'.*parameter 'size'.*import TypedDict from typing_extensions"):
+        as_tool(draw)
 
 
 def test_an_annotation_that_cannot_be_resolved_is_refused_by_name() -> None:
