@@ -213,6 +213,11 @@ class Address(BaseModel):
     zip: str | None = None
 
 
+class Branch(BaseModel):
+    name: str
+    parts: list[Branch] = []
+
+
 class Person(BaseModel):
     name: str
     title: Literal["Dr", "Prof"] | None = None
@@ -236,6 +241,13 @@ def test_a_structured_answer_is_asked_for_with_a_strict_schema(server: OpenAISer
     assert schema["properties"]["home"] == {"anyOf": [{"$ref": "#/$defs/Address"}], "description": "the main one"}
     assert schema["$defs"]["Address"]["required"] == ["street", "zip"]
     assert "default" not in json.dumps(schema) and "minLength" not in json.dumps(schema)
+
+
+def test_the_schema_of_a_class_that_contains_itself_is_an_object() -> None:
+    sent = response_format(Branch)["json_schema"]
+    assert sent["strict"] is True and sent["schema"]["type"] == "object"
+    assert sent["schema"]["properties"]["parts"]["items"] == {"$ref": "#/$defs/Branch"}
+    assert sent["schema"]["$defs"]["Branch"]["required"] == sent["schema"]["required"] == ["name", "parts"]
 
 
 def test_a_schema_that_cannot_be_strict_is_sent_as_a_guide() -> None:
