@@ -165,7 +165,7 @@ def _reduce_keys(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, 
             if key in entries and entries[key] != entry:
                 raise InvalidUpdate(
                     f"nodes {authors[key]!r} and {node!r} wrote different values to {channel.name}[{key!r}] in one superstep; "
-                    "write it in one of them, or keep it in a field with a reducer",
+                    "write it in one of them, give each a key of its own, or keep it in a field with a reducer",
                     field=channel.name,
                     nodes=(authors[key], node),
                 )
