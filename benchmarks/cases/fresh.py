@@ -38,6 +38,7 @@ def write(subject: str, store: Store, turns: int) -> None:
 def read(subject: str, store: Store, turns: int) -> Measured:
     """In this process: opening the store, reading what is needed, reading it again, reading all."""
     room, talks = adapter(subject, "chat"), []
+    getattr(room, "load", lambda: None)()
     opened = cost(lambda: talks.append(room.Chat(store, answers(), **options(subject)))).scaled(1e3)
     [talk] = talks
     first, again, whole = (cost(work).scaled(1e3) for work in (talk.needed, talk.needed, talk.all))
