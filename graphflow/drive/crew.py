@@ -19,6 +19,10 @@ PATIENCE = 0.005
 """Seconds without the end of a task after which the tasks of a crew seem to wait."""
 SHORTEST_WAIT = 0.0001
 """Seconds that a task has to last to be called idle: shorter ones are not worth another thread."""
+COLLECTING = 0.01
+"""Seconds in which tasks that only compute may end before they are recorded, all together."""
+RECORDING = 0.25
+"""The most of the time of such tasks that goes into recording them."""
 
 
 class Crew:
@@ -29,6 +33,9 @@ class Crew:
     compute would hinder each other, above all where a database lets go of the interpreter at each statement; so tasks that do
     not wait are done by the caller, and tasks that wait are soon all running. Nobody ever waits for a helper that has not
     begun, so crews inside crews cannot starve.
+
+    What ended is recorded at once when the tasks that still run seem to wait. Recording would slow tasks down that compute, so
+    as long as they end one after the other they are collected for a while, and a kill costs at most the work of that while.
     """
 
     def __init__(self, effect: RunTasks, world: World) -> None:
@@ -151,16 +158,28 @@ class Crew:
     def _record(self) -> None:
         """Keep finished tasks, as long as there are new ones and siblings still run."""
         assert self.record is not None
+        collecting = COLLECTING
         while True:
             with self.changed:
+                self._collect(perf_counter() + collecting)
                 if not self.unrecorded or self.failure is not None or not (self.running or self.waiting):
                     self.recorder = None
                     return
                 batch, self.unrecorded = self.unrecorded, []
+            begun = perf_counter()
             try:
                 self._keep(batch)
             except BaseException as error:
                 self.failure = error
+            collecting = max(COLLECTING, (perf_counter() - begun) / RECORDING)
+
+    def _collect(self, until: float) -> None:
+        """Wait as long as tasks end one after the other."""
+        while not self.idle and self.failure is None and (self.running or self.waiting) and perf_counter() < until:
+            ended = len(self.outcomes)
+            self.changed.wait(PATIENCE)
+            if len(self.outcomes) == ended:
+                return
 
     def _keep(self, outcomes: list[Outcome]) -> None:
         assert self.record is not None
