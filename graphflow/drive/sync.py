@@ -303,16 +303,22 @@ class _Channel:
 STREAM_SIZE = 256
 """Parts a run may be ahead of its reader."""
 
+ENDS = ("_completed", "_failed", "_updated")
+"""How the types of events end that tell the end of something."""
+
 
 def stream(flow: Flow[Any], world: World, parts: Callable[[Event], list[Any]], listener: Emitter | None) -> Iterator[Any]:
     """Drive a flow in a helper thread and give its parts as they come; what it raises is raised at the end.
 
-    Leaving the iterator early cancels the run at its next event; the committed work is kept and can be resumed.
+    Leaving the iterator early cancels the run at its next event that does not tell the end of something (what a tool or a step
+    has done is stored first); the committed work is kept and can be resumed.
     """
     channel = _Channel(STREAM_SIZE)
 
     def emit(event: Event) -> None:
         if channel.abandoned:
+            if event.type.endswith(ENDS):
+                return
             raise Cancelled
         if listener is not None:
             listener(event)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from graphflow import Agent, Context, HistoryPolicy, Message, RunStatus, ToolCall, tool
+from graphflow.core.control import Cancelled
 from graphflow.db import InMemoryDb, SqliteDb
 from graphflow.errors import InvalidId, InvalidUpdate, ModelError, NoDatabase, NotOwner
 from graphflow.messages import FilePart, ImagePart, TextPart
@@ -524,6 +526,28 @@ def test_a_stream_left_early_keeps_what_was_committed_and_can_be_resumed(db):
     assert [m.text for m in agent.get_chat_history()] == ["q"]
     assert db.get_runs("s")[0].status == "cancelled"
     assert agent.resume("s").content == "finally"
+
+
+def test_a_tool_that_ends_after_its_stream_was_left_is_stored_and_not_called_again(db):
+    charged = []
+
+    def charge(amount: int, ctx: Context) -> str:
+        with suppress(Cancelled):  # raised as soon as nobody reads any more
+            while not charged:
+                ctx.write("working")
+        charged.append(amount)
+        return "charged"
+
+    agent = Agent(ScriptedModel([calls(("charge", {"amount": 5})), "done"]), tools=[charge], db=db, session_id="s")
+    stream = agent.run("q", stream=True)
+    for event in stream:
+        if event.type == "tool_started":
+            break
+    stream.close()
+    assert charged == [5] and db.get_session("s").status == "cancelled"
+    assert [m.text for m in agent.get_chat_history()][-1] == "charged"
+    assert agent.resume("s").content == "done"
+    assert charged == [5]
 
 
 def test_a_cancelled_arun_keeps_what_was_committed_and_frees_the_session(db):
