@@ -118,6 +118,12 @@ class RetryPolicy:
         return float(kind(multiplier=self.initial, exp_base=self.factor, max=self.max_interval)(state))
 
 
+def next_attempt(policies: Sequence[RetryPolicy], error: Exception, number: int) -> RetryPolicy | None:
+    """The first policy that fits an error, if it allows another attempt after this one, which is the ``number``-th."""
+    policy = next((policy for policy in policies if policy.fits(error)), None)
+    return policy if policy is not None and number < policy.max_attempts else None
+
+
 @dataclass(frozen=True, slots=True)
 class CachePolicy:
     """When a node's result is used again instead of running it: ``add_node(…, cache=CachePolicy(key=lambda s: s["topic"]))``.
@@ -267,8 +273,8 @@ class _Guarded:
             attempt.closed = True
             if isinstance(failure, SessionError):  # such as that the session is no longer ours: not for the node to mend
                 raise failure
-            policy = next((policy for policy in self.policies.retry if policy.fits(failure)), None)
-            if policy is None or number >= policy.max_attempts:
+            policy = next_attempt(self.policies.retry, failure, number)
+            if policy is None:
                 failure.add_note(f"attempt {number} of node {node.name!r} was the last")
                 raise failure
             seconds = policy.wait(number)

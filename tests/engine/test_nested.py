@@ -31,8 +31,8 @@ from graphflow import (
     tool,
     untracked,
 )
+from graphflow.core.comparison import changed_keys
 from graphflow.core.control import MISSING, STOP, current_task
-from graphflow.core.differences import changed_keys
 from graphflow.core.effects import Commit, Speaker
 from graphflow.core.nested import run_inside, stands_for
 from graphflow.core.reducers import merge_keys
