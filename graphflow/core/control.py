@@ -13,8 +13,10 @@ from graphflow.core.comparison import MISSING as MISSING
 from graphflow.core.comparison import changed_keys
 
 if TYPE_CHECKING:
-    from graphflow.core.effects import Flow, SideWrite, Task
+    from graphflow.core.effects import Flow
     from graphflow.core.steps import Uses
+    from graphflow.core.stored import SideWrite
+    from graphflow.core.tasks import Task
 
 START: Final = "__start__"
 """The source of the edges that a run enters by."""
@@ -64,7 +66,7 @@ class Command:
 class Update:
     """An update together with side writes: what else is stored with this task, in the transaction of its superstep.
 
-    ``values`` is what a node could return instead (a dict, a Command, None). ``writes`` are records of ``core.effects``:
+    ``values`` is what a node could return instead (a dict, a Command, None). ``writes`` are records of ``core.stored``:
     ``SummaryWrite``, ``MemoryWrite``. Whatever happens, each is applied once or, if the superstep is not committed, not at
     all. Needs a stored session, else NoDatabase.
     """

@@ -13,13 +13,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphflow.core.control import MISSING, START, Cancelled, Command, Interrupt, Update
-from graphflow.core.effects import Emit, Flow, LogEntry, Outcome, RunInfo, RunTasks, Task, TaskResult
+from graphflow.core.effects import Emit, Flow, RunTasks
 from graphflow.core.ledger import Ledger, question_rows, result_rows
 from graphflow.core.plan import NodePlan, Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.routing import refuse_answer, route, targets_of
 from graphflow.core.schemas import check_whole, input_update
 from graphflow.core.sidewrites import stamped, told
+from graphflow.core.stored import LogEntry, TaskResult
+from graphflow.core.tasks import Outcome, RunInfo, Task
 from graphflow.core.updates import Write, checked, update_of
 from graphflow.errors import (
     DatabaseFailed,

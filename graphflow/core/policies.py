@@ -16,8 +16,9 @@ from pydantic import BaseModel
 from graphflow.core import options
 from graphflow.core.attempts import Attempt, fenced
 from graphflow.core.control import MISSING, Context, Suspended
-from graphflow.core.effects import Call, Emit, Flow, Outcome, RunAttempt, Sleep, Spent, Task
+from graphflow.core.effects import Call, Emit, Flow, RunAttempt, Sleep, Spent
 from graphflow.core.plan import Function, lower_function
+from graphflow.core.tasks import Outcome, Task
 from graphflow.errors import GraphError, ModelError, NodeTimeout, SessionError
 
 RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
