@@ -9,6 +9,8 @@ PYTHON ?= python3
 ARGS ?=
 VENV_PYTHON := .venv/bin/python
 STAMP := .venv/.ready
+# What has to hold against kills, rivals, damage and bad input, other users and changed graphs.
+FAULTS := tests/faults tests/db/test_schema.py tests/access tests/engine/test_changes.py
 BENCH_PYTHON := .venv-bench/bin/python
 BENCH_STAMP := .venv-bench/.ready
 
@@ -29,7 +31,7 @@ test: $(STAMP)
 	@$(VENV_PYTHON) -m pytest -q -n auto --dist worksteal $(ARGS)
 
 faults: $(STAMP)
-	@GRAPHFLOW_FAULTS=full $(VENV_PYTHON) -m pytest -q -s --timeout=0 tests/faults tests/db/test_schema.py $(ARGS)
+	@GRAPHFLOW_FAULTS=full $(VENV_PYTHON) -m pytest -q -s --timeout=0 $(FAULTS) $(ARGS)
 
 lint: $(STAMP)
 	@$(VENV_PYTHON) -m ruff check -q .

@@ -1,6 +1,6 @@
 """How well memories are found again: real conversations, a memory for each turn, and questions whose evidence is known.
 
-    python benchmarks/memory_recall.py --data ../shared/data/locomo [--db sqlite|memory|URL] [--files 26 30] [--no-speed]
+    python benchmarks/memory_recall.py --data locomo [--db sqlite|memory|URL] [--files 26 30] [--no-speed]
 
 The conversations are those of LoCoMo ("Evaluating Very Long-Term Conversational Memory of LLM Agents", ACL 2024), which are not
 part of this project. *Evidence recall at k* is the share of a question's evidence turns among the first k that

@@ -57,13 +57,14 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--output",
         type=Path,
         metavar="FILE",
-        help="where the Markdown goes, a plot beside it (RESULTS.md; --quick: nowhere)",
+        help="where the Markdown goes, a plot beside it (RESULTS.md, when everything is measured; else nowhere)",
     )
     add("--scratch", type=Path, metavar="FOLDER", help="where databases are written, on a real disk (beside .venv)")
     told = parser.parse_args(words)
     told.size = told.size or "normal"
     told.rounds = told.rounds or (1 if told.size == "quick" else 3)
-    if told.output is None and told.size != "quick":
+    whole = not told.cases and not told.curves and set(listed(told.peers)) == set(peers.PEERS)
+    if told.output is None and whole and told.size != "quick":
         told.output = HERE / "RESULTS.md"
     long = told.size == "long"
     try:

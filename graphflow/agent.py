@@ -36,12 +36,15 @@ class Agent(Assistant):
 
     ``model``: a Model, a text like ``"openai:gpt-5-mini"`` or ``"offline"``, or None for what the environment says
     (``GRAPHFLOW_MODEL``, ``OPENAI_API_KEY``). ``instructions``: text, lines, or a function of the Context. ``tools``: functions
-    or ``@tool``s. ``session_id``, ``user_id``: defaults for its runs; an Agent never keeps the id of a run, so a server may
-    share one. ``session_state``: keys a session begins with; ``session_state_reducers``: how a key that several tools change at
-    once is put together, ``{"calls": operator.add}`` (see ``keyed``); ``enable_agentic_state``: a tool with which the model
-    writes to it. ``enable_session_summaries``: keep a rolling summary of each session, in the context in the place of the
-    beginning (``add_session_summary_to_context``; settings: ``summary``). ``update_memory_on_run``: keep what the user says
-    about themselves, beside the answer, and bring it into the context of all their sessions (settings: ``memory``);
+    or ``@tool``s. ``name``: what the database lists its sessions under (``component_id``). ``db``: keeps sessions and memories;
+    without one a run lives as long as its call. ``session_id``, ``user_id``: defaults for its runs; an Agent never keeps the id
+    of a run, so a server may share one. ``add_history_to_context``, ``num_history_runs``: whether the messages of the last runs
+    go into the context, and of how many (None: all); ``history`` says it more finely and goes before. ``session_state``: keys a
+    session begins with; ``session_state_reducers``: how a key that several tools change at once is put together, ``{"calls":
+    operator.add}`` (see ``keyed``); ``enable_agentic_state``: a tool with which the model writes to it.
+    ``enable_session_summaries``: keep a rolling summary of each session, in the context in the place of the beginning
+    (``add_session_summary_to_context``; settings: ``summary``). ``update_memory_on_run``: keep what the user says about
+    themselves, beside the answer, and bring it into the context of all their sessions (settings: ``memory``);
     ``enable_agentic_memory``: tools with which the model does so. ``output_schema``: a pydantic model (or other type) the
     answer has to be. ``tool_call_limit``: tool calls of one run before the model has to answer. ``on_tool_error``: "message"
     shows a raising tool's error to the model, "raise" fails the run. ``on_event``: called with every Event.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from graphflow import drive
 from graphflow.conversation import Conversation
+from graphflow.core.hints import hint
 from graphflow.lazy import deferred
 
 if TYPE_CHECKING:
@@ -51,9 +51,8 @@ class Assistant(Conversation):
         """Set what is given and leave the rest switched off. Raises TypeError for an unknown name."""
         for name in settings:
             if name not in _NOT_SET:
-                near = difflib.get_close_matches(name, PAST, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(PAST)}"
-                raise TypeError(f"{type(self).__name__} has no setting {name!r}; {hint}")
+                near = hint(name, PAST, f"there are {', '.join(PAST)}")
+                raise TypeError(f"{type(self).__name__} has no setting {name!r}; {near}")
         for name, value in {**_NOT_SET, **settings}.items():
             setattr(self, name, value)
 

@@ -255,15 +255,14 @@ class StateGraph:
                 targets.append(target)
             return self
         sources = tuple(dict.fromkeys(source))
-        if len(sources) < 2:
-            return self.add_edge(sources[0], target) if sources else self._empty_join(target)
+        if not sources:
+            raise GraphError(f"the join into {target!r} has no sources; name the nodes it waits for")
+        if len(sources) == 1:
+            return self.add_edge(sources[0], target)
         join = Join(sources, target)
         if join.key not in {known.key for known in self._joins}:
             self._joins.append(join)
         return self
-
-    def _empty_join(self, target: str) -> StateGraph:
-        raise GraphError(f"the join into {target!r} has no sources; name the nodes it waits for")
 
     def add_sequence(self, nodes: Sequence[Callable[..., Any] | tuple[str, Callable[..., Any]]]) -> StateGraph:
         """Add nodes (functions, or (name, function) pairs) and an edge from each to the next."""

@@ -25,7 +25,7 @@ resolving = deferred("graphflow.models.resolve")
 class Conversation(Runner):
     """Settings of a conversation and the graphs they were compiled to. Subclasses name their settings and compile."""
 
-    __slots__ = ("_edited", "_graphs", "_printed", "_resolved", "add_history_to_context", "history", "model", "name")
+    __slots__ = ("_edited", "_graphs", "_resolved", "add_history_to_context", "history", "model", "name")
 
     model: Model | str | None
     name: str | None
@@ -35,7 +35,6 @@ class Conversation(Runner):
     _edited: Plan | None
     """The graph it was told to run on, in the place of the one that its settings stand for."""
     _graphs: tuple[tuple[Any, ...], dict[bool, Graph]] | None
-    _printed: dict[str | None, str] | None
     _resolved: tuple[Model | str | None, Model] | None
 
     def _settings(self) -> tuple[Any, ...]:
@@ -51,15 +50,11 @@ class Conversation(Runner):
         return self._graph(self.add_history_to_context)
 
     def graph_for(self, arguments: Mapping[str, Any]) -> Graph:
-        """The graph for one call: with the history node when the call asks for it."""
+        """The graph for one call: with the history node when the call asks for it, and there is a past to be read."""
         asked = arguments.get("add_history_to_context")
+        if self.db is None and self._edited is None and current_task.get() is None:
+            return self._graph(False)
         return self._graph(self.add_history_to_context if asked is None else asked or self.add_history_to_context)
-
-    def printed_sessions(self) -> dict[str | None, str]:
-        """The session that print_response keeps for each user."""
-        if self._printed is None:
-            self._printed = {}
-        return self._printed
 
     def history_policy(self) -> HistoryPolicy:
         """How much history there is."""

@@ -13,10 +13,13 @@ from graphflow.graph import Graph
 
 @dataclass(frozen=True, slots=True)
 class DeclaredNode:
+    """A node as ``add_node`` was told of it."""
+
     action: Any
     defer: bool
     rerunnable: bool
     destinations: tuple[str, ...] | None
+    """The nodes its Commands may go to; None when nothing says so."""
     mapping: dict[str, Any]
     """How a node that is a graph is bound to the state: input, output, persist."""
     policies: Policies | None

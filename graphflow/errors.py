@@ -4,7 +4,7 @@ GraphflowError
 ├── GraphError                a graph, agent, team or workflow is declared wrongly (at compile)
 │   └── UnknownTarget         an edge, router, Command or Send names a node that does not exist
 ├── InvalidUpdate             a node, an input or update_state wrote something the state does not take
-├── InvalidAnswer             resume() was given an answer that fits no pending question
+├── InvalidAnswer             resume() was given an answer that fits no pending question, or not its response_schema
 ├── RecursionLimit            a run made more supersteps than allowed
 ├── StepRejected              a reviewer rejected what a step of a workflow made
 ├── NodeTimeout               a node ran longer than its timeout
@@ -19,7 +19,7 @@ GraphflowError
     ├── SessionBusy           another run holds the session
     ├── LeaseLost             another run took the session over; nothing of ours was written
     ├── UnfinishedRun         new input met a run that has to be resumed first
-    ├── KeyReused             an idempotency key came again with another input
+    ├── KeyReused             an idempotency key came again with another input or session
     ├── DatabaseFailed        the database could not be reached, or could not do what it was asked
     ├── GraphChanged          the stored run no longer fits the graph
     ├── CorruptCheckpoint     stored rows do not match their checksums, or some are missing
@@ -57,7 +57,7 @@ class InvalidUpdate(GraphflowError):
 
 
 class InvalidAnswer(GraphflowError):
-    """An answer given to resume() fits no pending question of the session."""
+    """An answer given to resume() fits no pending question of the session, or not the ``response_schema`` of the question."""
 
 
 class RecursionLimit(GraphflowError):

@@ -24,7 +24,7 @@ ATTEMPTS = 5
 def summarise(agent: Assistant, session_id: str, user_id: str | None) -> Flow[str | None]:
     """Fold all that was said into the session's summary; the session goes on undisturbed, also if a run is under way."""
     plan = agent.graph.plan
-    yield from existing(plan, session_id, user_id)
+    begun: Stored = yield from existing(plan, session_id, user_id)
     asked = agent.summary or SummaryPolicy()
     model = model_of(agent, asked.model)
     while True:
@@ -38,7 +38,7 @@ def summarise(agent: Assistant, session_id: str, user_id: str | None) -> Flow[st
             stored: Stored = yield from existing(plan, session_id, user_id)
             run_id = stored.run.run_id if stored.run is not None else new_id()
             try:
-                yield Commit(session_id, stored.head, stored.epoch, run_id, side=(write,))
+                yield Commit(session_id, stored.head, stored.epoch, run_id, side=(write,), session=begun.weight.session)
                 break
             except LeaseLost:
                 if attempt + 1 == ATTEMPTS:

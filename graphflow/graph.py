@@ -4,7 +4,6 @@ driver.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from graphflow.core import options as checks
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Cancelled, Command, Interrupt, current_step, current_task
 from graphflow.core.effects import Emit, Flow, T
+from graphflow.core.hints import hint
 from graphflow.core.ids import new_id
 from graphflow.core.nested import call_graph, plan_at
 from graphflow.core.plan import Plan
@@ -24,7 +24,7 @@ from graphflow.core.schemas import context_value, json_schema
 from graphflow.core.state import Values, state_schema
 from graphflow.core.stored import Stored
 from graphflow.db.base import Store
-from graphflow.drive.stream import view
+from graphflow.drive.stream import StreamMode, view
 from graphflow.drive.world import Emitter, World, guarded
 from graphflow.errors import GraphflowError, NoDatabase
 from graphflow.messages import Message
@@ -158,7 +158,7 @@ class Graph:
         input: Any,
         *,
         session_id: str | None = None,
-        stream_mode: str | Sequence[str] = "updates",
+        stream_mode: StreamMode | Sequence[StreamMode] = "updates",
         subgraphs: bool = False,
         **options: Unpack[RunOptions],
     ) -> Iterator[Any]:
@@ -184,7 +184,7 @@ class Graph:
         input: Any,
         *,
         session_id: str | None = None,
-        stream_mode: str | Sequence[str] = "updates",
+        stream_mode: StreamMode | Sequence[StreamMode] = "updates",
         subgraphs: bool = False,
         **options: Unpack[RunOptions],
     ) -> AsyncIterator[Any]:
@@ -379,26 +379,18 @@ class Graph:
         """The options of one call, checked. Raises TypeError for an unknown one, ValueError for a wrong value."""
         for name in options:
             if name not in CallOptions.__slots__:
-                near = difflib.get_close_matches(name, (*RunOptions.__annotations__, "session_id"), n=1)
-                hint = (
-                    f"did you mean {near[0]!r}?"
-                    if near
-                    else f"it takes {', '.join(('session_id', *RunOptions.__annotations__))}"
-                )
-                raise TypeError(f"there is no option {name!r}; {hint}")
+                known = ("session_id", *RunOptions.__annotations__)
+                near = hint(name, known, f"it takes {', '.join(known)}")
+                raise TypeError(f"there is no option {name!r}; {near}")
+            if name in _CALL_CHECKS:
+                _CALL_CHECKS[name](name, options[name])
         options = {"durability": self.plan.durability, **options}
         call = CallOptions(
             session_id=session_id, db=self.db, listening=listening or self.on_event is not None, run_id=new_id(), **options
         )
-        checked_durability(call.durability)
         inherits = call.context is None and self.db is None and current_task.get() is not None
         if self.plan.context_schema is not None and not inherits:
             call.context = context_value(self.plan.context_schema, call.context)
-        if "recursion_limit" in options:
-            checks.whole("recursion_limit", call.recursion_limit, 1)
-        checks.whole("max_concurrency", call.max_concurrency, 1, none="no bound")
-        checks.one_of("on_unfinished", call.on_unfinished, ("raise", "abandon"), none="what the graph does by itself")
-        checks.one_of("on_busy", call.on_busy, ("wait", "reject", "cancel"))
         if call.component_id is None:
             call.component_id = self.plan.name
         return call
@@ -495,6 +487,14 @@ def checked_durability(value: Any) -> Any:
     return checks.one_of("durability", value, ("sync", "exit"))
 
 
+_CALL_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+    "durability": lambda name, value: checked_durability(value),
+    "recursion_limit": lambda name, value: checks.whole(name, value, 1),
+    "max_concurrency": lambda name, value: checks.whole(name, value, 1, none="no bound"),
+    "on_unfinished": lambda name, value: checks.one_of(name, value, ("raise", "abandon"), none="what the graph does by itself"),
+    "on_busy": lambda name, value: checks.one_of(name, value, ("wait", "reject", "cancel")),
+}
+"""What the options of a call may be that can be checked before it begins."""
 _LAST_EVENT = {"paused": "interrupted", "cancelled": "run_cancelled"}
 
 

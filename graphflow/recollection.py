@@ -1,4 +1,4 @@
-"""What recalls is made of besides history, model and tools: summaries, memories, and the tools about both."""
+"""What an assistant has besides history, model and tools when it recalls: summaries, memories, and the tools about both."""
 
 from __future__ import annotations
 

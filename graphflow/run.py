@@ -57,12 +57,13 @@ class RunArguments(TypedDict, total=False):
 class Runner(Asked):
     """What everything that runs on a conversation shares. Subclasses give the graph and their settings."""
 
-    __slots__ = ()
+    __slots__ = ("_printed",)
 
     session_state: Mapping[str, Any] | None
     session_state_reducers: Mapping[str, Reducer] | None
     output_schema: type[Any] | None
     component_id: str
+    _printed: dict[str | None, str] | None
 
     def _parts(self) -> Sequence[Any]:
         """What it runs inside: members, or what the steps run."""
@@ -291,12 +292,11 @@ class Runner(Asked):
         return self.graph.finishing(flow, call, lambda ended: self._output(ended, call)), self.graph.world(call)
 
     def _call(self, graph: Graph, arguments: Mapping[str, Any], listening: bool) -> CallOptions:
-        unknown = [name for name in arguments if name not in RunArguments.__annotations__]
-        if unknown:
-            raise TypeError(f"there is no argument {unknown[0]!r}; it takes {', '.join(RunArguments.__annotations__)}")
-        for name, check in _CHECKS.items():
-            if name in arguments:
-                check(name, arguments[name])
+        for name, value in arguments.items():
+            if name not in RunArguments.__annotations__:
+                raise TypeError(f"there is no argument {name!r}; it takes {', '.join(RunArguments.__annotations__)}")
+            if name in _CHECKS:
+                _CHECKS[name](name, value)
         told = {name: arguments[name] for name in _GRAPH_OPTIONS if arguments.get(name) is not None}
         call = graph.call(listening=listening, component_id=self.component_id, **told)
         chosen = arguments.get("session_id")
@@ -341,7 +341,9 @@ class Runner(Asked):
 
     def printed_sessions(self) -> dict[str | None, str]:
         """The session that print_response keeps for each user."""
-        raise NotImplementedError
+        if self._printed is None:
+            self._printed = {}
+        return self._printed
 
 
 _GRAPH_OPTIONS = ("context", "recursion_limit", "on_unfinished", "on_busy", "idempotency_key")

@@ -106,12 +106,13 @@ def arguments(
     """A pydantic model of the parameters, and its JSON schema."""
     # The fields are numbered because a pydantic model has no room for parameters called ``json`` or ``_x``.
     names = {f"p{position}": name for position, name in enumerate(parameters)}
-    config = ConfigDict(extra="forbid", alias_generator=names.__getitem__)
+    # Each has its name as an alias of its own: an alias_generator would rename the fields of dataclasses inside, too.
+    config = ConfigDict(extra="forbid")
     fields: dict[str, Any] = {}
     for key, name in names.items():
         annotation, default = parameters[name]
-        if note := _note(annotation, default) or notes.get(name):
-            annotation = Annotated[annotation, Field(description=note)]
+        note = _note(annotation, default) or notes.get(name)
+        annotation = Annotated[annotation, Field(alias=name, description=note) if note else Field(alias=name)]
         fields[key] = (annotation, ... if default is inspect.Parameter.empty else default)
 
     def build(chosen: dict[str, Any]) -> tuple[type[BaseModel], dict[str, Any]]:
@@ -124,10 +125,13 @@ def arguments(
         for key, name in names.items():
             try:
                 build({key: fields[key]})
-            except PydanticUserError:
+            except PydanticUserError as reason:
+                repair = "annotate it with a type JSON can express"
+                if reason.code == "typed-dict-version":  # pydantic cannot read those of typing before Python 3.12
+                    repair = "import TypedDict from typing_extensions"
                 raise GraphError(
-                    f"tool {tool_name!r}: a model cannot fill parameter {name!r} of type {parameters[name][0]!r}: annotate it "
-                    f"with a type JSON can express, or keep it from the model with functools.partial(..., {name}=...)"
+                    f"tool {tool_name!r}: a model cannot fill parameter {name!r} of type {parameters[name][0]!r}: {repair}, "
+                    f"or keep it from the model with functools.partial(..., {name}=...)"
                 ) from error
         raise
 
@@ -143,6 +147,7 @@ def _note(annotation: Any, default: Any) -> str | None:
 
 
 def without(schema: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The JSON schema of an object without these properties, and without its title: what a model does not fill in."""
     properties = {name: value for name, value in schema.get("properties", {}).items() if name not in names}
     kept = {key: value for key, value in schema.items() if key not in ("title", "required")}
     required = [name for name in schema.get("required", ()) if name not in names]

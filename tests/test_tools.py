@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
+import typing
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import pytest
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from graphflow.core.control import Context
 from graphflow.errors import GraphError
@@ -25,6 +29,25 @@ if TYPE_CHECKING:
 class Address(BaseModel):
     street: str
     zip: str | None = None
+
+
+@dataclass
+class Point:
+    x: int
+    p0: int = 0
+
+
+class Size(TypedDict):
+    width: int
+
+
+class OldSize(typing.TypedDict):
+    width: int
+
+
+class Range(NamedTuple):
+    first: int
+    last: int
 
 
 class Color(Enum):
@@ -126,6 +149,15 @@ def test_types_of_all_kinds_become_schema_and_values() -> None:
     assert bound["color"] is Color.RED and bound["when"] == date(2025, 1, 2) and bound["size"] == (3, 4)
     assert bound["home"] == Address(street="Elm") and bound["points"] == [Address(street="Oak")]
     assert bound["note"] is None and bound["anything"] is None
+
+
+def test_dataclasses_typed_dicts_and_named_tuples_are_parameters_as_well() -> None:
+    def draw(at: Point, size: Size, lines: Range, more: list[Point]) -> None: ...
+
+    given = {"at": {"x": 1, "p0": 5}, "size": {"width": 2}, "lines": [3, 4], "more": [{"x": 6}]}
+    bound = {"at": Point(1, 5), "size": {"width": 2}, "lines": Range(3, 4), "more": [Point(6)]}
+    assert as_tool(draw).bind(given) == bound
+    assert list(as_tool(draw).parameters["$defs"]["Point"]["properties"]) == ["x", "p0"]
 
 
 def test_a_parameter_may_have_any_name() -> None:
@@ -286,6 +318,14 @@ def test_a_type_no_model_can_fill_is_refused_by_name() -> None:
         as_tool(query)
     with pytest.raises(GraphError, match="parameter 'each'"):
         as_tool(visit)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="there pydantic reads the TypedDict of typing, too")
+def test_a_typed_dict_that_pydantic_cannot_read_yet_is_told_with_its_repair() -> None:
+    def draw(size: OldSize) -> None: ...
+
+    with pytest.raises(GraphError, match=r"'draw'.*parameter 'size'.*import TypedDict from typing_extensions"):
+        as_tool(draw)
 
 
 def test_an_annotation_that_cannot_be_resolved_is_refused_by_name() -> None:

@@ -10,12 +10,11 @@ import typer
 from graphflow.agent import Agent
 from graphflow.cli.failure import Failure, in_one_line, is_expected
 from graphflow.cli.reference import load_agent
+from graphflow.cli.sessions import DEFAULT_DB, sqlite_file
 from graphflow.db import InMemoryDb, SqliteDb
 from graphflow.models.resolve import resolve_model
 from graphflow.printing import Talk
 from graphflow.run import Runner
-
-DEFAULT_DB = Path("graphflow.db")
 
 
 def chat(
@@ -24,7 +23,9 @@ def chat(
     ] = None,
     session: Annotated[str | None, typer.Option(help="The session to begin or to continue.", metavar="ID")] = None,
     user: Annotated[str | None, typer.Option(help="Who talks.", metavar="ID")] = None,
-    db: Annotated[Path | None, typer.Option(help="The SQLite file that keeps the sessions.", metavar="FILE")] = None,
+    db: Annotated[
+        Path | None, typer.Option(help="The SQLite file that keeps the sessions.", metavar="FILE", parser=sqlite_file)
+    ] = None,
 ) -> None:
     """Talk to an agent. Reads lines from the terminal, or from stdin until its end."""
     talker = _agent(agent, db)

@@ -1,4 +1,4 @@
-"""``graphflow sessions``: list, show, export and delete what is stored in a SQLite file."""
+"""``graphflow sessions``: list, show, export, delete and prune what is stored in a SQLite file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,17 @@ from graphflow.cli.failure import Failure
 from graphflow.cli.terminal import as_json, console, local_time, plain, said
 from graphflow.db import Session, SessionType, SqliteDb
 
+
+def sqlite_file(place: str | Path) -> Path:
+    """The path of a SQLite file. An address is refused without showing it: it may hold a password."""
+    if "://" in str(place):
+        raise Failure("--db takes a SQLite file here, not an address; only 'graphflow db' takes one", exit_code=2)
+    return Path(place)
+
+
 sessions = typer.Typer(help="Look after stored sessions.", no_args_is_help=True, rich_markup_mode=None)
 
-DbFile = Annotated[Path, typer.Option("--db", help="The SQLite file.", metavar="FILE")]
+DbFile = Annotated[Path, typer.Option("--db", help="The SQLite file.", metavar="FILE", parser=sqlite_file)]
 SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
 Owner = Annotated[str | None, typer.Option("--user", help="Only sessions of this user.", metavar="ID")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]

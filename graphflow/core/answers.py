@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from graphflow.core.excerpts import excerpt
 from graphflow.errors import InvalidAnswer
 
 Schema = Mapping[str, Any]
@@ -97,20 +98,20 @@ def problems(value: Any, schema: Any, defs: Schema, path: str = "answer") -> Ite
         yield from problems(value, defs.get(str(schema["$ref"]).rpartition("/")[2]), defs, path)
     for choice in ("anyOf", "oneOf"):
         if choice in schema and all(any(problems(value, part, defs, path)) for part in schema[choice]):
-            yield f"{path} is {_shown(value)}, which is none of what is allowed"
+            yield f"{path} is {excerpt(value)}, which is none of what is allowed"
     for part in schema.get("allOf", ()):
         yield from problems(value, part, defs, path)
     if "const" in schema and not _same_json(value, schema["const"]):
-        yield f"{path} is {_shown(value)}, but has to be {schema['const']!r}"
+        yield f"{path} is {excerpt(value)}, but has to be {schema['const']!r}"
     if "enum" in schema and not any(_same_json(value, choice) for choice in schema["enum"]):
-        yield f"{path} is {_shown(value)}, which is none of {', '.join(map(repr, schema['enum']))}"
+        yield f"{path} is {excerpt(value)}, which is none of {', '.join(map(repr, schema['enum']))}"
     kind = schema.get("type")
     if isinstance(kind, str) and kind in _TYPES and not _is(value, kind):
-        yield f"{path} is {_shown(value)}, but has to be of type {kind}"
+        yield f"{path} is {excerpt(value)}, but has to be of type {kind}"
         return
     for word, holds in _BOUNDS.items():
         if word in schema and not holds(value, schema[word]):
-            yield f"{path} is {_shown(value)}, which breaks {word} {schema[word]!r}"
+            yield f"{path} is {excerpt(value)}, which breaks {word} {schema[word]!r}"
     if isinstance(value, dict):
         yield from _in_object(value, schema, defs, path)
     elif isinstance(value, list):
@@ -147,11 +148,6 @@ def _is(value: Any, kind: str) -> bool:
 def _same_json(value: Any, other: Any) -> bool:
     """Whether JSON calls them equal: 1 and 1.0 are one number, 1 and true are not the same."""
     return value == other and isinstance(value, bool) == isinstance(other, bool)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "…"
 
 
 def _number(holds: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:

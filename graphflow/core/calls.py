@@ -103,6 +103,7 @@ class Patience:
 
 
 def check_free(stored: Stored | None) -> None:
+    """Raise SessionBusy when another process runs the session."""
     if stored is not None and stored.holder is not None:
         raise busy(stored.session_id, stored.holder)
 
@@ -116,6 +117,7 @@ def busy(session_id: str, holder: str) -> SessionBusy:
 
 
 def new_machine(plan: Plan, call: CallOptions, run_id: str) -> Machine:
+    """A machine for one run, as the call says; nothing of the session is known to it yet."""
     info = RunInfo(
         run_id,
         session_id=call.session_id,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from graphflow.core.effects import Flow, ReadGraph
+from graphflow.core.excerpts import excerpt
 from graphflow.core.plan import Plan, join_line
 from graphflow.core.stored import Stored
 from graphflow.errors import GraphChanged, GraphChangedWarning
@@ -92,8 +93,7 @@ def _misfits(plan: Plan, stored: Stored, changes: Iterable[Change]) -> list[str]
         try:
             channel.validate_value(stored.values[name])
         except (ValueError, TypeError):
-            value = repr(stored.values[name])
-            shown = value if len(value) <= 60 else f"{value[:57]}…"
+            shown = excerpt(stored.values[name], 60)
             misfits.append(f"field {name!r} holds {shown}, which its declared type does not take")
     return misfits
 

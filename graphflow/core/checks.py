@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from graphflow.core import options
 from graphflow.core.control import END, START
+from graphflow.core.hints import hint
 from graphflow.core.plan import Plan
 from graphflow.errors import GraphError, UnknownTarget
 
@@ -38,12 +38,9 @@ def unknown(name: object, known: Iterable[str], where: str) -> UnknownTarget:
 def meant(name: object, known: Iterable[object], besides: str = "", what: str = "nodes") -> str:
     """What a name that does not exist was probably meant to be, or which names there are."""
     names = [str(each) for each in known if each != START]
-    near = difflib.get_close_matches(str(name), names, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
     listed = ", ".join(map(repr, names[:MOST_NAMES])) or "none"
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return f"the {what} are {listed}{more}{besides and f' ({besides})'}"
+    return hint(name, names, f"the {what} are {listed}{more}{besides and f' ({besides})'}")
 
 
 def _check_targets(plan: Plan) -> None:
@@ -145,8 +142,8 @@ def with_aliases(plan: Plan, aliases: Mapping[str, str]) -> Plan:
     """The plan with old names of nodes and fields. Raises GraphError for a new name that is neither."""
     for old, new in options.keyed("aliases", aliases).items():
         if new not in plan.nodes and new not in plan.schema.channels:
-            hint = meant(new, [*plan.nodes, *plan.schema.channels], "map old names to new ones", "nodes and fields")
-            raise GraphError(f"aliases={{{old!r}: {new!r}}}: there is no node and no field {new!r}; {hint}")
+            near = meant(new, [*plan.nodes, *plan.schema.channels], "map old names to new ones", "nodes and fields")
+            raise GraphError(f"aliases={{{old!r}: {new!r}}}: there is no node and no field {new!r}; {near}")
     fields = {old: new for old, new in aliases.items() if new in plan.schema.channels and old not in plan.schema.channels}
     nodes = {old: new for old, new in aliases.items() if new in plan.nodes}
     schema = replace(plan.schema, aliases=fields) if fields else plan.schema

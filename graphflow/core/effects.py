@@ -75,7 +75,7 @@ class Commit:
     """Everything one transaction writes: all of it or nothing.
 
     The session row must stand at ``head`` and ``epoch`` (compare-and-set), else LeaseLost and nothing is written.
-    With ``epoch == 0`` the session must not exist yet and is made.
+    With ``epoch == 0`` the session must not exist yet and is made. A session that was deleted and begun anew is another one.
     """
 
     session_id: str
@@ -111,6 +111,8 @@ class Commit:
     """The session's status after this commit; None leaves it."""
     within: Task | None = None
     """The task that the committing graph runs in, when that may be given up: then nothing is written; NodeTimeout."""
+    session: int | None = None
+    """What the store calls the session (``Weight.session``), where that is known: another one may bear its id by now."""
 
 
 @dataclass(slots=True, eq=False)
@@ -127,6 +129,9 @@ class Load:
     ns: str = ""
     at: int | None = None
     with_log: bool = False
+    recent: str | None = None
+    """The fingerprint of the graph that is to begin a run, if the state that a run of it left here a moment ago will do: what
+    is committed next compares, and is refused when the session stands elsewhere (``Stored.recalled``)."""
 
 
 @dataclass(slots=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 
+from graphflow.core.excerpts import excerpt
 from graphflow.errors import InvalidId
 
 
@@ -29,5 +30,4 @@ def check_id(value: object, what: str) -> str:
     """The id itself. Raises InvalidId when it is not 1-255 printable characters."""
     if isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable():
         return value
-    shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "…"
-    raise InvalidId(f"{what} {shown} cannot be used: give 1-255 printable characters")
+    raise InvalidId(f"{what} {excerpt(value, 60)} cannot be used: give 1-255 printable characters")

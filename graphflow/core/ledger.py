@@ -204,7 +204,8 @@ class Ledger:
         if self._opening:
             opening, self._opening = self._opening, {}
             parts = {**opening, **parts, "closed": (*opening["closed"], *parts.get("closed", ()))}
-        return Commit(info.session_id, self.head, self.epoch, info.run_id, ns=info.ns, within=info.within, **parts)  # type: ignore[arg-type]
+        parts |= {"ns": info.ns, "within": info.within, "session": self.weight.session}
+        return Commit(info.session_id, self.head, self.epoch, info.run_id, **parts)  # type: ignore[arg-type]
 
     def checkpoint(self, delta: Delta) -> NewCheckpoint:
         """The row for the state as it is now."""

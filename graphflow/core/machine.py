@@ -53,6 +53,8 @@ class Machine:
         """Whether there is no stored run, or none any more, to be ended."""
         self._lost = False
         """Whether a commit at the end of an "exit" run failed: what it held is not stored."""
+        self._unstored: tuple[str, ...] = ()
+        """The nodes of a superstep that could not be committed: they are next again."""
         self._held = False
         """Whether a graph inside a task of the current superstep paused without a question."""
         self._cancelled = False
@@ -338,8 +340,9 @@ class Machine:
         self._cancelled = self.info.stop.cancelled and not self.info.ns
         try:
             yield ledger.superstep(delta, entries, self.metrics, paused, self._cancelled)
-        except SerializationError:
-            if ledger.durable and len(outcomes) > 1:
+        except GraphflowError as error:
+            self._unstored = tuple(outcome.task.node.name for outcome in outcomes)
+            if isinstance(error, SerializationError) and ledger.durable and len(outcomes) > 1:
                 ledger.frontier.origin = origin
                 yield from self._keep_each(outcomes)
             raise
@@ -471,10 +474,14 @@ class Machine:
         if self.info.ns:
             error.add_note(f"in the nested graph {self.plan.name!r} ({self.info.ns})")
         elif self.ledger.stored:
-            session, after = self.info.session_id, self.ledger.head
+            where = f"in graph {self.plan.name!r}, session {self.info.session_id!r}"
+            if self._unstored and self._closed:
+                error.add_note(f"{where}: nothing of this run is stored, since durability='exit' commits at the end")
+                return
+            upcoming = ", ".join(self._unstored or self.ledger.upcoming()) or "nothing"
             error.add_note(
-                f"in graph {self.plan.name!r}, session {session!r}, after checkpoint {after} (next: "
-                f"{', '.join(self.ledger.upcoming()) or 'nothing'}); the committed work is kept: resume({session!r}) goes on"
+                f"{where}, after checkpoint {self.ledger.head} (next: {upcoming}); "
+                f"the committed work is kept: resume({self.info.session_id!r}) goes on"
             )
 
     def _located(self, error: GraphflowError) -> GraphflowError:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NewType, TypeVar, get_origin
 
+from graphflow.core.excerpts import excerpt
+
 
 def refused(name: str, value: object, repair: str, none: str | None = None, of: str = "") -> ValueError:
     """The error for a value that an option cannot have."""
-    shown = repr(value)
-    shown = shown if len(shown) <= 200 else shown[:199] + "…"
+    shown = excerpt(value, 200)
     return ValueError(f"{name}={shown}{of and f' of {of}'}: give {repair}{f', or None for {none}' if none else ''}")
 
 

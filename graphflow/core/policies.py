@@ -158,9 +158,11 @@ class NodeError:
 class Results(Protocol):
     """Where a node's results are kept; safe to use from any thread."""
 
-    def get(self, key: Hashable) -> Any: ...
+    def get(self, key: Hashable) -> Any:
+        """A copy of the result, or MISSING."""
 
-    def put(self, key: Hashable, result: Any) -> None: ...
+    def put(self, key: Hashable, result: Any) -> None:
+        """Keep a copy of a result."""
 
 
 @dataclass(frozen=True, slots=True)

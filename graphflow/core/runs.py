@@ -55,13 +55,15 @@ def _begin(plan: Plan, input: Any, call: CallOptions, keyed: TaskResult | None =
         machine = new_machine(plan, call, run_id)
         stored: Stored | None = None
         try:
-            stored = yield Load(call.session_id, call.user_id, plan.schema)
+            recent = plan.fingerprint if keyed is None else None
+            stored = yield Load(call.session_id, call.user_id, plan.schema, recent=recent)
             check_free(stored)
             yield from _open(machine, input, stored, call, keyed)
         except KeyTaken:
             raise
         except (LeaseLost, SessionBusy) as held:
-            yield from patience.wait(held, stored)
+            if stored is None or not stored.recalled:  # else the database has not been asked yet
+                yield from patience.wait(held, stored)
             continue
         return (yield from _drive(machine, call))
 

@@ -6,7 +6,6 @@ state; the state declares every channel, so fields that neither input nor output
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import typing
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from graphflow.core.annotations import annotation
 from graphflow.core.control import START, Overwrite
+from graphflow.core.hints import hint
 from graphflow.core.state import Channel, StateSchema, Values, state_schema
 from graphflow.core.updates import update_of, wrong_type
 from graphflow.errors import GraphError, InvalidUpdate
@@ -41,9 +41,8 @@ def part_schema(cls: type[Any], whole: StateSchema, what: str) -> PartSchema:
     read = state_schema(cls)
     for name in read.channels:
         if name not in whole.channels:
-            near = difflib.get_close_matches(name, whole.channels, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"declare it in {whole.cls.__name__}"
-            raise GraphError(f"{what} {cls.__name__} has a field {name!r}, which {whole.cls.__name__} has not; {hint}")
+            near = hint(name, whole.channels, f"declare it in {whole.cls.__name__}")
+            raise GraphError(f"{what} {cls.__name__} has a field {name!r}, which {whole.cls.__name__} has not; {near}")
     return _as_part(read)
 
 
@@ -107,10 +106,9 @@ def input_update(whole: StateSchema, part: PartSchema | None, input: Any, values
     update = dict(update_of(part, input, None, START))
     for key in update:
         if key not in part.channels:
-            near = difflib.get_close_matches(str(key), part.channels, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"its fields are {', '.join(part.channels)}"
+            near = hint(key, part.channels, f"its fields are {', '.join(part.channels)}")
             what = "a private field" if key in whole.channels else "not a field"
-            raise InvalidUpdate(f"the input wrote {key!r}, which is {what} of {part.cls.__name__}; {hint}", field=str(key))
+            raise InvalidUpdate(f"the input wrote {key!r}, which is {what} of {part.cls.__name__}; {near}", field=str(key))
     for name, value in update.items():
         update[name] = _checked(part.channels[name], whole.channels[name], value)
     if part.form == "dict":
@@ -178,9 +176,8 @@ def context_value(cls: type[Any], context: Any) -> Any:
     for name, value in context.items():
         channel = schema.channels.get(name)
         if channel is None:
-            near = difflib.get_close_matches(str(name), schema.channels, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"its fields are {', '.join(schema.channels)}"
-            raise ValueError(f"context has {name!r}, which is not a field of {cls.__name__}; {hint}")
+            near = hint(name, schema.channels, f"its fields are {', '.join(schema.channels)}")
+            raise ValueError(f"context has {name!r}, which is not a field of {cls.__name__}; {near}")
         try:
             given[name] = value if channel.validate_value is None else channel.validate_value(value)
         except (ValidationError, ValueError, TypeError) as error:

@@ -36,7 +36,7 @@ def existing(
     if stored is None and ns:
         raise SessionNotFound(f"session {session_id!r} has no nested graph {ns!r}; get_state(…).tasks tells the ns of each")
     if stored is None:
-        raise SessionNotFound(f"there is no session {session_id!r} in this database; invoke() with that session_id begins it")
+        raise SessionNotFound(f"there is no session {session_id!r} in this database; a run with that session_id begins it")
     if plan.aliases:
         rename(stored, plan.aliases)
     return stored

@@ -173,3 +173,5 @@ class Stored:
     """Whether graphs inside this one have task rows."""
     holder: str | None = None
     """Who runs the session at the moment, when that is another process: its words for a person. None when it is free."""
+    recalled: bool = False
+    """Whether this is how the process left the session, and not what the database said just now."""

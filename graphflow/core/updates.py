@@ -188,8 +188,9 @@ def _joined(channel: Channel, key: str, old: Any, writes: list[Write]) -> Any:
         except (ValueError, TypeError) as error:
             raise _keys_conflict(channel, key, writes, f"its reducer cannot put them together: {error}") from None
     if any(value != values[0] for value in values):
-        repair = f"session_state_reducers={{{key!r}: …}} of an Agent, Team or Workflow, keyed({key}=…) in a state of one's own"
-        raise _keys_conflict(channel, key, writes, f"write it in one task, or give the key a reducer ({repair})")
+        of = f"session_state_reducers={{{key!r}: …}} of an Agent, Team or Workflow, keyed({key}=…) in a state of one's own"
+        repair = f"write it in one task, give each a key of its own, or give the key a reducer ({of})"
+        raise _keys_conflict(channel, key, writes, repair)
     return values[0]
 
 

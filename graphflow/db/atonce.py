@@ -73,6 +73,29 @@ def _begin(tx: Transaction, ready: ReadyCommit, params: dict[str, Any]) -> bool:
 
 
 def _log(ready: ReadyCommit) -> dict[str, Any]:
-    """The rows of the log, as lists of what their columns hold."""
-    columns = zip(*ready.messages, strict=True) if ready.messages else ((), (), (), ())
-    return dict(zip(("seqs", "roles", "bodies", "checksums"), map(list, columns), strict=True))
+    """The rows of the log, as arrays of what their columns hold."""
+    seqs, roles, bodies, checksums = zip(*ready.messages, strict=True) if ready.messages else ((), (), (), ())
+    return {
+        "seqs": Array(map(str, seqs)),
+        "roles": Array(map(quoted, roles)),
+        "bodies": Array(map(quoted, bodies)),
+        "checksums": Array(rf'"\\x{checksum.hex()}"' for checksum in checksums),
+    }
+
+
+class Array(tuple[str, ...]):
+    """Elements of an array as PostgreSQL writes them; its type is that of the place it stands in. To make an array of a list, a
+    driver looks at each element to find out what it is, which took longer than the rest of the statement.
+    """
+
+    __slots__ = ()
+
+    def literal(self) -> str:
+        """The array."""
+        return f"{{{','.join(self)}}}"
+
+
+def quoted(text: str) -> str:
+    """An element that is a text."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

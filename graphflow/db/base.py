@@ -23,7 +23,8 @@ from graphflow.messages import Message
 
 
 class Store(Protocol):
-    """Where sessions are kept. Every method is one transaction and may be called from any thread.
+    """Where sessions are kept. Every method is one transaction and may be called from any thread. What each effect asks for is
+    told in ``core.effects`` and ``core.memories``.
 
     ``leave`` is told when a run of a session has ended in this process, however it ended. ``blocking`` says whether calls
     may wait for a disk or a network: if so, asyncio runs them in threads. ``identity`` is equal for stores that keep the
@@ -34,29 +35,44 @@ class Store(Protocol):
     identity: str
     busy_timeout: float
 
-    def load(self, effect: Load) -> Stored | None: ...
+    def at_hand(self, effect: Any) -> Any:
+        """What is asked for, if the process has it in mind and nobody has to wait for it; else None."""
 
-    def load_many(self, effect: LoadMany) -> list[Stored]: ...
+    def load(self, effect: Load) -> Stored | None:
+        """A session, or None when there is none. Raises NotOwner, CorruptCheckpoint, SessionNotFound."""
 
-    def commit(self, effect: Commit) -> None: ...
+    def load_many(self, effect: LoadMany) -> list[Stored]:
+        """A session at each of its checkpoints, newest first. Raises as ``load``."""
 
-    def read_history(self, effect: ReadHistory) -> list[Message]: ...
+    def commit(self, effect: Commit) -> None:
+        """Write everything the effect says, or nothing. Raises LeaseLost, SessionBusy, SerializationError, DatabaseFailed."""
 
-    def read_messages(self, effect: ReadMessages) -> list[Message]: ...
+    def read_history(self, effect: ReadHistory) -> list[Message]:
+        """Earlier messages of a session, oldest first; (seq, Message) pairs when they are asked for ``numbered``."""
 
-    def read_graph(self, effect: ReadGraph) -> str | None: ...
+    def read_messages(self, effect: ReadMessages) -> list[Message]:
+        """All messages of a session, oldest first. Raises NotOwner, SessionNotFound."""
 
-    def fork(self, effect: ForkSession) -> str: ...
+    def read_graph(self, effect: ReadGraph) -> str | None:
+        """The outline of a graph by its fingerprint; None when it is not stored."""
 
-    def cancel_run(self, effect: CancelRun) -> Standing: ...
+    def fork(self, effect: ForkSession) -> str:
+        """Copy a session and return the new id. Raises NotOwner, SessionNotFound, and ValueError when the id is taken."""
 
-    def find_key(self, effect: FindKey) -> KeyedRun | None: ...
+    def cancel_run(self, effect: CancelRun) -> Standing:
+        """Ask a run to stop, and tell how it stands. Raises NotOwner, SessionNotFound."""
 
-    def read_summary(self, effect: ReadSummary) -> Summary | None: ...
+    def find_key(self, effect: FindKey) -> KeyedRun | None:
+        """The run that an idempotency key has begun; None when it has begun none."""
 
-    def read_memories(self, effect: ReadMemories) -> list[UserMemory]: ...
+    def read_summary(self, effect: ReadSummary) -> Summary | None:
+        """The latest summary of a session; None when there is none."""
 
-    def leave(self, session_id: str) -> None: ...
+    def read_memories(self, effect: ReadMemories) -> list[UserMemory]:
+        """The memories of a user that fit, or all when they are few."""
+
+    def leave(self, session_id: str) -> None:
+        """A run of the session has ended in this process."""
 
 
 PERFORMED: dict[type[Any], str] = {

@@ -11,15 +11,13 @@ from graphflow.db import outlines, relations
 from graphflow.db.archive import Fields, describe, row_digest
 from graphflow.db.jsontext import loads
 from graphflow.db.records import CheckReport
+from graphflow.db.relations import Finding
 from graphflow.db.rows import digest
 from graphflow.db.seals import run_seal
 from graphflow.errors import CorruptCheckpoint, SerializationError
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
-
-Finding = str | None
-"""What is wrong with a row; None when it is as it should be."""
 
 
 def check(read: Callable[[Callable[[Transaction], list[Finding]]], list[Finding]]) -> CheckReport:

@@ -240,16 +240,23 @@ class ReadyCommit:
                 params |= {"expected_head": effect.head, "new_head": self.seq, "new_status": effect.status, "now": self.now}
                 row = self._take(tx, params) if effect.take_over else tx.one(sql.give_up, params)
                 if row is not None and effect.take_over:
+                    self._check_same(tx, row)
                     seal_taken(tx, row, effect.user_id)
-        if row is None:
+        if row is None or effect.session not in (None, row[0]):
             raise self._lost(tx)
         ordinal: int = row[0]
         return ordinal
 
+    def _check_same(self, tx: Transaction, row: Row) -> None:
+        """Raise LeaseLost when this is another session than the one that was loaded, which was deleted and made again."""
+        new = self.effect.checkpoint
+        if new is not None and new.weight.session not in (None, row[0]):
+            raise self._lost(tx)
+
     def _advance(self, tx: Transaction) -> int:
         """The way of every plain step."""
         effect = self.effect
-        session = effect.checkpoint.weight.session if effect.checkpoint is not None else None
+        session = effect.session
         if session is None:
             row = tx.one(tx.sql.find_session, {"session_id": effect.session_id})
             if row is None:
@@ -315,7 +322,12 @@ class ReadyCommit:
         effect = self.effect
         found = tx.execute(tx.sql.standing, {"session_id": effect.session_id}).fetchone()
         expected = "that it did not exist" if effect.epoch == 0 else f"head {effect.head}, epoch {effect.epoch}"
-        stands = "it is gone" if found is None else f"found head {found[1]}, epoch {found[2]}"
+        if found is None:
+            stands = "it is gone"
+        elif effect.session not in (None, found[0]):
+            stands = "it was deleted and begun anew"
+        else:
+            stands = f"found head {found[1]}, epoch {found[2]}"
         return LeaseLost(
             f"session {effect.session_id!r} was taken over by another run: expected {expected}, {stands}. "
             "Nothing of this step was written; load the session again"

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 def messages(
     tx: Transaction,
     session_id: str,
-    last_runs: int | None,
-    limit: int | None,
-    include_members: bool,
+    *,
+    last_runs: int | None = None,
+    limit: int | None = None,
+    include_members: bool = False,
     user_id: str | None = None,
 ) -> list[Message]:
-    """Messages of a session, oldest first."""
+    """Messages of a session, oldest first: those of its last runs, the newest ``limit``, or all. With ``user_id`` the session
+    has to be that user's; else there are none.
+    """
     found = tx.one(tx.sql.mine, {"session_id": session_id, "user_id": user_id})
     if found is None:
         return []

@@ -110,23 +110,34 @@ def _last_messages(tx: Transaction, effect: ReadHistory, low: int, count: int) -
 def keep_pairs(messages: Sequence[Message]) -> list[Message]:
     """The messages without tool messages whose call is missing and without calls that nobody answered.
 
-    Models refuse both. A message that holds nothing but unanswered calls is left out whole.
+    Models refuse both. A message that holds nothing but unanswered calls is left out whole. An answer belongs to the last calls
+    before it: some models call their calls alike again and again.
     """
     if not any(message.tool_calls or message.role == "tool" for message in messages):
         return list(messages)
-    answered = {message.tool_call_id for message in messages if message.role == "tool"}
     kept: list[Message] = []
     called: set[str | None] = set()
-    for message in messages:
+    for at, message in enumerate(messages):
         if message.role == "tool":
             if message.tool_call_id not in called:
                 continue
-        elif message.tool_calls:
+        elif message.role == "assistant":
+            answered = _answered(messages, at) if message.tool_calls else ()
             calls = tuple(call for call in message.tool_calls if call.id in answered)
-            called.update(call.id for call in calls)
+            called = {call.id for call in calls}
             if len(calls) < len(message.tool_calls):
                 if not calls and not message.content:
                     continue
                 message = message.model_copy(update={"tool_calls": calls})
         kept.append(message)
     return kept
+
+
+def _answered(messages: Sequence[Message], at: int) -> set[str | None]:
+    """The calls that are answered before the next word of the model."""
+    answered = set()
+    for after in range(at + 1, len(messages)):
+        if messages[after].role == "assistant":
+            break
+        answered.add(messages[after].tool_call_id)
+    return answered

@@ -51,7 +51,7 @@ def _dumps_carefully(packed: Any) -> str:
 
 
 def loads(text: str, fetch: Fetch | None = None) -> Any:
-    """The value of a text that ``write`` made; ``fetch`` looks up contents of images and files. Raises CorruptCheckpoint."""
+    """The value of a text that ``dumps`` made; ``fetch`` looks up contents of images and files. Raises CorruptCheckpoint."""
     try:
         if MARK not in text:
             return _plain(text)

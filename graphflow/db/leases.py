@@ -86,7 +86,7 @@ def in_words(name: str, seconds: float) -> str:
 
 
 LOOK_EVERY: Final = 1.0
-"""Seconds after which a process notices that another one asks a run of its to stop."""
+"""Seconds after which a process notices that another one asks a run of its own to stop."""
 
 
 class LeaseStore(Protocol):

@@ -30,7 +30,7 @@ def search(tx: Transaction, user_id: str, query: str, limit: int, without: str |
     said: list[Said] = []
     for row in tx.all(statement, {**filters, "count": SESSIONS, "skip": 0}):
         if row[0] != without:
-            messages = conversations.messages(tx, row[0], None, MESSAGES, False)
+            messages = conversations.messages(tx, row[0], limit=MESSAGES)
             said += [(row[0], as_time(row[7]), each) for each in messages if each.role in ("user", "assistant")]
     candidates = [
         Candidate(place, place, None, False, terms_of(each.text)) for place, (_, _, each) in enumerate(reversed(said))

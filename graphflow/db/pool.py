@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
+from psycopg.adapt import Dumper
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper
 from sqlalchemy.exc import TimeoutError as NoneInTime
 from sqlalchemy.pool import QueuePool
 
+from graphflow.db.atonce import Array
 from graphflow.db.failures import PASSING_REFUSALS, PASSING_SQLSTATES
 from graphflow.db.transactions import Transaction
 from graphflow.errors import CorruptCheckpoint, DatabaseFailed
@@ -120,6 +122,7 @@ class Pool:
         self._connected = True
         # One type for all integers: a statement is prepared once, and not for each size of its numbers.
         driver.adapters.register_dumper(int, Int8BinaryDumper)
+        driver.adapters.register_dumper(Array, _ArrayDumper)
         made = _Connection(driver, self._sql)
         self._all.add(made)
         return made
@@ -162,6 +165,13 @@ class Pool:
         """In a forked child: let go of the connections without a word to the server, which knows them as the parent's."""
         for connection in list(self._all):
             connection.leave_to_parent()
+
+
+class _ArrayDumper(Dumper):
+    """Gives the server an array as it is written."""
+
+    def dump(self, obj: Array) -> bytes:
+        return obj.literal().encode()
 
 
 class _Connection:

@@ -25,17 +25,23 @@ class SessionType(StrEnum):
 class Reader(Protocol):
     """Where the parts of a session or run that are read when asked for come from."""
 
-    def get_messages(self, session_id: str, *, user_id: str | None = None) -> list[Message]: ...
+    def get_messages(self, session_id: str, *, user_id: str | None = None) -> list[Message]:
+        """The messages of a session, oldest first."""
 
-    def get_runs(self, session_id: str, *, user_id: str | None = None) -> list[RunRecord]: ...
+    def get_runs(self, session_id: str, *, user_id: str | None = None) -> list[RunRecord]:
+        """The runs of a session, oldest first."""
 
-    def get_run_messages(self, run_id: str, *, user_id: str | None = None) -> list[Message]: ...
+    def get_run_messages(self, run_id: str, *, user_id: str | None = None) -> list[Message]:
+        """What was said in a run, oldest first."""
 
-    def get_session_state(self, session_id: str, *, user_id: str | None = None) -> dict[str, Any]: ...
+    def get_session_state(self, session_id: str, *, user_id: str | None = None) -> dict[str, Any]:
+        """The session's dict; empty when it has none."""
 
-    def get_session_summary(self, session_id: str, *, user_id: str | None = None) -> str | None: ...
+    def get_session_summary(self, session_id: str, *, user_id: str | None = None) -> str | None:
+        """The latest summary of a session; None when there is none."""
 
-    def is_run(self, session_id: str, owner: str | None, left: int | None) -> bool: ...
+    def is_run(self, session_id: str, owner: str | None, left: int | None) -> bool:
+        """Whether somebody runs a session, given its lease's owner and the microseconds it has left."""
 
 
 @dataclass(frozen=True)

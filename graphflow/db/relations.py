@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
+from graphflow.db.archive import Fields
 from graphflow.db.records import SessionType
 from graphflow.db.seals import session_seal
 
-Fields = dict[str, Any]
 Finding = str | None
+"""What is wrong with a row; None when it is as it should be."""
 
 STATUSES: Final = frozenset({"running", "completed", "paused", "error", "cancelled", "abandoned"})
 _REFERENCE: Final = re.compile(r'"sha256":"([0-9a-f]{64})"')

@@ -143,6 +143,7 @@ class _Space:
         self.keys: dict[str, Any] = {"session": session, "ns": ns}
 
     def one(self, statement: str, **parameters: Any) -> Any:
+        """The first row of a statement about this namespace, or None."""
         return self.tx.one(statement, {**self.keys, **parameters})
 
     def cut(self, asked: Wanted, head: int) -> int:

@@ -26,7 +26,7 @@ from graphflow.core.effects import (
     ReadMessages,
     Standing,
 )
-from graphflow.core.ids import check_id, new_id
+from graphflow.core.ids import check_id, check_user, new_id
 from graphflow.core.stored import Stored
 from graphflow.db import (
     checks,
@@ -156,6 +156,10 @@ class SqlDb(UserMemories):
 
     # --- what flows ask for (see core.effects) -------------------------------------------------------------------------------
 
+    def at_hand(self, effect: Any) -> Any:
+        """What is asked for, if the process has it in mind; else None."""
+        return None
+
     def load(self, effect: Load) -> Stored | None:
         """A session, or None when there is none."""
         return self._read(partial(loading.load, effect=effect, is_run=self.is_run))
@@ -251,7 +255,7 @@ class SqlDb(UserMemories):
 
         def work(tx: Transaction) -> list[Message]:
             sessions.usable(tx, effect.session_id, effect.user_id)
-            return conversations.messages(tx, effect.session_id, None, None, False)
+            return conversations.messages(tx, effect.session_id)
 
         return self._read(work)
 
@@ -400,7 +404,13 @@ class SqlDb(UserMemories):
         options.whole("last_runs", last_runs, none="all")
         options.whole("limit", limit, none="all")
         options.flag("include_members", include_members)
-        return self._read(lambda tx: conversations.messages(tx, session_id, last_runs, limit, include_members, user_id))
+
+        def work(tx: Transaction) -> list[Message]:
+            return conversations.messages(
+                tx, session_id, last_runs=last_runs, limit=limit, include_members=include_members, user_id=user_id
+            )
+
+        return self._read(work)
 
     def get_run_messages(self, run_id: str, *, user_id: str | None = None) -> list[Message]:
         """What was said in a run, oldest first."""
@@ -473,8 +483,7 @@ class SqlDb(UserMemories):
         Works in short transactions, so that runs go on meanwhile; killed half-way, it has done a part. Raises ValueError.
         """
         asked = retention.wanted(keep_last, older_than, user_id, int(self._clock() * 1_000_000))
-        if user_id is not None:
-            check_id(user_id, "user_id")
+        check_user(user_id)
         options.flag("delete_sessions", delete_sessions)
         if delete_sessions and older_than is None:
             raise ValueError("delete_sessions=True needs older_than=: how long a session must not have been used")
@@ -517,15 +526,13 @@ class SqlDb(UserMemories):
 
 def _check(id: str, user_id: str | None, what: str = "session_id") -> None:
     check_id(id, what)
-    if user_id is not None:
-        check_id(user_id, "user_id")
+    check_user(user_id)
 
 
 def _listing(
     session_type: SessionType | str | None, user_id: str | None, component_id: str | None, name: str | None
 ) -> sessions.Listing:
-    if user_id is not None:
-        check_id(user_id, "user_id")
+    check_user(user_id)
     options.text("component_id", component_id, none="any")
     options.text("name", name, none="any")
     kinds = [kind.value for kind in SessionType]

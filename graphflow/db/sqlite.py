@@ -64,6 +64,8 @@ class SqliteDb(SqlDb):
         path = os.fspath(db_file)
         if path in ("", ":memory:") or path.startswith("file:"):
             raise ValueError(f"db_file={path!r} is not a file; for a database in memory use InMemoryDb()")
+        if "://" in path:  # not shown: it may hold a password
+            raise ValueError("db_file= is an address, not a file; for a database on a server use PostgresDb(db_url)")
         options.one_of("synchronous", synchronous, ("full", "normal"))
         self.db_file = path
         self.synchronous = synchronous

@@ -101,14 +101,7 @@ def _zone(value: datetime | time) -> Any:
     raise Refused(f"has the time zone {zone!r}, which cannot be stored", "use datetime.timezone or zoneinfo.ZoneInfo(name)")
 
 
-def _pack_datetime(packer: Packer, value: datetime, depth: int) -> Any:
-    zone = _zone(value)
-    if zone is None and not value.fold:
-        return value.isoformat()
-    return [(value if zone is None else value.replace(tzinfo=None)).isoformat(), zone, value.fold]
-
-
-def _pack_time(packer: Packer, value: time, depth: int) -> Any:
+def _pack_moment(packer: Packer, value: datetime | time, depth: int) -> Any:
     zone = _zone(value)
     if zone is None and not value.fold:
         return value.isoformat()
@@ -171,9 +164,9 @@ PACK: Final[dict[type[Any], tuple[str, Callable[[Packer, Any, int], Any]]]] = {
     set: ("set", _pack_set),
     frozenset: ("frozenset", _pack_set),
     bytes: ("bytes", lambda packer, value, depth: b64encode(value).decode("ascii")),
-    datetime: ("datetime", _pack_datetime),
+    datetime: ("datetime", _pack_moment),
     date: ("date", lambda packer, value, depth: value.isoformat()),
-    time: ("time", _pack_time),
+    time: ("time", _pack_moment),
     timedelta: ("timedelta", lambda packer, value, depth: [value.days, value.seconds, value.microseconds]),
     Decimal: ("decimal", lambda packer, value, depth: str(value)),
     UUID: ("uuid", lambda packer, value, depth: value.hex),
@@ -203,19 +196,12 @@ def _no_media(digest: bytes) -> bytes:
     raise CorruptCheckpoint(f"the contents with sha256 {digest.hex()} are not at hand")
 
 
-def _unpack_datetime(value: Any, fetch: Fetch) -> datetime:
+def _moment(kind: type[datetime] | type[time], value: Any) -> datetime | time:
+    """What ``_pack_moment`` took apart."""
     if type(value) is str:
-        return datetime.fromisoformat(value)
+        return kind.fromisoformat(value)
     text, zone, fold = value
-    made = datetime.fromisoformat(text).replace(fold=fold)
-    return made if zone is None else made.replace(tzinfo=_zone_info(zone))
-
-
-def _unpack_time(value: Any, fetch: Fetch) -> time:
-    if type(value) is str:
-        return time.fromisoformat(value)
-    text, zone, fold = value
-    made = time.fromisoformat(text).replace(fold=fold)
+    made = kind.fromisoformat(text).replace(fold=fold)
     return made if zone is None else made.replace(tzinfo=_zone_info(zone))
 
 
@@ -257,9 +243,9 @@ _UNPACK: Final[dict[str, Callable[[Any, Fetch], Any]]] = {
     "set": lambda value, fetch: set(value),
     "frozenset": lambda value, fetch: frozenset(value),
     "bytes": lambda value, fetch: b64decode(value),
-    "datetime": _unpack_datetime,
+    "datetime": lambda value, fetch: _moment(datetime, value),
     "date": lambda value, fetch: date.fromisoformat(value),
-    "time": _unpack_time,
+    "time": lambda value, fetch: _moment(time, value),
     "timedelta": lambda value, fetch: timedelta(*value),
     "decimal": lambda value, fetch: Decimal(value),
     "uuid": lambda value, fetch: UUID(hex=value),

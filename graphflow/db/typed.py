@@ -87,6 +87,7 @@ def _from(media: Media | None) -> Fetch | None:
 
 
 def put_together(hint: Any, value: Any) -> Any:
+    """The value of a declared type that ``take_apart`` took apart. Raises ValidationError when it does not fit the type."""
     return _adapter(hint).validate_python(value, by_alias=False, by_name=True)
 
 
@@ -156,6 +157,7 @@ def _hidden(a: BaseModel, b: BaseModel) -> list[Any] | None:
 
 
 def validated(hint: Any, value: Any, where: str) -> Any:
+    """As ``put_together``, of what is stored as the state path ``where``. Raises SerializationError naming the path."""
     try:
         return put_together(hint, value)
     except ValidationError as error:

@@ -28,13 +28,16 @@ class UserMemories(ABC):
     """The part of a database that keeps facts about users. Each method is one transaction."""
 
     @abstractmethod
-    def _read(self, work: Callable[[Transaction], T]) -> T: ...
+    def _read(self, work: Callable[[Transaction], T]) -> T:
+        """What ``work`` reads, all of it as of one moment."""
 
     @abstractmethod
-    def _write(self, work: Callable[[Transaction], T], in_doubt: Callable[[Transaction, T], T] | None = None) -> T: ...
+    def _write(self, work: Callable[[Transaction], T], in_doubt: Callable[[Transaction, T], T] | None = None) -> T:
+        """Do ``work`` and commit it; ``in_doubt`` is done instead where an earlier attempt may have been committed."""
 
     @abstractmethod
-    def _stamp(self) -> int: ...
+    def _stamp(self) -> int:
+        """The time in microseconds since 1970; later than every earlier stamp of this object."""
 
     def read_summary(self, effect: ReadSummary) -> Summary | None:
         """The latest summary of a session."""

@@ -54,7 +54,7 @@ class Picture:
 def picture_of(plan: Plan) -> Picture:
     """The picture of a graph; those of nested ones are made from ``Shape.inner``."""
     ways = ways_of(plan)
-    lines = tuple(dict.fromkeys([*_taken(plan, ways), *_joined(plan), *_open([way for way in ways if way.open])]))
+    lines = tuple(dict.fromkeys([*_taken(ways), *_joined(plan), *_open([way for way in ways if way.open])]))
     shapes = [Shape(START, "start", "START"), *map(_shape, plan.nodes.values())]
     shapes += [Shape(circle(join.key), "all", "all") for join in plan.joins]
     shapes += [Shape(ANY, "any", "any")] if any(line.target == ANY for line in lines) else []
@@ -78,7 +78,7 @@ def _shape(node: NodePlan) -> Shape:
     return Shape(node.name, kind_of(node), node.name, node.defer, node.graph)
 
 
-def _taken(plan: Plan, ways: Iterable[Way]) -> Iterator[Line]:
+def _taken(ways: Iterable[Way]) -> Iterator[Line]:
     return (Line(way.source, way.target, way.label, way.kind != "edge") for way in ways if way.kind != "join" and not way.open)
 
 

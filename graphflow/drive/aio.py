@@ -136,7 +136,8 @@ async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
     if world.store is None or not world.store.blocking:
         return call()
     if type(effect) is not Commit:
-        return await asyncio.wrap_future(in_thread(call, store=True))
+        known = world.store.at_hand(effect)
+        return await asyncio.wrap_future(in_thread(call, store=True)) if known is None else known
     # A commit that has begun is finished, and its outcome taken, before a cancellation is let through: nobody is left in doubt.
     committing = asyncio.wrap_future(in_thread(call, store=True))
     try:

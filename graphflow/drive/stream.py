@@ -26,6 +26,7 @@ from graphflow.core.control import END, Overwrite
 from graphflow.messages import Message
 
 StreamMode = Literal["values", "updates", "messages", "custom", "tasks", "checkpoints", "events"]
+"""A view of the events of a run; see ``Graph.stream``."""
 
 
 class Event:

@@ -210,7 +210,7 @@ def _run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
 
 
 def keep(effect: Keep, world: World, usage: Any) -> None:
-    """Make a recorded step durable."""
+    """Make something durable in the middle of a task: a recorded step, or what a nested graph rests on."""
     with world.keeping:
         effect.task.check_open()
         perform(effect.commits(), world)

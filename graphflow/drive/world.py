@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphflow import drive
 from graphflow.core.attempts import Attempt
@@ -19,6 +19,9 @@ from graphflow.db.base import Store
 from graphflow.drive.stream import Event
 from graphflow.errors import SessionBusy
 
+if TYPE_CHECKING:
+    from graphflow.db.turns import Ticket
+
 Emitter = Callable[[Event], None]
 
 
@@ -29,7 +32,7 @@ class World:
         self.store = store
         self.emitter = emitter
         self.call = call or CallOptions()
-        self.tickets: list[Any] = []
+        self.tickets: list[Ticket] = []
         self.stopping: BaseException | None = None
         """Under asyncio: a cancellation that waits for the commit under way."""
         self.pressure: Callable[[], Awaitable[None]] | None = None

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from graphflow.core.control import MISSING
 from graphflow.errors import ModelError
 from graphflow.messages import Message, ToolCall
 from graphflow.models.base import AsyncModel, Piece, Reply, Request, Token, ToolSpec, Usage
@@ -28,7 +29,7 @@ from graphflow.models.offline_text import (
     word_set,
     words_of,
 )
-from graphflow.models.offline_values import MISSING, Values
+from graphflow.models.offline_values import Values
 
 _TALK = r"(?:conversation|messages?|session|dialog(?:ue)?|chat|exchange|transcript|discussion)"
 _SUMMARISE = re.compile(

@@ -7,10 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from graphflow.core.control import MISSING
 from graphflow.models.offline_text import Fact, best, stem, word_set, words_of
-
-MISSING: Any = object()
-"""Nothing in the text fits."""
 
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?!\w)")
 _LIMITS = {"minimum": operator.ge, "exclusiveMinimum": operator.gt, "maximum": operator.le, "exclusiveMaximum": operator.lt}
@@ -51,7 +49,7 @@ class Values:
         self._used = False
 
     def find(self, name: str, node: Mapping[str, Any]) -> Any:
-        """The value for the property ``name``, or MISSING."""
+        """The value for the property ``name``; MISSING when nothing in the text fits."""
         node = self._resolved(node)
         if "const" in node:
             return node["const"]

@@ -183,11 +183,14 @@ class OpenAIChat(AsyncModel):
 
     def _new_client(self, kind: Any) -> Any:
         try:
-            return kind(max_retries=0, **self._client_fields)
+            client = kind(max_retries=0, **self._client_fields)
         except _openai().OpenAIError:
             raise ModelError(
                 f"{self.id} has no API key: set OPENAI_API_KEY or give api_key= (any text for a server that asks for none)"
             ) from None
+        if client.base_url.scheme not in ("http", "https") or not client.base_url.host:
+            raise ModelError(f"{self.id} has a base_url= (or OPENAI_BASE_URL) that is no address: begin it with http:// or https://")
+        return client
 
 
 def classify(error: Exception, *, timeout: float) -> ModelError | None:
@@ -252,7 +255,8 @@ def asked_pause(error: BaseException | None, *, otherwise: float) -> float:
 
 def _give_up(state: Any) -> None:
     error = state.outcome.exception()
-    raise ModelError(f"{error} (gave up after {state.attempt_number} attempts: try later, or raise max_retries=)") from None
+    attempts = f"{state.attempt_number} attempt{'' if state.attempt_number == 1 else 's'}"
+    raise ModelError(f"{error} (gave up after {attempts}: try later, or raise max_retries=)") from None
 
 
 async def _each(response: Any) -> AsyncIterator[Any]:

@@ -115,6 +115,9 @@ def response_format(output_schema: type[Any]) -> dict[str, Any]:
     What a strict schema merely leaves out (defaults, lengths) pydantic still checks when the answer is read.
     """
     schema = TypeAdapter(output_schema).json_schema()
+    if "$ref" in schema:  # of a class that contains itself; the outermost schema has to be an object and no reference to one
+        own = schema["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+        schema = {**own, "$defs": schema["$defs"]}
     try:
         strict, schema = True, _strict(schema)
     except _NotStrict:

@@ -84,6 +84,7 @@ class Steps(Group):
         self.steps = as_list(steps, f"Steps({name!r})")
 
     def parts(self) -> Sequence[Any]:
+        """The steps, in their order."""
         return self.steps
 
 
@@ -104,6 +105,7 @@ class Parallel(Group):
         self.branches = as_list(steps, "Parallel")
 
     def parts(self) -> Sequence[Any]:
+        """The branches, in the order of declaration."""
         return self.branches
 
 
@@ -130,9 +132,11 @@ class Condition(Group):
         self.else_steps = as_list(else_steps, "else_steps", empty=True)
 
     def label(self) -> str:
+        """The name of the evaluator, where it has one."""
         return _name_of(self.asked, "condition")
 
     def parts(self) -> Sequence[Any]:
+        """The steps of both ways, those for True first."""
         return [*self.steps, *self.else_steps]
 
 
@@ -163,6 +167,7 @@ class Loop(Group):
         self.forward_output = options.flag("forward_output", forward_output)
 
     def parts(self) -> Sequence[Any]:
+        """The steps, in their order."""
         return self.steps
 
 
@@ -184,9 +189,11 @@ class Router(Group):
         self.selector = lower_function(selector, f"the selector of router {name or self.label()!r}")
 
     def label(self) -> str:
+        """The name of the selector, where it has one."""
         return _name_of(self.asked, "router")
 
     def parts(self) -> Sequence[Any]:
+        """The choices, in the order of declaration."""
         return self.choices
 
 

@@ -49,7 +49,6 @@ class Workflow(Runner):
     __slots__ = (
         "_edited",
         "_made",
-        "_printed",
         "add_workflow_history",
         "db",
         "input_schema",
@@ -96,7 +95,7 @@ class Workflow(Runner):
         self.outline = Outline(None if input_schema is None else TypeAdapter(input_schema))
         self._edited: Plan | None = None
         self._made: tuple[tuple[Any, ...], Graph] | None = None
-        self._printed: dict[str | None, str] | None = None
+        self._printed = None
 
     @property
     def component_id(self) -> str:  # type: ignore[override]
@@ -118,12 +117,6 @@ class Workflow(Runner):
                 )
             self._made = made = settings, Graph(plan, db=self.db, on_event=self.on_event)
         return made[1]
-
-    def printed_sessions(self) -> dict[str | None, str]:
-        """The session that print_response keeps for each user."""
-        if self._printed is None:
-            self._printed = {}
-        return self._printed
 
     def _parts(self) -> Sequence[Any]:
         """What the steps run."""

@@ -1,4 +1,4 @@
-"""Ready-made nodes for any graph: factories with keyword settings, e.g. ``add_node("history", history(num_runs=3))``.
+"""Ready-made nodes for any graph: factories with keyword settings, e.g. ``add_node("history", history(last_runs=3))``.
 
 Each factory documents the channels its node reads and writes. The names below are resolved when they are first used
 (PEP 562). No module in this package bears the name of a function it exports: the import system would put the module in

@@ -16,6 +16,7 @@ from graphflow.core.plan import flow
 from graphflow.core.stored import MemoryWrite
 from graphflow.messages import Message
 from graphflow.models.base import Model, Reply, Request
+from graphflow_nodes.channels import held_in
 from graphflow_nodes.replies import parsed_json, texts_of
 
 INSTRUCTIONS: Final = (
@@ -139,8 +140,7 @@ def _items(value: Any) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _said_by_user(state: Any, messages: str) -> list[Message]:
-    said = (state.get(messages) if isinstance(state, dict) else getattr(state, messages, None)) or ()
-    return [message for message in said if message.role == "user"]
+    return [message for message in held_in(state, messages) or () if message.role == "user"]
 
 
 def _nobody(ctx: Context) -> bool:

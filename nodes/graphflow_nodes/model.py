@@ -16,6 +16,7 @@ from graphflow.errors import ModelError
 from graphflow.messages import Message, ToolCall
 from graphflow.models.base import Model, Reply, Request
 from graphflow.tools import Tool, tool_table
+from graphflow_nodes.channels import held_in
 
 Instructions = str | Sequence[str] | Callable[[Context], str] | None
 
@@ -53,14 +54,14 @@ def respond(
     @flow
     def ask_model(state: Any, ctx: Context) -> Flow[dict[str, Any]]:
         schema = ctx.options.get("output_schema") or output_schema
-        said = list(_field(state, messages) or ())
+        said = list(held_in(state, messages) or ())
         called = sum(1 for message in said if message.role == "tool")
         limited = called >= tool_call_limit
         if turn_limit is not None:
             limited = limited or sum(1 for message in said if message.role == "assistant") >= turn_limit
-        system = _system(instructions, ctx, _field(state, memories), _field(state, summary))
+        system = _system(instructions, ctx, held_in(state, memories), held_in(state, summary))
         asked = Request(
-            [*([Message("system", system)] if system else ()), *(_field(state, history) or ()), *said],
+            [*([Message("system", system)] if system else ()), *(held_in(state, history) or ()), *said],
             () if limited else specs,
             schema,
         )
@@ -95,7 +96,7 @@ def wanted_calls(messages: str = "messages", node: str = "tools") -> Callable[[A
     """A router: a Send to ``node`` for each tool call of the last message, or END when there is none."""
 
     def route(state: Any) -> list[str | Send]:
-        said = _field(state, messages) or ()
+        said = held_in(state, messages) or ()
         calls = said[-1].tool_calls if said else ()
         return [Send(node, call) for call in calls] if calls else [END]
 
@@ -225,7 +226,3 @@ def _system(instructions: Instructions, ctx: Context, memories: Sequence[str] | 
     if summary:
         parts.append(f"Summary of the conversation so far:\n{summary}")
     return "\n\n".join(parts)
-
-
-def _field(state: Any, name: str) -> Any:
-    return state.get(name) if isinstance(state, Mapping) else getattr(state, name, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypedDict, TypeVar
@@ -12,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from graphflow.core.control import MISSING, Context
+from graphflow.core.hints import hint
 from graphflow.core.reducers import add_messages, merge, merge_keys
 from graphflow.core.state import logged, per_run, untracked
 from graphflow.errors import SerializationError, UnknownTarget
@@ -314,9 +314,8 @@ class Outline:
         if name in self.types or name in self.groups:
             return
         known = list(dict.fromkeys((*self.types, *self.groups)))
-        near = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the steps are {', '.join(map(repr, known)) or 'none'}"
-        raise UnknownTarget(f"there is no step {name!r} in this workflow; {hint}")
+        near = hint(name, known, f"the steps are {', '.join(map(repr, known)) or 'none'}")
+        raise UnknownTarget(f"there is no step {name!r} in this workflow; {near}")
 
 
 def last_number(outputs: Mapping[str, Record]) -> int:

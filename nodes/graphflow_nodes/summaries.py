@@ -13,6 +13,7 @@ from graphflow.core.plan import flow
 from graphflow.core.stored import SummaryWrite
 from graphflow.messages import Message
 from graphflow.models.base import Model, Reply, Request
+from graphflow_nodes.channels import held_in
 from graphflow_nodes.conversation import message_tokens, tokens_of
 from graphflow_nodes.replies import parsed_json, texts_of
 
@@ -53,7 +54,7 @@ def when_due(
         targets = answered(state)
         if targets != [END]:
             return targets
-        said = [*(state.get(history) or ()), *(state.get(messages) or ())]
+        said = [*(held_in(state, history) or ()), *(held_in(state, messages) or ())]
         return [node] if is_due(said, after_messages, after_tokens) else [END]
 
     return route

@@ -17,6 +17,7 @@ from graphflow.core.tasks import Speaker
 from graphflow.errors import GraphError
 from graphflow.messages import Message, TextPart, ToolCall
 from graphflow.tools import Tool, as_tool
+from graphflow_nodes.channels import held_in
 
 DELEGATE: Final = "delegate_task_to_member"
 """The tool that a leader delegates with."""
@@ -78,7 +79,7 @@ def delegations(
     """
 
     def route(state: Any) -> list[str | Send]:
-        said = state.get(messages) or ()
+        said = held_in(state, messages) or ()
         sends = [Send(_delegated(ids, call) or node, call) for call in said[-1].tool_calls] if said else []
         if single:
             sends = next(([send] for send in sends if send.node in ids), sends)

@@ -57,7 +57,7 @@ STRINGS += [
 
 METHODS = [name for name in dir(SqliteDb) if not name.startswith("_") and inspect.isfunction(getattr(SqliteDb, name))]
 NOT_WITH_TEXT = {
-    *("load", "load_many", "commit", "leave", "read_history", "read_messages", "read_graph", "fork", "renew_leases"),
+    *("at_hand", "load", "load_many", "commit", "leave", "read_history", "read_messages", "read_graph", "fork", "renew_leases"),
     *("check", "close", "schema_status", "upgrade", "import_session"),
     *("read_summary", "read_memories", "cancel_run", "end_leases", "find_key", "is_run", "stop_asked"),
 }

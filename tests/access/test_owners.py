@@ -110,7 +110,9 @@ AGENT: dict[str, Use | str] = {
     "with_graph": "another object with the same database; its methods are these",
     "printed_sessions": "the ids this object has printed, by user",
     **dict.fromkeys(("model", "name", "instructions", "tools", "db", "history", "output_schema"), "a setting"),
-    **dict.fromkeys(("session_id", "session_state", "user_id", "on_event", "on_tool_error"), "a setting"),
+    **dict.fromkeys(
+        ("session_id", "session_state", "session_state_reducers", "user_id", "on_event", "on_tool_error"), "a setting"
+    ),
     "get_session_summary": lambda h, u: h.agent.get_session_summary("chat", user_id=u),
     "summarize": lambda h, u: h.agent.summarize("chat", user_id=u),
     "get_user_memories": "memories of the user who is named; see below",
@@ -140,7 +142,7 @@ DB: dict[str, Use | str] = {
     **dict.fromkeys(("close", "limits", "lease_ttl", "busy_timeout", "db_file", "synchronous"), "the database itself"),
     **dict.fromkeys(("blocking", "shared", "identity", "dialect", "schema", "pool_size"), "the database itself"),
     **dict.fromkeys(("statement_timeout",), "the database itself"),
-    **dict.fromkeys(("load", "load_many", "commit", "leave", "read_history", "renew_leases"), "what flows ask for"),
+    **dict.fromkeys(("at_hand", "load", "load_many", "commit", "leave", "read_history", "renew_leases"), "what flows ask for"),
     **dict.fromkeys(("read_messages", "read_graph", "fork", "cancel_run", "find_key"), "what flows ask for"),
     **dict.fromkeys(("end_leases", "is_run", "stop_asked", "read_summary", "read_memories"), "what flows ask for"),
     "get_user_memories": lambda h, u: h.db.get_user_memories(u or "ann"),

@@ -11,7 +11,7 @@ import pytest
 
 from graphflow import Agent, SummaryPolicy
 from graphflow.db import InMemoryDb
-from graphflow.errors import NotOwner, SessionNotFound
+from graphflow.errors import LeaseLost, NotOwner, SessionNotFound
 from graphflow.messages import ToolCall
 from graphflow.models import OfflineModel
 from graphflow.models.base import Reply
@@ -165,6 +165,18 @@ def test_a_summary_may_be_asked_for(way, db):
     way.run(agent, "more", user_id="ann")
     assert said(agent.model.requests[-1]) == ["more"]
     assert len(db.get_runs("s")) == 2, "a summary is no run"
+
+
+def test_a_summary_of_a_session_that_is_deleted_meanwhile_is_not_stored_in_the_next_one_of_that_name(way, db):
+    def slow(request):
+        db.delete_session("s")
+        Agent(ScriptedModel(["new answer"]), db=db, session_id="s").run("new question")
+        return "What was said before."
+
+    Agent(ScriptedModel(["old answer"]), db=db, session_id="s").run("old question")
+    with pytest.raises(LeaseLost, match="deleted and begun anew"):
+        way.summarize(agent_of(db, talker(), summariser(slow)))
+    assert db.get_session_summary("s") is None and [m.text for m in db.get_messages("s")] == ["new question", "new answer"]
 
 
 def test_an_agent_without_summaries_may_be_asked_for_one(way, db):

@@ -136,6 +136,13 @@ def test_a_file_that_is_no_database_is_told_in_a_line(graphflow: Command, tmp_pa
     assert done.returncode == 1 and "not a database" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", [["chat"], ["sessions", "list"], ["sessions", "show", "s"]])
+def test_an_address_of_a_server_is_refused_and_its_password_is_not_shown(graphflow: Command, command: list[str]) -> None:
+    done = graphflow(*command, "--db", "postgresql://ai:secret@localhost/ai", said="Hello")
+    assert done.returncode == 2 and "takes a SQLite file" in done.stderr and done.stderr.count("\n") == 1
+    assert "secret" not in done.stderr + done.stdout
+
+
 def test_in_a_terminal_it_prompts_and_ends_at_an_empty_line(graphflow: Command, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "graphflow.cli", "chat", "--session", "s1"]

@@ -49,13 +49,15 @@ def postgres_db(postgres_server: Server) -> Iterator[PostgresDb]:
         made.close()
 
 
-def test_a_turn_is_four_statements(postgres_db: PostgresDb) -> None:
-    agent = Agent(ScriptedModel(["hello"] * 4), db=postgres_db, session_id="s")
+def test_a_turn_is_four_statements_and_the_next_one_two(postgres_db: PostgresDb) -> None:
+    agent = Agent(ScriptedModel(["hello"] * 5), db=postgres_db, session_id="s")
     for _ in range(3):
         agent.run("hi")
+    postgres_db._recent.drop("s")
     with executed(postgres_db) as seen:
         agent.run("hi")
-    assert seen == ["load_finished", "begin", "recent_log", "end"]
+        agent.run("hi")
+    assert seen == ["load_finished", "begin", "recent_log", "end", "begin", "end"]
 
 
 def test_a_step_with_messages_is_one_statement_too(postgres_db: PostgresDb) -> None:
@@ -141,6 +143,7 @@ def test_a_session_whose_row_was_changed_is_refused_before_anything_is_written(p
     agent.run("hi")
     postgres_db._write(lambda tx: tx.execute("UPDATE gf_sessions SET component_id = 'other'"))
     before = rows(postgres_db)
+    postgres_db._recent.drop("s")
     with pytest.raises(CorruptCheckpoint, match="does not match its checksum"):
         agent.run("hi")
     assert rows(postgres_db) == before

@@ -157,6 +157,7 @@ def test_two_objects_on_one_file_are_the_same_store(tmp_path: Path, monkeypatch:
     ("options", "message"),
     [
         ({"db_file": ":memory:"}, "InMemoryDb"),
+        ({"db_file": "postgresql://ai:secret@localhost/ai"}, "^db_file= is an address, not a file; .*PostgresDb"),
         ({"db_file": ""}, "InMemoryDb"),
         ({"synchronous": "off"}, "synchronous='off'"),
         ({"lease_ttl": 0}, "lease_ttl=0"),

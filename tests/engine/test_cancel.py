@@ -149,7 +149,7 @@ class Slow(AsyncModel):
     async def arespond(self, request: Request) -> Reply:
         self.asked.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         except asyncio.CancelledError:
             self.left.set()
             raise
@@ -175,12 +175,11 @@ def test_an_awaiting_model_is_left_at_once(db: Any, streamed: bool) -> None:
             return await agent.arun("hello")
         return [event async for event in agent.arun("hello", stream=True)][-1]
 
-    started = time.monotonic()
     running = Running(lambda: asyncio.run(talk()))
     assert model.asked.wait(30)
     assert agent.cancel(run_id_of(db)) is True
     last = running.end()
-    assert time.monotonic() - started < 30 and model.left.is_set()
+    assert model.left.is_set()
     if streamed:
         assert last.type == "run_cancelled"
         last = last.output

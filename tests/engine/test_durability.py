@@ -275,9 +275,11 @@ def test_sends_joins_and_deferred_nodes_work_as_ever(way, db):
 
 def test_what_cannot_be_stored_is_an_error_and_nothing_is(way, db):
     graph = loop(db, lambda state: {**work(state), "anything": object()}, durability="exit")
-    with pytest.raises(SerializationError, match="anything"):
+    with pytest.raises(SerializationError, match="anything") as caught:
         way.invoke(graph, {}, session_id="s")
     assert db.get_session("s") is None
+    notes = "\n".join(caught.value.__notes__)
+    assert "nothing of this run is stored" in notes and "resume(" not in notes
 
 
 def test_a_session_that_another_run_moved_meanwhile_is_not_overwritten(way, db):

@@ -190,13 +190,6 @@ def test_jitter_waits_a_random_time_up_to_that():
     assert 0 <= min(waits) < 0.7 and 1.3 < max(waits) <= 2.0
 
 
-def test_the_wait_is_waited(way):
-    graph = one_node(as_sync(Fails(1)), retry=RetryPolicy(initial=0.1, jitter=False))
-    started = time.perf_counter()
-    way.invoke(graph, {})
-    assert time.perf_counter() - started >= 0.1
-
-
 @pytest.mark.parametrize(
     "wrong", [{"max_attempts": 0}, {"initial": -1}, {"factor": "2"}, {"retry_on": KeyboardInterrupt}, {"retry_on": 3}]
 )
@@ -289,27 +282,30 @@ def test_parallel_nodes_are_tried_again_each_for_itself(way, db):
     assert [fail.calls for fail in fails.values()] == [1, 2, 3]
 
 
-def test_leaving_a_stream_ends_the_wait_for_the_next_attempt(db):
-    graph = one_node(as_sync(Fails(9)), db, retry=RetryPolicy(initial=60, jitter=False))
+HOURS = RetryPolicy(initial=3600, max_interval=3600, jitter=False)
+"""Whoever does not wait for it fails again at once; whoever waits on is ended by the limit of a test's time."""
+
+
+def test_the_next_attempt_is_waited_for_until_the_stream_is_left(db):
+    fails = Fails(9)
+    graph = one_node(as_sync(fails), db, retry=HOURS)
     parts = graph.stream({}, session_id="s", stream_mode="events")
-    assert next(part for part in parts if part.type == "attempt_restarted").attempt == 1
-    started = time.perf_counter()
+    restarted = next(part for part in parts if part.type == "attempt_restarted")
+    assert (restarted.attempt, restarted.seconds) == (1, 3600)
     parts.close()
-    assert time.perf_counter() - started < 10
-    assert graph.get_state("s").status == "cancelled"
+    assert graph.get_state("s").status == "cancelled" and fails.calls == 1
 
 
-def test_cancelling_ends_the_wait_for_the_next_attempt(db):
-    graph = one_node(as_async(Fails(9)), db, retry=RetryPolicy(initial=60, jitter=False))
+def test_the_next_attempt_is_waited_for_until_the_run_is_cancelled(db):
+    fails = Fails(9)
+    graph = one_node(as_async(fails), db, retry=HOURS)
 
     async def main():
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(graph.ainvoke({}, session_id="s"), 0.5)
 
-    started = time.perf_counter()
     asyncio.run(main())
-    assert time.perf_counter() - started < 10
-    assert graph.get_state("s").status == "cancelled"
+    assert graph.get_state("s").status == "cancelled" and fails.calls == 1
 
 
 # --- timeout -----------------------------------------------------------------------------------------------------------
@@ -320,16 +316,15 @@ def test_an_async_node_out_of_time_is_cancelled(way):
 
     async def work(state):
         try:
-            await asyncio.sleep(30)
+            await asyncio.sleep(3600)
         except asyncio.CancelledError:
             seen.append("cancelled")
             raise
 
-    started = time.perf_counter()
     with pytest.raises(NodeTimeout, match=r"'work'.*0\.05 seconds") as caught:
         way.invoke(one_node(work, timeout=0.05), {})
     assert (caught.value.node, caught.value.seconds) == ("work", 0.05)
-    assert seen == ["cancelled"] and time.perf_counter() - started < 10
+    assert seen == ["cancelled"]
 
 
 def test_a_node_in_time_is_left_alone(way):
@@ -405,16 +400,16 @@ def test_a_timeout_covers_asking_a_model(way):
 
     @flow
     def work(state, ctx):
-        reply = yield Ask(ScriptedModel([lambda request: release.wait(30) and "late"]), Request([Message("user", "hi")]))
+        reply = yield Ask(ScriptedModel([lambda request: release.wait() and "late"]), Request([Message("user", "hi")]))
         return {"topic": reply.content}
 
-    started = time.perf_counter()
-    with pytest.raises(NodeTimeout):
-        way.invoke(one_node(work, timeout=0.1), {})
-    with pytest.raises(NodeTimeout):
-        way.stream(one_node(work, timeout=0.1), {}, stream_mode="messages")
-    assert time.perf_counter() - started < 10
-    release.set()
+    try:
+        with pytest.raises(NodeTimeout):
+            way.invoke(one_node(work, timeout=0.1), {})
+        with pytest.raises(NodeTimeout):
+            way.stream(one_node(work, timeout=0.1), {}, stream_mode="messages")
+    finally:
+        release.set()
 
 
 def test_a_flow_out_of_time_asks_nothing_more(way):
@@ -545,7 +540,7 @@ def test_a_cached_result_is_used_again_until_it_is_cleared(way):
     for topic in ("tea", "tea", "coffee", "tea"):
         assert way.invoke(graph, {"topic": topic})["path"] == [topic]
     assert calls == ["tea", "coffee"]
-    graph.clear_cache()
+    way.clear_cache(graph)
     way.invoke(graph, {"topic": "tea"})
     assert calls == ["tea", "coffee", "tea"]
 

@@ -272,6 +272,7 @@ def test_an_unstorable_value_is_an_error_with_its_path_and_the_run_can_be_mended
     with pytest.raises(SerializationError) as caught:
         way.invoke(graph, {"things": {}}, session_id="s")
     assert "things" in caught.value.path and "[1]" in caught.value.path
+    assert "after checkpoint 0 (next: put)" in "\n".join(caught.value.__notes__)
     assert way.get_state(graph, "s").status == "error"
     values[0] = {"deep": [1, 2]}
     assert way.resume(graph, "s")["things"] == {"deep": [1, 2]}

@@ -2,7 +2,8 @@
 
 DATABASE is a file or the URL of a PostgreSQL. Each program writes what it does to a journal that survives the kill (one line,
 one write, appended). ``KILL`` says when the process kills itself: ``before:N`` or ``after:N`` its N-th commit, before its N-th
-``statement:N`` in a transaction that writes, or at ``COMMIT:N``, when the N-th such transaction is about to be committed.
+``statement:N`` in a transaction that writes, at ``COMMIT:N``, when the N-th such transaction is about to be committed, or at
+``committed:N``, when it is and nobody knows it yet.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypedDict
 
 from graphflow import (
@@ -30,10 +32,12 @@ from graphflow import (
     Team,
     add_messages,
     append,
+    interrupt,
     logged,
 )
 from graphflow.db import PostgresDb, SqliteDb
 from graphflow.db.transactions import Transaction
+from graphflow.db.turns import session_queue
 from graphflow.errors import LeaseLost, SessionNotFound
 from graphflow.messages import ToolCall
 from graphflow.models.base import Model, Reply, Request
@@ -83,7 +87,9 @@ class Killing:
             self.reach("COMMIT")
             return result
 
-        return super()._write_once(watched)  # type: ignore[misc]
+        written = super()._write_once(watched)  # type: ignore[misc]
+        self.reach("committed")
+        return written
 
 
 class KillingSqliteDb(Killing, SqliteDb):
@@ -283,6 +289,93 @@ def stalled(db: Any, journal: Journal) -> None:
         journal("lost", str(error).replace(" ", "_"))
 
 
+def held_graph(db: Any, who: str, shape: str, journal: Any, gate: Path | None) -> Any:
+    """A graph that waits in its middle until the file ``gate`` is there, and has the rest of its ``shape`` to do then."""
+
+    def says(name: str) -> Any:
+        return lambda state: {"path": [f"{who} {name}"], "messages": [("assistant", f"{who} {name}")]}
+
+    def beside(state: State) -> dict[str, Any]:
+        while gate is not None and not gate.exists():
+            time.sleep(0.01)
+        time.sleep(0.3)  # so that what ran beside it is recorded on its own
+        return {"path": [f"{who} beside"]}
+
+    def middle(state: State, ctx: Context) -> dict[str, Any]:
+        journal("waiting")
+        while gate is not None and not gate.exists():
+            time.sleep(0.01)
+        if shape == "records a step":
+            ctx.step("recorded", lambda: who)
+        if shape == "asks":
+            interrupt(f"{who} asks")
+        if shape == "fails":
+            raise ConnectionError(who)
+        return {"path": [f"{who} middle"], "messages": [("assistant", f"{who} middle")]}
+
+    builder = StateGraph(State, name="held").add_node("first", says("first")).add_edge(START, "first")
+    node: Any = middle
+    if shape == "nested":
+        node = (
+            StateGraph(State, name="inner")
+            .add_node("middle", middle)
+            .add_edge(START, "middle")
+            .add_edge("middle", END)
+            .compile()
+        )
+    builder.add_node("middle", node).add_edge("first", "middle")
+    if shape == "siblings":
+        builder.add_node("beside", beside).add_edge("first", "beside").add_edge("beside", END)
+    if shape == "ends":
+        return builder.add_edge("middle", END).compile(db=db)
+    return builder.add_node("last", says("last")).add_edge("middle", "last").add_edge("last", END).compile(db=db)
+
+
+def held(db: Any, journal: Journal) -> None:
+    """Run such a graph, and say how it ended."""
+    who, shape = os.environ["WHO"], os.environ["SHAPE"]
+    graph = held_graph(db, who, shape, journal, Path(sys.argv[3]).with_suffix(".go"))
+    durability: Any = os.environ["DURABILITY"]
+    options: Any = {"session_id": SESSION, "user_id": os.environ["OWNER"] or None, "on_unfinished": "abandon"}
+    try:
+        journal(who, graph.invoke({}, durability=durability, **options).status)
+    except LeaseLost as error:
+        journal(who, "LeaseLost", error)
+    except ConnectionError:
+        journal(who, "error")
+
+
+def standing(db: Any, journal: Journal) -> None:
+    """In each round, stand in line six times for a session, and leave four places of it when the file of the round is there:
+    the first, which asks other processes whether it is its turn, two neighbours, and the last.
+    """
+    who, rounds = os.environ["WHO"], int(os.environ["ROUNDS"])
+    gates = Path(os.environ["GATES"])
+
+    async def one(session_id: str) -> None:
+        graphs = [held_graph(db, f"{who}{n}", "ends", lambda *words: None, None) for n in range(6)]
+        tasks = []
+        for place, graph in enumerate(graphs):
+            tasks.append(asyncio.ensure_future(graph.ainvoke({}, session_id=session_id)))
+            while (
+                not session_queue().is_used(db.identity, session_id) or session_queue().waiting(db.identity, session_id) < place
+            ):
+                await asyncio.sleep(0.001)
+        journal("standing", session_id)
+        while not (gates / session_id).exists():
+            await asyncio.sleep(0.001)
+        for place in (0, 2, 3, 5):
+            tasks[place].cancel()
+        ends = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 60)
+        journal("ended", session_id, *(getattr(end, "status", type(end).__name__) for end in ends))
+
+    async def all_rounds() -> None:
+        for number in range(rounds):
+            await one(f"s{number}")
+
+    asyncio.run(all_rounds())
+
+
 class CrewModel(Model):
     """Leads "quick" and "slow", or is one of them; each request is a line in the journal.
 
@@ -376,5 +469,7 @@ if __name__ == "__main__":
         Killing.kill = (where, int(number))
     database = opened(path, lease_ttl=float(os.environ.get("LEASE_TTL", "30")), busy_timeout=600)
     programs = {"chain": chain, "agent": agent, "parallel": parallel, "rival": rival, "stalled": stalled}
-    {**programs, "team": team, "workflow": workflow, "memory": memory}[program](database, Journal(journal_path))
+    {**programs, "team": team, "workflow": workflow, "memory": memory, "held": held, "standing": standing}[program](
+        database, Journal(journal_path)
+    )
     database.close()

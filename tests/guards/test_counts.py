@@ -41,7 +41,7 @@ EXPECTED: dict[tuple[str, str], Counts] = {
     ("turn", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,     424),
     ("turn", "memory"):              Counts( 4,                 2,          11,            0,     5,  1_560,   1_250),
     ("turn", "sqlite"):              Counts( 4,                 2,          11,            0,     5,  1_560,   1_303),
-    ("turn", "postgres"):            Counts( 4,                 2,           4,            4,     5,  1_560,       0),
+    ("turn", "postgres"):            Counts( 2,                 2,           2,            2,     5,  1_560,       0),
     ("first turn", "nothing"):       Counts( 0,                 0,           0,            0,     0,      0,     424),
     ("first turn", "memory"):        Counts( 3,                 2,          10,            0,     6,  1_640,     917),
     ("first turn", "sqlite"):        Counts( 3,                 2,          10,            0,     6,  1_640,     969),
@@ -49,7 +49,7 @@ EXPECTED: dict[tuple[str, str], Counts] = {
     ("turn with a tool", "nothing"): Counts( 0,                 0,           0,            0,     0,      0,     780),
     ("turn with a tool", "memory"):  Counts( 6,                 4,          17,            0,     9,  2_120,   2_075),
     ("turn with a tool", "sqlite"):  Counts( 6,                 4,          17,            0,     9,  2_120,   2_148),
-    ("turn with a tool", "postgres"):Counts( 6,                 4,           6,            6,     9,  2_120,       0),
+    ("turn with a tool", "postgres"):Counts( 4,                 4,           4,            4,     9,  2_120,       0),
 }
 # fmt: on
 

@@ -213,6 +213,11 @@ class Address(BaseModel):
     zip: str | None = None
 
 
+class Branch(BaseModel):
+    name: str
+    parts: list[Branch] = []
+
+
 class Person(BaseModel):
     name: str
     title: Literal["Dr", "Prof"] | None = None
@@ -236,6 +241,13 @@ def test_a_structured_answer_is_asked_for_with_a_strict_schema(server: OpenAISer
     assert schema["properties"]["home"] == {"anyOf": [{"$ref": "#/$defs/Address"}], "description": "the main one"}
     assert schema["$defs"]["Address"]["required"] == ["street", "zip"]
     assert "default" not in json.dumps(schema) and "minLength" not in json.dumps(schema)
+
+
+def test_the_schema_of_a_class_that_contains_itself_is_an_object() -> None:
+    sent = response_format(Branch)["json_schema"]
+    assert sent["strict"] is True and sent["schema"]["type"] == "object"
+    assert sent["schema"]["properties"]["parts"]["items"] == {"$ref": "#/$defs/Branch"}
+    assert sent["schema"]["$defs"]["Branch"]["required"] == sent["schema"]["required"] == ["name", "parts"]
 
 
 def test_a_schema_that_cannot_be_strict_is_sent_as_a_guide() -> None:
@@ -332,6 +344,20 @@ def test_a_stream_cut_after_tokens_says_restart_and_begins_again(server: OpenAIS
     assert pieces[:restart] == [Token("Hel"), Token("lo")]
     assert "".join(piece.text for piece in pieces[restart + 1 :] if isinstance(piece, Token)) == "Hello!"
     assert isinstance(reply, Reply) and reply.content == "Hello!"
+
+
+@all_ways
+@pytest.mark.parametrize("address", ["", "localhost:8000/v1", "no-scheme", "ftp://localhost/v1", "http://"])
+def test_an_address_that_is_none_is_told_at_once(server: OpenAIServer, ask: Asking, address: str) -> None:
+    with pytest.raises(ModelError, match=r"base_url= .*begin it with http:// or https://$"):
+        ask(model_at(server, base_url=address), HELLO)
+
+
+@all_ways
+def test_a_single_attempt_is_counted_as_one(server: OpenAIServer, ask: Asking) -> None:
+    server.play(fails(500, "still down", headers=AT_ONCE))
+    with pytest.raises(ModelError, match=r"gave up after 1 attempt:"):
+        ask(model_at(server, max_retries=1), HELLO)
 
 
 @all_ways

@@ -15,6 +15,11 @@ RUN: Final = runs.c
 CHECKPOINT: Final = checkpoints.c
 MESSAGE: Final = messages.c
 
+CLOSED: Final = ("status", "last_message", "last_seq", "ended_at", "error", "metrics", "sha256")
+"""The columns that a run ends with."""
+LOGGED: Final = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, RUN.run_id, MESSAGE.run)
+"""What is read of a row of the message log."""
+
 # Constants stand in the text itself: whoever executes a statement gives values for its named parameters only.
 EMPTY: Final[Any] = literal_column("''")
 ZERO: Final[Any] = literal_column("0")
@@ -66,6 +71,11 @@ class Compiled:
         if self.dialect.name == "sqlite":
             return literal_column("CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)", BigInteger)
         return literal_column("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", BigInteger)
+
+    @property
+    def lease(self) -> tuple[Any, Any]:
+        """Who holds a session, and the microseconds that the lease has left."""
+        return SESSION.lease_owner, (SESSION.lease_until - self.now).label("lease_left")
 
     def by_itself(self, part: Any) -> Any:
         """A part of a statement that is read before, and apart from, what joins it."""

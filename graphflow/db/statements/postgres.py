@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, bindparam, func, insert, literal_column, null, or_, select, update
 from sqlalchemy.schema import CreateSchema
 
-from graphflow.db.statements.compiled import EMPTY, ONE, RUN, RUNNING, SESSION, ZERO, Compiled, matches
+from graphflow.db.statements.compiled import CLOSED, EMPTY, ONE, RUN, RUNNING, SESSION, ZERO, Compiled, matches
 from graphflow.db.tables import checkpoints, messages, runs, schema_versions, sessions
 
 MIGRATING: Final = int.from_bytes(b"gf_table", "big")
@@ -19,8 +19,6 @@ OPENED: Final = (
     *("created_at", "seal"),
 )
 """The columns that a run begins with, beside its place; without a key, which has to be looked up."""
-CLOSED: Final = ("status", "last_message", "last_seq", "ended_at", "error", "metrics", "sha256")
-"""The columns that a run ends with."""
 
 
 class PostgresStatements(Compiled):

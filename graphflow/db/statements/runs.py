@@ -5,9 +5,21 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, func, null, or_, select, update
+from sqlalchemy import BigInteger, bindparam, func, null, select, update
 
-from graphflow.db.statements.compiled import CHECKPOINT, EMPTY, HERE, ONE, RUN, RUNNING, SESSION, ZERO, Compiled, matches
+from graphflow.db.statements.compiled import (
+    CHECKPOINT,
+    EMPTY,
+    FREE_FOR,
+    HERE,
+    ONE,
+    RUN,
+    RUNNING,
+    SESSION,
+    ZERO,
+    Compiled,
+    matches,
+)
 from graphflow.db.tables import checkpoints, runs, sessions
 
 
@@ -41,10 +53,8 @@ class RunStatements(Compiled):
     @cached_property
     def run_standing(self) -> str:
         """A run, with the holder of its session. One more column says whether the user may know of it."""
-        lease = (SESSION.lease_owner, (SESSION.lease_until - self.now).label("lease_left"))
-        may = or_(SESSION.user_id.is_(None), matches(SESSION.user_id, "user_id"))
         return self.text(
-            select(SESSION.session_id, RUN.status, *lease, may.label("may"))
+            select(SESSION.session_id, RUN.status, *self.lease, FREE_FOR.label("may"))
             .select_from(sessions.join(runs, RUN.session == SESSION.ordinal))
             .where(matches(RUN.run_id, "run_id"))
         )

@@ -12,10 +12,12 @@ from graphflow.db.seals import SESSION_SEALED
 from graphflow.db.statements.compiled import (
     ABANDONED,
     CHECKPOINT,
+    CLOSED,
     COMPLETED,
     EMPTY,
     FREE_FOR,
     HERE,
+    LOGGED,
     MESSAGE,
     ONE,
     ORDINAL,
@@ -64,9 +66,8 @@ class StoreStatements(Compiled):
     def _found(self) -> tuple[Any, ...]:
         columns = (SESSION.ordinal, SESSION.session_type, SESSION.user_id, SESSION.status, SESSION.head, SESSION.epoch)
         run = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id)
-        lease = (SESSION.lease_owner, (SESSION.lease_until - self.now).label("lease_left"))
         sealed = (SESSION.component_id.label("made_by"), SESSION.name, SESSION.metadata, SESSION.created_at, SESSION.seal)
-        return (*columns, CHECKPOINT.seq, CHECKPOINT.base, *run, *lease, *sealed)
+        return (*columns, CHECKPOINT.seq, CHECKPOINT.base, *run, *self.lease, *sealed)
 
     @cached_property
     def load_head(self) -> str:
@@ -241,8 +242,7 @@ class StoreStatements(Compiled):
         return self.text(self._standing().with_for_update())
 
     def _standing(self) -> Any:
-        lease = (SESSION.lease_owner, (SESSION.lease_until - self.now).label("lease_left"))
-        return select(SESSION.ordinal, SESSION.head, SESSION.epoch, SESSION.user_id, *lease).where(HERE)
+        return select(SESSION.ordinal, SESSION.head, SESSION.epoch, SESSION.user_id, *self.lease).where(HERE)
 
     @cached_property
     def insert_checkpoint(self) -> str:
@@ -299,8 +299,7 @@ class StoreStatements(Compiled):
 
     @cached_property
     def close_run(self) -> str:
-        names = ("status", "last_message", "last_seq", "ended_at", "error", "metrics", "sha256")
-        values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
+        values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in CLOSED}
         return self.text(update(runs).where(matches(RUN.run_id, "run_id"), matches(RUN.session, "session")).values(**values))
 
     @cached_property
@@ -315,8 +314,7 @@ class StoreStatements(Compiled):
 
     def _log(self) -> Any:
         owned = messages.join(sessions, MESSAGE.session == SESSION.ordinal).outerjoin(runs, RUN.ordinal == MESSAGE.run)
-        columns = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, RUN.run_id, MESSAGE.run)
-        return select(*columns).select_from(owned).where(HERE, matches(MESSAGE.ns, "ns")).order_by(MESSAGE.seq)
+        return select(*LOGGED).select_from(owned).where(HERE, matches(MESSAGE.ns, "ns")).order_by(MESSAGE.seq)
 
     @cached_property
     def log_range(self) -> str:
@@ -348,10 +346,9 @@ class StoreStatements(Compiled):
         """
         last = self.by_itself(self._last_runs().cte("last"))
         first = select(func.min(last.c.first_message)).scalar_subquery()
-        columns = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, RUN.run_id, MESSAGE.run)
         wanted = (MESSAGE.seq >= first, MESSAGE.seq >= bindparam("low"), MESSAGE.seq < bindparam("before"))
         return self.text(
-            select(*columns, and_(self._counts(), RUN.first_message >= first), first)
+            select(*LOGGED, and_(self._counts(), RUN.first_message >= first), first)
             .select_from(messages.outerjoin(runs, RUN.ordinal == MESSAGE.run))
             .where(MESSAGE.session == ORDINAL, matches(MESSAGE.ns, "ns"), *wanted)
             .order_by(MESSAGE.seq)

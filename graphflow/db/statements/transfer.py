@@ -10,6 +10,7 @@ from graphflow.db.statements.compiled import SESSION, Compiled, matches
 from graphflow.db.tables import checkpoints, media, media_uses, messages, pruned, runs, sessions, summaries, tasks
 
 _TABLES = (runs, checkpoints, tasks, messages, summaries)
+"""Those with rows of a session, in the order in which they are read and written."""
 
 
 class TransferStatements(Compiled):
@@ -28,12 +29,12 @@ class TransferStatements(Compiled):
     @cached_property
     def all_rows(self) -> dict[str, str]:
         """For each table with rows of a session: what reads them, in the order of their keys."""
-        return {table.name: self._rows(table) for table in (runs, checkpoints, tasks, messages, summaries)}
+        return {table.name: self._rows(table) for table in _TABLES}
 
     @cached_property
     def columns(self) -> dict[str, tuple[str, ...]]:
         """The columns that ``all_rows``, ``session_row`` and ``media_of_session`` give, by table."""
-        return {table.name: tuple(table.c.keys()) for table in (sessions, runs, checkpoints, tasks, messages, summaries, media)}
+        return {table.name: tuple(table.c.keys()) for table in (sessions, *_TABLES, media)}
 
     @cached_property
     def media_of_session(self) -> str:
@@ -88,7 +89,7 @@ class TransferStatements(Compiled):
     @cached_property
     def copy_rows(self) -> dict[str, str]:
         """For each of the other tables: the insert of a whole row."""
-        return {table.name: self._copy(table) for table in (checkpoints, tasks, messages, summaries)}
+        return {table.name: self._copy(table) for table in _TABLES if table is not runs}
 
     @cached_property
     def session_ordinals(self) -> str:

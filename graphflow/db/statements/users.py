@@ -33,7 +33,7 @@ class UserStatements(Compiled):
             s.created_at,
             s.updated_at,
             s.seal,
-            *self._lease(),
+            *self.lease,
         )
         return self.text(
             select(*columns)
@@ -115,13 +115,10 @@ class UserStatements(Compiled):
 
     # --- runs for users --------------------------------------------------------------------------------------------------
 
-    def _lease(self) -> tuple[Any, Any]:
-        return SESSION.lease_owner, (SESSION.lease_until - self.now).label("lease_left")
-
     def _runs(self) -> Any:
         r = RUN
         ended = (r.last_message, r.error, r.metrics, r.sha256, r.created_at, r.ended_at)
-        began = (r.first_message, r.first_seq, r.fingerprint, r.idempotency_key, r.seal, *self._lease())
+        began = (r.first_message, r.first_seq, r.fingerprint, r.idempotency_key, r.seal, *self.lease)
         return select(
             r.run_id, SESSION.session_id, r.ns, r.number, r.status, r.parent_run_id, r.user_id, r.component_id, *ended, *began
         ).select_from(sessions.join(runs, r.session == SESSION.ordinal))

@@ -1,0 +1,262 @@
+"""What this process left in its sessions a moment ago, so that their next turn need not ask the database where they stand.
+
+For databases where each statement is a journey. A run that ends here knows how its session stands and what was said; the next
+one begins on that. Nothing rests on it being true: the first commit of a run compares the session's row (its number, head,
+epoch and owner) before it writes. Where another process has been there meanwhile it fails, what was kept is dropped, and the
+database is asked; until then no model and no node has been given anything. The idea is optimistic concurrency control
+(Kung and Robinson, 1981).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from graphflow.core.effects import Commit, Load, ReadHistory
+from graphflow.core.state import StateSchema, Values
+from graphflow.core.stored import Frontier, LogEntry, Range, Run, Stored, Weight
+from graphflow.db.history import keep_pairs
+from graphflow.messages import Message
+
+SESSIONS: Final = 512
+"""How many sessions are kept in mind: those that were used last."""
+LARGEST: Final = 16_384
+"""Bytes of a stored state above which a session is not kept in mind: copying it would cost more than reading it."""
+LONGEST: Final = 32_768
+"""Characters of earlier messages kept in mind for each session."""
+
+
+class Recent:
+    """Sessions as this process left them. Every method may be called from any thread; the runs of one session take turns."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+
+    def load(self, effect: Load) -> Stored | None:
+        """The session at its head, when its last run ended here, for this user and on this graph."""
+        kept = self._find(effect.session_id)
+        if kept is None or kept.values is None or kept.user_id != effect.user_id or kept.schema is not effect.schema:
+            return None
+        return kept.stored(effect.session_id) if kept.run.fingerprint == effect.recent else None
+
+    def history(self, effect: ReadHistory) -> list[Message] | None:
+        """What a run that has begun here is told of earlier ones; None when that is not all in mind."""
+        kept = self._running(effect)
+        return None if kept is None else kept.history(effect.last_runs or 0)
+
+    def read(self, effect: ReadHistory, messages: list[Message]) -> None:
+        """Keep in mind what the database told of earlier runs."""
+        kept = self._running(effect)
+        if kept is not None:
+            kept.earlier = deque(map(_Turn, _by_run(messages)))
+            kept.reaches_back = bool(messages) and (messages[0].id or "").endswith("-1")
+            kept.bound()
+
+    def committed(self, effect: Commit) -> None:
+        """A commit of this process was acknowledged."""
+        if effect.ns:
+            return
+        kept = self._find(effect.session_id)
+        stands = kept is not None and (kept.head, kept.epoch) == (effect.head, effect.epoch)
+        if effect.opened is not None and effect.take_over:
+            self._opened(effect, kept if stands else None)
+        elif kept is None or not stands or not kept.goes_on(effect):
+            self.drop(effect.session_id)
+
+    def drop(self, session_id: str) -> None:
+        """Forget a session: it does not stand where it was left."""
+        with self._lock:
+            self._kept.pop(session_id, None)
+
+    def _opened(self, effect: Commit, before: _Kept | None) -> None:
+        opened, new = effect.opened, effect.checkpoint
+        if opened is None or new is None or effect.status != "running" or effect.closed or opened.idempotency_key is not None:
+            self.drop(effect.session_id)
+            return
+        run = Run(opened.run_id, "running", opened.first_message, opened.fingerprint, opened.component_id)
+        kept = _Kept(effect.session_type, effect.user_id, new.seq, effect.epoch + 1, run, new.schema, list(effect.messages))
+        if before is not None:
+            kept.earlier, kept.reaches_back, kept.wanted = before.earlier, before.reaches_back, before.wanted
+        else:
+            kept.reaches_back = effect.epoch == 0
+        with self._lock:
+            self._kept[effect.session_id] = kept
+            self._kept.move_to_end(effect.session_id)
+            if len(self._kept) > SESSIONS:
+                self._kept.popitem(last=False)
+
+    def _running(self, effect: ReadHistory) -> _Kept | None:
+        """The session, when a run that is under way here asks for whole runs before it."""
+        others = effect.ns or effect.numbered or effect.after is not None or effect.last_messages is not None
+        if others or effect.last_runs is None:
+            return None
+        kept = self._find(effect.session_id)
+        return kept if kept is not None and kept.values is None and kept.run.first_message == effect.before else None
+
+    def _find(self, session_id: str) -> _Kept | None:
+        with self._lock:
+            return self._kept.get(session_id)
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A session as it was left, or as the run that is under way here has left it so far."""
+
+    session_type: str
+    user_id: str | None
+    head: int
+    epoch: int
+    run: Run
+    schema: StateSchema
+    said: list[LogEntry]
+    """What the run added to the message log."""
+    earlier: deque[_Turn] = field(default_factory=deque)
+    """What was said in earlier runs, the newest last."""
+    wanted: int = 0
+    """How many of them were asked for."""
+    reaches_back: bool = False
+    """Whether these are all there are."""
+    values: Values | None = None
+    """The state the run left when it came to its end; None before."""
+    ranges: dict[str, list[Range]] = field(default_factory=dict)
+    log_head: int = 0
+    weight: Weight = field(default_factory=Weight)
+
+    def goes_on(self, effect: Commit) -> bool:
+        """Take note of a commit that follows; False when nothing can be told of how the session stands after it."""
+        if effect.reopened is not None or effect.take_over or self.values is not None:
+            return False
+        new = effect.checkpoint
+        if new is not None:
+            self.head = new.seq
+            self.said += effect.messages
+        if effect.status is None:
+            return not effect.closed
+        return effect.status == "completed" and len(effect.closed) == 1 and new is not None and self._ended(effect)
+
+    def _ended(self, effect: Commit) -> bool:
+        new = effect.checkpoint
+        assert new is not None
+        weight = new.weight
+        if weight.foreign or weight.snapshot_bytes + weight.delta_bytes > LARGEST:
+            return False
+        values = _left(self.schema, new.values)
+        turn = _own_messages(self.run.run_id, self.said, new.log_head)
+        if values is None or turn is None:
+            return False
+        self.earlier.append(_Turn(turn))
+        self.bound()
+        self.said = []
+        self.values, self.ranges = values, {name: list(ranges) for name, ranges in new.ranges.items()}
+        self.log_head, self.weight = new.log_head, replace(weight, foreign={})
+        self.run = replace(self.run, status="completed")
+        return True
+
+    def stored(self, session_id: str) -> Stored:
+        """As the database would tell it."""
+        assert self.values is not None
+        return Stored(
+            session_id=session_id,
+            session_type=self.session_type,
+            user_id=self.user_id,
+            status="completed",
+            head=self.head,
+            epoch=self.epoch,
+            seq=self.head,
+            frontier=Frontier(self.head),
+            values=deepcopy(self.values),
+            ranges={name: list(ranges) for name, ranges in self.ranges.items()},
+            log_head=self.log_head,
+            weight=replace(self.weight, foreign={}),
+            run=self.run,
+            tasks=[],
+            created_at=0.0,
+            recalled=True,
+        )
+
+    def history(self, last_runs: int) -> list[Message] | None:
+        """The messages of the last runs before the one that is under way."""
+        self.wanted = max(self.wanted, last_runs)
+        if len(self.earlier) < last_runs and not self.reaches_back:
+            return None
+        turns = [*self.earlier][max(0, len(self.earlier) - last_runs) :]
+        return keep_pairs([_own_copy(message) for turn in turns for message in turn.said])
+
+    def bound(self) -> None:
+        """Let go of the oldest runs, which nobody asks for, or which are too much to keep."""
+        held = sum([turn.length for turn in self.earlier])
+        while self.earlier and (held > LONGEST or len(self.earlier) > self.wanted):
+            held -= self.earlier.popleft().length
+            self.reaches_back = False
+
+
+class _Turn:
+    """What was said in a run, and how much that is."""
+
+    __slots__ = ("length", "said")
+
+    def __init__(self, said: list[Message]) -> None:
+        self.said = said
+        self.length = sum([_length(message) for message in said])
+
+
+def _left(schema: StateSchema, values: Values) -> Values | None:
+    """The state without what the next run does not begin with; None when it cannot be copied."""
+    left = schema.initial()
+    try:
+        for name, value in values.items():
+            channel = schema.channels.get(name)
+            if channel is None or not channel.stored or channel.lifetime == "logged":
+                continue
+            # What lived as long as the run is emptied by the next one, which only asks whether there is anything.
+            left[name] = deepcopy(value) if channel.lifetime == "session" else _SPENT
+    except Exception:  # values of users' classes may not want to be copied
+        return None
+    return left
+
+
+class _Spent:
+    """Stands for what a channel held that starts fresh in each run."""
+
+    def __deepcopy__(self, memo: Any) -> _Spent:
+        return self
+
+
+_SPENT: Final = _Spent()
+
+
+def _own_messages(run_id: str, said: list[LogEntry], log_head: int) -> list[Message] | None:
+    """What was said in a run; None when some of it replaced or removed something, or is called as users call it."""
+    first = log_head - len(said) + 1
+    messages: list[Message] = []
+    for seq, entry in enumerate(said, first):
+        if not isinstance(entry, Message) or entry.id != f"{run_id}-{seq}":
+            return None
+        messages.append(_own_copy(entry))
+    return messages
+
+
+def _by_run(messages: list[Message]) -> list[list[Message]]:
+    """Messages run by run; none when there are some that are not called by their run and place."""
+    runs: dict[str, list[Message]] = {}
+    for message in messages:
+        run, _, seq = (message.id or "").rpartition("-")
+        if not seq.isdecimal():
+            return []
+        runs.setdefault(run, []).append(_own_copy(message))
+    return [*runs.values()]
+
+
+def _own_copy(message: Message) -> Message:
+    """The message, or a copy of one that somebody might change in place."""
+    frozen = isinstance(message.content, str) and not message.tool_calls
+    return message if frozen else message.model_copy(deep=True)
+
+
+def _length(message: Message) -> int:
+    calls = sum([len(str(call.arguments)) for call in message.tool_calls]) if message.tool_calls else 0
+    return 64 + len(message.text) + calls

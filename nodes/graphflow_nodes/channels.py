@@ -1,0 +1,11 @@
+"""Channels of a state, whichever of its three forms it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def held_in(state: Any, channel: str) -> Any:
+    """What a state (a dict, a dataclass or a pydantic model) holds in a channel; None when that is nothing."""
+    return state.get(channel) if isinstance(state, Mapping) else getattr(state, channel, None)

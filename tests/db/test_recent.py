@@ -1,0 +1,268 @@
+"""What PostgresDb keeps in mind of the sessions whose last run was its own: it is what the database would say."""
+
+from __future__ import annotations
+
+import operator
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Annotated, Any, TypedDict
+
+import pytest
+
+from graphflow import END, START, Agent, StateGraph, ToolCall, append, per_run, tool
+from graphflow.db import PostgresDb
+from graphflow.db.recent import LONGEST, SESSIONS
+from graphflow.errors import NotOwner, SessionBusy
+from graphflow.models.base import Reply
+from graphflow.testing import ScriptedModel
+
+
+@pytest.fixture
+def url(postgres_server: Any) -> Iterator[str]:
+    """A schema that several databases may be opened on, as by several processes."""
+    with postgres_server.schema() as name:
+        yield postgres_server.url_within(name)
+
+
+@pytest.fixture
+def open_db(url: str) -> Iterator[Callable[[], PostgresDb]]:
+    """Opens the database once more."""
+    opened: list[PostgresDb] = []
+
+    def open_db() -> PostgresDb:
+        opened.append(PostgresDb(url))
+        return opened[-1]
+
+    yield open_db
+    for db in opened:
+        db.close()
+
+
+class Journeys:
+    """Counts the times that a database is asked or told something."""
+
+    def __init__(self, db: PostgresDb, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        db.count_sessions()
+        pool = db._pool
+        assert pool is not None
+        transact = pool.transact
+
+        def counted(begin: str | None, work: Any) -> Any:
+            self.count += threading.current_thread().name != "graphflow-leases"
+            return transact(begin, work)
+
+        monkeypatch.setattr(pool, "transact", counted)
+
+    def during(self, work: Callable[[], Any]) -> int:
+        before = self.count
+        work()
+        return self.count - before
+
+
+def texts(request: Any) -> list[str]:
+    return [message.text for message in request.messages if message.role != "system"]
+
+
+def calls(name: str, **arguments: Any) -> Reply:
+    return Reply(tool_calls=[ToolCall("call", name, arguments)])
+
+
+def test_the_next_turn_is_two_journeys(open_db, monkeypatch, way):
+    db = open_db()
+    agent = Agent(ScriptedModel(["a0", "a1", "a2", "a3", "a4"]), db=db, session_id="s")
+    journeys = Journeys(db, monkeypatch)
+    way.run(agent, "q0")
+    counts = [journeys.during(lambda n=n: way.run(agent, f"q{n}")) for n in (1, 2, 3)]
+    assert counts == [2, 2, 2]
+    assert texts(agent.model.requests[3]) == ["q0", "a0", "q1", "a1", "q2", "a2", "q3"]
+
+
+def test_a_turn_of_another_process_is_seen_and_nothing_is_lost(open_db, way):
+    model = ScriptedModel([f"a{n}" for n in range(6)])
+    ours, theirs = (Agent(model, db=open_db(), session_id="s") for _ in range(2))
+    for n, agent in enumerate([ours, ours, theirs, ours, theirs, ours]):
+        way.run(agent, f"q{n}")
+        asked = [text for earlier in range(max(0, n - 3), n) for text in (f"q{earlier}", f"a{earlier}")]
+        assert texts(model.requests[n]) == [*asked, f"q{n}"]
+    assert [m.text for m in ours.get_chat_history()] == [text for n in range(6) for text in (f"q{n}", f"a{n}")]
+
+
+@pytest.mark.parametrize("on_busy", ["wait", "reject", "cancel"])
+def test_who_does_not_wait_is_not_turned_away_because_of_what_was_in_mind(open_db, way, on_busy):
+    model = ScriptedModel(["a0", "a1", "a2"])
+    ours, theirs = (Agent(model, db=open_db(), session_id="s") for _ in range(2))
+    way.run(ours, "q0")
+    way.run(theirs, "q1")
+    assert way.run(ours, "q2", on_busy=on_busy).content == "a2"
+
+
+def test_a_session_that_is_being_run_elsewhere_is_busy(open_db, way):
+    ours = Agent(ScriptedModel(["a0", "a1"]), db=open_db(), session_id="s")
+    way.run(ours, "q0")
+    refused = []
+
+    def answer(request: Any) -> str:
+        with pytest.raises(SessionBusy) as error:
+            way.run(ours, "q", on_busy="reject")
+        refused.append(error)
+        return "a"
+
+    way.run(Agent(ScriptedModel([answer]), db=open_db(), session_id="s"), "q1")
+    assert len(refused) == 1
+    assert way.run(ours, "q2").content == "a1"
+
+
+def test_a_session_deleted_and_made_again_elsewhere_is_another_one(open_db, way):
+    model = ScriptedModel([f"a{n}" for n in range(6)])
+    ours, theirs = (Agent(model, db=open_db(), session_id="s", session_state={"n": 0}) for _ in range(2))
+    way.run(ours, "secret")
+    theirs.db.delete_session("s")
+    assert texts(model.requests[-1]) == ["secret"]
+    way.run(ours, "q1")
+    assert texts(model.requests[-1]) == ["q1"]
+    theirs.db.delete_session("s")
+    way.run(theirs, "q2")  # it stands where ours stood, under the same numbers
+    way.run(ours, "q3")
+    assert texts(model.requests[-1]) == ["q2", "a2", "q3"]
+
+
+def test_what_callers_do_to_a_result_changes_nothing(open_db, way):
+    def note(items: list[str]) -> str:
+        """Note."""
+        return "noted"
+
+    model = ScriptedModel([calls("note", items=["x"]), "a0", "a1"])
+    agent = Agent(model, db=open_db(), tools=[note], session_id="s", session_state={"list": [1]})
+    output = way.run(agent, "q0")
+    output.session_state["list"].append(2)
+    output.messages[1].tool_calls[0].arguments["items"].append("y")
+    again = way.run(agent, "q1")
+    assert again.session_state == {"list": [1]}
+    assert model.requests[2].messages[1].tool_calls[0].arguments == {"items": ["x"]}
+
+
+def test_a_session_in_mind_is_its_owners_only(open_db, way):
+    agent = Agent(ScriptedModel([f"a{n}" for n in range(4)]), db=open_db(), session_id="s")
+    way.run(agent, "q0")
+    way.run(agent, "q1", user_id="alice")
+    for user in ("bob", None):
+        with pytest.raises(NotOwner):
+            way.run(agent, "q", user_id=user)
+    assert way.run(agent, "q2", user_id="alice").content == "a2"
+    assert agent.db.get_session("s").user_id == "alice"
+
+
+class Kept(TypedDict):
+    total: Annotated[int, operator.add]
+    seen: Annotated[list[str], append, per_run]
+    last: str
+
+
+def test_each_run_of_a_graph_begins_as_after_a_look_into_the_database(open_db, way):
+    def work(state: Kept) -> dict[str, Any]:
+        return {"total": 1, "seen": ["w"], "last": state["last"] + "!"}
+
+    ours, theirs = open_db(), open_db()
+    builder = StateGraph(Kept).add_node(work).add_edge(START, "work").add_edge("work", END)
+    graph, other = builder.compile(db=ours), builder.compile(db=theirs)
+    for n in range(1, 4):
+        result = way.invoke(graph, {"last": str(n)}, session_id="s").value
+        assert result == {"total": n, "seen": ["w"], "last": f"{n}!"}
+        result["seen"].clear()
+        assert way.get_state(other, "s").values == {"total": n, "seen": ["w"], "last": f"{n}!"}
+
+
+def test_what_is_in_mind_is_bounded(open_db, way):
+    db = open_db()
+    agent = Agent(ScriptedModel(["x" * LONGEST, "a1", "a2"] + ["a"] * (SESSIONS + 5)), db=db)
+    way.run(agent, "q0", session_id="long")
+    way.run(agent, "q1", session_id="long")
+    way.run(agent, "q2", session_id="long")
+    assert len(texts(agent.model.requests[2])) == 5
+    for n in range(SESSIONS + 5):
+        agent.run("q", session_id=f"s{n}")
+    assert len(db._recent._kept) == SESSIONS
+
+
+# --- beside a database that keeps nothing in mind ----------------------------------------------------------------------
+
+
+def step(ctx_free: str) -> str:
+    """Do a step."""
+    return f"did {ctx_free}"
+
+
+@tool(requires_confirmation=True)
+def pay(to: str) -> str:
+    """Pay."""
+    return f"paid {to}"
+
+
+class Twin:
+    """An agent and what becomes of it; with ``anew``, on a database that is opened for every call."""
+
+    def __init__(self, open_db: Callable[[], PostgresDb], session_id: str, anew: bool) -> None:
+        self.open_db, self.session_id, self.anew = open_db, session_id, anew
+        self.db = open_db()
+        self.told: list[Any] = []
+
+    def do(self, what: str, n: int) -> None:
+        if self.anew:
+            self.db.close()
+            self.db = self.open_db()
+        replies: dict[str, list[Any]] = {
+            "say": [f"a{n}"],
+            "tool": [calls("step", ctx_free=str(n)), f"a{n}"],
+            "pay": [calls("pay", to=str(n)), f"a{n}"],
+            "fail": [RuntimeError("no answer")],
+            "long": [f"a{n}"],
+            "none": [f"a{n}"],
+            "all": [f"a{n}"],
+        }
+        model = ScriptedModel(replies.get(what, [f"a{n}", f"b{n}"]))
+        agent = Agent(model, db=self.db, tools=[step, pay], session_id=self.session_id, session_state={"begun": n})
+        more: dict[str, Any] = {
+            "long": {"num_history_runs": 5},
+            "none": {"num_history_runs": 0},
+            "all": {"num_history_runs": None},
+        }
+        with suppress(RuntimeError):
+            match what:
+                case "resume":
+                    if agent.graph.get_state(self.session_id).interrupts:
+                        agent.resume(self.session_id, True)
+                case "edit":
+                    agent.graph.update_state(self.session_id, {"session_state": {"edited": n}})
+                case "rename":
+                    self.db.rename_session(self.session_id, f"name {n}")
+                case "elsewhere":
+                    other = self.open_db()
+                    Agent(model, db=other, tools=[step, pay], session_id=self.session_id).run(f"q{n}")
+                    other.close()
+                case "prune":
+                    self.db.prune(keep_last=1)
+                case _:
+                    agent.run(f"q{n}", **more.get(what, {}))
+        asked = [[(m.role, m.text, len(m.tool_calls)) for m in request.messages] for request in model.requests]
+        state = self.db.get_session_state(self.session_id)
+        runs = [run.status for run in self.db.get_runs(self.session_id)]
+        self.told.append((what, asked, state, runs, [m.text for m in self.db.get_messages(self.session_id)]))
+
+
+WHAT = (
+    ["say"] * 6 + ["tool"] * 3 + ["pay", "pay", "resume", "fail", "long", "none", "all", "edit", "rename", "elsewhere", "prune"]
+)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_conversation_is_the_same_with_and_without_what_is_in_mind(open_db, seed):
+    chance = random.Random(seed)
+    script = ["say", *chance.choices(WHAT, k=24)]
+    kept, anew = (Twin(open_db, name, name == "anew") for name in ("kept", "anew"))
+    for n, what in enumerate(script):
+        kept.do(what, n)
+        anew.do(what, n)
+        assert kept.told[-1] == anew.told[-1], script[: n + 1]

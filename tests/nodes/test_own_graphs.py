@@ -1,0 +1,103 @@
+"""Ready-made nodes in graphs of users' own: none of them needs an Agent or a Team around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from pydantic import BaseModel
+
+from graphflow import END, START, Graph, Message, Send, StateGraph, ToolCall, add_messages, logged, untracked
+from graphflow.models.base import Model, Reply
+from graphflow.testing import ScriptedModel
+from graphflow_nodes import delegate, delegations, history, recall, remember, respond, summarize, wanted_calls, when_due
+from graphflow_nodes.team import delegation_tool
+
+
+class Talk(TypedDict):
+    messages: Annotated[list[Message], add_messages, logged]
+    history: Annotated[list[Message], untracked]
+    memories: Annotated[list[str], untracked]
+    summary: Annotated[str, untracked]
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"messages": [("user", text)]}
+
+
+def remembering(db: Any, model: Model, keeper: Model, summariser: Model) -> Graph:
+    """A conversation that reads, answers, remembers beside that and summarises after it, wired by hand."""
+    builder = StateGraph(Talk)
+    builder.add_node("history", history(last_runs=None, since_summary="summary"), rerunnable=True)
+    builder.add_node("recall", recall(), rerunnable=True)
+    builder.add_node("answer", respond(model, instructions="Be brief."))
+    builder.add_node("remember", remember(keeper))
+    builder.add_node("summarize", summarize(summariser, after_messages=3, keep_last=1))
+    builder.add_edge(START, "history").add_edge("history", "recall")
+    builder.add_edge("recall", "answer").add_edge("recall", "remember")
+    builder.add_conditional_edges("answer", when_due(wanted_calls(), after_messages=3), ["summarize", END])
+    builder.add_edge("remember", END).add_edge("summarize", END)
+    return builder.compile(db=db)
+
+
+def test_a_graph_wired_by_hand_has_a_past_memories_and_a_summary(way: Any, db: Any) -> None:
+    model, summariser = ScriptedModel(["one", "two", "three"]), ScriptedModel(["Ann said hello twice."])
+    keeper = ScriptedModel(['{"add": [{"memory": "The name of the user is Ann."}]}', "{}", "{}"])
+    graph = remembering(db, model, keeper, summariser)
+    for text in ("I am Ann", "Hello again", "And now?"):
+        assert way.invoke(graph, said(text), session_id="s", user_id="ann").status == "completed"
+    first, second, third = ([message.text for message in request.messages] for request in model.requests)
+    assert first == ["Be brief.", "I am Ann"]
+    assert second[1:] == ["I am Ann", "one", "Hello again"] and "The name of the user is Ann." in second[0]
+    assert third[1:] == ["two", "And now?"], "what the summary tells is not told again"
+    assert "Ann said hello twice." in third[0] and "The name of the user is Ann." in third[0]
+    assert len(summariser.requests) == 1, "no summary is made before one is due"
+    assert [memory.memory for memory in db.get_user_memories("ann")] == ["The name of the user is Ann."]
+    assert db.get_session_summary("s") == "Ann said hello twice."
+
+
+def test_a_graph_wired_by_hand_hands_work_to_a_member(way: Any, db: Any) -> None:
+    expert = ScriptedModel(["42"])
+    inner = StateGraph(Talk, name="expert").add_node("answer", respond(expert))
+    member = inner.add_edge(START, "answer").add_edge("answer", END).compile()
+    call = ToolCall("c1", "delegate_task_to_member", {"member_id": "expert", "task": "What is six times seven?"})
+    leader = ScriptedModel([Reply(tool_calls=[call]), "It is 42."])
+
+    builder = StateGraph(Talk)
+    builder.add_node("leader", respond(leader, tools=[delegation_tool(["expert"])]))
+    builder.add_node("expert", delegate(member))
+    builder.add_edge(START, "leader").add_edge("expert", "leader")
+    builder.add_conditional_edges("leader", delegations(["expert"]), ["expert", END])
+    result = way.invoke(builder.compile(db=db), said("Six times seven?"), session_id="s")
+
+    told = [(message.role, message.text) for message in result["messages"]]
+    assert told == [("user", "Six times seven?"), ("assistant", ""), ("tool", "42"), ("assistant", "It is 42.")]
+    assert [message.text for message in expert.requests[0].messages] == ["What is six times seven?"]
+    assert [message.text for message in db.get_messages("s")] == ["Six times seven?", "", "42", "It is 42."]
+    members = db.get_runs("s", include_members=True)
+    assert [(run.ns, run.status) for run in members] == [("", "completed"), ("expert", "completed")]
+
+
+@dataclass
+class TalkDataclass:
+    messages: Annotated[list[Message], add_messages, logged] = field(default_factory=list)
+    history: Annotated[list[Message], untracked] = field(default_factory=list)
+
+
+class TalkModel(BaseModel):
+    messages: Annotated[list[Message], add_messages, logged] = []
+    history: Annotated[list[Message], untracked] = []
+
+
+CALL = ToolCall("c1", "delegate_task_to_member", {"member_id": "expert", "task": "Count."})
+
+
+@pytest.mark.parametrize("form", [Talk, TalkDataclass, TalkModel])
+def test_routers_read_a_state_of_any_form(form: Any) -> None:
+    asks = form(messages=[Message("assistant", "", tool_calls=[CALL])], history=[])
+    ends = form(messages=[Message("assistant", "Done.")], history=[Message("user", "a"), Message("assistant", "b")])
+    assert wanted_calls()(asks) == [Send("tools", CALL)] and wanted_calls()(ends) == [END]
+    assert delegations(["expert"])(asks) == [Send("expert", CALL)] and delegations(["expert"])(ends) == [END]
+    due, not_due = (when_due(wanted_calls(), after_messages=most) for most in (2, 3))
+    assert due(ends) == ["summarize"] and not_due(ends) == [END] and due(asks) == [Send("tools", CALL)]
