@@ -77,7 +77,7 @@ def measure_recall(db: Any, conversations: dict[str, dict[str, Any]]) -> None:
 
 def fill(db: Any, memories: list[str], users: int) -> None:
     """Store many memories; in few transactions, because storing is not what is measured."""
-    from graphflow.core.effects import MemoryWrite  # noqa: PLC0415
+    from graphflow.core.stored import MemoryWrite  # noqa: PLC0415
     from graphflow.db import memories as store  # noqa: PLC0415
 
     for first in range(0, MANY, 5_000):

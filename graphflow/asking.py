@@ -12,8 +12,9 @@ from graphflow.errors import NoDatabase
 from graphflow.lazy import deferred
 
 if TYPE_CHECKING:
-    from graphflow.core.effects import Flow, Stored, T
+    from graphflow.core.effects import Flow, T
     from graphflow.core.memories import UserMemory
+    from graphflow.core.stored import Stored
     from graphflow.drive.world import World
     from graphflow.graph import Graph
     from graphflow.messages import Message

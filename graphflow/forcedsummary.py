@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphflow.contextpolicies import SummaryPolicy
-from graphflow.core.effects import Commit, Flow, Stored
+from graphflow.core.effects import Commit, Flow
 from graphflow.core.ids import new_id
 from graphflow.core.memories import ReadSummary, Summary
 from graphflow.core.sessions import existing
+from graphflow.core.stored import Stored
 from graphflow.errors import LeaseLost
 from graphflow.recollection import model_of
 from graphflow_nodes.summaries import folded

@@ -15,13 +15,14 @@ from graphflow.core import cancelling, runs, sessions
 from graphflow.core import options as checks
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Cancelled, Command, Interrupt, current_step, current_task
-from graphflow.core.effects import Emit, Flow, Stored, T
+from graphflow.core.effects import Emit, Flow, T
 from graphflow.core.hints import hint
 from graphflow.core.ids import new_id
 from graphflow.core.nested import call_graph, plan_at
 from graphflow.core.plan import Plan
 from graphflow.core.schemas import context_value, json_schema
 from graphflow.core.state import Values, state_schema
+from graphflow.core.stored import Stored
 from graphflow.db.base import Store
 from graphflow.drive.stream import StreamMode, view
 from graphflow.drive.world import Emitter, World, guarded

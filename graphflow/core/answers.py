@@ -101,9 +101,9 @@ def problems(value: Any, schema: Any, defs: Schema, path: str = "answer") -> Ite
             yield f"{path} is {excerpt(value)}, which is none of what is allowed"
     for part in schema.get("allOf", ()):
         yield from problems(value, part, defs, path)
-    if "const" in schema and not _same(value, schema["const"]):
+    if "const" in schema and not _same_json(value, schema["const"]):
         yield f"{path} is {excerpt(value)}, but has to be {schema['const']!r}"
-    if "enum" in schema and not any(_same(value, choice) for choice in schema["enum"]):
+    if "enum" in schema and not any(_same_json(value, choice) for choice in schema["enum"]):
         yield f"{path} is {excerpt(value)}, which is none of {', '.join(map(repr, schema['enum']))}"
     kind = schema.get("type")
     if isinstance(kind, str) and kind in _TYPES and not _is(value, kind):
@@ -145,7 +145,8 @@ def _is(value: Any, kind: str) -> bool:
     return isinstance(value, _TYPES[kind]) or (kind == "integer" and isinstance(value, float) and value.is_integer())
 
 
-def _same(value: Any, other: Any) -> bool:
+def _same_json(value: Any, other: Any) -> bool:
+    """Whether JSON calls them equal: 1 and 1.0 are one number, 1 and true are not the same."""
     return value == other and isinstance(value, bool) == isinstance(other, bool)
 
 

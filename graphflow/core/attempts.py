@@ -5,9 +5,10 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
-from graphflow.core.effects import Flow, T, Task
+from graphflow.core.effects import Flow, T
 from graphflow.core.flows import handed_on
 from graphflow.core.plan import NodePlan
+from graphflow.core.tasks import Task
 from graphflow.errors import NodeTimeout
 
 

@@ -8,17 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from graphflow.core.control import Cancelled, Interrupt
-from graphflow.core.effects import (
-    CancelRun,
-    Flow,
-    RunInfo,
-    Sleep,
-    Stored,
-)
+from graphflow.core.effects import CancelRun, Flow, Sleep
 from graphflow.core.machine import Machine
 from graphflow.core.plan import Plan
 from graphflow.core.state import Values
 from graphflow.core.stopping import Stop
+from graphflow.core.stored import Stored
+from graphflow.core.tasks import RunInfo
 from graphflow.errors import (
     LeaseLost,
     SessionBusy,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from graphflow.core.calls import CallOptions, Patience, check_free, new_machine
-from graphflow.core.effects import Acquire, CancelRun, Flow, Load, Standing, Stored
+from graphflow.core.effects import Acquire, CancelRun, Flow, Load, Standing
 from graphflow.core.ids import check_id, check_user
 from graphflow.core.plan import Plan
+from graphflow.core.stored import Stored
 from graphflow.errors import LeaseLost, SessionBusy
 
 

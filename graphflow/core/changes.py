@@ -6,9 +6,10 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from graphflow.core.effects import Flow, ReadGraph, Stored
+from graphflow.core.effects import Flow, ReadGraph
 from graphflow.core.excerpts import excerpt
 from graphflow.core.plan import Plan, join_line
+from graphflow.core.stored import Stored
 from graphflow.errors import GraphChanged, GraphChangedWarning
 
 

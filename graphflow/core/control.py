@@ -9,9 +9,14 @@ from dataclasses import dataclass
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from graphflow.core.comparison import MISSING as MISSING
+from graphflow.core.comparison import changed_keys
+
 if TYPE_CHECKING:
-    from graphflow.core.effects import Flow, SideWrite, Task
+    from graphflow.core.effects import Flow
     from graphflow.core.steps import Uses
+    from graphflow.core.stored import SideWrite
+    from graphflow.core.tasks import Task
 
 START: Final = "__start__"
 """The source of the edges that a run enters by."""
@@ -19,22 +24,6 @@ END: Final = "__end__"
 """The target that ends a branch of a run."""
 STOP: Final = "__stop__"
 """The target of a ready-made node's Command that ends the whole graph, whatever else would run next."""
-
-
-class _Missing:
-    """The one value that stands for "nothing was given" where None is a value."""
-
-    def __repr__(self) -> str:
-        return "MISSING"
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __reduce__(self) -> str:
-        return "MISSING"  # copies are the one value, too
-
-
-MISSING: Final = _Missing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +66,7 @@ class Command:
 class Update:
     """An update together with side writes: what else is stored with this task, in the transaction of its superstep.
 
-    ``values`` is what a node could return instead (a dict, a Command, None). ``writes`` are records of ``core.effects``:
+    ``values`` is what a node could return instead (a dict, a Command, None). ``writes`` are records of ``core.stored``:
     ``SummaryWrite``, ``MemoryWrite``. Whatever happens, each is applied once or, if the superstep is not committed, not at
     all. Needs a stored session, else NoDatabase.
     """
@@ -289,13 +278,7 @@ class Context:
         """The keys of session_state that this task changed; ``MISSING`` for those it deleted."""
         if self._session_state is None:
             return {}
-        old = self._task.run.values.get("session_state") or {}
-        new = self._session_state
-        changes = {
-            key: value for key, value in new.items() if key not in old or old[key] != value or type(old[key]) is not type(value)
-        }
-        changes.update({key: MISSING for key in old if key not in new})
-        return changes
+        return changed_keys(self._task.run.values.get("session_state") or {}, self._session_state)
 
     def drop_changes(self) -> None:
         """Forget what was changed in session_state: the work that did it failed."""

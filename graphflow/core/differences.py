@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from graphflow.core.control import MISSING, Overwrite
+from graphflow.core.comparison import MISSING, changed_keys, same
+from graphflow.core.control import Overwrite
 from graphflow.core.machine import Machine
 from graphflow.core.reducers import message_delta
 from graphflow.core.state import Channel, StateSchema, Values
@@ -24,7 +25,7 @@ def changes(machine: Machine, start: Values, shared: tuple[str, ...], outer: Sta
         old, new = start.get(name, MISSING), values[name]
         if channel.kind == "fold" and machine.schema.channels[name].kind == "fold":
             more += [{name: write} for write in _rewritten(added.get(name, []), new)]
-        elif not _same(old, new):
+        elif not same(old, new):
             update[name] = _DIFFERENCE[channel.kind](channel, old, new)
     return [update, *more]
 
@@ -32,15 +33,6 @@ def changes(machine: Machine, start: Values, shared: tuple[str, ...], outer: Sta
 def _rewritten(writes: list[Any], new: Any) -> list[Any]:
     """What was written to a folded channel, to be folded into the parent's; an Overwrite replaces the parent's as well."""
     return [Overwrite(new)] if any(isinstance(write, Overwrite) for write in writes) else writes
-
-
-def _same(old: Any, new: Any) -> bool:
-    if old is new:
-        return True
-    try:
-        return type(old) is type(new) and bool(old == new)
-    except Exception:  # values of users' classes may not want to be compared
-        return False
 
 
 def _whole(channel: Channel, old: Any, new: Any) -> Any:
@@ -57,13 +49,7 @@ def _merged(channel: Channel, old: Any, new: Any) -> Any:
     before = {} if old is MISSING else old
     if any(key not in new for key in before):
         return Overwrite(new)
-    return {key: value for key, value in new.items() if key not in before or not _same(before[key], value)}
-
-
-def changed_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """What changed in a dict, as a ``merge_keys`` channel takes it: ``MISSING`` for the keys that are gone."""
-    changed = {key: value for key, value in after.items() if key not in before or not _same(before[key], value)}
-    return {**changed, **{key: MISSING for key in before if key not in after}}
+    return {key: value for key, value in new.items() if key not in before or not same(before[key], value)}
 
 
 def _changed_keys(channel: Channel, old: Any, new: Any) -> Any:

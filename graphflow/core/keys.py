@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from graphflow.core.calls import CallOptions, Ended
-from graphflow.core.effects import Flow, KeyedRun, Stored
+from graphflow.core.effects import Flow, KeyedRun
 from graphflow.core.plan import Plan
 from graphflow.core.sessions import existing, pending_questions
+from graphflow.core.stored import Stored
 from graphflow.errors import KeyReused, UnfinishedRun
 
 

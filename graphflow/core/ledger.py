@@ -8,26 +8,13 @@ from functools import reduce
 from typing import Any
 
 from graphflow.core.control import MISSING, Interrupt, Overwrite
-from graphflow.core.effects import (
-    CloseRun,
-    Commit,
-    Flow,
-    Frontier,
-    LogEntry,
-    NewCheckpoint,
-    Outcome,
-    Range,
-    RunInfo,
-    SideWrite,
-    Stored,
-    TaskResult,
-    TaskRow,
-    Weight,
-)
+from graphflow.core.effects import CloseRun, Commit, Flow, NewCheckpoint
 from graphflow.core.ids import digest
 from graphflow.core.reducers import Delta, Op
 from graphflow.core.state import Channel, StateSchema, Values
 from graphflow.core.steps import StepBook
+from graphflow.core.stored import Frontier, LogEntry, Range, SideWrite, Stored, TaskResult, TaskRow, Weight
+from graphflow.core.tasks import Outcome, RunInfo
 from graphflow.core.updates import Write, reduce_writes
 from graphflow.messages import RemoveMessage
 

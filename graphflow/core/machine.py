@@ -12,15 +12,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphflow.core.control import MISSING, START, Cancelled, Command, Interrupt, Update
-from graphflow.core.effects import Emit, Flow, LogEntry, Outcome, RunInfo, RunTasks, Task, TaskResult
+from graphflow.core.control import START, Cancelled, Command, Interrupt
+from graphflow.core.effects import Emit, Flow, RunTasks
 from graphflow.core.ledger import Ledger, question_rows, result_rows
 from graphflow.core.plan import NodePlan, Plan
 from graphflow.core.reducers import Delta
-from graphflow.core.routing import refuse_answer, route, targets_of
+from graphflow.core.results import result_of, session_write
+from graphflow.core.routing import refuse_answer, route
 from graphflow.core.schemas import check_whole, input_update
 from graphflow.core.sidewrites import stamped, told
-from graphflow.core.updates import Write, checked, update_of
+from graphflow.core.stored import LogEntry, TaskResult
+from graphflow.core.tasks import Outcome, RunInfo, Task
+from graphflow.core.updates import Write, checked
 from graphflow.errors import (
     DatabaseFailed,
     GraphflowError,
@@ -216,7 +219,7 @@ class Machine:
                 self._leave(outcome, value)
                 return
             else:
-                result = self._result(task, value)
+                result = result_of(self.plan, self.ledger.values, task, value)
                 if result.side:
                     result.side = stamped(task, result.side)
             if task.runs:
@@ -224,39 +227,10 @@ class Machine:
             if task.context is not None:
                 changes = task.context.session_changes()
                 if changes:
-                    result.writes.append(("session_state", self._session_write(task, changes)))
+                    result.writes.append(("session_state", session_write(self.schema, self.ledger.values, task, changes)))
             outcome.result = result
         except GraphflowError as error:
             outcome.error = self._located(error)
-
-    def _result(self, task: Task, value: Any) -> TaskResult:
-        name, schema = task.node.name, self.schema
-        if type(value) is dict:
-            return TaskResult(checked(schema, value, name))
-        if isinstance(value, Command):
-            if value.graph is not None:
-                raise UnknownTarget(f"node {name!r} returned a Command to the graph around {self.plan.name!r} among others")
-            return TaskResult(checked(schema, self._update(task, value.update), name), targets_of(value, self.plan, name))
-        if isinstance(value, Update):
-            update = self._result(task, value.values)
-            return TaskResult(update.writes, update.goto, (*update.side, *value.writes))
-        if isinstance(value, list | tuple):
-            parts = [self._result(task, part) for part in value]
-            return TaskResult(
-                [write for part in parts for write in part.writes],
-                tuple(to for part in parts for to in part.goto),
-                tuple(write for part in parts for write in part.side),
-            )
-        return TaskResult(checked(schema, self._update(task, value), name))
-
-    def _update(self, task: Task, value: Any) -> Mapping[str, Any]:
-        """The update that a value other than a dict stands for; a node may give back the part of the state it was given."""
-        own = task.node.schema
-        returned = own if own.form != "dict" and isinstance(value, own.cls) else self.schema
-        given = task.input
-        if value is given and value is not None and returned.form != "dict":
-            given = own.view(self.ledger.values)  # it changed its own copy of the state and gives that back
-        return update_of(returned, value, given, task.node.name)
 
     def _leave(self, outcome: Outcome, command: Command) -> None:
         name = outcome.task.node.name
@@ -267,19 +241,6 @@ class Machine:
         refuse_answer(command, name)
         outcome.leaving = Command(command.update, command.goto)
         self.leaving.append(outcome.leaving)
-
-    def _session_write(self, task: Task, changes: dict[str, Any]) -> dict[str, Any]:
-        channel = self.schema.channels.get("session_state")
-        if channel is None:
-            raise InvalidUpdate(
-                f"node {task.node.name!r} changed ctx.session_state, but the state has no such field; "
-                "declare session_state: Annotated[dict[str, Any], merge_keys]",
-                nodes=(task.node.name,),
-            )
-        if channel.kind == "keys":
-            return changes
-        whole = {**(self.ledger.values.get("session_state") or {}), **changes}
-        return {key: value for key, value in whole.items() if value is not MISSING}
 
     def refresh(self) -> Flow[None]:
         """Run the rerunnable nodes again whose untracked output is gone, because another process made it."""

@@ -18,21 +18,7 @@ from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.changes import check_pending
 from graphflow.core.control import Context, Left, Overwrite, Suspended, current_task
 from graphflow.core.differences import changes
-from graphflow.core.effects import (
-    Commit,
-    Flow,
-    Keep,
-    Load,
-    RunInfo,
-    RunWrite,
-    Speaker,
-    Spent,
-    Stored,
-    T,
-    Task,
-    lasting_namespace,
-    namespace,
-)
+from graphflow.core.effects import Commit, Flow, Keep, Load, Spent, T
 from graphflow.core.flows import handed_on
 from graphflow.core.ledger import Ledger
 from graphflow.core.machine import Machine
@@ -40,6 +26,8 @@ from graphflow.core.plan import F, Plan, flow
 from graphflow.core.runs import starting_keys
 from graphflow.core.sessions import rename
 from graphflow.core.state import StateSchema, Values
+from graphflow.core.stored import RunWrite, Stored
+from graphflow.core.tasks import RunInfo, Speaker, Task, lasting_namespace, namespace
 from graphflow.core.updates import Write, reset
 from graphflow.errors import GraphError, InvalidUpdate
 

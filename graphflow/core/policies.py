@@ -16,8 +16,9 @@ from pydantic import BaseModel
 from graphflow.core import options
 from graphflow.core.attempts import Attempt, fenced
 from graphflow.core.control import MISSING, Context, Suspended
-from graphflow.core.effects import Call, Emit, Flow, Outcome, RunAttempt, Sleep, Spent, Task
+from graphflow.core.effects import Call, Emit, Flow, RunAttempt, Sleep, Spent
 from graphflow.core.plan import Function, lower_function
+from graphflow.core.tasks import Outcome, Task
 from graphflow.errors import GraphError, ModelError, NodeTimeout, SessionError
 
 RetryOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
@@ -116,6 +117,12 @@ class RetryPolicy:
         state.attempt_number = attempt
         kind = tenacity.wait_random_exponential if self.jitter else tenacity.wait_exponential
         return float(kind(multiplier=self.initial, exp_base=self.factor, max=self.max_interval)(state))
+
+
+def next_attempt(policies: Sequence[RetryPolicy], error: Exception, number: int) -> RetryPolicy | None:
+    """The first policy that fits an error, if it allows another attempt after this one, which is the ``number``-th."""
+    policy = next((policy for policy in policies if policy.fits(error)), None)
+    return policy if policy is not None and number < policy.max_attempts else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +276,8 @@ class _Guarded:
             attempt.closed = True
             if isinstance(failure, SessionError):  # such as that the session is no longer ours: not for the node to mend
                 raise failure
-            policy = next((policy for policy in self.policies.retry if policy.fits(failure)), None)
-            if policy is None or number >= policy.max_attempts:
+            policy = next_attempt(self.policies.retry, failure, number)
+            if policy is None:
                 failure.add_note(f"attempt {number} of node {node.name!r} was the last")
                 raise failure
             seconds = policy.wait(number)

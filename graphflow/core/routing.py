@@ -8,9 +8,10 @@ from typing import Any
 
 from graphflow.core.checks import unknown
 from graphflow.core.control import END, MISSING, STOP, Command, Send
-from graphflow.core.effects import Call, Flow, Frontier, TaskResult
+from graphflow.core.effects import Call, Flow
 from graphflow.core.plan import Branch, NodePlan, Plan
 from graphflow.core.state import Values
+from graphflow.core.stored import Frontier, TaskResult
 from graphflow.errors import InvalidUpdate, UnknownTarget
 
 

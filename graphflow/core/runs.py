@@ -10,19 +10,7 @@ from graphflow.core.answers import storable
 from graphflow.core.calls import CallOptions, Ended, KeyTaken, Patience, check_free, new_machine
 from graphflow.core.changes import check_fit, check_values
 from graphflow.core.control import MISSING, START, Cancelled
-from graphflow.core.effects import (
-    Acquire,
-    CloseRun,
-    Emit,
-    FindKey,
-    Flow,
-    KeyedRun,
-    Load,
-    OpenRun,
-    Stored,
-    TaskResult,
-    TaskRow,
-)
+from graphflow.core.effects import Acquire, CloseRun, Emit, FindKey, Flow, KeyedRun, Load, OpenRun
 from graphflow.core.ids import check_id, check_user, new_id
 from graphflow.core.keys import check_key, check_resumable, stored_end
 from graphflow.core.machine import Machine
@@ -30,6 +18,7 @@ from graphflow.core.plan import Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.sessions import existing, pending_questions
 from graphflow.core.state import Values
+from graphflow.core.stored import Stored, TaskResult, TaskRow
 from graphflow.core.updates import Write, checked, reset, update_of
 from graphflow.errors import (
     InvalidAnswer,

@@ -10,25 +10,13 @@ from graphflow.core import options
 from graphflow.core.calls import CallOptions, Patience, check_free, new_machine
 from graphflow.core.checks import meant
 from graphflow.core.control import START, Interrupt, Send
-from graphflow.core.effects import (
-    Acquire,
-    Flow,
-    ForkSession,
-    Load,
-    LoadMany,
-    OpenRun,
-    ReadMessages,
-    Stored,
-    TaskResult,
-    TaskRow,
-    lasting_namespace,
-    namespace,
-    task_id,
-)
+from graphflow.core.effects import Acquire, Flow, ForkSession, Load, LoadMany, OpenRun, ReadMessages
 from graphflow.core.ids import check_id, check_user, new_id
 from graphflow.core.memories import ReadSummary, Summary
 from graphflow.core.plan import Plan
 from graphflow.core.routing import route
+from graphflow.core.stored import Stored, TaskResult, TaskRow
+from graphflow.core.tasks import lasting_namespace, namespace, task_id
 from graphflow.core.updates import checked, update_of
 from graphflow.errors import (
     InvalidUpdate,

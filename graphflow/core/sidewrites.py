@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from graphflow.core.effects import Emit, Flow, MemoryWrite, RunWrite, SideWrite, SummaryWrite, Task
+from graphflow.core.effects import Emit, Flow
 from graphflow.core.ids import digest
+from graphflow.core.stored import MemoryWrite, RunWrite, SideWrite, SummaryWrite
+from graphflow.core.tasks import Task
 from graphflow.errors import InvalidUpdate, NoDatabase
 
 _TELLS: Final = {"add": "added", "change": "changed", "drop": "dropped"}

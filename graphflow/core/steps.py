@@ -13,7 +13,9 @@ from functools import partial
 from typing import Any
 
 from graphflow.core.control import OpenStep, current_step
-from graphflow.core.effects import Call, Flow, Keep, Task, TaskRow
+from graphflow.core.effects import Call, Flow, Keep
+from graphflow.core.stored import TaskRow
+from graphflow.core.tasks import Task
 from graphflow.errors import StepError
 
 StepKey = tuple[str, int]

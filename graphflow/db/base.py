@@ -16,9 +16,9 @@ from graphflow.core.effects import (
     ReadHistory,
     ReadMessages,
     Standing,
-    Stored,
 )
 from graphflow.core.memories import ReadMemories, ReadSummary, Summary, UserMemory
+from graphflow.core.stored import Stored
 from graphflow.messages import Message
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from graphflow.core.effects import Range
 from graphflow.core.reducers import Delta, Op
 from graphflow.core.state import Channel, StateSchema, Values
+from graphflow.core.stored import Range
 from graphflow.db.jsontext import dumps
 from graphflow.db.packing import Packer
 from graphflow.db.tags import Media, Refused

@@ -10,9 +10,9 @@ import json
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
-from graphflow.core.effects import task_id
 from graphflow.core.ids import new_id
 from graphflow.core.sidewrites import memory_key
+from graphflow.core.tasks import task_id
 from graphflow.db.jsontext import dumps, loads
 from graphflow.db.rows import REMOVED
 from graphflow.db.tags import TAG

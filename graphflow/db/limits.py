@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, Final
 
 from graphflow.core import options
-from graphflow.core.effects import LogEntry, NewCheckpoint, TaskRow
+from graphflow.core.effects import NewCheckpoint
 from graphflow.core.ids import check_id
+from graphflow.core.stored import LogEntry, TaskRow
 from graphflow.db.codec import encode_delta
 from graphflow.db.rows import plain_text
 from graphflow.db.tags import MAX_DEPTH

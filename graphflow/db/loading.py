@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.control import MISSING
-from graphflow.core.effects import Frontier, Load, LoadMany, Range, Run, Stored, TaskRow, Weight
+from graphflow.core.effects import Load, LoadMany
 from graphflow.core.reducers import Delta, Op, apply_op
 from graphflow.core.state import StateSchema, Values
+from graphflow.core.stored import Frontier, Range, Run, Stored, TaskRow, Weight
 from graphflow.db.codec import channel_codecs
 from graphflow.db.commits import ROW_WEIGHT
 from graphflow.db.jsontext import loads

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from graphflow.core.effects import MemoryWrite
 from graphflow.core.memories import ReadMemories, UserMemory
+from graphflow.core.stored import MemoryWrite
 from graphflow.db import memoryindex
 from graphflow.db.jsontext import dumps, loads
 from graphflow.db.memoryindex import owner_of

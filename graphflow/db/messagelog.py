@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphflow.core.effects import LogEntry, Range, Stored
 from graphflow.core.state import StateSchema
+from graphflow.core.stored import LogEntry, Range, Stored
 from graphflow.db.rows import decode_entry, digest
 from graphflow.db.tags import Fetch
 from graphflow.errors import CorruptCheckpoint

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphflow.core.effects import Commit, RunWrite
+from graphflow.core.effects import Commit
+from graphflow.core.stored import RunWrite
 from graphflow.db.rows import digest, encode_entry, run_digest
 from graphflow.db.seals import run_seal
 from graphflow.db.tags import Media

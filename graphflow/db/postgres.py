@@ -13,7 +13,8 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from graphflow.core import options
-from graphflow.core.effects import Commit, Load, ReadHistory, Stored
+from graphflow.core.effects import Commit, Load, ReadHistory
+from graphflow.core.stored import Stored
 from graphflow.db import atonce, loading, migrations
 from graphflow.db.commits import ReadyCommit
 from graphflow.db.limits import Limits

@@ -15,8 +15,9 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from graphflow.core.effects import Commit, Frontier, Load, LogEntry, Range, ReadHistory, Run, Stored, Weight
+from graphflow.core.effects import Commit, Load, ReadHistory
 from graphflow.core.state import StateSchema, Values
+from graphflow.core.stored import Frontier, LogEntry, Range, Run, Stored, Weight
 from graphflow.db.history import keep_pairs
 from graphflow.messages import Message
 

@@ -8,8 +8,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from graphflow.core.control import Overwrite, Send
-from graphflow.core.effects import Frontier, LogEntry, MemoryWrite, RunWrite, SideWrite, SummaryWrite, TaskResult, TaskRow
 from graphflow.core.state import StateSchema
+from graphflow.core.stored import Frontier, LogEntry, MemoryWrite, RunWrite, SideWrite, SummaryWrite, TaskResult, TaskRow
 from graphflow.db.codec import ChannelCodec, channel_codecs, write, write_value
 from graphflow.db.jsontext import dumps, loads, loads_packed
 from graphflow.db.packing import Packer

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphflow.core.effects import Commit, MemoryWrite, RunWrite, SummaryWrite
+from graphflow.core.effects import Commit
+from graphflow.core.stored import MemoryWrite, RunWrite, SummaryWrite
 from graphflow.db import memories, summaries
 from graphflow.db.nestedruns import NestedRun
 from graphflow.db.tags import Media

@@ -25,9 +25,9 @@ from graphflow.core.effects import (
     ReadHistory,
     ReadMessages,
     Standing,
-    Stored,
 )
 from graphflow.core.ids import check_id, check_user, new_id
+from graphflow.core.stored import Stored
 from graphflow.db import (
     checks,
     conversations,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphflow.core.effects import SummaryWrite
 from graphflow.core.memories import Summary
+from graphflow.core.stored import SummaryWrite
 from graphflow.db.jsontext import dumps, loads
 from graphflow.db.rows import digest
 from graphflow.errors import CorruptCheckpoint

@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from graphflow.core import options
-from graphflow.core.effects import MemoryWrite
 from graphflow.core.ids import check_id, new_id
 from graphflow.core.memories import ReadMemories, ReadSummary, Summary, UserMemory
+from graphflow.core.stored import MemoryWrite
 from graphflow.db import memories, pastsessions, sessions, summaries
 from graphflow.messages import Message
 

@@ -14,23 +14,9 @@ from typing import Any, Final
 
 from graphflow.core.attempts import Attempt
 from graphflow.core.control import Cancelled, Parted, current_task
-from graphflow.core.effects import (
-    Acquire,
-    Ask,
-    Call,
-    Commit,
-    Emit,
-    Flow,
-    Keep,
-    Outcome,
-    RunAttempt,
-    RunTasks,
-    Sleep,
-    Spent,
-    T,
-    Task,
-)
+from graphflow.core.effects import Acquire, Ask, Call, Commit, Emit, Flow, Keep, RunAttempt, RunTasks, Sleep, Spent, T
 from graphflow.core.stopping import Stop
+from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event

@@ -11,7 +11,8 @@ from time import perf_counter, thread_time
 
 from graphflow import drive
 from graphflow.core.control import Cancelled
-from graphflow.core.effects import Outcome, RunTasks, Task
+from graphflow.core.effects import RunTasks
+from graphflow.core.tasks import Outcome, Task
 from graphflow.drive.threads import WORKERS, workers
 from graphflow.drive.world import World
 

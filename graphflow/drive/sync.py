@@ -16,22 +16,8 @@ from typing import Any
 
 from graphflow import drive
 from graphflow.core.control import Cancelled, Parted, current_task
-from graphflow.core.effects import (
-    Acquire,
-    Ask,
-    Call,
-    Commit,
-    Emit,
-    Flow,
-    Keep,
-    Outcome,
-    RunAttempt,
-    RunTasks,
-    Sleep,
-    Spent,
-    T,
-    Task,
-)
+from graphflow.core.effects import Acquire, Ask, Call, Commit, Emit, Flow, Keep, RunAttempt, RunTasks, Sleep, Spent, T
+from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.crew import Crew

@@ -13,7 +13,8 @@ from graphflow import drive
 from graphflow.core.attempts import Attempt
 from graphflow.core.calls import CallOptions
 from graphflow.core.control import Context, Left, Parted, Suspended
-from graphflow.core.effects import Commit, Flow, Outcome, T, Task
+from graphflow.core.effects import Commit, Flow, T
+from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import Store
 from graphflow.drive.stream import Event
 from graphflow.errors import SessionBusy

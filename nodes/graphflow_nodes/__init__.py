@@ -13,7 +13,7 @@ from graphflow.lazy import exports
 
 if TYPE_CHECKING:
     from graphflow.core.control import Update
-    from graphflow.core.effects import MemoryWrite, SummaryWrite
+    from graphflow.core.stored import MemoryWrite, SummaryWrite
     from graphflow_nodes.conversation import history
     from graphflow_nodes.memory import recall, remember
     from graphflow_nodes.model import call_tools, respond, wanted_calls
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Update": "graphflow.core.control",
-    "MemoryWrite": "graphflow.core.effects",
-    "SummaryWrite": "graphflow.core.effects",
+    "MemoryWrite": "graphflow.core.stored",
+    "SummaryWrite": "graphflow.core.stored",
     "history": "graphflow_nodes.conversation",
     "summarize": "graphflow_nodes.summaries",
     "when_due": "graphflow_nodes.summaries",

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from graphflow.core import options
 from graphflow.core.control import Context, Update
-from graphflow.core.effects import Ask, Emit, Flow, MemoryWrite
+from graphflow.core.effects import Ask, Emit, Flow
 from graphflow.core.memories import ReadMemories, UserMemory
 from graphflow.core.plan import flow
+from graphflow.core.stored import MemoryWrite
 from graphflow.messages import Message
 from graphflow.models.base import Model, Reply, Request
 from graphflow_nodes.channels import held_in

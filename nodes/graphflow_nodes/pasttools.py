@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphflow.core.control import Context, Update
-from graphflow.core.effects import MemoryWrite
+from graphflow.core.stored import MemoryWrite
 from graphflow.messages import Message
 
 _NOBODY = "There is no user to remember anything about: the run has no user_id."

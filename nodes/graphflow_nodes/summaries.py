@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from graphflow.core import options
 from graphflow.core.control import END, Context, Update
-from graphflow.core.effects import Ask, Emit, Flow, ReadHistory, SummaryWrite
+from graphflow.core.effects import Ask, Emit, Flow, ReadHistory
 from graphflow.core.memories import ReadSummary, Summary
 from graphflow.core.plan import flow
+from graphflow.core.stored import SummaryWrite
 from graphflow.messages import Message
 from graphflow.models.base import Model, Reply, Request
 from graphflow_nodes.channels import held_in

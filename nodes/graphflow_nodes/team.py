@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from graphflow.core.calls import CallOptions
+from graphflow.core.comparison import changed_keys
 from graphflow.core.control import END, Command, Context, Send, current_task
-from graphflow.core.differences import changed_keys
-from graphflow.core.effects import Emit, Flow, Speaker
+from graphflow.core.effects import Emit, Flow
 from graphflow.core.nested import run_inside, stands_for
 from graphflow.core.plan import Plan
+from graphflow.core.tasks import Speaker
 from graphflow.errors import GraphError
 from graphflow.messages import Message, TextPart, ToolCall
 from graphflow.tools import Tool, as_tool

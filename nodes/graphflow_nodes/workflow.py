@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from graphflow.core.control import MISSING, STOP, Command, Context, current_task
+from graphflow.core.comparison import MISSING, changed_keys
+from graphflow.core.control import STOP, Command, Context, current_task
 from graphflow.core.effects import Call, Emit, Flow
 from graphflow.core.nested import run_inside
 from graphflow.core.plan import Function, Plan, flow
-from graphflow.core.policies import RetryPolicy
+from graphflow.core.policies import RetryPolicy, next_attempt
 from graphflow.errors import SessionError, StepRejected, UnknownTarget
 from graphflow.messages import Message, TextPart
 from graphflow_nodes.model import as_text
@@ -65,7 +66,7 @@ def step(place: Place, work: Work, *, skip: bool = False, retry: Sequence[RetryP
         except SessionError:
             raise
         except Exception as error:
-            if not skip or _tries_again(retry, error, ctx.attempt):
+            if not skip or next_attempt(retry, error, ctx.attempt):
                 raise
             ctx.drop_changes()
             failure = f"{type(error).__name__}: {error}"
@@ -73,12 +74,6 @@ def step(place: Place, work: Work, *, skip: bool = False, retry: Sequence[RetryP
         return (yield from _finished(place, state, ctx, update))
 
     return run_step
-
-
-def _tries_again(retry: Sequence[RetryPolicy], error: Exception, attempt: int) -> bool:
-    """Whether the first policy that fits the error allows another attempt."""
-    policy = next((policy for policy in retry if policy.fits(error)), None)
-    return policy is not None and attempt < policy.max_attempts
 
 
 def _finished(place: Place, state: Any, ctx: Context, update: Update) -> Flow[Any]:
@@ -202,14 +197,8 @@ def _run_inside(inside: Inside, given: StepInput, ctx: Context) -> Flow[tuple[Ma
     before = {**inside.session_state, **(given.state.get("session_state") or {})}
     ended = yield from run_inside(plan, {**begin, "session_state": before}, task)
     after = ended.values.get("session_state") or {}
-    known = given.state.get("session_state") or {}
-    changes = {key: value for key, value in after.items() if key not in known or not _equal(known[key], value)}
-    changes.update({key: MISSING for key in known if key not in after})
+    changes = changed_keys(given.state.get("session_state") or {}, after)
     return ended.values, {"session_state": changes} if changes else {}
-
-
-def _equal(old: Any, new: Any) -> bool:
-    return type(old) is type(new) and bool(old == new)
 
 
 def with_notes(message: Message, given: StepInput) -> list[Message]:

@@ -11,9 +11,10 @@ from typing import Annotated, Any, TypedDict
 import pytest
 
 from graphflow.core.control import MISSING, Send
-from graphflow.core.effects import CloseRun, Commit, Frontier, Load, LogEntry, NewCheckpoint, OpenRun, Stored, TaskRow, Weight
+from graphflow.core.effects import CloseRun, Commit, Load, NewCheckpoint, OpenRun
 from graphflow.core.reducers import Delta, add_messages, append, apply_op, merge_keys
 from graphflow.core.state import StateSchema, logged, state_schema, untracked
+from graphflow.core.stored import Frontier, LogEntry, Stored, TaskRow, Weight
 from graphflow.db import SqliteDb
 from graphflow.db.turns import session_queue
 from graphflow.messages import Message

@@ -23,9 +23,9 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 from typing_extensions import TypedDict as ExtendedTypedDict
 
 from graphflow.core.control import MISSING, Interrupt, Overwrite, Send
-from graphflow.core.effects import Frontier, TaskResult, TaskRow
 from graphflow.core.reducers import append, merge
 from graphflow.core.state import StateSchema, state_schema, untracked
+from graphflow.core.stored import Frontier, TaskResult, TaskRow
 from graphflow.db.codec import channel_codecs, encode_delta, encode_snapshot
 from graphflow.db.jsontext import dumps, loads
 from graphflow.db.rows import decode_entry, decode_frontier, decode_task, encode_entry, encode_frontier, encode_task

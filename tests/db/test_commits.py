@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from graphflow.core.control import Interrupt, Overwrite
-from graphflow.core.effects import CloseRun, Commit, Load, OpenRun, TaskResult, TaskRow
+from graphflow.core.effects import CloseRun, Commit, Load, OpenRun
+from graphflow.core.stored import TaskResult, TaskRow
 from graphflow.db import InMemoryDb, SqliteDb
 from graphflow.errors import LeaseLost, NotOwner, SerializationError, SessionBusy
 from graphflow.messages import Message, RemoveMessage

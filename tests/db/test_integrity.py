@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from graphflow.core.control import Interrupt
-from graphflow.core.effects import Load, LoadMany, ReadHistory, TaskRow
+from graphflow.core.effects import Load, LoadMany, ReadHistory
+from graphflow.core.stored import TaskRow
 from graphflow.db import SqliteDb
 from graphflow.errors import CorruptCheckpoint
 from graphflow.messages import ImagePart, Message

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graphflow.core.effects import TaskRow
+from graphflow.core.stored import TaskRow
 from graphflow.db import InMemoryDb, Limits
 from graphflow.errors import InvalidId, SerializationError
 from graphflow.messages import ImagePart, Message

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from graphflow.core.effects import MemoryWrite
 from graphflow.core.memories import ReadMemories
+from graphflow.core.stored import MemoryWrite
 from graphflow.db import SqliteDb, memories
 from graphflow.db.ranking import Candidate, Question, rank
 from graphflow.db.wording import speaker_of, terms_of

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from graphflow import Agent
-from graphflow.core.effects import TaskRow
+from graphflow.core.stored import TaskRow
 from graphflow.db.jsontext import loads
 from graphflow.errors import CorruptCheckpoint, GraphflowError, LeaseLost, NotOwner, SessionNotFound
 from graphflow.messages import ImagePart, Message

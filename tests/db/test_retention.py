@@ -13,8 +13,8 @@ import pytest
 
 from graphflow import END, START, Agent, StateGraph, append, interrupt
 from graphflow.core.control import MISSING, Interrupt
-from graphflow.core.effects import TaskRow
 from graphflow.core.reducers import apply_op
+from graphflow.core.stored import TaskRow
 from graphflow.db import InMemoryDb, retention
 from graphflow.errors import CorruptCheckpoint, SessionNotFound
 from graphflow.messages import Message

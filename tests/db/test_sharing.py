@@ -13,9 +13,9 @@ from pydantic import BaseModel
 
 from graphflow import END, START, Send, StateGraph
 from graphflow.core.control import MISSING
-from graphflow.core.effects import TaskResult, TaskRow
 from graphflow.core.reducers import append, apply_op
 from graphflow.core.state import state_schema
+from graphflow.core.stored import TaskResult, TaskRow
 from graphflow.db import SqliteDb, retention
 from graphflow.db.codec import encode_delta, write_value
 from graphflow.db.jsontext import loads

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from graphflow.core.control import Interrupt
-from graphflow.core.effects import Load, RunWrite, SummaryWrite, TaskRow, task_id
+from graphflow.core.effects import Load
+from graphflow.core.stored import RunWrite, SummaryWrite, TaskRow
+from graphflow.core.tasks import task_id
 from graphflow.db import InMemoryDb, transfer
 from graphflow.errors import CorruptCheckpoint, SchemaTooNew, SessionNotFound
 from graphflow.messages import ImagePart, Message, RemoveMessage

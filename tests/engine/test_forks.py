@@ -9,7 +9,7 @@ import pytest
 
 from graphflow import END, START, Agent, Context, Graph, Send, StateGraph, Team, append, interrupt, tool
 from graphflow.core.control import Update
-from graphflow.core.effects import MemoryWrite
+from graphflow.core.stored import MemoryWrite
 from graphflow.testing import ScriptedModel
 from tests.conftest import Way
 from tests.team.conftest import delegates, echo

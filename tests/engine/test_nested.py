@@ -31,11 +31,12 @@ from graphflow import (
     tool,
     untracked,
 )
+from graphflow.core.comparison import changed_keys
 from graphflow.core.control import MISSING, STOP, current_task
-from graphflow.core.differences import changed_keys
-from graphflow.core.effects import Commit, Speaker
+from graphflow.core.effects import Commit
 from graphflow.core.nested import run_inside, stands_for
 from graphflow.core.reducers import merge_keys
+from graphflow.core.tasks import Speaker
 from graphflow.db import InMemoryDb
 from graphflow.errors import (
     GraphChanged,

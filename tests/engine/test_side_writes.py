@@ -10,7 +10,7 @@ import pytest
 
 from graphflow import END, START, Command, StateGraph, interrupt
 from graphflow.core.control import Update
-from graphflow.core.effects import MemoryWrite, SummaryWrite
+from graphflow.core.stored import MemoryWrite, SummaryWrite
 from graphflow.errors import InvalidUpdate, NoDatabase
 
 
