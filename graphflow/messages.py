@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_validator
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -26,6 +26,20 @@ class ImagePart(BaseModel):
     url: str | None = None
     data: bytes | None = None
     media_type: str = "image/png"
+    """Told by the first bytes of the data, unless it is given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recognise(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "media_type" not in given and isinstance(given.get("data"), bytes):
+            kind = next((kind for kind, begins in _IMAGES.items() if given["data"].startswith(begins)), None)
+            return given if kind is None else {**given, "media_type": kind}
+        return given
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_content(self)
+        return self
 
 
 class FilePart(BaseModel):
@@ -37,6 +51,20 @@ class FilePart(BaseModel):
     data: bytes | None = None
     media_type: str = "application/octet-stream"
     name: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_content(self)
+        return self
+
+
+_IMAGES: Final = {"image/png": b"\x89PNG", "image/jpeg": b"\xff\xd8\xff", "image/gif": b"GIF8", "image/webp": b"RIFF"}
+"""How files of images begin."""
+
+
+def _check_content(part: ImagePart | FilePart) -> None:
+    if part.url is None and part.data is None:
+        raise ValueError(f"{type(part).__name__} has neither url= nor data=; give one of them")
 
 
 Part = Annotated[TextPart | ImagePart | FilePart, Discriminator("type")]

@@ -34,7 +34,7 @@ builder = deferred("graphflow.builder")
 events = deferred("graphflow.drive.stream")
 inputs = deferred("graphflow.input")
 printing = deferred("graphflow.printing")
-pydantic = deferred("pydantic")
+replies = deferred("graphflow_nodes.model")
 runs = deferred("graphflow.core.runs")
 
 
@@ -318,7 +318,7 @@ class Runner(Asked):
         answer = messages[-1] if messages and messages[-1].role == "assistant" else None
         content: Any = answer.content if answer is not None else None
         if schema is not None and ended.status == "completed" and answer is not None:
-            content = pydantic.TypeAdapter(schema).validate_json(answer.text)
+            content = replies.parse_output(schema, answer.text)
         return RunOutput(
             content=content,
             messages=messages,

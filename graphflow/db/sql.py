@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from graphflow.core import options
 from graphflow.core.effects import (
@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_LAST_PAGE: Final = 2**31
+"""What comes after so many pages no database could number."""
 _databases: weakref.WeakSet[SqlDb] = weakref.WeakSet()
 
 
@@ -303,7 +305,7 @@ class SqlDb(UserMemories):
         are alike in it come newest first.
         """
         listing = _listing(session_type, user_id, component_id, name)
-        options.whole("page", page, 1)
+        options.whole("page", page, 1, _LAST_PAGE)
         options.whole("limit", limit, 1, none="all")
         if limit is None and page != 1:
             raise ValueError(f"page={page} needs a limit")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
@@ -81,10 +82,16 @@ def respond(
     return ask_model
 
 
+_FENCED: Final = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n\s*```\s*", re.DOTALL | re.IGNORECASE)
+
+
 def parse_output(schema: type[Any], content: str) -> Any:
-    """The structured output a model's text stands for. Raises ModelError when it does not fit."""
+    """The structured output a model's text stands for, with or without a fence of Markdown around it. Raises ModelError when it
+    does not fit.
+    """
+    fenced = _FENCED.fullmatch(content)
     try:
-        return TypeAdapter(schema).validate_json(content)
+        return TypeAdapter(schema).validate_json(content if fenced is None else fenced[1])
     except ValidationError as error:
         name = getattr(schema, "__name__", str(schema))
         raise ModelError(
