@@ -340,7 +340,7 @@ class Compiler:
                 self._step(branch, (), beside, joined=True)
                 continue
             plan = Compiler(self.outline, self.reducers).plan(names[at], [branch], replace(around, outermost=False))
-            work = nodes.call_branch(plan, leaves(branch), beside)
+            work = nodes.call_branch(plan, leaves(branch))
             self._add(names[at], _Node(nodes.step(beside, work), self.order[names[at]], plan))
         self.outline.types.setdefault(place.name, None)
         self._add(place.name, _Node(nodes.join(place, names), self.order[place.name]))

@@ -20,8 +20,8 @@ from graphflow.messages import Message, TextPart
 from graphflow_nodes.model import as_text
 from graphflow_nodes.stepdata import Outline, Record, StepInput, StepOutput, last_number, plain
 
-Update = dict[str, Any]
-Work = Callable[[StepInput, Context], Flow[Update]]
+Changes = dict[str, Any]
+Work = Callable[[StepInput, Context], Flow[Changes]]
 """What a step does. Its result is an update; ``outputs`` holds records that have no place yet."""
 Node = Callable[..., Flow[Any]]
 AGAIN, DONE = "again", "done"
@@ -76,7 +76,7 @@ def step(place: Place, work: Work, *, skip: bool = False, retry: Sequence[RetryP
     return run_step
 
 
-def _finished(place: Place, state: Any, ctx: Context, update: Update) -> Flow[Any]:
+def _finished(place: Place, state: Any, ctx: Context, update: Changes) -> Flow[Any]:
     """The step's update, with the places of its outputs, and what follows from it."""
     number = last_number(state["outputs"]) + 1
     made: dict[str, Record] = {name: {"n": number, **record} for name, record in update["outputs"].items()}
@@ -98,7 +98,7 @@ def _finished(place: Place, state: Any, ctx: Context, update: Update) -> Flow[An
 
 
 def _say(
-    place: Place, state: Any, ctx: Context, update: Update, outputs: Mapping[str, Record], previous: str | None
+    place: Place, state: Any, ctx: Context, update: Changes, outputs: Mapping[str, Record], previous: str | None
 ) -> Flow[None]:
     """Add what the run gives to its messages, and tell it as the text of the answer."""
     text = _text(place.outline.final(state, outputs, previous))
@@ -126,7 +126,7 @@ def tell(type: str, place: Place, state: Any, ctx: Context, **data: Any) -> Flow
 def call_function(function: Function, place: Place) -> Work:
     """The work of a function ``(step_input[, ctx]) -> value | StepOutput``."""
 
-    def work(given: StepInput, ctx: Context) -> Flow[Update]:
+    def work(given: StepInput, ctx: Context) -> Flow[Changes]:
         value = yield from _called(function, given, ctx)
         return {"outputs": {place.name: place.outline.record(place.name, value, ctx.stored)}}
 
@@ -157,7 +157,7 @@ class Inside:
 def call_inside(inside: Inside, place: Place) -> Work:
     """The work of a graph: an agent's, a team's, a workflow's, or any. It goes on inside after a crash or a question."""
 
-    def work(given: StepInput, ctx: Context) -> Flow[Update]:
+    def work(given: StepInput, ctx: Context) -> Flow[Changes]:
         values, update = yield from _run_inside(inside, given, ctx)
         content = inside.content(values)
         record = {"inner": content} if inside.packed else place.outline.record(place.name, content, ctx.stored)
@@ -166,7 +166,7 @@ def call_inside(inside: Inside, place: Place) -> Work:
     return work
 
 
-def call_branch(plan: Plan, steps: Sequence[str], place: Place) -> Work:
+def call_branch(plan: Plan, steps: Sequence[str]) -> Work:
     """The work of a branch of several steps: a graph of its own, whose outputs are the workflow's."""
 
     def begin(given: StepInput) -> Mapping[str, Any]:
@@ -176,7 +176,7 @@ def call_branch(plan: Plan, steps: Sequence[str], place: Place) -> Work:
 
     inside = Inside(lambda: plan, begin, lambda values: None)
 
-    def work(given: StepInput, ctx: Context) -> Flow[Update]:
+    def work(given: StepInput, ctx: Context) -> Flow[Changes]:
         before = last_number(given.state["outputs"])
         values, update = yield from _run_inside(inside, given, ctx)
         made = {name: values["outputs"][name] for name in steps if name in values["outputs"]}
@@ -185,7 +185,7 @@ def call_branch(plan: Plan, steps: Sequence[str], place: Place) -> Work:
     return work
 
 
-def _run_inside(inside: Inside, given: StepInput, ctx: Context) -> Flow[tuple[Mapping[str, Any], Update]]:
+def _run_inside(inside: Inside, given: StepInput, ctx: Context) -> Flow[tuple[Mapping[str, Any], Changes]]:
     """Run a graph as this node's; the state it ended with, and the update of what it changed in the session's dict."""
     task = current_task.get()
     assert task is not None
@@ -243,7 +243,7 @@ def condition(place: Place, evaluator: Function | bool, names: tuple[str, str], 
         else:
             answer = yield from _called(evaluator, StepInput(place.outline, state, ctx, place.name), ctx)
         chosen = 0 if answer else 1
-        update: Update = {"ways": {place.name: {"to": names[chosen]}}}
+        update: Changes = {"ways": {place.name: {"to": names[chosen]}}}
         yield from tell("step_completed", place, state, ctx, chosen=names[chosen], content=None)
         if ends[chosen] and place.outermost:
             yield from _say(place, state, ctx, update, state["outputs"], state.get("previous"))
@@ -267,7 +267,7 @@ def loop(
         outputs = state["outputs"]
         stands = state["ways"].get(place.name)
         if stands is None or stands["to"] == DONE:
-            started: Update = {"to": AGAIN, "iteration": 1, "entry": state.get("previous"), "since": last_number(outputs)}
+            started: Changes = {"to": AGAIN, "iteration": 1, "entry": state.get("previous"), "since": last_number(outputs)}
             yield from tell("step_started", place, state, ctx, iteration=1)
             return {"ways": {place.name: started}}
         made = place.outline.since(steps, stands["since"], outputs)
@@ -280,7 +280,7 @@ def loop(
             begun = {**stands, "iteration": stands["iteration"] + 1, "since": last_number(outputs)}
             yield from tell("step_started", place, state, ctx, iteration=begun["iteration"])
             return {"ways": {place.name: begun}, **({} if forward_output else {"previous": stands["entry"]})}
-        update: Update = {"ways": {place.name: {"to": DONE}}}
+        update: Changes = {"ways": {place.name: {"to": DONE}}}
         if place.last and place.outermost:
             yield from _say(place, state, ctx, update, outputs, state.get("previous"))
         return update
@@ -303,7 +303,7 @@ def router(place: Place, choices: Mapping[str, Any], selector: Function) -> Node
             stands = {"chosen": []}
         elif stands["then"]:
             return {"ways": {place.name: {**stands, "to": stands["then"][0], "then": stands["then"][1:]}}}
-        update: Update = {"ways": {place.name: {"to": DONE}}}
+        update: Changes = {"ways": {place.name: {"to": DONE}}}
         output = place.outline.output(place.name, state["outputs"]) if stands["chosen"] else None
         content = None if output is None else output.content
         yield from tell("step_completed", place, state, ctx, chosen=stands["chosen"], content=content)
@@ -347,7 +347,7 @@ def review(place: Place, node: str, question: Any, skip: bool) -> Node:
         if text and not record.get("skipped"):
             payload = {"step": name, "asks": "review", "content": plain(None if output is None else output.content)}
             answer = _answer(ctx, {**payload, "question": text} if isinstance(text, str) else payload)
-        update: Update = {"ways": {node: {"to": DONE}}}
+        update: Changes = {"ways": {node: {"to": DONE}}}
         changed = record
         if isinstance(answer, str):
             return {"ways": {node: {"to": AGAIN}}, "outputs": {name: {**record, "note": answer}}}
