@@ -11,19 +11,6 @@ NAMES = (
     *("imports", "construct", "steps", "durable", "chat", "fresh", "fan_out", "throughput", "run", "groups", "shapes"),
     "memory",
 )
-    "imports",
-    "construct",
-    "steps",
-    "durable",
-    "chat",
-    "fresh",
-    "fan_out",
-    "throughput",
-    "run",
-    "groups",
-    "shapes",
-    "memory",
-)
 
 
 def case_of(name: str) -> Case:
