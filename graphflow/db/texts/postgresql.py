@@ -6,8 +6,10 @@ TEXTS = (
  'all_graphs': 'SELECT gf_place.gf_graphs.fingerprint, gf_place.gf_graphs.outline \n'
                'FROM gf_place.gf_graphs ORDER BY gf_place.gf_graphs.fingerprint',
  'all_media': 'SELECT gf_place.gf_media.sha256 \nFROM gf_place.gf_media ORDER BY gf_place.gf_media.sha256',
- 'all_memories': 'SELECT gf_place.gf_memories.memory_id, gf_place.gf_memories.user_id, gf_place.gf_memories.memory, '
-                 'gf_place.gf_memories.fact, gf_place.gf_memories.topics \n'
+ 'all_memories': 'SELECT gf_place.gf_memories.fact, gf_place.gf_memories.seal, gf_place.gf_memories.memory_id, '
+                 'gf_place.gf_memories.user_id, gf_place.gf_memories.memory, gf_place.gf_memories.topics, '
+                 'gf_place.gf_memories.version, gf_place.gf_memories.run_id, gf_place.gf_memories.message_id, '
+                 'gf_place.gf_memories.created_at, gf_place.gf_memories.updated_at \n'
                  'FROM gf_place.gf_memories ORDER BY gf_place.gf_memories.ordinal',
  'all_rows': {'gf_runs': 'SELECT gf_place.gf_runs.ordinal, gf_place.gf_runs.run_id, gf_place.gf_runs.session, '
                          'gf_place.gf_runs.ns, gf_place.gf_runs.number, gf_place.gf_runs.status, '
@@ -124,8 +126,8 @@ TEXTS = (
  'change_memory': 'UPDATE gf_place.gf_memories SET memory=%(new_memory)s::VARCHAR COLLATE "C", '
                   'topics=%(new_topics)s::VARCHAR COLLATE "C", version=(gf_place.gf_memories.version + 1), '
                   'fact=%(new_fact)s, run_id=%(new_run_id)s::VARCHAR COLLATE "C", '
-                  'message_id=%(new_message_id)s::VARCHAR COLLATE "C", updated_at=%(new_updated_at)s::BIGINT WHERE '
-                  'gf_place.gf_memories.memory_id = %(memory_id)s::VARCHAR COLLATE "C" AND '
+                  'message_id=%(new_message_id)s::VARCHAR COLLATE "C", updated_at=%(new_updated_at)s::BIGINT, '
+                  'seal=%(new_seal)s WHERE gf_place.gf_memories.memory_id = %(memory_id)s::VARCHAR COLLATE "C" AND '
                   'gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" AND gf_place.gf_memories.version = '
                   '%(version)s::BIGINT RETURNING gf_place.gf_memories.ordinal',
  'checkpoint_facts': 'SELECT gf_place.gf_checkpoints.base, gf_place.gf_checkpoints.created_at, '
@@ -364,6 +366,7 @@ TEXTS = (
                     '\tmessage_id TEXT COLLATE "C", \n'
                     '\tcreated_at BIGINT NOT NULL, \n'
                     '\tupdated_at BIGINT NOT NULL, \n'
+                    '\tseal BYTEA, \n'
                     '\tPRIMARY KEY (ordinal), \n'
                     '\tUNIQUE (memory_id), \n'
                     '\tUNIQUE (fact)\n'
@@ -380,7 +383,8 @@ TEXTS = (
                      'run_id': 'ALTER TABLE gf_place.gf_memories ADD COLUMN run_id TEXT COLLATE "C"',
                      'message_id': 'ALTER TABLE gf_place.gf_memories ADD COLUMN message_id TEXT COLLATE "C"',
                      'created_at': 'ALTER TABLE gf_place.gf_memories ADD COLUMN created_at BIGINT NOT NULL',
-                     'updated_at': 'ALTER TABLE gf_place.gf_memories ADD COLUMN updated_at BIGINT NOT NULL'}),
+                     'updated_at': 'ALTER TABLE gf_place.gf_memories ADD COLUMN updated_at BIGINT NOT NULL',
+                     'seal': 'ALTER TABLE gf_place.gf_memories ADD COLUMN seal BYTEA'}),
                    ('\n'
                     'CREATE TABLE IF NOT EXISTS gf_place.gf_memory_index (\n'
                     '\towner BIGINT NOT NULL, \n'
@@ -768,10 +772,10 @@ TEXTS = (
  'insert_media_use': 'INSERT INTO gf_place.gf_media_uses (sha256, session) VALUES (%(sha256)s, %(session)s::BIGINT) ON '
                      'CONFLICT DO NOTHING',
  'insert_memory': 'INSERT INTO gf_place.gf_memories (memory_id, user_id, memory, topics, version, fact, run_id, '
-                  'message_id, created_at, updated_at) VALUES (%(memory_id)s::VARCHAR COLLATE "C", '
+                  'message_id, created_at, updated_at, seal) VALUES (%(memory_id)s::VARCHAR COLLATE "C", '
                   '%(user_id)s::VARCHAR COLLATE "C", %(memory)s::VARCHAR COLLATE "C", %(topics)s::VARCHAR COLLATE "C", '
                   '1, %(fact)s, %(run_id)s::VARCHAR COLLATE "C", %(message_id)s::VARCHAR COLLATE "C", '
-                  '%(created_at)s::BIGINT, %(updated_at)s::BIGINT) ON CONFLICT DO NOTHING RETURNING '
+                  '%(created_at)s::BIGINT, %(updated_at)s::BIGINT, %(seal)s) ON CONFLICT DO NOTHING RETURNING '
                   'gf_place.gf_memories.ordinal',
  'insert_message': 'INSERT INTO gf_place.gf_messages (session, ns, seq, run, role, body, sha256) VALUES (%s::BIGINT, '
                    '%s::VARCHAR COLLATE "C", %s::BIGINT, %s::BIGINT, %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", '
@@ -988,10 +992,15 @@ TEXTS = (
  'memories_at': 'SELECT gf_place.gf_memories.ordinal, gf_place.gf_memories.memory_id, gf_place.gf_memories.memory, '
                 'gf_place.gf_memories.topics, gf_place.gf_memories.user_id, gf_place.gf_memories.run_id, '
                 'gf_place.gf_memories.created_at, gf_place.gf_memories.updated_at, gf_place.gf_memories.message_id, '
-                'gf_place.gf_memories.version \n'
+                'gf_place.gf_memories.version, gf_place.gf_memories.seal \n'
                 'FROM gf_place.gf_memories \n'
                 'WHERE gf_place.gf_memories.ordinal IN (SELECT CAST(value AS BIGINT) AS value \n'
                 'FROM json_array_elements_text(CAST(%(ordinals)s AS JSON)) AS value)',
+ 'memory_begun': 'SELECT gf_place.gf_memories.created_at \n'
+                 'FROM gf_place.gf_memories \n'
+                 'WHERE gf_place.gf_memories.memory_id = %(memory_id)s::VARCHAR COLLATE "C" AND '
+                 'gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" AND gf_place.gf_memories.version = '
+                 '%(version)s::BIGINT',
  'memory_of_fact': 'SELECT gf_place.gf_memories.memory_id \n'
                    'FROM gf_place.gf_memories \n'
                    'WHERE gf_place.gf_memories.fact = %(fact)s',
@@ -1006,7 +1015,7 @@ TEXTS = (
  'newest_memories': 'SELECT gf_place.gf_memories.ordinal, gf_place.gf_memories.memory_id, gf_place.gf_memories.memory, '
                     'gf_place.gf_memories.topics, gf_place.gf_memories.user_id, gf_place.gf_memories.run_id, '
                     'gf_place.gf_memories.created_at, gf_place.gf_memories.updated_at, '
-                    'gf_place.gf_memories.message_id, gf_place.gf_memories.version \n'
+                    'gf_place.gf_memories.message_id, gf_place.gf_memories.version, gf_place.gf_memories.seal \n'
                     'FROM gf_place.gf_memories \n'
                     'WHERE gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" ORDER BY '
                     'gf_place.gf_memories.updated_at DESC, gf_place.gf_memories.ordinal DESC \n'
