@@ -342,7 +342,7 @@ class Graph:
                     "update_state(session_id, update, as_node=…), or return them from the node that asked"
                 )
             return self._resume(session_id, input.resume, None, options, listening)
-        call = self.call(session_id=session_id, listening=listening, **options)
+        call = self.call(options, session_id=session_id, listening=listening)
         return self.begin(input, call, listening)
 
     def begin(
@@ -372,13 +372,13 @@ class Graph:
         checks.keyed("answers", answers, none="none")
         if options.get("idempotency_key") is not None:
             raise ValueError("an idempotency_key is for beginning a run; resume() needs none")
-        call = self.call(session_id=session_id, listening=listening, **options)
+        call = self.call(options, session_id=session_id, listening=listening)
         return self.finishing(runs.resume(self.plan, call, answer, answers), call), self.world(call)
 
-    def call(self, *, session_id: str | None = None, listening: bool = False, **options: Any) -> CallOptions:
-        """The options of one call, checked. Raises TypeError for an unknown one, ValueError for a wrong value."""
+    def call(self, options: Mapping[str, Any], *, session_id: str | None = None, listening: bool = False) -> CallOptions:
+        """What one call says (RunOptions), checked. Raises TypeError for an unknown option, ValueError for a wrong value."""
         for name in options:
-            if name not in CallOptions.__slots__:
+            if name not in RunOptions.__annotations__:
                 known = ("session_id", *RunOptions.__annotations__)
                 near = hint(name, known, f"it takes {', '.join(known)}")
                 raise TypeError(f"there is no option {name!r}; {near}")
@@ -391,8 +391,7 @@ class Graph:
         inherits = call.context is None and self.db is None and current_task.get() is not None
         if self.plan.context_schema is not None and not inherits:
             call.context = context_value(self.plan.context_schema, call.context)
-        if call.component_id is None:
-            call.component_id = self.plan.name
+        call.component_id = self.plan.name
         return call
 
     def world(self, call: CallOptions) -> World:
