@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, Unpack
 
 from graphflow import draw, drive
 from graphflow.core import cancelling, runs, sessions
@@ -108,11 +108,33 @@ class Graph:
     Every method that takes a session accepts ``user_id=``; a session that has an owner needs its owner's (else NotOwner).
     """
 
+    __slots__ = ("__weakref__", "db", "on_event", "plan")
+
+    plan: Final[Plan]
+    """The lowered form that runs."""
+    db: Final[Any]
+    """The database that keeps its sessions, or None."""
+    on_event: Final[Emitter | None]
+
     def __init__(self, plan: Plan, *, db: Any = None, on_event: Emitter | None = None) -> None:
         self.plan = plan
         self.db = checks.database("db", db)
         listener = checks.function("on_event", on_event, "a function of an Event", none="none")
         self.on_event = None if listener is None else guarded(listener)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if hasattr(self, name):
+            raise self._fixed(name)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise self._fixed(name)
+
+    def _fixed(self, name: str) -> AttributeError:
+        return AttributeError(
+            f"graph {self.name!r} cannot be changed, nor can its {name!r}: it may be running in other threads; compile another "
+            "one (StateGraph.of(graph) holds its nodes and edges)"
+        )
 
     @property
     def name(self) -> str:
