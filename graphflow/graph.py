@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, Unpack
 
 from graphflow import draw, drive
 from graphflow.core import cancelling, runs, sessions
@@ -108,11 +108,33 @@ class Graph:
     Every method that takes a session accepts ``user_id=``; a session that has an owner needs its owner's (else NotOwner).
     """
 
+    __slots__ = ("__weakref__", "db", "on_event", "plan")
+
+    plan: Final[Plan]
+    """The lowered form that runs."""
+    db: Final[Any]
+    """The database that keeps its sessions, or None."""
+    on_event: Final[Emitter | None]
+
     def __init__(self, plan: Plan, *, db: Any = None, on_event: Emitter | None = None) -> None:
         self.plan = plan
         self.db = checks.database("db", db)
         listener = checks.function("on_event", on_event, "a function of an Event", none="none")
         self.on_event = None if listener is None else guarded(listener)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if hasattr(self, name):
+            raise self._fixed(name)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise self._fixed(name)
+
+    def _fixed(self, name: str) -> AttributeError:
+        return AttributeError(
+            f"graph {self.name!r} cannot be changed, nor can its {name!r}: it may be running in other threads; compile another "
+            "one (StateGraph.of(graph) holds its nodes and edges)"
+        )
 
     @property
     def name(self) -> str:
@@ -342,7 +364,7 @@ class Graph:
                     "update_state(session_id, update, as_node=…), or return them from the node that asked"
                 )
             return self._resume(session_id, input.resume, None, options, listening)
-        call = self.call(session_id=session_id, listening=listening, **options)
+        call = self.call(options, session_id=session_id, listening=listening)
         return self.begin(input, call, listening)
 
     def begin(
@@ -372,13 +394,13 @@ class Graph:
         checks.keyed("answers", answers, none="none")
         if options.get("idempotency_key") is not None:
             raise ValueError("an idempotency_key is for beginning a run; resume() needs none")
-        call = self.call(session_id=session_id, listening=listening, **options)
+        call = self.call(options, session_id=session_id, listening=listening)
         return self.finishing(runs.resume(self.plan, call, answer, answers), call), self.world(call)
 
-    def call(self, *, session_id: str | None = None, listening: bool = False, **options: Any) -> CallOptions:
-        """The options of one call, checked. Raises TypeError for an unknown one, ValueError for a wrong value."""
+    def call(self, options: Mapping[str, Any], *, session_id: str | None = None, listening: bool = False) -> CallOptions:
+        """What one call says (RunOptions), checked. Raises TypeError for an unknown option, ValueError for a wrong value."""
         for name in options:
-            if name not in CallOptions.__slots__:
+            if name not in RunOptions.__annotations__:
                 known = ("session_id", *RunOptions.__annotations__)
                 near = hint(name, known, f"it takes {', '.join(known)}")
                 raise TypeError(f"there is no option {name!r}; {near}")
@@ -391,8 +413,7 @@ class Graph:
         inherits = call.context is None and self.db is None and current_task.get() is not None
         if self.plan.context_schema is not None and not inherits:
             call.context = context_value(self.plan.context_schema, call.context)
-        if call.component_id is None:
-            call.component_id = self.plan.name
+        call.component_id = self.plan.name
         return call
 
     def world(self, call: CallOptions) -> World:

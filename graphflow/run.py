@@ -298,7 +298,8 @@ class Runner(Asked):
             if name in _CHECKS:
                 _CHECKS[name](name, value)
         told = {name: arguments[name] for name in _GRAPH_OPTIONS if arguments.get(name) is not None}
-        call = graph.call(listening=listening, component_id=self.component_id, **told)
+        call = graph.call(told, listening=listening)
+        call.component_id = self.component_id
         chosen = arguments.get("session_id")
         chosen = self.session_id if chosen is None else chosen
         if chosen is not None or call.idempotency_key is None:  # a run that the key has begun before knows its session

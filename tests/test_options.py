@@ -25,6 +25,7 @@ from graphflow import (
     tool,
 )
 from graphflow.assistant import PAST
+from graphflow.core.calls import CallOptions
 from graphflow.db import InMemoryDb, Limits, PostgresDb, SqliteDb
 from graphflow.errors import GraphError, InvalidId, ModelError
 from graphflow.graph import RunOptions
@@ -34,6 +35,7 @@ from graphflow.settings import CHECKS
 from graphflow.testing import ScriptedModel
 from graphflow.workflow import Loop, Step
 from graphflow_nodes import call_tools, history, recall, remember, respond, summarize
+from tests.conftest import Way
 
 
 class Odd:
@@ -225,3 +227,28 @@ def test_ids_and_models_have_errors_of_their_own() -> None:
         Agent(session_id="")
     with pytest.raises(ModelError, match="5 is not a model"):
         Agent(5)  # type: ignore[arg-type]
+
+
+INTERNAL = [name for name in CallOptions.__slots__ if name not in {"session_id", *RunOptions.__annotations__}]
+
+
+@pytest.mark.parametrize("name", [*INTERNAL, "sesion_id", "anything"])
+def test_a_call_takes_the_options_of_runs_and_no_others(way: Way, name: str) -> None:
+    graph = builder().compile(db=InMemoryDb())
+    calls: list[Callable[..., Any]] = [
+        lambda **wrong: way.invoke(graph, {"text": "x"}, session_id="s", **wrong),
+        lambda **wrong: way.stream(graph, {"text": "x"}, session_id="s", **wrong),
+        lambda **wrong: way.resume(graph, "s", **wrong),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match=f"there is no option '{name}'; (it takes session_id, user_id|did you mean )"):
+            call(**{name: True})
+    assert graph.db.count_sessions() == 0
+
+
+def test_an_agent_stores_its_runs_under_its_own_name_and_not_that_of_its_graph(way: Way) -> None:
+    db = InMemoryDb()
+    agent = Agent(ScriptedModel(["one", "two"]), name="Ann", db=db)
+    edited = agent.with_graph(agent.graph_builder().compile(name="other"))
+    assert [way.run(runner, "hi").content for runner in (agent, edited)] == ["one", "two"]
+    assert {session.component_id for session in db.get_sessions()} == {agent.component_id}

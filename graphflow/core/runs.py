@@ -16,10 +16,11 @@ from graphflow.core.keys import check_key, check_resumable, stored_end
 from graphflow.core.machine import Machine
 from graphflow.core.plan import Plan
 from graphflow.core.reducers import Delta
+from graphflow.core.schemas import given_fields
 from graphflow.core.sessions import existing, pending_questions
 from graphflow.core.state import Values
 from graphflow.core.stored import Stored, TaskResult, TaskRow
-from graphflow.core.updates import Write, checked, reset, update_of
+from graphflow.core.updates import Write, checked, reset
 from graphflow.errors import (
     InvalidAnswer,
     LeaseLost,
@@ -73,7 +74,7 @@ def _once(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
     if call.db is None:
         raise NoDatabase("an idempotency_key needs a database to be remembered in; give db=SqliteDb(…)")
     key, session_id = check_id(call.idempotency_key, "idempotency_key"), call.session_id
-    writes = checked(plan.schema, update_of(plan.schema, input, None, START), START)
+    writes = checked(plan.schema, given_fields(plan.schema, plan.input_schema, input), START)
     keyed = TaskResult([*writes, *call.given.items()])
     look = FindKey(call.component_id, call.user_id, key, keyed, plan.schema)
     acquired: set[str] = set()

@@ -97,6 +97,12 @@ def input_update(whole: StateSchema, part: PartSchema | None, input: Any, values
     With an input schema: only its fields may be given, each is checked against it as well as against the state, a model or a
     dataclass has to be complete, and its defaults are used where the state holds nothing. Raises InvalidUpdate.
     """
+    given = given_fields(whole, part, input)
+    return given if part is None or part.form == "dict" else _completed(part, dict(given), values)
+
+
+def given_fields(whole: StateSchema, part: PartSchema | None, input: Any) -> Mapping[str, Any]:
+    """What an input says itself, whatever state it meets: ``input_update`` without defaults. Raises InvalidUpdate."""
     if input is None:
         raise InvalidUpdate(
             "the input is None: give a dict of fields ({} for none); to go on with an unfinished run call resume()"
@@ -111,9 +117,7 @@ def input_update(whole: StateSchema, part: PartSchema | None, input: Any, values
             raise InvalidUpdate(f"the input wrote {key!r}, which is {what} of {part.cls.__name__}; {near}", field=str(key))
     for name, value in update.items():
         update[name] = _checked(part.channels[name], whole.channels[name], value)
-    if part.form == "dict":
-        return update
-    return _completed(part, update, values)
+    return update
 
 
 def _checked(own: Channel, whole: Channel, value: Any) -> Any:

@@ -49,16 +49,28 @@ def _name() -> str:
     return f"{_machine()}:{os.getpid()}:{_born(os.getpid())}:{secrets.token_hex(4)}"
 
 
-_names: dict[int, str] = {}
+class _Process:
+    """What this process is called, made up when it is first asked for."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.name = ""
+
+    def called(self) -> str:
+        """The name."""
+        with self.lock:
+            self.name = self.name or _name()
+        return self.name
+
+
+_process = _Process()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_process.__init__)  # type: ignore[misc]
 
 
 def process_name() -> str:
     """What this process writes into its leases; a forked child has a name of its own."""
-    pid = os.getpid()
-    if pid not in _names:
-        _names.clear()
-        _names[pid] = _name()
-    return _names[pid]
+    return _process.name or _process.called()
 
 
 def is_dead(name: str) -> bool:
@@ -126,6 +138,8 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._pause = math.inf
         """Seconds the thread sleeps between two turns."""
+        self._ends = False
+        """Whether leases are given back when this process ends."""
 
     def hold(self, store: LeaseStore, session_id: str, epoch: int) -> None:
         """A lease was taken under this epoch."""
@@ -136,7 +150,7 @@ class Keeper:
             if store.lease_ttl / 3 < self._pause:
                 self._changed.notify_all()
             if self._thread is None:
-                _at_exit()
+                self._end_at_exit()
                 self._thread = threading.Thread(target=self._run, name="graphflow-leases", daemon=True)
                 self._thread.start()
 
@@ -189,6 +203,13 @@ class Keeper:
                     del still[session_id]
         return True
 
+    def _end_at_exit(self) -> None:
+        """Registered late, so that it comes before databases are closed; a forked child has to do so itself."""
+        pid = os.getpid()
+        if not self._ends:
+            self._ends = True
+            atexit.register(lambda: self.end() if os.getpid() == pid else None)
+
     def end(self) -> None:
         """Give all leases back: the process ends, and whatever still runs in it ends with it."""
         with self._changed:
@@ -198,23 +219,11 @@ class Keeper:
                 store.end_leases()
 
 
-_keepers: dict[int, Keeper] = {}
-_exits: set[int] = set()
-
-
-def _at_exit() -> None:
-    """Have the leases given back when this process ends; registered late, so that it comes before databases are closed."""
-    pid = os.getpid()
-    if pid not in _exits:
-        _exits.clear()
-        _exits.add(pid)
-        atexit.register(lambda: keeper().end() if os.getpid() == pid else None)
+_keeper = Keeper()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keeper.__init__)  # type: ignore[misc]
 
 
 def keeper() -> Keeper:
     """The keeper of this process; a forked child begins with none of its parent's leases."""
-    pid = os.getpid()
-    if pid not in _keepers:
-        _keepers.clear()
-        _keepers[pid] = Keeper()
-    return _keepers[pid]
+    return _keeper

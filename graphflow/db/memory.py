@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal, TypeVar
 
 from graphflow.db import migrations
+from graphflow.db.forks import databases
 from graphflow.db.limits import Limits
 from graphflow.db.records import SchemaStatus
 from graphflow.db.sql import SqlDb, system_clock
@@ -39,6 +40,7 @@ class InMemoryDb(SqlDb):
         self._lock = threading.Lock()
         self._tx: Transaction | None = None
         self._connection: sqlite3.Connection | None = None
+        databases.add(self)
 
     def _write_once(self, work: Callable[[Transaction], T]) -> T:
         with self._lock:
@@ -66,6 +68,7 @@ class InMemoryDb(SqlDb):
 
     def _after_fork(self, in_child: bool) -> None:
         """A forked child goes on with its own copy of the memory."""
+        super()._after_fork(in_child)
         if in_child:
             self._lock = threading.Lock()
         else:

@@ -17,6 +17,7 @@ from graphflow.core.effects import Commit, Load, ReadHistory
 from graphflow.core.stored import Stored
 from graphflow.db import atonce, loading, migrations
 from graphflow.db.commits import ReadyCommit
+from graphflow.db.forks import databases
 from graphflow.db.limits import Limits
 from graphflow.db.recent import Recent
 from graphflow.db.records import SchemaStatus
@@ -92,6 +93,7 @@ class PostgresDb(SqlDb):
         self._where = _place_of(self._arguments)
         self.identity = f"{self._where}?schema={schema or ''}&options={self._arguments.get('options', '')}"
         self._begin_anew()
+        databases.add(self)
 
     def __repr__(self) -> str:
         return f"PostgresDb({self._where!r}, schema={self.schema!r})"
@@ -203,6 +205,7 @@ class PostgresDb(SqlDb):
         """Nothing has to be waited for: what the child copies is left alone there."""
 
     def _after_fork(self, in_child: bool) -> None:
+        super()._after_fork(in_child)
         if in_child and self._pool is not None:
             self._at_exit.detach()
             self._pool.leave_to_parent()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -64,13 +62,13 @@ T = TypeVar("T")
 
 _LAST_PAGE: Final = 2**31
 """What comes after so many pages no database could number."""
-_databases: weakref.WeakSet[SqlDb] = weakref.WeakSet()
 
 
 class SqlDb(UserMemories):
     """A store of sessions and what users call on it. Constructing connects to nothing; tables appear on first use.
 
     ``clock`` gives seconds since 1970. Stamps made from it increase strictly, so that what comes later sorts later.
+    A dialect adds itself to ``databases`` when it is complete.
     """
 
     blocking = True
@@ -102,7 +100,6 @@ class SqlDb(UserMemories):
         self._stamp_lock = threading.Lock()
         self._graphs: dict[str, str] = {}
         """Outlines of graphs that are known to be stored, by fingerprint."""
-        _databases.add(self)
 
     # --- transactions (what a dialect brings) ------------------------------------------------------------------------------
 
@@ -124,6 +121,8 @@ class SqlDb(UserMemories):
     @abstractmethod
     def _after_fork(self, in_child: bool) -> None:
         """Go on after ``_before_fork``. In the child, locks and connections that are left are the parent's: drop them."""
+        if in_child:
+            self._stamp_lock = threading.Lock()
 
     @abstractmethod
     def close(self) -> None:
@@ -544,24 +543,5 @@ def _listing(
     kind = None if session_type is None else str(session_type)
     return sessions.Listing(kind, user_id, plain_text(component_id), plain_text(name))
 
-
-def _before_fork() -> None:
-    for db in sorted(_databases, key=id):
-        db._before_fork()
-
-
-def _after_fork(in_child: bool) -> None:
-    for db in sorted(_databases, key=id):
-        if in_child:
-            db._stamp_lock = threading.Lock()
-        db._after_fork(in_child)
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=partial(_after_fork, in_child=False),
-        after_in_child=partial(_after_fork, in_child=True),
-    )
 
 system_clock = time.time

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeVar
 from graphflow.core import options
 from graphflow.db import migrations
 from graphflow.db.failures import PASSING_SQLITE_CODES, SQLITE_REPAIRS
+from graphflow.db.forks import databases
 from graphflow.db.grouping import Request, WriteLine
 from graphflow.db.limits import Limits
 from graphflow.db.records import SchemaStatus
@@ -45,6 +46,8 @@ class SqliteDb(SqlDb):
     """
 
     dialect: Literal["sqlite"] = "sqlite"
+    _held: _Connections
+    """Those that were open when the process began to be copied."""
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class SqliteDb(SqlDb):
         self.identity = f"sqlite:{Path(path).resolve()}"
         self._path = str(Path(path).absolute())
         self._begin_anew()
+        databases.add(self)
 
     # --- transactions ------------------------------------------------------------------------------------------------------
 
@@ -244,7 +248,7 @@ class SqliteDb(SqlDb):
 
     def _before_fork(self) -> None:
         """Close all connections: a child that has a copy of one believes that it holds that one's locks on the file."""
-        opened = self._open
+        opened = self._held = self._open
         opened.line.lock.acquire()
         opened.opening_lock.acquire()
         deadline = time.monotonic() + READERS_MAY_TAKE
@@ -254,9 +258,10 @@ class SqliteDb(SqlDb):
             opened.close_idle()
 
     def _after_fork(self, in_child: bool) -> None:
+        super()._after_fork(in_child)
         if not in_child:
-            self._open.opening_lock.release()
-            self._open.line.leave()
+            self._held.opening_lock.release()
+            self._held.line.leave()
             return
         self._at_exit.detach()
         _abandoned.append(self._open)

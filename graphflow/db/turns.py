@@ -170,12 +170,10 @@ def _refuse_soon(ticket: Ticket) -> None:
 
 
 _queue = SessionQueue()
-_pid = os.getpid()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_queue.__init__)  # type: ignore[misc]
 
 
 def session_queue() -> SessionQueue:
     """This process's lines; a forked child begins with none."""
-    global _queue, _pid
-    if _pid != os.getpid():
-        _queue, _pid = SessionQueue(), os.getpid()
     return _queue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import operator
 import threading
@@ -10,6 +11,7 @@ from typing import Annotated, Literal, TypedDict
 import pytest
 
 from graphflow import END, START, Command, Context, Send, StateGraph, append
+from graphflow.db import InMemoryDb
 from graphflow.errors import GraphError, InvalidUpdate, RecursionLimit, UnknownTarget
 
 
@@ -363,3 +365,22 @@ def test_one_graph_may_run_in_many_threads_at_once():
     for thread in threads:
         thread.join()
     assert sorted(results) == sorted([[str(i), "a", "b"] for i in range(50)] * 8)
+
+
+@pytest.mark.parametrize("name", ["db", "plan", "on_event", "name", "fingerprint", "invoke"])
+def test_a_graph_cannot_be_changed(way, name):
+    graph = graph_of("a", edges=[(START, "a"), ("a", END)], db=InMemoryDb())
+    before = getattr(graph, name)
+    with pytest.raises(AttributeError, match=rf"'graph' cannot be changed, nor can its '{name}'.*StateGraph.of"):
+        setattr(graph, name, None)
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        delattr(graph, name)
+    with pytest.raises(AttributeError):
+        graph.anything = 1
+    assert getattr(graph, name) == before
+    assert way.invoke(graph, {}, session_id="s")["path"] == ["a"] and way.get_state(graph, "s").seq == 1
+
+
+def test_a_copy_of_a_graph_runs(way):
+    made = copy.copy(graph_of("a", edges=[(START, "a"), ("a", END)], db=InMemoryDb()))
+    assert way.invoke(made, {}, session_id="s")["path"] == ["a"] and made.db.count_sessions() == 1

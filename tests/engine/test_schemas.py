@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, Field, model_validator
 
 from graphflow import END, START, Message, Send, StateGraph, add_messages, append, interrupt
-from graphflow.errors import GraphError, InvalidUpdate
+from graphflow.errors import GraphError, InvalidUpdate, KeyReused
 
 
 class State(TypedDict):
@@ -150,6 +150,55 @@ def test_defaults_of_the_input_are_used_where_the_state_holds_nothing(way, db, s
     assert way.invoke(graph, {"question": "tea", "limit": 7}, session_id="s")["limit"] == 7
     assert way.invoke(graph, {"question": "tea"}, session_id="s")["limit"] == 7
     assert way.invoke(graph, schema(question="tea", limit=8), session_id="s")["limit"] == 8
+
+
+class StateModel(BaseModel):
+    question: str
+    limit: int = 1
+    notes: Annotated[list[str], append] = []
+    answer: str = ""
+
+
+@dataclass
+class StateData:
+    question: str
+    limit: int = 1
+    notes: Annotated[list[str], append] = field(default_factory=list)
+    answer: str = ""
+
+
+@pytest.mark.parametrize("state", [State, StateModel, StateData])
+@pytest.mark.parametrize("schema", [Ask, AskModel, AskData])
+def test_a_key_stands_for_an_instance_of_the_input_schema_too(way, db, state, schema):
+    graph = answering(db, state, lambda state: {"answer": "done"}, input_schema=schema)
+    given = schema(question="tea") if schema is Ask else schema(question="tea", limit=6)
+    first = way.invoke(graph, given, idempotency_key="k")
+    same = {"question": "tea"} if schema is Ask else {"question": "tea", "limit": 6}
+    again = [way.invoke(graph, asked, session_id=first.session_id, idempotency_key="k") for asked in (given, same)]
+    assert [result.run_id for result in again] == [first.run_id] * 2
+    assert first["answer"] == "done" and first.get("limit") == (6 if schema is not Ask else None if state is State else 1)
+    with pytest.raises(KeyReused, match="another input"):
+        way.invoke(graph, {**same, "question": "coffee"}, idempotency_key="k")
+    with pytest.raises(InvalidUpdate, match="private field"):
+        way.invoke(graph, {**same, "answer": "mine"}, idempotency_key="other")
+    assert db.count_sessions() == 1
+
+
+@pytest.mark.parametrize("state", [State, StateModel, StateData])
+def test_a_key_stands_for_an_instance_of_the_state_too(way, db, state):
+    graph = answering(db, state, lambda state: {"answer": "done"})
+    given = state(question="tea")
+    assert len({way.invoke(graph, given, idempotency_key="k").run_id for _ in range(2)}) == 1
+
+
+def test_a_key_stands_for_what_the_input_says_and_not_for_defaults(way, db):
+    class Made(BaseModel):
+        question: str
+        limit: int = Field(default_factory=lambda: next(numbers))
+
+    numbers = iter(range(100))
+    graph = answering(db, input_schema=Made)
+    assert len({way.invoke(graph, {"question": "tea"}, idempotency_key="k").run_id for _ in range(2)}) == 1
 
 
 @pytest.mark.parametrize("schema", [AskModel, AskData])

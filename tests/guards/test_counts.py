@@ -113,7 +113,7 @@ def databases(
     opened: list[Any] = []
     monkeypatch.setattr(leases, "LOOK_EVERY", 3600.0)
     # A thread that an earlier test left would end in a second, and a turn that has to start another calls 29 functions more.
-    monkeypatch.setattr(leases, "_keepers", {})
+    monkeypatch.setattr(leases, "_keeper", leases.Keeper())
 
     def open_db(name: str) -> Any:
         if name == "nothing":
