@@ -47,8 +47,8 @@ class World:
         return drive.sync.perform(flow, self)
 
     async def aperform(self, flow: Flow[T]) -> T:
-        """Drive a flow from inside an async node."""
-        return await drive.aio.perform(flow, self)
+        """Drive a flow from inside an async node, which may be stopped without the rest of the run."""
+        return await drive.aio.run(flow, self.inside())
 
     def commit(self, effect: Commit) -> None:
         """Commit, unless what is committed belongs to an attempt that was given up: NodeTimeout."""
