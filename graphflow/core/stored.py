@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -142,6 +143,8 @@ class Run:
     first_message: int
     fingerprint: str
     component_id: str | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """What its calls measured until it stopped last."""
 
 
 @dataclass(slots=True)

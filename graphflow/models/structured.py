@@ -9,12 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from graphflow.errors import ModelError
 
-_FENCED: Final = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n\s*```\s*", re.DOTALL | re.IGNORECASE)
+FENCED: Final = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n\s*```\s*", re.DOTALL | re.IGNORECASE)
+"""JSON in a fence of Markdown."""
 
 
 def parse_output(schema: type[Any], content: str) -> Any:
     """The value of the type, from JSON, in a fence of Markdown or not. Raises ModelError when it does not fit."""
-    fenced = _FENCED.fullmatch(content)
+    fenced = FENCED.fullmatch(content)
     try:
         return TypeAdapter(schema).validate_json(content if fenced is None else fenced[1])
     except ValidationError as error:

@@ -695,9 +695,9 @@ TEXTS = (
  'load_at': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.status, '
             'gf_sessions.head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, gf_runs.run_id, '
             'gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, '
-            "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS "
-            'INTEGER) AS lease_left, gf_sessions.component_id AS made_by, gf_sessions.name, gf_sessions.metadata, '
-            'gf_sessions.created_at, gf_sessions.seal \n'
+            "gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * "
+            '86400000000.0 AS INTEGER) AS lease_left, gf_sessions.component_id AS made_by, gf_sessions.name, '
+            'gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal \n'
             'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
             'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = :at LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = '
             'gf_checkpoints.run \n'
@@ -708,10 +708,10 @@ TEXTS = (
                   'found_2, gf_sessions.status AS found_3, gf_sessions.head AS found_4, gf_sessions.epoch AS found_5, '
                   'gf_checkpoints.seq AS found_6, gf_checkpoints.base AS found_7, gf_runs.run_id AS found_8, '
                   'gf_runs.status AS found_9, gf_runs.first_message AS found_10, gf_runs.fingerprint AS found_11, '
-                  'gf_runs.component_id AS found_12, gf_sessions.lease_owner AS found_13, gf_sessions.lease_until - '
-                  "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS found_14, "
-                  'gf_sessions.component_id AS found_15, gf_sessions.name AS found_16, gf_sessions.metadata AS '
-                  'found_17, gf_sessions.created_at AS found_18, gf_sessions.seal AS found_19 \n'
+                  'gf_runs.component_id AS found_12, gf_runs.metrics AS found_13, gf_sessions.lease_owner AS found_14, '
+                  "gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS "
+                  'found_15, gf_sessions.component_id AS found_16, gf_sessions.name AS found_17, gf_sessions.metadata '
+                  'AS found_18, gf_sessions.created_at AS found_19, gf_sessions.seal AS found_20 \n'
                   'FROM gf_sessions JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
                   "gf_checkpoints.ns = '' AND gf_checkpoints.seq = gf_sessions.head LEFT OUTER JOIN gf_runs ON "
                   'gf_runs.ordinal = gf_checkpoints.run \n'
@@ -720,17 +720,17 @@ TEXTS = (
                   ' SELECT found.found_0, found.found_1, found.found_2, found.found_3, found.found_4, found.found_5, '
                   'found.found_6, found.found_7, found.found_8, found.found_9, found.found_10, found.found_11, '
                   'found.found_12, found.found_13, found.found_14, found.found_15, found.found_16, found.found_17, '
-                  'found.found_18, found.found_19, gf_checkpoints.seq, gf_checkpoints.base, gf_checkpoints.log_head, '
-                  'gf_checkpoints.epoch, gf_checkpoints.frontier, gf_checkpoints.delta, gf_checkpoints.snapshot, '
-                  'gf_checkpoints.created_at, gf_checkpoints.sha256, gf_checkpoints.run \n'
+                  'found.found_18, found.found_19, found.found_20, gf_checkpoints.seq, gf_checkpoints.base, '
+                  'gf_checkpoints.log_head, gf_checkpoints.epoch, gf_checkpoints.frontier, gf_checkpoints.delta, '
+                  'gf_checkpoints.snapshot, gf_checkpoints.created_at, gf_checkpoints.sha256, gf_checkpoints.run \n'
                   "FROM found JOIN gf_checkpoints ON gf_checkpoints.session = found.found_0 AND gf_checkpoints.ns = '' "
                   'AND gf_checkpoints.seq BETWEEN found.found_7 AND found.found_4 ORDER BY gf_checkpoints.seq',
  'load_head': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.status, '
               'gf_sessions.head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, gf_runs.run_id, '
               'gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, '
-              "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 "
-              'AS INTEGER) AS lease_left, gf_sessions.component_id AS made_by, gf_sessions.name, gf_sessions.metadata, '
-              'gf_sessions.created_at, gf_sessions.seal \n'
+              "gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) "
+              '* 86400000000.0 AS INTEGER) AS lease_left, gf_sessions.component_id AS made_by, gf_sessions.name, '
+              'gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal \n'
               'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
               'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = gf_sessions.head LEFT OUTER JOIN gf_runs ON '
               'gf_runs.ordinal = gf_checkpoints.run \n'
@@ -744,9 +744,9 @@ TEXTS = (
  'load_nested': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.status, '
                 'gf_sessions.head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, gf_runs.run_id, '
                 'gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, '
-                "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * "
-                '86400000000.0 AS INTEGER) AS lease_left, gf_sessions.component_id AS made_by, gf_sessions.name, '
-                'gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal \n'
+                "gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - "
+                '2440587.5) * 86400000000.0 AS INTEGER) AS lease_left, gf_sessions.component_id AS made_by, '
+                'gf_sessions.name, gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal \n'
                 'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
                 'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = (SELECT max(newest.seq) AS max_1 \n'
                 'FROM gf_checkpoints AS newest \n'
