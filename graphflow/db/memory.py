@@ -84,4 +84,4 @@ class InMemoryDb(SqlDb):
             if self._connection is not None:
                 self._connection.close()
             self._connection = self._tx = None
-            self._graphs.clear()
+            self._forget()

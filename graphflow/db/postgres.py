@@ -13,13 +13,12 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from graphflow.core import options
-from graphflow.core.effects import Commit, Load, ReadHistory
+from graphflow.core.effects import Load
 from graphflow.core.stored import Stored
 from graphflow.db import atonce, loading, migrations
 from graphflow.db.commits import ReadyCommit
 from graphflow.db.forks import databases
 from graphflow.db.limits import Limits
-from graphflow.db.recent import Recent
 from graphflow.db.records import SchemaStatus
 from graphflow.db.retries import patiently
 from graphflow.db.sql import SqlDb, system_clock
@@ -114,36 +113,13 @@ class PostgresDb(SqlDb):
         if kind is None or not self._ready().transact(None, partial(atonce.write, ready=ready, kind=kind)):
             self._write_once(ready.write)
 
-    def load(self, effect: Load) -> Stored | None:
-        """A session, or None when there is none. Most have nothing unfinished, and are one statement."""
+    def _load(self, effect: Load) -> Stored | None:
+        # Most sessions have nothing unfinished, and are one statement.
         if effect.at is None and not effect.ns and not effect.with_log:
-            found = self.at_hand(effect) or self._read_alone(partial(loading.load_finished, effect=effect))
+            found = self._read_alone(partial(loading.load_finished, effect=effect))
             if found is not None:
                 return found
-        return super().load(effect)
-
-    def at_hand(self, effect: Any) -> Any:
-        """Where a session stands and what was said in it, if its last run was one of this object."""
-        if type(effect) is Load:
-            return None if effect.recent is None else self._recent.load(effect)
-        return self._recent.history(effect) if type(effect) is ReadHistory else None
-
-    def commit(self, effect: Commit) -> None:
-        """Write everything the effect says, or nothing."""
-        try:
-            super().commit(effect)
-        except BaseException:
-            self._recent.drop(effect.session_id)
-            raise
-        self._recent.committed(effect)
-
-    def read_history(self, effect: ReadHistory) -> Any:
-        """Earlier messages of a session."""
-        known = self.at_hand(effect)
-        if known is None:
-            known = super().read_history(effect)
-            self._recent.read(effect, known)
-        return known
+        return super()._load(effect)
 
     def _read_alone(self, work: Callable[[Transaction], T]) -> T:
         return patiently(lambda: self._ready().transact(None, work), self.retry_timeout)
@@ -190,12 +166,10 @@ class PostgresDb(SqlDb):
     def _begin_anew(self) -> None:
         self._opening = threading.Lock()
         self._pool = self._at_exit = None
-        self._recent = Recent()
 
     def close(self) -> None:
         """Close all connections. Using the object again opens new ones."""
-        self._graphs.clear()
-        self._recent = Recent()
+        self._forget()
         with self._opening:
             if self._pool is not None:
                 self._at_exit()

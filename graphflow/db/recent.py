@@ -1,10 +1,10 @@
 """What this process left in its sessions a moment ago, so that their next turn need not ask the database where they stand.
 
-For databases where each statement is a journey. A run that ends here knows how its session stands and what was said; the next
-one begins on that. Nothing rests on it being true: the first commit of a run compares the session's row (its number, head,
-epoch and owner) before it writes. Where another process has been there meanwhile it fails, what was kept is dropped, and the
-database is asked; until then no model and no node has been given anything. The idea is optimistic concurrency control
-(Kung and Robinson, 1981).
+A run that ends here knows how its session stands and what was said; the next one begins on that. Nothing rests on it being
+true: the first commit of a run compares the session's row (its number, head, epoch and owner) before it writes. Where another
+process has been there meanwhile it fails, what was kept is dropped, and the database is asked; until then no model and no node
+has been given anything. The idea is optimistic concurrency control (Kung and Robinson, 1981). A file tells for next to nothing
+whether somebody else has written to it, and is asked that as well.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ class Recent:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+
+    def knows(self, session_id: str) -> bool:
+        """Whether the session's last run ended here."""
+        kept = self._find(session_id)
+        return kept is not None and kept.values is not None
 
     def load(self, effect: Load) -> Stored | None:
         """The session at its head, when its last run ended here, for this user and on this graph."""
@@ -253,8 +258,11 @@ def _by_run(messages: list[Message]) -> list[list[Message]]:
 
 def _own_copy(message: Message) -> Message:
     """The message, or a copy of one that somebody might change in place."""
-    frozen = isinstance(message.content, str) and not message.tool_calls
-    return message if frozen else message.model_copy(deep=True)
+    content, calls = message.content, message.tool_calls
+    if isinstance(content, str) and not calls:
+        return message
+    copies = tuple([call.model_copy(update={"arguments": deepcopy(call.arguments)}) for call in calls])
+    return message.model_copy(update={"content": content if isinstance(content, str) else [*content], "tool_calls": copies})
 
 
 def _length(message: Message) -> int:

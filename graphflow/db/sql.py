@@ -44,6 +44,7 @@ from graphflow.db.archive import write_archive
 from graphflow.db.commits import Lease, ReadyCommit
 from graphflow.db.leases import is_dead, keeper, process_name
 from graphflow.db.limits import Limits
+from graphflow.db.recent import Recent
 from graphflow.db.records import CheckReport, Repair, RunRecord, SchemaStatus, Session, SessionType
 from graphflow.db.retention import PruneReport
 from graphflow.db.retries import Committing, Repeated, patiently, unless_there
@@ -100,6 +101,7 @@ class SqlDb(UserMemories):
         self._stamp_lock = threading.Lock()
         self._graphs: dict[str, str] = {}
         """Outlines of graphs that are known to be stored, by fingerprint."""
+        self._recent = Recent()
 
     # --- transactions (what a dialect brings) ------------------------------------------------------------------------------
 
@@ -123,10 +125,16 @@ class SqlDb(UserMemories):
         """Go on after ``_before_fork``. In the child, locks and connections that are left are the parent's: drop them."""
         if in_child:
             self._stamp_lock = threading.Lock()
+            self._recent = Recent()
 
     @abstractmethod
     def close(self) -> None:
         """Close all connections. Using the object again opens new ones."""
+
+    def _forget(self) -> None:
+        """Have nothing in mind."""
+        self._graphs.clear()
+        self._recent = Recent()
 
     # --- transactions that are done again when a failure passes --------------------------------------------------------------
 
@@ -158,11 +166,21 @@ class SqlDb(UserMemories):
     # --- what flows ask for (see core.effects) -------------------------------------------------------------------------------
 
     def at_hand(self, effect: Any) -> Any:
-        """What is asked for, if the process has it in mind; else None."""
-        return None
+        """Where a session stands and what was said in it, if its last run was one of this object; else None."""
+        if type(effect) is Load:
+            known = effect.recent is not None and self._recent.knows(effect.session_id) and self._is_sure()
+            return self._recent.load(effect) if known else None
+        return self._recent.history(effect) if type(effect) is ReadHistory else None
+
+    def _is_sure(self) -> bool:
+        """Whether what the object has in mind is as good as what the database would say. Waits for nobody."""
+        return True
 
     def load(self, effect: Load) -> Stored | None:
         """A session, or None when there is none."""
+        return self.at_hand(effect) or self._load(effect)
+
+    def _load(self, effect: Load) -> Stored | None:
         return self._read(partial(loading.load, effect=effect, is_run=self.is_run))
 
     def load_many(self, effect: LoadMany) -> list[Stored]:
@@ -171,6 +189,14 @@ class SqlDb(UserMemories):
 
     def commit(self, effect: Commit) -> None:
         """Write everything the effect says, or nothing."""
+        try:
+            self._commit(effect)
+        except BaseException:
+            self._recent.drop(effect.session_id)
+            raise
+        self._recent.committed(effect)
+
+    def _commit(self, effect: Commit) -> None:
         lease = Lease(process_name() if self.shared else None, int(self.lease_ttl * 1_000_000))
         opened = effect.opened
         if opened is not None:
@@ -249,7 +275,13 @@ class SqlDb(UserMemories):
 
     def read_history(self, effect: ReadHistory) -> Any:
         """Earlier messages of a session."""
-        return [] if effect.before <= 1 else self._read_alone(partial(history.read_history, effect=effect))
+        if effect.before <= 1:
+            return []
+        known = self.at_hand(effect)
+        if known is None:
+            known = self._read_alone(partial(history.read_history, effect=effect))
+            self._recent.read(effect, known)
+        return known
 
     def read_messages(self, effect: ReadMessages) -> list[Message]:
         """All messages of a session that a user's runs may use."""

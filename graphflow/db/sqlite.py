@@ -18,6 +18,7 @@ from graphflow.db.failures import PASSING_SQLITE_CODES, SQLITE_REPAIRS
 from graphflow.db.forks import databases
 from graphflow.db.grouping import Request, WriteLine
 from graphflow.db.limits import Limits
+from graphflow.db.recent import Recent
 from graphflow.db.records import SchemaStatus
 from graphflow.db.sql import SqlDb, system_clock
 from graphflow.db.transactions import Transaction
@@ -188,6 +189,25 @@ class SqliteDb(SqlDb):
         message = f"db_file={self.db_file!r}: {text}: {what} ({outcome})"
         return _caused(DatabaseFailed(message, transient=passing, written=written), error)
 
+    def _is_sure(self) -> bool:
+        """Whether nobody else has written to the file since this object did: SQLite counts that for each connection, and here
+        one connection writes. While it does, nothing is sure.
+        """
+        opened = self._open
+        if opened.writer is None or not opened.line.lock.acquire(blocking=False):
+            return False
+        try:
+            version = _data_version(opened.writer)
+        except sqlite3.Error:
+            return False
+        finally:
+            opened.line.leave()
+        if version != opened.version:
+            opened.version = version
+            self._recent = Recent()
+            return False
+        return True
+
     # --- connections ---------------------------------------------------------------------------------------------------------
 
     def _connect(self) -> Transaction:
@@ -212,7 +232,7 @@ class SqliteDb(SqlDb):
         except BaseException:
             self._open.end(tx)
             raise
-        self._open.writer = tx
+        self._open.writer, self._open.version = tx, _data_version(tx)
         return tx
 
     def _open_reader(self) -> Transaction:
@@ -243,7 +263,7 @@ class SqliteDb(SqlDb):
     def close(self) -> None:
         """Close all connections, moving the write-ahead log into the file. Using the object again opens new ones."""
         self._at_exit()
-        self._graphs.clear()
+        self._forget()
         self._begin_anew()
 
     def _before_fork(self) -> None:
@@ -268,11 +288,19 @@ class SqliteDb(SqlDb):
         self._begin_anew()
 
 
+def _data_version(tx: Transaction) -> int:
+    """A number that changes when another connection has written to the file."""
+    version: int = tx.execute("PRAGMA data_version").fetchone()[0]
+    return version
+
+
 class _Connections:
     """The connections of one process: one that writes, and those that readers take from a list and put back."""
 
     def __init__(self) -> None:
         self.line = WriteLine()
+        self.version = -1
+        """What the connection that writes said of the file's other writers when it was asked last."""
         self.opening_lock = threading.Lock()
         self.writer: Transaction | None = None
         self.readers: list[Transaction] = []

@@ -1,41 +1,45 @@
-"""What PostgresDb keeps in mind of the sessions whose last run was its own: it is what the database would say."""
+"""What a database object keeps in mind of the sessions whose last run was its own: it is what the database would say."""
 
 from __future__ import annotations
 
 import operator
 import random
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
 
 from graphflow import END, START, Agent, StateGraph, ToolCall, append, per_run, tool
-from graphflow.db import PostgresDb
+from graphflow.db import InMemoryDb, PostgresDb, SqliteDb
 from graphflow.db.recent import LONGEST, SESSIONS
-from graphflow.errors import NotOwner, SessionBusy
+from graphflow.errors import CorruptCheckpoint, NotOwner, SessionBusy
 from graphflow.models.base import Reply
 from graphflow.testing import ScriptedModel
 
-
-@pytest.fixture
-def url(postgres_server: Any) -> Iterator[str]:
-    """A schema that several databases may be opened on, as by several processes."""
-    with postgres_server.schema() as name:
-        yield postgres_server.url_within(name)
+Open = Callable[[], Any]
 
 
-@pytest.fixture
-def open_db(url: str) -> Iterator[Callable[[], PostgresDb]]:
-    """Opens the database once more."""
-    opened: list[PostgresDb] = []
+@pytest.fixture(params=["sqlite", "postgres"])
+def open_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens the database once more, as another process would."""
+    opened: list[Any] = []
 
-    def open_db() -> PostgresDb:
-        opened.append(PostgresDb(url))
+    def opening(make: Open) -> Any:
+        opened.append(make())
         return opened[-1]
 
-    yield open_db
+    if request.param == "sqlite":
+        yield lambda: opening(lambda: SqliteDb(tmp_path / "sessions.db"))
+    else:
+        server = request.getfixturevalue("postgres_server")
+        with server.schema() as name:
+            yield lambda: opening(lambda: PostgresDb(server.url_within(name)))
+            while opened:
+                opened.pop().close()
     for db in opened:
         db.close()
 
@@ -43,18 +47,20 @@ def open_db(url: str) -> Iterator[Callable[[], PostgresDb]]:
 class Journeys:
     """Counts the times that a database is asked or told something."""
 
-    def __init__(self, db: PostgresDb, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
         db.count_sessions()
-        pool = db._pool
-        assert pool is not None
-        transact = pool.transact
+        for owner, name in (
+            ((db._pool, "transact"),) if isinstance(db, PostgresDb) else ((db, "_read_once"), (db, "_write_once"))
+        ):
+            monkeypatch.setattr(owner, name, self.counted(getattr(owner, name)))
 
-        def counted(begin: str | None, work: Any) -> Any:
+    def counted(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*arguments: Any) -> Any:
             self.count += threading.current_thread().name != "graphflow-leases"
-            return transact(begin, work)
+            return work(*arguments)
 
-        monkeypatch.setattr(pool, "transact", counted)
+        return counting
 
     def during(self, work: Callable[[], Any]) -> int:
         before = self.count
@@ -75,9 +81,10 @@ def test_the_next_turn_is_two_journeys(open_db, monkeypatch, way):
     agent = Agent(ScriptedModel(["a0", "a1", "a2", "a3", "a4"]), db=db, session_id="s")
     journeys = Journeys(db, monkeypatch)
     way.run(agent, "q0")
-    counts = [journeys.during(lambda n=n: way.run(agent, f"q{n}")) for n in (1, 2, 3)]
+    way.run(agent, "q1")
+    counts = [journeys.during(lambda n=n: way.run(agent, f"q{n}")) for n in (2, 3, 4)]
     assert counts == [2, 2, 2]
-    assert texts(agent.model.requests[3]) == ["q0", "a0", "q1", "a1", "q2", "a2", "q3"]
+    assert texts(agent.model.requests[4]) == ["q1", "a1", "q2", "a2", "q3", "a3", "q4"]
 
 
 def test_a_turn_of_another_process_is_seen_and_nothing_is_lost(open_db, way):
@@ -144,6 +151,20 @@ def test_what_callers_do_to_a_result_changes_nothing(open_db, way):
     assert model.requests[2].messages[1].tool_calls[0].arguments == {"items": ["x"]}
 
 
+def test_what_somebody_changes_in_the_file_is_noticed_before_a_model_is_asked(way, tmp_path):
+    model = ScriptedModel(["a0", "a1", "a2"])
+    agent = Agent(model, db=SqliteDb(tmp_path / "s.db"), session_id="s")
+    way.run(agent, "q0")
+    way.run(agent, "q1")
+    with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
+        connection.execute("UPDATE gf_messages SET body = replace(body, 'q1', 'p1')")
+        connection.commit()
+    with pytest.raises(CorruptCheckpoint, match="does not match its checksum"):
+        way.run(agent, "q2")
+    assert len(model.requests) == 2
+    agent.db.close()
+
+
 def test_a_session_in_mind_is_its_owners_only(open_db, way):
     agent = Agent(ScriptedModel([f"a{n}" for n in range(4)]), db=open_db(), session_id="s")
     way.run(agent, "q0")
@@ -175,8 +196,8 @@ def test_each_run_of_a_graph_begins_as_after_a_look_into_the_database(open_db, w
         assert way.get_state(other, "s").values == {"total": n, "seen": ["w"], "last": f"{n}!"}
 
 
-def test_what_is_in_mind_is_bounded(open_db, way):
-    db = open_db()
+def test_what_is_in_mind_is_bounded(way):
+    db = InMemoryDb()
     agent = Agent(ScriptedModel(["x" * LONGEST, "a1", "a2"] + ["a"] * (SESSIONS + 5)), db=db)
     way.run(agent, "q0", session_id="long")
     way.run(agent, "q1", session_id="long")
@@ -204,7 +225,7 @@ def pay(to: str) -> str:
 class Twin:
     """An agent and what becomes of it; with ``anew``, on a database that is opened for every call."""
 
-    def __init__(self, open_db: Callable[[], PostgresDb], session_id: str, anew: bool) -> None:
+    def __init__(self, open_db: Open, session_id: str, anew: bool) -> None:
         self.open_db, self.session_id, self.anew = open_db, session_id, anew
         self.db = open_db()
         self.told: list[Any] = []

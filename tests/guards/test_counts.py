@@ -34,21 +34,21 @@ _numbers = count()
 # fmt: off
 EXPECTED: dict[tuple[str, str], Counts] = {
     #                             transactions | of these writing | statements | round trips | rows | bytes | calls
-    ("step", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,      63),
-    ("step", "memory"):              Counts( 1,                 1,           2,            0,     1,    105,     156),
-    ("step", "sqlite"):              Counts( 1,                 1,           2,            0,     1,    105,     165),
+    ("step", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,      62),
+    ("step", "memory"):              Counts( 1,                 1,           2,            0,     1,    105,     163),
+    ("step", "sqlite"):              Counts( 1,                 1,           2,            0,     1,    105,     172),
     ("step", "postgres"):            Counts( 1,                 1,           1,            1,     1,    105,       0),
-    ("turn", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,     424),
-    ("turn", "memory"):              Counts( 4,                 2,          11,            0,     5,  1_560,   1_250),
-    ("turn", "sqlite"):              Counts( 4,                 2,          11,            0,     5,  1_560,   1_303),
+    ("turn", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,     347),
+    ("turn", "memory"):              Counts( 2,                 2,           8,            0,     5,  1_560,   1_100),
+    ("turn", "sqlite"):              Counts( 2,                 2,           9,            0,     5,  1_560,   1_160),
     ("turn", "postgres"):            Counts( 2,                 2,           2,            2,     5,  1_560,       0),
-    ("first turn", "nothing"):       Counts( 0,                 0,           0,            0,     0,      0,     424),
-    ("first turn", "memory"):        Counts( 3,                 2,          10,            0,     6,  1_640,     917),
-    ("first turn", "sqlite"):        Counts( 3,                 2,          10,            0,     6,  1_640,     969),
+    ("first turn", "nothing"):       Counts( 0,                 0,           0,            0,     0,      0,     347),
+    ("first turn", "memory"):        Counts( 3,                 2,          10,            0,     6,  1_640,   1_008),
+    ("first turn", "sqlite"):        Counts( 3,                 2,          10,            0,     6,  1_640,   1_061),
     ("first turn", "postgres"):      Counts( 4,                 2,           8,           12,     6,  1_640,       0),
-    ("turn with a tool", "nothing"): Counts( 0,                 0,           0,            0,     0,      0,     780),
-    ("turn with a tool", "memory"):  Counts( 6,                 4,          17,            0,     9,  2_120,   2_075),
-    ("turn with a tool", "sqlite"):  Counts( 6,                 4,          17,            0,     9,  2_120,   2_148),
+    ("turn with a tool", "nothing"): Counts( 0,                 0,           0,            0,     0,      0,     699),
+    ("turn with a tool", "memory"):  Counts( 4,                 4,          14,            0,     9,  2_120,   2_080),
+    ("turn with a tool", "sqlite"):  Counts( 4,                 4,          15,            0,     9,  2_120,   2_158),
     ("turn with a tool", "postgres"):Counts( 4,                 4,           4,            4,     9,  2_120,       0),
 }
 # fmt: on
