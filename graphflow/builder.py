@@ -308,6 +308,7 @@ class StateGraph:
         durability: Literal["sync", "exit"] = "sync",
         on_event: Emitter | None = None,
         aliases: Mapping[str, str] | None = None,
+        debug: bool = False,
     ) -> Graph:
         """Check the graph and make it runnable. Raises GraphError naming the node and the repair, ValueError naming an option.
 
@@ -325,6 +326,11 @@ class StateGraph:
         and if another run moves the session meanwhile (LeaseLost). Nothing holds the session against other processes. Of the
         graphs inside, those that pause or fail are stored, so that they go on inside, and those that keep their state.
         With an idempotency_key the call itself is committed at once, so that others with the key find it.
+
+        ``debug``: nodes, those of graphs inside and tools among them, are given copies of all that is in the state (but not of
+        ``untracked`` fields), or of the argument of a Send. One that changes these in place, instead of returning what changed,
+        is a ChangedInPlace that names it and the path of what it changed; what it returned is not taken. When it raises
+        something, that has a note of it. It takes the time and the memory for a copy of the state at each node.
         """
         plan = self.plan(options.text("name", name, none="that of the StateGraph"))
         if aliases is not None:
@@ -333,8 +339,9 @@ class StateGraph:
         before, after = (named_nodes(plan, what, names) for what, names in told.items())
         if before or after:
             plan = replace(plan, interrupt_before=before, interrupt_after=after, pauses=True)
+        options.flag("debug", debug)
         check(plan)
-        return Graph(replace(plan, durability=checked_durability(durability)), db=db, on_event=on_event)
+        return Graph(replace(plan, durability=checked_durability(durability), debug=debug), db=db, on_event=on_event)
 
     def plan(self, name: str | None = None, **kinds: Any) -> Plan:
         """The lowered form, unchecked. ``kinds`` are further fields of Plan."""
