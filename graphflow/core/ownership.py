@@ -99,7 +99,7 @@ class _Watch:
             return value
         try:
             made = _duplicate(value, memo)
-        except RecursionError:
+        except RuntimeError:  # deeper than Python goes, or somebody who was given up is changing it
             return value
         self.pairs.append((field, value, made))
         return made
@@ -175,7 +175,7 @@ def difference(was: Any, now: Any, path: str) -> Found | None:
     """The first place where a value is no longer what it was; None as well where that cannot be told."""
     try:
         return _difference(was, now, path, set())
-    except RecursionError:
+    except RuntimeError:  # deeper than Python goes, or somebody who was given up is changing it
         return None
 
 

@@ -34,7 +34,7 @@ from graphflow import (
     untracked,
 )
 from graphflow.db import InMemoryDb
-from graphflow.errors import ChangedInPlace
+from graphflow.errors import ChangedInPlace, NodeTimeout
 from graphflow.testing import ScriptedModel, strict
 from graphflow.workflow import StepInput
 from tests.conftest import Way
@@ -252,6 +252,20 @@ def test_policies_do_as_they_do_otherwise(way: Way) -> None:
 
     graph = graph_of((count, {"cache": CachePolicy(), "timeout": 30}))
     assert [way.invoke(graph, given())["log"] for _ in range(2)] == [["counted"]] * 2 and len(times) == 1
+
+
+def test_a_node_that_ran_out_of_time_and_goes_on_is_out_of_time(way: Way) -> None:
+    over = threading.Event()
+
+    def go_on(state: Any) -> None:
+        while not over.is_set():
+            state["table"][threading.get_native_id(), len(state["table"])] = 1
+
+    try:
+        with pytest.raises(NodeTimeout):
+            way.invoke(graph_of((go_on, {"timeout": 0.05})), given())
+    finally:
+        over.set()
 
 
 def test_a_change_before_a_question_is_told_before_it_is_asked(way: Way, db: Any) -> None:
