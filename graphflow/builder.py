@@ -16,6 +16,7 @@ from graphflow.core.plan import Branch, Join, NodePlan, Plan, literal_targets, l
 from graphflow.core.policies import CachePolicy, RetryPolicy, guarded, policies
 from graphflow.core.schemas import node_view, part_schema
 from graphflow.core.state import state_schema
+from graphflow.db.base import Db
 from graphflow.declaring import DeclaredNode, check_list, declared_destinations, from_compiled, graph_of, parted_from, without
 from graphflow.drive.world import Emitter
 from graphflow.errors import GraphError, UnknownTarget
@@ -64,7 +65,7 @@ class StateGraph:
         """What a compiled graph holds, as a StateGraph to be edited and compiled again; the graph itself stays as it is.
 
         Nodes keep their settings (policies, the graphs they are), routers their targets, and sessions their kind. What
-        ``compile`` was told (db, interrupts, durability, on_event) has to be told again.
+        ``compile`` was told (db, interrupts, durability, on_event, debug) has to be told again.
         """
         plan = graph.plan
         made = cls.__new__(cls)
@@ -300,7 +301,7 @@ class StateGraph:
 
     def compile(
         self,
-        db: Any = None,
+        db: Db | None = None,
         name: str | None = None,
         *,
         interrupt_before: Sequence[str] = (),

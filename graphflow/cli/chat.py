@@ -42,5 +42,5 @@ def _agent(reference: str | None, db: Path | None) -> Runner:
     loaded = load_agent(reference)
     if db is None and loaded.db is not None:
         return loaded
-    loaded.db = InMemoryDb() if db is None else SqliteDb(db)
+    loaded.db = InMemoryDb() if db is None else SqliteDb(db)  # type: ignore[misc]  # the slot is in the classes below Runner
     return loaded
