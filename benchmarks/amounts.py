@@ -34,6 +34,9 @@ KEPT: Final = 200
 RUNS: Final = 200
 """Runs of an agent in a row, each in a session of its own."""
 
+GROUP_RUNS: Final = 50
+"""Runs of a team or a workflow in a row, each in a session of its own."""
+
 SESSIONS: Final = 200
 """Sessions that talk at once."""
 TURNS: Final = 10

@@ -7,7 +7,10 @@ from importlib import import_module
 
 from benchmarks.figure import Case, Part
 
-NAMES = ("imports", "construct", "steps", "durable", "chat", "fresh", "fan_out", "throughput", "run", "shapes", "memory")
+NAMES = (
+    *("imports", "construct", "steps", "durable", "chat", "fresh", "fan_out", "throughput", "run", "groups", "shapes"),
+    "memory",
+)
 
 
 def case_of(name: str) -> Case:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict, TypeVar
 T = TypeVar("T")
 Mode = Literal["sync", "async"]
 QUESTION, ANSWER = "Weather?", "It is sunny."
+MEMBERS, STEPS = ("east", "west"), 5
 
 
 class Count(TypedDict):
@@ -58,6 +59,11 @@ def join(state: Any) -> dict[str, int]:
 def get_weather(city: str) -> str:
     """Use this to get weather information."""
     return f"It is sunny in {city}"
+
+
+def step(text: str) -> str:
+    """A step of a workflow."""
+    return f"{text}!"
 
 
 _loops: list[asyncio.AbstractEventLoop] = []

@@ -324,9 +324,9 @@ class StateGraph:
 
         ``durability``: "sync" commits each superstep before the next begins. "exit" commits once, when a run ends, pauses or
         fails; for runs that may as well be lost, because everything since the call is, the input too, if the process dies,
-        and if another run moves the session meanwhile (LeaseLost). Nothing holds the session against other processes. Of the
-        graphs inside, those that pause or fail are stored, so that they go on inside, and those that keep their state.
-        With an idempotency_key the call itself is committed at once, so that others with the key find it.
+        and if others move, prune or delete the session meanwhile (LeaseLost). Nothing holds the session against other
+        processes. Of the graphs inside, those that pause or fail are stored, so that they go on inside, and those that keep
+        their state. With an idempotency_key the call itself is committed at once, so that others with the key find it.
 
         ``debug``: nodes, those of graphs inside and tools among them, are given copies of all that is in the state (but not of
         ``untracked`` fields), or of the argument of a Send. One that changes these in place, instead of returning what changed,

@@ -34,8 +34,8 @@ builder = deferred("graphflow.builder")
 events = deferred("graphflow.drive.stream")
 inputs = deferred("graphflow.input")
 printing = deferred("graphflow.printing")
-replies = deferred("graphflow_nodes.model")
 runs = deferred("graphflow.core.runs")
+structured = deferred("graphflow.models.structured")
 
 
 class RunArguments(TypedDict, total=False):
@@ -319,7 +319,7 @@ class Runner(Asked):
         answer = messages[-1] if messages and messages[-1].role == "assistant" else None
         content: Any = answer.content if answer is not None else None
         if schema is not None and ended.status == "completed" and answer is not None:
-            content = replies.parse_output(schema, answer.text)
+            content = structured.parse_output(schema, answer.text)
         return RunOutput(
             content=content,
             messages=messages,

@@ -8,6 +8,7 @@ An adapter's folder has those of these modules for which its library can do the 
   branches)``, a run of a fan-out.
 * ``agents``: ``made(tools)``, a function that makes an agent; ``agents(store, mode, tools)``, one that makes it together with a
   function to ask it (question, session).
+* ``groups``: ``team(store)`` and ``workflow(store)``, functions to ask them (question, session).
 * ``chat``: ``Chat(store, answers)``, a ``benchmarks.conversation.Talk``; ``service(store, pool, answers)``, a coroutine that
   gives a coroutine function of session and question.
 * ``shapes``: the functions of case shapes, of (size, mode, store), that give a run.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from graphflow.agent import Agent
 from graphflow.cli.failure import Failure, in_one_line, is_expected
+from graphflow.cli.place import DEFAULT_DB, Schema, database_at
 from graphflow.cli.reference import load_agent
-from graphflow.cli.sessions import DEFAULT_DB, sqlite_file
-from graphflow.db import InMemoryDb, SqliteDb
+from graphflow.db import Db, InMemoryDb, PostgresDb, SqliteDb
 from graphflow.models.resolve import resolve_model
 from graphflow.printing import Talk
 from graphflow.run import Runner
@@ -24,23 +23,37 @@ def chat(
     session: Annotated[str | None, typer.Option(help="The session to begin or to continue.", metavar="ID")] = None,
     user: Annotated[str | None, typer.Option(help="Who talks.", metavar="ID")] = None,
     db: Annotated[
-        Path | None, typer.Option(help="The SQLite file that keeps the sessions.", metavar="FILE", parser=sqlite_file)
+        str | None,
+        typer.Option(help="What keeps the sessions: a SQLite file or a URL.", metavar="FILE|URL"),
     ] = None,
+    schema: Schema = None,
 ) -> None:
     """Talk to an agent. Reads lines from the terminal, or from stdin until its end."""
-    talker = _agent(agent, db)
+    talker = _agent(agent, db, schema)
     try:
         Talk(talker, session or talker.session_id or "", {"user_id": user or talker.user_id}).run()
     except Exception as error:
         raise error if is_expected(error) else Failure(in_one_line(error)) from error
 
 
-def _agent(reference: str | None, db: Path | None) -> Runner:
-    """The agent to talk to, with a database: its own, unless another file is named."""
+def _agent(reference: str | None, db: str | None, schema: str | None) -> Runner:
+    """The agent to talk to, with a database: its own, unless another is named."""
     if reference is None:
-        return Agent(resolve_model(None), db=SqliteDb(DEFAULT_DB if db is None else db))
+        return Agent(resolve_model(None), db=_reached(DEFAULT_DB if db is None else db, schema))
     loaded = load_agent(reference)
-    if db is None and loaded.db is not None:
+    if db is not None or schema is not None:
+        store: Db = _reached(DEFAULT_DB if db is None else db, schema)
+    elif loaded.db is None:
+        store = InMemoryDb()
+    else:
         return loaded
-    loaded.db = InMemoryDb() if db is None else SqliteDb(db)  # type: ignore[misc]  # the slot is in the classes below Runner
+    loaded.db = store  # type: ignore[misc]  # the slot is in the classes below Runner
     return loaded
+
+
+def _reached(place: str, schema: str | None) -> SqliteDb | PostgresDb:
+    """The database at a place. A server that cannot be reached is told at once, and not when the first line is said."""
+    store = database_at(place, schema)
+    if isinstance(store, PostgresDb):
+        store.schema_status()
+    return store

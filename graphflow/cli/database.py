@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from graphflow.cli.failure import Failure
-from graphflow.cli.sessions import DEFAULT_DB, complaint
+from graphflow.cli.place import DEFAULT_DB, Place, Schema, opened, with_sessions
 from graphflow.cli.terminal import as_json, console, plain
-from graphflow.db import PostgresDb, SqliteDb
 
 database = typer.Typer(help="Look after a database of sessions.", no_args_is_help=True, rich_markup_mode=None)
 
-Place = Annotated[str, typer.Option("--db", help="A SQLite file, or a URL like postgresql://…", metavar="FILE|URL")]
-Schema = Annotated[str | None, typer.Option("--schema", help="The schema of the tables in PostgreSQL.", metavar="NAME")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
 
 
 @database.command()
-def status(db: Place = str(DEFAULT_DB), schema: Schema = None, json: AsJson = False) -> None:
+def status(db: Place = DEFAULT_DB, schema: Schema = None, json: AsJson = False) -> None:
     """Say which version of the schema the database has. Changes nothing; exits with 1 when this graphflow cannot use it."""
     with opened(db, schema) as store:
         found = store.schema_status()
@@ -35,7 +29,7 @@ def status(db: Place = str(DEFAULT_DB), schema: Schema = None, json: AsJson = Fa
 
 
 @database.command()
-def upgrade(db: Place = str(DEFAULT_DB), schema: Schema = None) -> None:
+def upgrade(db: Place = DEFAULT_DB, schema: Schema = None) -> None:
     """Bring the schema to the version of this graphflow, as the first use would, and make it if it is missing."""
     with opened(db, schema, make=True) as store:
         before = store.schema_status()
@@ -48,9 +42,9 @@ def upgrade(db: Place = str(DEFAULT_DB), schema: Schema = None) -> None:
 
 
 @database.command()
-def check(db: Place = str(DEFAULT_DB), schema: Schema = None, json: AsJson = False) -> None:
+def check(db: Place = DEFAULT_DB, schema: Schema = None, json: AsJson = False) -> None:
     """Verify everything that is stored. Exits with 1 when something is damaged or missing."""
-    with opened(db, schema) as store:
+    with with_sessions(db, schema) as store:
         report = store.check()
     if json:
         typer.echo(as_json({"ok": report.ok, "checked": report.checked, "problems": report.problems}))
@@ -67,38 +61,15 @@ def check(db: Place = str(DEFAULT_DB), schema: Schema = None, json: AsJson = Fal
 @database.command()
 def repair(
     session: Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")],
-    db: Place = str(DEFAULT_DB),
+    db: Place = DEFAULT_DB,
     schema: Schema = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Take a damaged session back to its last sound checkpoint. What came after it is lost, so make a backup first."""
-    with opened(db, schema) as store:
+    with with_sessions(db, schema) as store:
         if not yes and not typer.confirm(f"Take session {session!r} back to its last sound checkpoint?", err=True):
             raise Failure("nothing was changed")
         done = store.repair_session(session)
     for part in done.lost:
         typer.echo(f"lost: {part}")
     typer.echo(f"session {session}: " + (f"stands at checkpoint {done.head} now" if done.lost else "nothing is damaged"))
-
-
-@contextmanager
-def opened(place: str, schema: str | None = None, *, make: bool = False) -> Iterator[SqliteDb | PostgresDb]:
-    """The database at a place; a file has to be one already, unless it may be made."""
-    store: SqliteDb | PostgresDb
-    if "://" in place:
-        try:
-            store = PostgresDb(place, schema)
-        except ValueError as error:
-            raise Failure(str(error), exit_code=2) from None
-    else:
-        if schema is not None:
-            raise Failure("--schema is for PostgreSQL: name a URL with --db", exit_code=2)
-        path = Path(place)
-        why_not = None if make and not path.exists() else complaint(path)
-        if why_not:
-            raise Failure(f"{why_not}; name the database with --db")
-        store = SqliteDb(path)
-    try:
-        yield store
-    finally:
-        store.close()

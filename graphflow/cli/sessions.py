@@ -1,9 +1,8 @@
-"""``graphflow sessions``: list, show, export, delete and prune what is stored in a SQLite file."""
+"""``graphflow sessions``: list, show, export, delete and prune what is stored in a database."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,26 +11,15 @@ import typer
 from rich.table import Table
 
 from graphflow.cli.failure import Failure
+from graphflow.cli.place import DEFAULT_DB, Place, Schema, with_sessions
 from graphflow.cli.terminal import as_json, console, local_time, plain, said
-from graphflow.db import Session, SessionType, SqliteDb
-
-
-def sqlite_file(place: str | Path) -> Path:
-    """The path of a SQLite file. An address is refused without showing it: it may hold a password."""
-    if "://" in str(place):
-        raise Failure("--db takes a SQLite file here, not an address; only 'graphflow db' takes one", exit_code=2)
-    return Path(place)
-
+from graphflow.db import PostgresDb, Session, SessionType, SqliteDb
 
 sessions = typer.Typer(help="Look after stored sessions.", no_args_is_help=True, rich_markup_mode=None)
 
-DbFile = Annotated[Path, typer.Option("--db", help="The SQLite file.", metavar="FILE", parser=sqlite_file)]
 SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
 Owner = Annotated[str | None, typer.Option("--user", help="Only sessions of this user.", metavar="ID")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]
-DEFAULT_DB = Path("graphflow.db")
-_SQLITE_HEADER = b"SQLite format 3\0"
-_CHUNK = 1 << 20
 
 
 class SortBy(StrEnum):
@@ -51,7 +39,8 @@ class Order(StrEnum):
 
 @sessions.command("list")
 def list_sessions(
-    db: DbFile = DEFAULT_DB,
+    db: Place = DEFAULT_DB,
+    schema: Schema = None,
     user: Owner = None,
     type: Annotated[SessionType | None, typer.Option(help="Only sessions made by these.")] = None,
     component: Annotated[str | None, typer.Option(help="Only sessions of this agent or graph.", metavar="NAME")] = None,
@@ -64,7 +53,7 @@ def list_sessions(
 ) -> None:
     """List sessions, the newest first."""
     filters: dict[str, Any] = {"session_type": type, "user_id": user, "component_id": component, "name": name}
-    with existing_db(db) as opened:
+    with with_sessions(db, schema) as opened:
         found = opened.get_sessions(**filters, limit=limit, page=page, sort_by=sort.value, sort_order=order.value)
         total = opened.count_sessions(**filters)
     if json:
@@ -80,13 +69,14 @@ def list_sessions(
 @sessions.command()
 def show(
     session: SessionId,
-    db: DbFile = DEFAULT_DB,
+    db: Place = DEFAULT_DB,
+    schema: Schema = None,
     user: Owner = None,
     limit: Annotated[int, typer.Option(min=0, help="How many of the last messages.")] = 20,
     json: AsJson = False,
 ) -> None:
     """Show a session: its owner, its state, its last messages."""
-    with existing_db(db) as opened:
+    with with_sessions(db, schema) as opened:
         found = _found(opened, session, user, db)
         messages = opened.get_messages(session, limit=limit)
         runs = opened.get_runs(session, limit=1)
@@ -108,14 +98,15 @@ def show(
 @sessions.command()
 def export(
     session: SessionId,
-    db: DbFile = DEFAULT_DB,
+    db: Place = DEFAULT_DB,
+    schema: Schema = None,
     user: Owner = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file to write; stdout without it.", metavar="FILE")
     ] = None,
 ) -> None:
     """Write a whole session as JSON, which db.import_session() reads."""
-    with existing_db(db) as opened:
+    with with_sessions(db, schema) as opened:
         _found(opened, session, user, db)
         text = as_json(opened.export_session(session))
     if output is None:
@@ -128,12 +119,13 @@ def export(
 @sessions.command()
 def delete(
     session: SessionId,
-    db: DbFile = DEFAULT_DB,
+    db: Place = DEFAULT_DB,
+    schema: Schema = None,
     user: Owner = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a session with everything in it."""
-    with existing_db(db) as opened:
+    with with_sessions(db, schema) as opened:
         found = _found(opened, session, user, db)
         if not yes and not typer.confirm(f"Delete session {session!r} of {local_time(found.created_at)} for good?", err=True):
             raise Failure("nothing was deleted")
@@ -143,7 +135,8 @@ def delete(
 
 @sessions.command()
 def prune(
-    db: DbFile = DEFAULT_DB,
+    db: Place = DEFAULT_DB,
+    schema: Schema = None,
     user: Owner = None,
     keep_last: Annotated[int | None, typer.Option(min=1, help="Keep so many checkpoints of each session.", metavar="N")] = None,
     older_than: Annotated[str | None, typer.Option(help="Only what is older, such as 30d, 12h, 90m.", metavar="AGE")] = None,
@@ -158,7 +151,7 @@ def prune(
         raise Failure("prune what? give --keep-last, --older-than, or both", exit_code=2)
     if delete_sessions and age is None:
         raise Failure("--delete-sessions needs --older-than", exit_code=2)
-    with existing_db(db) as opened:
+    with with_sessions(db, schema) as opened:
         if delete_sessions and not yes and not typer.confirm("Delete unused sessions with their messages for good?", err=True):
             raise Failure("nothing was deleted")
         report = opened.prune(keep_last=keep_last, older_than=age, user_id=user, delete_sessions=delete_sessions)
@@ -176,51 +169,14 @@ def _seconds(age: str) -> float:
     return float(number) * _UNITS[unit]
 
 
-@contextmanager
-def existing_db(path: Path) -> Iterator[SqliteDb]:
-    """The database in a file that is one. Looking for sessions makes no file, and no tables in another program's database."""
-    if why_not := complaint(path):
-        raise Failure(f"{why_not}; name the file that holds the sessions with --db")
-    opened = SqliteDb(path)
-    try:
-        yield opened
-    finally:
-        opened.close()
-
-
-def complaint(path: Path) -> str | None:
-    """Why there can be no sessions in the file."""
-    if not path.exists():
-        return f"there is no database {path}"
-    if not path.is_file():
-        return f"{path} is not a file"
-    with path.open("rb") as file:
-        header = file.read(len(_SQLITE_HEADER))
-    if header != _SQLITE_HEADER:
-        return f"{path} is {'not a SQLite database' if header else 'empty'}"
-    # New tables may still be in the write-ahead log. SQLite keeps their names as plain text, near the beginning.
-    files = (path, path.with_name(f"{path.name}-wal"))
-    return None if any(_holds(file, b"gf_sessions") for file in files) else f"{path} is a database without sessions"
-
-
-def _holds(path: Path, text: bytes) -> bool:
-    if not path.exists():
-        return False
-    before = b""
-    with path.open("rb") as file:
-        while part := file.read(_CHUNK):
-            if text in before + part:
-                return True
-            before = part[-len(text) :]
-    return False
-
-
-def _found(db: SqliteDb, session_id: str, user_id: str | None, path: Path) -> Session:
+def _found(db: SqliteDb | PostgresDb, session_id: str, user_id: str | None, place: str) -> Session:
     session = db.get_session(session_id, user_id=user_id)
     if session is None:
         owner = f" of user {user_id!r}" if user_id is not None else ""
+        # An address may hold a password.
+        where, to_look = ("the database", "") if "://" in place else (place, f" --db {place}")
         raise Failure(
-            f"there is no session {session_id!r}{owner} in {path}; 'graphflow sessions list --db {path}' shows what there is"
+            f"there is no session {session_id!r}{owner} in {where}; 'graphflow sessions list{to_look}' shows what there is"
         )
     return session
 

@@ -196,7 +196,10 @@ class Context:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the run has been asked to stop: a node that takes long may look, and return what it has."""
+        """Whether the run has been asked to stop: a node that takes long may look, and return what it has.
+
+        An async node has a second for that when its run is cancelled; then it is left where it awaits.
+        """
         return self._task.run.stop.requested
 
     @property

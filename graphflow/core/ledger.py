@@ -40,6 +40,8 @@ class Ledger:
         self.durable_log = 0
         """The log as of the last commit; ``log_head`` runs ahead of it while a superstep is being merged."""
         self.weight = Weight()
+        self.earlier: Mapping[str, Any] = {}
+        """What earlier calls of the run measured."""
         self.results: dict[str, TaskResult] = {}
         """Results of tasks of the current superstep that finished before this process took over, by task id."""
         self.side: list[SideWrite] = []
@@ -78,6 +80,7 @@ class Ledger:
         self.ranges, self.frontier, self.weight = stored.ranges, stored.frontier, stored.weight
         self.head, self.epoch = stored.head, stored.epoch
         self.log_head = self.durable_log = stored.log_head
+        self.earlier = {} if stored.run is None else stored.run.metrics
         rows = (*stored.tasks, *answers)
         self.recorded = bool(rows) or stored.inner_rows
         held = next((row.value for row in rows if row.kind == "held"), None)
@@ -104,7 +107,7 @@ class Ledger:
 
     def begin(self) -> None:
         """Forget what an earlier run of the session left pending: a new run begins."""
-        self.ranges = {}
+        self.ranges, self.earlier = {}, {}
         self.frontier = Frontier(self.frontier.origin)
         self.passed = self.held = False
         self._forget()
@@ -342,16 +345,32 @@ class Ledger:
     def closing(
         self, status: str, metrics: dict[str, Any], error: BaseException | None = None, *, last: int | None = None
     ) -> CloseRun:
-        """The record that ends this run, for now or for good; ``last`` is its last message, when that is not durable yet."""
+        """The record that ends this run, for now or for good; ``last`` is its last message, when that is not durable yet.
+
+        ``metrics`` are those of this call, and are added to what earlier ones measured.
+        """
         if last is None:
             last = self.log_head if status == "completed" else self.durable_log
         text = None if error is None else f"{type(error).__name__}: {error}"
-        return CloseRun(self.info.run_id, status, last, error=text, metrics=metrics)
+        return CloseRun(self.info.run_id, status, last, error=text, metrics=_added(self.earlier, metrics))
 
     def _unload(self) -> tuple[list[Delta], list[LogEntry], list[SideWrite]]:
         load = self._riding, self._entries, self._side
         self._riding, self._entries, self._side, self.rides = [], [], [], False
         return load
+
+
+def _added(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Metrics of the calls of one run: what is counted adds up, of what was noted the later word stands."""
+    if not earlier:
+        return now
+    total = {**earlier, **now}
+    for name in ("input_tokens", "output_tokens", "seconds"):
+        total[name] = earlier.get(name, 0) + now.get(name, 0)
+    total["nodes"] = dict(earlier.get("nodes", {}))
+    for node, seconds in now.get("nodes", {}).items():
+        total["nodes"][node] = total["nodes"].get(node, 0.0) + seconds
+    return total
 
 
 def _joined_deltas(deltas: Sequence[Delta], values: Values) -> Delta:

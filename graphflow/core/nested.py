@@ -185,6 +185,13 @@ def _called(call: _Call) -> Flow[Ended]:
     return Ended("completed", ledger.values, (), info.session_id, info.run_id, ledger.head, machine.metrics)
 
 
+def _spent(machine: Machine) -> Flow[None]:
+    """Count the tokens of a nested graph as the task's."""
+    metrics = machine.metrics
+    if metrics["input_tokens"] or metrics["output_tokens"]:
+        yield Spent(metrics["input_tokens"], metrics["output_tokens"])
+
+
 # --- the run -----------------------------------------------------------------------------------------------------------------
 
 
@@ -261,11 +268,12 @@ class _Call:
             running = _grounded(running, self.task, machine.ledger)
         try:
             status = yield from running if self.info.within is None else fenced(running, self.task)
+        except Exception:
+            yield from _spent(machine)
+            raise
         finally:
             self.task.note(machine.noted)
-        metrics = machine.metrics
-        if metrics["input_tokens"] or metrics["output_tokens"]:
-            yield Spent(metrics["input_tokens"], metrics["output_tokens"])
+        yield from _spent(machine)
         if status == "paused":
             raise Suspended(*machine.interrupts, nested=True)
         if self.keeps_log and machine.ledger.stored and status == "completed":

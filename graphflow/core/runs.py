@@ -177,7 +177,7 @@ def _abandoned(plan: Plan, stored: Stored, call: CallOptions) -> CloseRun:
             f"run {stored.run.run_id!r} of session {stored.session_id!r} {what}; go on with resume({stored.session_id!r}), "
             "or give on_unfinished='abandon' to leave it behind"
         )
-    return CloseRun(stored.run.run_id, "abandoned", stored.log_head)
+    return CloseRun(stored.run.run_id, "abandoned", stored.log_head, metrics=stored.run.metrics)
 
 
 def _drive(machine: Machine, call: CallOptions) -> Flow[Ended]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -99,9 +100,9 @@ class TaskResult:
 class TaskRow:
     """A finished task, a recorded step, a question or an answer inside an unfinished superstep.
 
-    ``kind`` is "result" (value: TaskResult), "step" (the step's value), "interrupt" (an Interrupt) or "answer"; "held" (a nested
-    graph pauses where it stands, under this fencing number) or "passed" (whoever resumed went past what held it, under this
-    number) are of no task. ``name`` and ``nth`` tell the steps and answers of one task apart.
+    ``kind`` is "result" (value: TaskResult), "step" (the step's value), "interrupt" (an Interrupt) or "answer"; of no task
+    are "held" (a nested graph pauses where it stands, under this fencing number) and "passed" (whoever resumed went past what
+    held it, under this number). ``name`` and ``nth`` tell the steps and answers of one task apart.
     """
 
     task_id: str
@@ -142,6 +143,8 @@ class Run:
     first_message: int
     fingerprint: str
     component_id: str | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """What its calls measured until it stopped last."""
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from graphflow.db.jsontext import loads
 from graphflow.db.records import CheckReport
 from graphflow.db.relations import Finding
 from graphflow.db.rows import digest
-from graphflow.db.seals import run_seal
+from graphflow.db.seals import MEMORY_SEALED, memory_seal, run_seal
 from graphflow.errors import CorruptCheckpoint, SerializationError
 
 if TYPE_CHECKING:
@@ -142,10 +142,11 @@ def check_graphs(tx: Transaction) -> Iterator[Finding]:
 
 def check_memories(tx: Transaction) -> Iterator[Finding]:
     """Whether each memory is what was noted, of whom it was noted."""
-    for memory_id, user_id, memory, fact, topics in tx.all(tx.sql.all_memories, {}):
-        said = [] if topics is None else loads(topics)
-        sound = digest("memory", user_id, memory) == fact and isinstance(said, list)
-        yield None if sound else f"memory {memory_id!r} of user {user_id!r} does not match its checksum"
+    for fact, seal, *sealed in tx.all(tx.sql.all_memories, {}):
+        row = dict(zip(MEMORY_SEALED, sealed, strict=True))
+        sound = digest("memory", row["user_id"], row["memory"]) == fact and seal in (None, memory_seal(row))
+        sound = sound and isinstance(loads(row["topics"] or "[]"), list)
+        yield None if sound else f"memory {row['memory_id']!r} of user {row['user_id']!r} does not match its checksum"
 
 
 def check_orphans(tx: Transaction) -> Iterator[Finding]:

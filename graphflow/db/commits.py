@@ -240,18 +240,11 @@ class ReadyCommit:
                 params |= {"expected_head": effect.head, "new_head": self.seq, "new_status": effect.status, "now": self.now}
                 row = self._take(tx, params) if effect.take_over else tx.one(sql.give_up, params)
                 if row is not None and effect.take_over:
-                    self._check_same(tx, row)
                     seal_taken(tx, row, effect.user_id)
         if row is None or effect.session not in (None, row[0]):
             raise self._lost(tx)
         ordinal: int = row[0]
         return ordinal
-
-    def _check_same(self, tx: Transaction, row: Row) -> None:
-        """Raise LeaseLost when this is another session than the one that was loaded, which was deleted and made again."""
-        new = self.effect.checkpoint
-        if new is not None and new.weight.session not in (None, row[0]):
-            raise self._lost(tx)
 
     def _advance(self, tx: Transaction) -> int:
         """The way of every plain step."""

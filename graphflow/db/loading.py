@@ -132,6 +132,7 @@ class _Found:
     first_message: int
     fingerprint: str
     component_id: str | None
+    metrics: str | None
     lease_owner: str | None
     lease_left: int | None
     made_by: str | None
@@ -202,6 +203,7 @@ def _stored(
     run = None
     if found.run_id is not None:
         run = Run(found.run_id, found.run_status, found.first_message, found.fingerprint, found.component_id)
+        run.metrics = _measured(found.metrics)
     state.weight.session, state.weight.run = found.ordinal, None if row is None else row.run
     if head is None:
         head = (found.seq or 0) if ns else found.head
@@ -229,6 +231,15 @@ def _stored(
         holder=found.holder,
         ns=ns,
     )
+
+
+def _measured(metrics: str | None) -> Mapping[str, Any]:
+    """The metrics of a run. Damaged ones are left to ``db.check``: a session is not lost for them."""
+    try:
+        found = {} if metrics is None else loads(metrics)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 # --- checkpoints -----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ the index that they are searched by in the same transaction.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.memories import ReadMemories, UserMemory
 from graphflow.core.stored import MemoryWrite
@@ -13,10 +13,15 @@ from graphflow.db import memoryindex
 from graphflow.db.jsontext import dumps, loads
 from graphflow.db.memoryindex import owner_of
 from graphflow.db.rows import digest, plain_text
+from graphflow.db.seals import memory_seal
 from graphflow.db.times import as_time
+from graphflow.errors import CorruptCheckpoint
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
+
+CHANGED: Final = ("memory", "topics", "fact", "run_id", "message_id", "updated_at", "seal")
+"""The columns that a change of a memory writes."""
 
 # --- writing ---------------------------------------------------------------------------------------------------------------
 
@@ -40,14 +45,20 @@ def apply(tx: Transaction, write: MemoryWrite, user_id: str, run_id: str | None,
         if known is not None and known[0] != write.memory_id:
             _drop(tx, user_id, write)  # it would say what another one says already
             return str(known[0])
-        changed = {f"new_{name}": value for name, value in row.items() if name not in ("user_id", "created_at")}
-        moved = tx.one(tx.sql.change_memory, changed | _as_read(user_id, write))
-        if moved is not None:
+        as_read = _as_read(user_id, write)
+        begun = tx.one(tx.sql.memory_begun, as_read)
+        if begun is not None:
+            row |= {"created_at": begun[0], "memory_id": write.memory_id, "version": write.version + 1}
+            row["seal"] = memory_seal(row)
+            changed = {f"new_{name}": row[name] for name in CHANGED}
+            moved = tx.one(tx.sql.change_memory, changed | as_read)
+            assert moved is not None, "others are kept out"
             memoryindex.change(tx, user_id, moved[0], row["memory"])
             return write.memory_id
     if known is not None:
         return str(known[0])
-    made = tx.one(tx.sql.insert_memory, row | {"memory_id": write.key})
+    row |= {"memory_id": write.key, "version": 1}
+    made = tx.one(tx.sql.insert_memory, row | {"seal": memory_seal(row)})
     if made is None:
         return None  # there is one of this id already: the same write, applied before and changed since
     memoryindex.add(tx, user_id, made[0], row["memory"])
@@ -133,6 +144,11 @@ def recall(tx: Transaction, effect: ReadMemories) -> list[UserMemory]:
 
 
 def _memory(row: Row) -> UserMemory:
-    _, memory_id, memory, topics, user_id, run_id, created_at, updated_at, message_id, version = row
+    _, memory_id, memory, topics, user_id, run_id, created_at, updated_at, message_id, version, seal = row
+    if seal is not None:
+        named = {"memory_id": memory_id, "user_id": user_id, "memory": memory, "topics": topics, "version": version}
+        named |= {"run_id": run_id, "message_id": message_id, "created_at": created_at, "updated_at": updated_at}
+        if memory_seal(named) != seal:
+            raise CorruptCheckpoint(f"memory {memory_id!r} of user {user_id!r} does not match its checksum; delete it")
     said = () if topics is None else tuple(loads(topics))
     return UserMemory(memory_id, memory, said, user_id, run_id, as_time(created_at), as_time(updated_at), message_id, version)

@@ -1,4 +1,4 @@
-"""Seals: the checksums of what a session is and whose, and of what a run began with. Rows of the first schema have none."""
+"""Seals: the checksums of what a session is and whose, of what a run began with, and of a memory. Older rows have none."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ RUN_SEALED: Final = (
     *("fingerprint", "idempotency_key", "created_at"),
 )
 
+MEMORY_SEALED: Final = (
+    *("memory_id", "user_id", "memory", "topics", "version", "run_id", "message_id", "created_at", "updated_at"),
+)
+
 
 def session_seal(fields: Mapping[str, Any]) -> bytes:
     """The seal of a session with these columns; what is not there is nothing."""
@@ -26,6 +30,11 @@ def session_seal(fields: Mapping[str, Any]) -> bytes:
 def run_seal(fields: Mapping[str, Any]) -> bytes:
     """The seal of a run with these columns."""
     return digest("began", *(fields.get(name) for name in RUN_SEALED))[:8]
+
+
+def memory_seal(fields: Mapping[str, Any]) -> bytes:
+    """The seal of a memory with these columns."""
+    return digest("noted", *(fields.get(name) for name in MEMORY_SEALED))
 
 
 def broken(session_id: str, run_id: str | None = None) -> CorruptCheckpoint:

@@ -333,7 +333,8 @@ class SqlDb(UserMemories):
     def delete_session(self, id: str, *, user_id: str | None = None) -> bool:
         """Delete a session with its runs, checkpoints and messages, and what only it holds; returns whether there was one.
 
-        Raises NotOwner when it is not ``user_id``'s. A run that is under way in it ends with LeaseLost at its next step.
+        Raises NotOwner when it is not ``user_id``'s. A run that is under way in it ends with LeaseLost at its next step, also
+        when a session of the same id has been begun meanwhile: of that one it writes nothing.
         """
         _check(id, user_id)
 

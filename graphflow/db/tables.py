@@ -241,6 +241,8 @@ memories = Table(
     _text("message_id"),
     _integer("created_at", required=True),
     _integer("updated_at", required=True),
+    # The sha256 of what the columns say; none in rows of the first schemas.
+    Column("seal", LargeBinary(32)),
     sqlite_autoincrement=True,
 )
 Index("gf_memories_user", memories.c.user_id, memories.c.updated_at)

@@ -23,30 +23,36 @@ from graphflow.drive.stream import Event
 from graphflow.drive.sync import STREAM_SIZE, give_back, keep, note_usage, tell_piece
 from graphflow.drive.threads import in_own_thread, in_thread
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
+from graphflow.errors import NodeTimeout
 from graphflow.models.base import AsyncModel, Reply
 
 
 async def run(flow: Flow[T], world: World) -> T:
-    """Drive a flow to its end and give back the turns it holds. Cancelling the caller stops at the next effect, committed."""
+    """Drive a flow to its end and give back the turns it holds.
+
+    Cancelling the caller stops before the next work (``_WORK``), committed. What runs in a thread meanwhile has ``GRACE``
+    seconds to end, and is then stored; else what comes of it is dropped.
+    """
     try:
-        return await perform(flow, world)
+        result = await perform(flow, world)
     finally:
         give_back(world)
+    if world.stopping is not None:
+        raise world.stopping from None
+    return result
 
 
 async def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
-    """Drive a flow to its end."""
+    """Drive a flow to its end, or, when its world is stopping, to the next work."""
     outcome: Any = None
     step: Callable[[Any], Any] = flow.send
     while True:
         try:
             effect = step(outcome)
         except StopIteration as stop:
-            if world.stopping is not None:
-                raise world.stopping from None
             result: T = stop.value
             return result
-        if world.stopping is not None:
+        if world.stopping is not None and type(effect) in _WORK:
             stopping = world.stopping
             await _cancel(flow, world, stopping)
             raise stopping
@@ -87,38 +93,70 @@ async def execute(task: Task, world: World, alone: str | None = None) -> Outcome
         elif function.kind == "flow":
             value = await perform(function.call(*arguments), world, usage)
         else:
-            value = await _threaded(functools.partial(function.call, *arguments), alone)
+            value = await _finished(functools.partial(function.call, *arguments), world, alone)
         return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
     except Parted as stop:
-        return parted(task, stop, started)
+        return parted(task, stop, started, usage)
     except BaseExceptionGroup as group:
         stop_inside = unwrap_group(group)
         if stop_inside is not None:
-            return parted(task, stop_inside, started)
+            return parted(task, stop_inside, started, usage)
         if isinstance(group, Exception):
-            return failed(task, group, started)
+            return failed(task, group, started, usage)
         raise
     except Exception as error:
-        return failed(task, error, started)
+        return failed(task, error, started, usage)
     finally:
         current_task.reset(token)
 
 
-async def _threaded(work: Callable[[], T], alone: str | None = None) -> T:
-    """Run blocking work in a helper thread, or in one of its own. What it raises comes out as itself: futures would exchange
-    or refuse some errors.
+async def _threaded(work: Callable[[], T]) -> T:
+    """Run blocking work in a helper thread."""
+    return _told(await asyncio.wrap_future(in_thread(functools.partial(_caught, work))))
+
+
+async def _finished(work: Callable[[], T], world: World, alone: str | None = None) -> T:
+    """Run a user's blocking function in a helper thread, or in one of its own. Cancelled meanwhile, it has ``GRACE`` seconds to
+    end, since a thread cannot be stopped: then what it did counts, and the run stops after that.
     """
+    caught = functools.partial(_caught, work)
+    thread = in_thread(caught) if alone is None else in_own_thread(caught, alone)
+    ended = asyncio.wrap_future(thread)
+    try:
+        return _told(await asyncio.shield(ended))
+    except asyncio.CancelledError as stop:
+        if thread.cancel() or _given_up(current_task.get()):
+            raise
+        await asyncio.wait([ended], timeout=GRACE)
+        if not ended.done():
+            raise
+        world.stopping = stop
+        return _told(ended.result())
 
-    def caught() -> tuple[T, None] | tuple[None, BaseException]:
-        try:
-            return work(), None
-        except BaseException as error:
-            return None, error
 
-    value, error = await asyncio.wrap_future(in_thread(caught) if alone is None else in_own_thread(caught, alone))
+def _caught(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    """What work gives, or what it raises: futures would exchange or refuse some errors."""
+    try:
+        return work(), None
+    except BaseException as error:
+        return None, error
+
+
+def _told(caught: tuple[T | None, BaseException | None]) -> T:
+    value, error = caught
     if error is not None:
         raise error
     return value  # type: ignore[return-value]
+
+
+def _given_up(task: Task | None) -> bool:
+    """Whether the task is an attempt that is out of time, so that nothing more is to come of it."""
+    try:
+        if task is not None:
+            task.check_open()
+    except NodeTimeout:
+        return True
+    return False
 
 
 # --- effects -----------------------------------------------------------------------------------------------------------
@@ -151,7 +189,7 @@ async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
 async def _call(effect: Call, world: World, usage: Any) -> Any:
     if effect.is_async:
         return await left_when_cancelled(effect.fn(*effect.args, **effect.kwargs), world)
-    return await _threaded(functools.partial(effect.fn, *effect.args, **effect.kwargs))
+    return await _finished(functools.partial(effect.fn, *effect.args, **effect.kwargs), world)
 
 
 async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
@@ -248,7 +286,7 @@ def _stream_in_thread(model: Any, request: Any, task: Task | None, world: World)
 
 async def _emit(effect: Emit, world: World, usage: Any) -> None:
     world.emit(effect.type, effect.node, effect.data, effect.ns)
-    if world.pressure is not None:
+    if world.pressure is not None and world.stopping is None:
         await world.pressure()
 
 
@@ -273,7 +311,8 @@ async def _spent(effect: Spent, world: World, usage: list[Any] | None) -> None:
 
 
 GRACE: Final = 1.0
-"""Seconds that a cancelled attempt has for its clean-up, before the run goes on without it."""
+"""Seconds that a cancelled attempt has for its clean-up, and a function in a thread for its end, before the run goes on
+without it."""
 
 
 async def run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
@@ -284,7 +323,12 @@ async def run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
     ended = asyncio.ensure_future(execute(attempt, world, f"graphflow-{attempt.node.name}"))
     try:
         await asyncio.wait([ended], timeout=attempt.seconds)
-    except BaseException:
+    except BaseException as stop:
+        ended.cancel()
+        await asyncio.wait([ended], timeout=GRACE)
+        if ended.done() and not ended.cancelled() and ended.exception() is None:
+            world.stopping = stop
+            return ended.result()
         await _stop(ended, attempt, world)
         raise
     if not ended.done():
@@ -331,6 +375,9 @@ _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Coroutine[Any, Any, Any]]
     **{effect: functools.partial(_store, method) for effect, method in PERFORMED.items()},
 }
 
+_WORK: Final = frozenset((RunTasks, RunAttempt, Call, Ask, Sleep, Acquire))
+"""The effects that begin something; the others tell or store what was done."""
+
 
 # --- several tasks at once ---------------------------------------------------------------------------------------------
 
@@ -358,8 +405,12 @@ class _Crew:
             await asyncio.wait(futures)
             if self.recorder is not None:
                 await asyncio.gather(self.recorder, return_exceptions=True)
-            if isinstance(stop, Cancelled) and self.effect.record is not None and self.unrecorded:
-                await self._keep(self.unrecorded)  # what finished beside the task that was left
+            self.world.stopping = None  # what tasks noted whose threads ended in time
+            ended = [future.result() for future in futures if not future.cancelled() and future.exception() is None]
+            if len(ended) == len(futures):
+                self.world.stopping = stop
+                return ended
+            await self._keep_rest(stop)
             raise
         if self.recorder is not None:
             await self.recorder
@@ -384,6 +435,17 @@ class _Crew:
             batch, self.unrecorded = self.unrecorded, []
             await self._keep(batch)
         self.recorder = None
+
+    async def _keep_rest(self, stop: BaseException) -> None:
+        """Keep what finished beside a task that was left."""
+        if self.effect.record is None or not self.unrecorded:
+            return
+        try:
+            await self._keep(self.unrecorded)
+        except Exception as error:
+            if isinstance(stop, Cancelled):
+                raise
+            stop.add_note(f"and what finished beside it could not be kept: {error}")
 
     async def _keep(self, outcomes: list[Outcome]) -> None:
         assert self.effect.record is not None
@@ -441,7 +503,8 @@ async def stream(
 ) -> AsyncGenerator[Any, None]:
     """Drive a flow in an asyncio task and give its parts as they come; what it raises is raised at the end.
 
-    Leaving the iterator early (or cancelling its reader) cancels the run; the committed work is kept and can be resumed.
+    Leaving the iterator early (or cancelling its reader) cancels the run as ``run`` says; the committed work is kept and can be
+    resumed.
     """
     channel = _Channel(STREAM_SIZE)
 
@@ -464,6 +527,7 @@ async def stream(
         async for part in channel.read():
             yield part
     except BaseException:
+        world.pressure = None
         task.cancel()
         await asyncio.wait([task])
         raise

@@ -93,16 +93,16 @@ def execute(task: Task, world: World) -> Outcome:
             value = drive.loop.background(drive.aio.left_when_cancelled(value, world))
         return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
     except Parted as stop:
-        return parted(task, stop, started)
+        return parted(task, stop, started, usage)
     except BaseExceptionGroup as group:
         stop_inside = unwrap_group(group)
         if stop_inside is not None:
-            return parted(task, stop_inside, started)
+            return parted(task, stop_inside, started, usage)
         if isinstance(group, Exception):
-            return failed(task, group, started)
+            return failed(task, group, started, usage)
         raise
     except Exception as error:
-        return failed(task, error, started)
+        return failed(task, error, started, usage)
     finally:
         current_task.reset(token)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -47,8 +47,8 @@ class World:
         return drive.sync.perform(flow, self)
 
     async def aperform(self, flow: Flow[T]) -> T:
-        """Drive a flow from inside an async node."""
-        return await drive.aio.perform(flow, self)
+        """Drive a flow from inside an async node, which may be stopped without the rest of the run."""
+        return await drive.aio.run(flow, self.inside())
 
     def commit(self, effect: Commit) -> None:
         """Commit, unless what is committed belongs to an attempt that was given up: NodeTimeout."""
@@ -116,24 +116,26 @@ def guarded(listener: Emitter) -> Emitter:
     return listen
 
 
-def failed(task: Task, error: Exception, started: float) -> Outcome:
-    """The outcome of a task that raised. StopIteration cannot pass through generators, so it is wrapped."""
+def failed(task: Task, error: Exception, started: float, usage: Sequence[Any] = ()) -> Outcome:
+    """The outcome of a task that raised, after it had used tokens (``usage``). StopIteration cannot pass through generators, so
+    it is wrapped.
+    """
     if isinstance(error, StopIteration):
         wrapped = RuntimeError(f"node {task.node.name!r} raised StopIteration")
         wrapped.__cause__ = error
         error = wrapped
     if not hasattr(error, "__notes__"):
         error.add_note(f"raised in node {task.node.name!r}")
-    return Outcome(task, error=error, seconds=perf_counter() - started)
+    return Outcome(task, error=error, seconds=perf_counter() - started, usage=usage[0] if usage else None)
 
 
-def parted(task: Task, stop: Parted, started: float) -> Outcome:
+def parted(task: Task, stop: Parted, started: float, usage: Sequence[Any] = ()) -> Outcome:
     """The outcome of a task that asks something, or whose inner graph says where to go."""
-    seconds = perf_counter() - started
+    seconds, used = perf_counter() - started, usage[0] if usage else None
     if isinstance(stop, Suspended):
-        return Outcome(task, interrupts=stop.interrupts, nested=stop.nested, seconds=seconds)
+        return Outcome(task, interrupts=stop.interrupts, nested=stop.nested, seconds=seconds, usage=used)
     assert isinstance(stop, Left)
-    return Outcome(task, stop.commands, seconds=seconds)
+    return Outcome(task, stop.commands, seconds=seconds, usage=used)
 
 
 def unwrap_group(group: BaseExceptionGroup[Any]) -> Parted | None:

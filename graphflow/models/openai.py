@@ -189,7 +189,9 @@ class OpenAIChat(AsyncModel):
                 f"{self.id} has no API key: set OPENAI_API_KEY or give api_key= (any text for a server that asks for none)"
             ) from None
         if client.base_url.scheme not in ("http", "https") or not client.base_url.host:
-            raise ModelError(f"{self.id} has a base_url= (or OPENAI_BASE_URL) that is no address: begin it with http:// or https://")
+            raise ModelError(
+                f"{self.id} has a base_url= (or OPENAI_BASE_URL) that is no address: begin it with http:// or https://"
+            )
         return client
 
 

@@ -11,13 +11,14 @@ import json
 import re
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 
 from graphflow.errors import ModelError
 from graphflow.messages import FilePart, ImagePart, Message, Part, TextPart, ToolCall
 from graphflow.models.base import Reply, Request, Token, ToolSpec, Usage
+from graphflow.models.structured import FENCED
 
 
 class Transient(ModelError):
@@ -108,22 +109,53 @@ _REFUSED = {"prefixItems", "patternProperties", "propertyNames", "allOf", "not"}
 _FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
 
 
-def response_format(output_schema: type[Any]) -> dict[str, Any]:
-    """The ``response_format`` for a pydantic class: strict where its schema allows, else a guide the model may stray from.
+_ROOT: Final = "answer"
+"""The property that an answer is wrapped into when its type is no object."""
 
+
+def response_format(output_schema: type[Any]) -> dict[str, Any]:
+    """The ``response_format`` for a type: strict where its schema allows, else a guide the model may stray from.
+
+    The outermost schema has to be an object, so any other (of a list, a number, a union) is wrapped into one with a single
+    property; ``Answer`` takes what the model says out of it again.
     Strict schemas know no free-form objects (``dict[str, X]``, ``extra="allow"``), no ``Any`` and no tuples.
     What a strict schema merely leaves out (defaults, lengths) pydantic still checks when the answer is read.
     """
-    schema = TypeAdapter(output_schema).json_schema()
-    if "$ref" in schema:  # of a class that contains itself; the outermost schema has to be an object and no reference to one
-        own = schema["$defs"][schema["$ref"].removeprefix("#/$defs/")]
-        schema = {**own, "$defs": schema["$defs"]}
+    schema = _schema_of(output_schema)
+    if _is_wrapped(schema):
+        outside = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
+        properties = {"properties": {_ROOT: schema}, "required": [_ROOT], "additionalProperties": False}
+        schema = {"type": "object", **properties, **outside}
     try:
         strict, schema = True, _strict(schema)
     except _NotStrict:
         strict = False
     name = _identifier(getattr(output_schema, "__name__", "answer"))
     return {"type": "json_schema", "json_schema": {"name": name, "strict": strict, "schema": schema}}
+
+
+def _schema_of(output_schema: type[Any]) -> dict[str, Any]:
+    schema = TypeAdapter(output_schema).json_schema()
+    if "$ref" in schema:  # of a class that contains itself; the outermost schema has to be an object and no reference to one
+        own = schema["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+        schema = {**own, "$defs": schema["$defs"]}
+    return schema
+
+
+def _is_wrapped(schema: dict[str, Any]) -> bool:
+    return schema.get("type") != "object" or bool({"anyOf", "oneOf", "enum"} & schema.keys())
+
+
+def _unwrapped(content: str, output_schema: type[Any]) -> str:
+    """The JSON of the declared type. What a model said that does not keep to the schema stays as it is."""
+    fenced = FENCED.fullmatch(content)
+    try:
+        said = json.loads(content if fenced is None else fenced[1])
+    except ValueError:
+        return content
+    if not isinstance(said, dict) or said.keys() != {_ROOT} or not _is_wrapped(_schema_of(output_schema)):
+        return content
+    return json.dumps(said[_ROOT], ensure_ascii=False)
 
 
 def _strict(schema: Any) -> dict[str, Any]:
@@ -169,12 +201,15 @@ class _Call:
 class Answer:
     """Gathers one answer: ``feed`` takes each chunk of a stream, or a whole completion as if it were the only chunk.
 
+    Tokens are what the model says; the Reply's content is the JSON of the asked-for type, also where that had to be wrapped.
+
     Fields that a server left out or got wrong are read as absent, since the client does not validate what it hands over.
     Pieces of a tool call belong together by ``index``. Servers that send whole calls without an index, or all under one
     index, are understood too: a name with another id begins a new call.
     """
 
     def __init__(self, request: Request, *, streamed: bool) -> None:
+        self._output_schema = request.output_schema
         self._structured = request.output_schema is not None
         self._streamed = streamed
         self._content: list[str] = []
@@ -244,6 +279,8 @@ class Answer:
         if self._ending == "length" and (self._structured or self._calls or not content):
             raise ModelError("the answer was cut at the limit of tokens before it was usable: raise max_tokens=")
         calls = tuple(_tool_call(call) for call in self._calls)
+        if self._output_schema is not None and not calls:
+            content = _unwrapped(content, self._output_schema)
         return Reply(content, calls, self._usage, "".join(self._reasoning))
 
 

@@ -20,13 +20,14 @@ from graphflow.errors import GraphError, InvalidUpdate
 from graphflow.graph import Graph
 from graphflow.input import input_messages
 from graphflow.messages import Message
+from graphflow.models.structured import parse_output
 from graphflow.run import Runner
 from graphflow.states import with_reducers
 from graphflow.workflow.steps import Condition, Group, Loop, Parallel, Router, Step, Steps
 from graphflow_nodes import stepdata
 from graphflow_nodes import workflow as nodes
 from graphflow_nodes.conversation import history
-from graphflow_nodes.model import as_text, parse_output
+from graphflow_nodes.model import as_text
 from graphflow_nodes.workflow import DONE, Inside, Place
 
 Entries = tuple[str, ...]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from graphflow.core import options
@@ -16,6 +14,7 @@ from graphflow.core.plan import flow
 from graphflow.errors import ModelError
 from graphflow.messages import Message, ToolCall
 from graphflow.models.base import Model, Reply, Request
+from graphflow.models.structured import parse_output
 from graphflow.tools import Tool, tool_table
 from graphflow_nodes.channels import held_in
 
@@ -80,23 +79,6 @@ def respond(
         return {messages: [Message("assistant", reply.content, tool_calls=calls)]}
 
     return ask_model
-
-
-_FENCED: Final = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n\s*```\s*", re.DOTALL | re.IGNORECASE)
-
-
-def parse_output(schema: type[Any], content: str) -> Any:
-    """The structured output a model's text stands for, with or without a fence of Markdown around it. Raises ModelError when it
-    does not fit.
-    """
-    fenced = _FENCED.fullmatch(content)
-    try:
-        return TypeAdapter(schema).validate_json(content if fenced is None else fenced[1])
-    except ValidationError as error:
-        name = getattr(schema, "__name__", str(schema))
-        raise ModelError(
-            f"the model's answer is not a {name}: {error}; resume the run to ask again, or give a clearer instruction"
-        ) from error
 
 
 def wanted_calls(messages: str = "messages", node: str = "tools") -> Callable[[Any], list[str | Send]]:

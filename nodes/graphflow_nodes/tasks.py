@@ -18,8 +18,8 @@ from graphflow.core.nested import stands_for
 from graphflow.core.plan import flow
 from graphflow.errors import ModelError
 from graphflow.messages import Message, ToolCall
+from graphflow.models.structured import parse_output
 from graphflow.tools import Tool, tool_table
-from graphflow_nodes.model import parse_output
 from graphflow_nodes.team import (
     ask_member,
     find_member,

@@ -648,3 +648,27 @@ def test_an_input_that_is_no_message_is_refused_before_anything_is_written(way, 
         with pytest.raises(InvalidUpdate, match="the input"):
             run(agent, input)
     assert db.get_session("s") is None and not agent.model.requests
+
+
+@pytest.mark.parametrize(
+    "text", ['```json\n{"name": "Ann"}\n```', 'X```{"name": "Ann"}', ' ```\n{"name":\n"Ann"}\n```\n', '{"name": "Ann"}']
+)
+def test_structured_output_may_stand_in_a_fence(way, text):
+    class Person(BaseModel):
+        name: str
+
+    agent = Agent(ScriptedModel([text]), output_schema=Person)
+    if text.startswith("X"):
+        with pytest.raises(ModelError, match="is not a Person"):
+            way.run(agent, "who?")
+    else:
+        assert way.run(agent, "who?").content == Person(name="Ann")
+
+
+@pytest.mark.parametrize("part", [ImagePart, FilePart])
+def test_a_part_shows_something_and_tells_what_kind_of_image_it_is(part):
+    with pytest.raises(ValueError, match="neither url= nor data="):
+        part()
+    assert ImagePart(data=b"\xff\xd8\xff\xe0").media_type == "image/jpeg"
+    assert ImagePart(data=b"\xff\xd8\xff\xe0", media_type="image/x").media_type == "image/x"
+    assert ImagePart(data=b"\x89PNG").media_type == ImagePart(data=b"?").media_type == "image/png"

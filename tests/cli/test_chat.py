@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -16,6 +17,7 @@ from graphflow.db import SqliteDb
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Command
+    from tests.postgres import Server
 
 
 def messages(file: Path, session_id: str) -> list[str]:
@@ -136,11 +138,40 @@ def test_a_file_that_is_no_database_is_told_in_a_line(graphflow: Command, tmp_pa
     assert done.returncode == 1 and "not a database" in done.stderr and done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [["chat"], ["sessions", "list"], ["sessions", "show", "s"]])
-def test_an_address_of_a_server_is_refused_and_its_password_is_not_shown(graphflow: Command, command: list[str]) -> None:
-    done = graphflow(*command, "--db", "postgresql://ai:secret@localhost/ai", said="Hello")
-    assert done.returncode == 2 and "takes a SQLite file" in done.stderr and done.stderr.count("\n") == 1
-    assert "secret" not in done.stderr + done.stdout
+@pytest.mark.parametrize(
+    ("place", "code", "told"),
+    [
+        ("postgresql://ai:secret@127.0.0.1:1/ai", 1, "no connection to postgresql://127.0.0.1:1/ai"),
+        ("postgresql://ai:secret@127.0.0.1:port/ai", 2, "db_url="),
+        ("mysql://ai:secret@localhost/ai", 2, "begins with mysql://"),
+    ],
+    ids=["refused", "no port", "not known"],
+)
+@pytest.mark.parametrize("command", [["chat"], ["sessions", "list"], ["sessions", "show", "s"], ["db", "check"]])
+def test_a_server_that_is_not_there_is_told_in_a_line_without_its_password(
+    graphflow: Command, command: list[str], place: str, code: int, told: str
+) -> None:
+    done = graphflow(*command, "--db", place, said="Hello")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in done.stderr and done.stderr.count("\n") == 1 and "secret" not in done.stderr
+
+
+def test_a_chat_is_kept_in_postgresql_and_found_there(graphflow: Command, postgres_server: Server) -> None:
+    with postgres_server.schema() as schema:
+        place = ("--db", postgres_server.url, "--schema", schema)
+        nothing = graphflow("sessions", "list", *place)
+        assert nothing.returncode == 1 and "holds no sessions" in nothing.stderr
+        assert "made by the first use" in graphflow("db", "status", *place).stdout
+        assert graphflow("chat", *place, "--session", "s1", "--user", "ann", said="My name is Ann").returncode == 0
+        done = graphflow("chat", *place, "--session", "s1", "--user", "ann", said="What is my name?")
+        assert "Your name is Ann" in done.stdout
+        assert [one["session_id"] for one in json.loads(graphflow("sessions", "list", *place, "--json").stdout)] == ["s1"]
+        assert "My name is Ann" in graphflow("sessions", "show", "s1", *place).stdout
+        assert json.loads(graphflow("sessions", "export", "s1", *place).stdout)
+        unknown = graphflow("sessions", "show", "s2", *place)
+        assert unknown.returncode == 1 and postgres_server.url not in unknown.stderr
+        assert "checkpoints of 1 sessions pruned" in graphflow("sessions", "prune", "--keep-last", "1", *place).stdout
+        assert graphflow("sessions", "delete", "s1", "--yes", *place).stdout == "deleted s1\n"
 
 
 def test_in_a_terminal_it_prompts_and_ends_at_an_empty_line(graphflow: Command, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from graphflow.core.stored import MemoryWrite
 from graphflow.db import SqliteDb, memories
 from graphflow.db.ranking import Candidate, Question, rank
 from graphflow.db.wording import speaker_of, terms_of
-from graphflow.errors import InvalidId
+from graphflow.errors import CorruptCheckpoint, InvalidId
 
 
 def texts(memories: list[Any]) -> list[str]:
@@ -214,3 +214,32 @@ def test_rare_words_weigh_more_and_equals_come_newest_first():
     found = [candidate(1, "tea in Oslo"), candidate(2, "tea"), candidate(3, "tea"), candidate(4, "Oslo")]
     question = Question(terms_of("tea Oslo"), {"tea": 50, "oslo": 2}, 100)
     assert [each.place for each in rank(question, found)] == [1, 4, 3, 2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "topics = '[\"work\"]'",
+        "topics = NULL",
+        "version = 7",
+        "created_at = 1",
+        "updated_at = 1",
+        "run_id = 'r'",
+        "memory_id = 'm'",
+    ],
+)
+def test_a_memory_that_was_changed_by_damage_is_an_error_when_it_is_read(db: Any, change: str) -> None:
+    db.add_user_memory("ann", "Ann lives in Oslo", ["home"])
+    db._write(lambda tx: tx.execute(f"UPDATE gf_memories SET {change}"))
+    for read in (lambda: db.get_user_memories("ann"), lambda: db.search_user_memories("ann", "Oslo")):
+        with pytest.raises(CorruptCheckpoint, match=r"memory .* of user 'ann' does not match its checksum"):
+            read()
+    assert not db.check().ok
+    assert db.clear_user_memories("ann") == 1 and db.check().ok
+
+
+def test_memories_of_a_time_before_there_were_checksums_are_read(db: Any) -> None:
+    key = db.add_user_memory("ann", "Ann lives in Oslo", ["home"])
+    db._write(lambda tx: tx.execute("UPDATE gf_memories SET seal = NULL"))
+    assert db.get_user_memories("ann")[0].topics == ("home",) and db.check().ok
+    assert db.add_user_memory("ann", "Ann lives in Oslo") == key

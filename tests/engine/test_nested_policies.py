@@ -252,7 +252,7 @@ def test_an_attempt_that_was_given_up_commits_nothing_beside_the_next_one(way, d
     graph = chain(None, slow, lambda state: calls.append("next") or {"path": ["next"]})
     for level in range(levels):
         last = level == levels - 1
-        policies = {"timeout": 0.8, "retry": RetryPolicy(max_attempts=2, initial=0, jitter=False)} if last else None
+        policies = {"timeout": 2, "retry": RetryPolicy(max_attempts=2, initial=0, jitter=False)} if last else None
         graph = chain(db if last else None, "before", graph, last=policies)
     result = way.invoke(graph, {}, session_id="s")
     before = ["before"] * levels

@@ -301,8 +301,13 @@ def test_the_next_attempt_is_waited_for_until_the_run_is_cancelled(db):
     graph = one_node(as_async(fails), db, retry=HOURS)
 
     async def main():
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(graph.ainvoke({}, session_id="s"), 0.5)
+        running = asyncio.create_task(graph.ainvoke({}, session_id="s"))
+        while not fails.calls:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
 
     asyncio.run(main())
     assert graph.get_state("s").status == "cancelled" and fails.calls == 1

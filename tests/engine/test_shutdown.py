@@ -85,7 +85,7 @@ def test_what_does_not_stop_in_time_is_told(db: Any) -> None:
         assert begun.wait(30)
         assert stop_runs(0.1) is False
         go_on.set()
-        running.result(30)
+        assert running.result(30).status == "completed", "nobody was told that it is cancelled, and nothing is left to do"
     assert stop_runs(10) is True
 
 

@@ -72,15 +72,18 @@ def test_a_holder_that_stalls_past_its_lease_is_refused_when_it_wakes_up(program
     for _ in range(rounds(2, 50)):
         program = programs.make("stalled")
         process = program.start(LEASE_TTL="0.4")
-        until(lambda program=program: ["asked"] in program.lines())
-        process.send_signal(signal.SIGSTOP)
-        db = program.open(lease_ttl=0.4)
-        agent = Agent(ScriptedModel(["the answer"]), db=db, session_id=workers.SESSION)
-        with pytest.raises(SessionBusy, match="process"):
-            agent.run("too early", on_busy="reject")
-        agent.run("next question")
-        process.send_signal(signal.SIGCONT)
-        ends_well(process)
+        try:
+            until(lambda program=program: ["asked"] in program.lines())
+            process.send_signal(signal.SIGSTOP)
+            db = program.open(lease_ttl=0.4)
+            agent = Agent(ScriptedModel(["the answer"]), db=db, session_id=workers.SESSION)
+            with pytest.raises(SessionBusy, match="process"):
+                agent.run("too early", on_busy="reject")
+            agent.run("next question")
+            process.send_signal(signal.SIGCONT)
+            ends_well(process)
+        finally:
+            process.kill()
         assert [line[0] for line in program.lines()] == ["asked", "lost"]
         assert [m.text for m in agent.get_chat_history()] == ["stalled question", "next question", "the answer"]
         assert [run.status for run in db.get_runs(workers.SESSION)] == ["abandoned", "completed"]

@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     {"graphflow.errors"},
     {"graphflow.messages"},
     {"graphflow.core"},
-    {"graphflow.models.base"},
+    {"graphflow.models.base", "graphflow.models.structured"},
     {"graphflow.signatures"},
     {"graphflow.db", "graphflow.models", "graphflow.tools", "graphflow.draw"},
     {"graphflow.drive"},
@@ -51,6 +51,7 @@ NODES_MAY_IMPORT = (
     "graphflow.messages",
     "graphflow.core",
     "graphflow.models.base",
+    "graphflow.models.structured",
     "graphflow.tools",
 )
 

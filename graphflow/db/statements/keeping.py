@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, LargeBinary, bindparam, cast, delete, func, literal_column, or_, select, update
 
+from graphflow.db.seals import MEMORY_SEALED
 from graphflow.db.statements.compiled import (
     CHECKPOINT,
     COMPLETED,
@@ -39,7 +40,7 @@ class KeepingStatements(Compiled):
     @cached_property
     def all_memories(self) -> str:
         m = memories.c
-        return self.text(select(m.memory_id, m.user_id, m.memory, m.fact, m.topics).order_by(m.ordinal))
+        return self.text(select(m.fact, m.seal, *(m[name] for name in MEMORY_SEALED)).order_by(m.ordinal))
 
     @cached_property
     def all_graphs(self) -> str:

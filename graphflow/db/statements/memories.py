@@ -40,17 +40,21 @@ class MemoryStatements(Compiled):
 
     @cached_property
     def insert_memory(self) -> str:
-        names = ["memory_id", "user_id", "memory", "topics", "fact", "run_id", "message_id", "created_at", "updated_at"]
+        names = ["memory_id", "user_id", "memory", "topics", "fact", "run_id", "message_id", "created_at", "updated_at", "seal"]
         values: dict[str, Any] = {name: bindparam(name) for name in names}
         return self.text(self.insert(memories).values(version=ONE, **values).on_conflict_do_nothing().returning(MEMORY.ordinal))
 
     @cached_property
     def change_memory(self) -> str:
-        names = ["memory", "topics", "fact", "run_id", "message_id", "updated_at"]
+        names = ["memory", "topics", "fact", "run_id", "message_id", "updated_at", "seal"]
         values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
         return self.text(
             self._as_read(update(memories)).values(version=MEMORY.version + ONE, **values).returning(MEMORY.ordinal)
         )
+
+    @cached_property
+    def memory_begun(self) -> str:
+        return self.text(self._as_read(select(MEMORY.created_at)))
 
     @cached_property
     def drop_memory(self) -> str:
@@ -95,7 +99,7 @@ class MemoryStatements(Compiled):
     def _memories(self) -> Any:
         m = MEMORY
         told = (m.ordinal, m.memory_id, m.memory, m.topics, m.user_id, m.run_id)
-        return select(*told, m.created_at, m.updated_at, m.message_id, m.version)
+        return select(*told, m.created_at, m.updated_at, m.message_id, m.version, m.seal)
 
     def _upto(self, statement: Any) -> Any:
         return statement.limit(bindparam("count", type_=BigInteger)).offset(ZERO)

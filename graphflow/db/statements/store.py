@@ -65,7 +65,7 @@ class StoreStatements(Compiled):
 
     def _found(self) -> tuple[Any, ...]:
         columns = (SESSION.ordinal, SESSION.session_type, SESSION.user_id, SESSION.status, SESSION.head, SESSION.epoch)
-        run = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id)
+        run = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id, RUN.metrics)
         sealed = (SESSION.component_id.label("made_by"), SESSION.name, SESSION.metadata, SESSION.created_at, SESSION.seal)
         return (*columns, CHECKPOINT.seq, CHECKPOINT.base, *run, *self.lease, *sealed)
 

@@ -5,8 +5,9 @@ TEXTS = (
             'gf_sessions.epoch = ?',
  'all_graphs': 'SELECT gf_graphs.fingerprint, gf_graphs.outline \nFROM gf_graphs ORDER BY gf_graphs.fingerprint',
  'all_media': 'SELECT gf_media.sha256 \nFROM gf_media ORDER BY gf_media.sha256',
- 'all_memories': 'SELECT gf_memories.memory_id, gf_memories.user_id, gf_memories.memory, gf_memories.fact, '
-                 'gf_memories.topics \n'
+ 'all_memories': 'SELECT gf_memories.fact, gf_memories.seal, gf_memories.memory_id, gf_memories.user_id, '
+                 'gf_memories.memory, gf_memories.topics, gf_memories.version, gf_memories.run_id, '
+                 'gf_memories.message_id, gf_memories.created_at, gf_memories.updated_at \n'
                  'FROM gf_memories ORDER BY gf_memories.ordinal',
  'all_rows': {'gf_runs': 'SELECT gf_runs.ordinal, gf_runs.run_id, gf_runs.session, gf_runs.ns, gf_runs.number, '
                          'gf_runs.status, gf_runs.parent_run_id, gf_runs.component_id, gf_runs.user_id, gf_runs.input, '
@@ -63,9 +64,9 @@ TEXTS = (
                 'WHERE gf_checkpoints.session = :session AND gf_checkpoints.ns = :ns AND gf_checkpoints.seq >= :low '
                 'AND gf_checkpoints.base = :base ORDER BY gf_checkpoints.seq',
  'change_memory': 'UPDATE gf_memories SET memory=:new_memory, topics=:new_topics, version=(gf_memories.version + 1), '
-                  'fact=:new_fact, run_id=:new_run_id, message_id=:new_message_id, updated_at=:new_updated_at WHERE '
-                  'gf_memories.memory_id = :memory_id AND gf_memories.user_id = :user_id AND gf_memories.version = '
-                  ':version RETURNING ordinal',
+                  'fact=:new_fact, run_id=:new_run_id, message_id=:new_message_id, updated_at=:new_updated_at, '
+                  'seal=:new_seal WHERE gf_memories.memory_id = :memory_id AND gf_memories.user_id = :user_id AND '
+                  'gf_memories.version = :version RETURNING ordinal',
  'checkpoint_facts': 'SELECT gf_checkpoints.base, gf_checkpoints.created_at, gf_checkpoints.run \n'
                      'FROM gf_checkpoints \n'
                      'WHERE gf_checkpoints.session = :session AND gf_checkpoints.ns = :ns AND gf_checkpoints.seq = '
@@ -282,6 +283,7 @@ TEXTS = (
                     '\tmessage_id TEXT, \n'
                     '\tcreated_at BIGINT NOT NULL, \n'
                     '\tupdated_at BIGINT NOT NULL, \n'
+                    '\tseal BLOB, \n'
                     '\tUNIQUE (memory_id), \n'
                     '\tUNIQUE (fact)\n'
                     ')\n'
@@ -297,7 +299,8 @@ TEXTS = (
                      'run_id': 'ALTER TABLE gf_memories ADD COLUMN run_id TEXT',
                      'message_id': 'ALTER TABLE gf_memories ADD COLUMN message_id TEXT',
                      'created_at': 'ALTER TABLE gf_memories ADD COLUMN created_at BIGINT NOT NULL',
-                     'updated_at': 'ALTER TABLE gf_memories ADD COLUMN updated_at BIGINT NOT NULL'}),
+                     'updated_at': 'ALTER TABLE gf_memories ADD COLUMN updated_at BIGINT NOT NULL',
+                     'seal': 'ALTER TABLE gf_memories ADD COLUMN seal BLOB'}),
                    ('\n'
                     'CREATE TABLE IF NOT EXISTS gf_memory_index (\n'
                     '\towner BIGINT NOT NULL, \n'
@@ -623,8 +626,8 @@ TEXTS = (
                  'NOTHING',
  'insert_media_use': 'INSERT INTO gf_media_uses (sha256, session) VALUES (:sha256, :session) ON CONFLICT DO NOTHING',
  'insert_memory': 'INSERT INTO gf_memories (memory_id, user_id, memory, topics, version, fact, run_id, message_id, '
-                  'created_at, updated_at) VALUES (:memory_id, :user_id, :memory, :topics, 1, :fact, :run_id, '
-                  ':message_id, :created_at, :updated_at) ON CONFLICT DO NOTHING RETURNING ordinal',
+                  'created_at, updated_at, seal) VALUES (:memory_id, :user_id, :memory, :topics, 1, :fact, :run_id, '
+                  ':message_id, :created_at, :updated_at, :seal) ON CONFLICT DO NOTHING RETURNING ordinal',
  'insert_message': 'INSERT INTO gf_messages (session, ns, seq, run, role, body, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)',
  'insert_run': 'INSERT INTO gf_runs (run_id, session, ns, number, status, parent_run_id, component_id, user_id, input, '
                'first_message, first_seq, fingerprint, idempotency_key, created_at, seal) VALUES (:run_id, :session, '
@@ -692,9 +695,9 @@ TEXTS = (
  'load_at': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.status, '
             'gf_sessions.head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, gf_runs.run_id, '
             'gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, '
-            "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS "
-            'INTEGER) AS lease_left, gf_sessions.component_id AS made_by, gf_sessions.name, gf_sessions.metadata, '
-            'gf_sessions.created_at, gf_sessions.seal \n'
+            "gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * "
+            '86400000000.0 AS INTEGER) AS lease_left, gf_sessions.component_id AS made_by, gf_sessions.name, '
+            'gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal \n'
             'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
             'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = :at LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = '
             'gf_checkpoints.run \n'
@@ -705,10 +708,10 @@ TEXTS = (
                   'found_2, gf_sessions.status AS found_3, gf_sessions.head AS found_4, gf_sessions.epoch AS found_5, '
                   'gf_checkpoints.seq AS found_6, gf_checkpoints.base AS found_7, gf_runs.run_id AS found_8, '
                   'gf_runs.status AS found_9, gf_runs.first_message AS found_10, gf_runs.fingerprint AS found_11, '
-                  'gf_runs.component_id AS found_12, gf_sessions.lease_owner AS found_13, gf_sessions.lease_until - '
-                  "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS found_14, "
-                  'gf_sessions.component_id AS found_15, gf_sessions.name AS found_16, gf_sessions.metadata AS '
-                  'found_17, gf_sessions.created_at AS found_18, gf_sessions.seal AS found_19 \n'
+                  'gf_runs.component_id AS found_12, gf_runs.metrics AS found_13, gf_sessions.lease_owner AS found_14, '
+                  "gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS "
+                  'found_15, gf_sessions.component_id AS found_16, gf_sessions.name AS found_17, gf_sessions.metadata '
+                  'AS found_18, gf_sessions.created_at AS found_19, gf_sessions.seal AS found_20 \n'
                   'FROM gf_sessions JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
                   "gf_checkpoints.ns = '' AND gf_checkpoints.seq = gf_sessions.head LEFT OUTER JOIN gf_runs ON "
                   'gf_runs.ordinal = gf_checkpoints.run \n'
@@ -717,17 +720,17 @@ TEXTS = (
                   ' SELECT found.found_0, found.found_1, found.found_2, found.found_3, found.found_4, found.found_5, '
                   'found.found_6, found.found_7, found.found_8, found.found_9, found.found_10, found.found_11, '
                   'found.found_12, found.found_13, found.found_14, found.found_15, found.found_16, found.found_17, '
-                  'found.found_18, found.found_19, gf_checkpoints.seq, gf_checkpoints.base, gf_checkpoints.log_head, '
-                  'gf_checkpoints.epoch, gf_checkpoints.frontier, gf_checkpoints.delta, gf_checkpoints.snapshot, '
-                  'gf_checkpoints.created_at, gf_checkpoints.sha256, gf_checkpoints.run \n'
+                  'found.found_18, found.found_19, found.found_20, gf_checkpoints.seq, gf_checkpoints.base, '
+                  'gf_checkpoints.log_head, gf_checkpoints.epoch, gf_checkpoints.frontier, gf_checkpoints.delta, '
+                  'gf_checkpoints.snapshot, gf_checkpoints.created_at, gf_checkpoints.sha256, gf_checkpoints.run \n'
                   "FROM found JOIN gf_checkpoints ON gf_checkpoints.session = found.found_0 AND gf_checkpoints.ns = '' "
                   'AND gf_checkpoints.seq BETWEEN found.found_7 AND found.found_4 ORDER BY gf_checkpoints.seq',
  'load_head': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.status, '
               'gf_sessions.head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, gf_runs.run_id, '
               'gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, '
-              "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 "
-              'AS INTEGER) AS lease_left, gf_sessions.component_id AS made_by, gf_sessions.name, gf_sessions.metadata, '
-              'gf_sessions.created_at, gf_sessions.seal \n'
+              "gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) "
+              '* 86400000000.0 AS INTEGER) AS lease_left, gf_sessions.component_id AS made_by, gf_sessions.name, '
+              'gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal \n'
               'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
               'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = gf_sessions.head LEFT OUTER JOIN gf_runs ON '
               'gf_runs.ordinal = gf_checkpoints.run \n'
@@ -741,9 +744,9 @@ TEXTS = (
  'load_nested': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.status, '
                 'gf_sessions.head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, gf_runs.run_id, '
                 'gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, '
-                "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * "
-                '86400000000.0 AS INTEGER) AS lease_left, gf_sessions.component_id AS made_by, gf_sessions.name, '
-                'gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal \n'
+                "gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - "
+                '2440587.5) * 86400000000.0 AS INTEGER) AS lease_left, gf_sessions.component_id AS made_by, '
+                'gf_sessions.name, gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal \n'
                 'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
                 'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = (SELECT max(newest.seq) AS max_1 \n'
                 'FROM gf_checkpoints AS newest \n'
@@ -787,10 +790,14 @@ TEXTS = (
                'WHERE gf_media_uses.session = :session ORDER BY gf_media_uses.sha256',
  'memories_at': 'SELECT gf_memories.ordinal, gf_memories.memory_id, gf_memories.memory, gf_memories.topics, '
                 'gf_memories.user_id, gf_memories.run_id, gf_memories.created_at, gf_memories.updated_at, '
-                'gf_memories.message_id, gf_memories.version \n'
+                'gf_memories.message_id, gf_memories.version, gf_memories.seal \n'
                 'FROM gf_memories \n'
                 'WHERE gf_memories.ordinal IN (SELECT CAST(anon_1.value AS BIGINT) AS value \n'
                 'FROM json_each(:ordinals) AS anon_1)',
+ 'memory_begun': 'SELECT gf_memories.created_at \n'
+                 'FROM gf_memories \n'
+                 'WHERE gf_memories.memory_id = :memory_id AND gf_memories.user_id = :user_id AND gf_memories.version '
+                 '= :version',
  'memory_of_fact': 'SELECT gf_memories.memory_id \nFROM gf_memories \nWHERE gf_memories.fact = :fact',
  'memory_topics': 'SELECT gf_memories.ordinal, gf_memories.topics \n'
                   'FROM gf_memories \n'
@@ -801,7 +808,7 @@ TEXTS = (
          ':user_id)',
  'newest_memories': 'SELECT gf_memories.ordinal, gf_memories.memory_id, gf_memories.memory, gf_memories.topics, '
                     'gf_memories.user_id, gf_memories.run_id, gf_memories.created_at, gf_memories.updated_at, '
-                    'gf_memories.message_id, gf_memories.version \n'
+                    'gf_memories.message_id, gf_memories.version, gf_memories.seal \n'
                     'FROM gf_memories \n'
                     'WHERE gf_memories.user_id = :user_id ORDER BY gf_memories.updated_at DESC, gf_memories.ordinal '
                     'DESC\n'

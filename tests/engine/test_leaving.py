@@ -1,0 +1,180 @@
+"""A caller under asyncio that goes away: what runs in threads meanwhile is stored if it ends soon."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Annotated, Any, TypedDict
+
+import pytest
+
+from graphflow import END, START, Agent, Context, Send, StateGraph, ToolCall, append
+from graphflow.drive import aio
+from graphflow.models.base import Reply
+from graphflow.testing import ScriptedModel
+
+
+class State(TypedDict):
+    path: Annotated[list[str], append]
+
+
+class Work:
+    """Blocking work that says when it has begun, and ends when it may."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self.times = 0
+
+    def __call__(self) -> str:
+        self.times += 1
+        self.begun.set()
+        assert self.may_end.wait(30)
+        self.ended.set()
+        return "charged"
+
+
+async def begun(work: Work) -> None:
+    while not work.begun.is_set():
+        await asyncio.sleep(0.001)
+
+
+async def cancelled(call: Awaitable[Any], work: Work, before: Callable[[], bool] = lambda: True) -> None:
+    """Cancel a call while work is going on, which ends after that."""
+    running = asyncio.ensure_future(call)
+    await begun(work)
+    while not before():
+        await asyncio.sleep(0.001)
+    running.cancel()
+    asyncio.get_running_loop().call_later(0.05, work.may_end.set)
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+def paying(db: Any, work: Work, *more: ToolCall) -> Agent:
+    def charge() -> str:
+        return work()
+
+    def look(word: str) -> str:
+        return f"{word} seen"
+
+    model = ScriptedModel([Reply(tool_calls=[ToolCall("1", "charge", {}), *more]), "done"])
+    return Agent(model, tools=[charge, look], db=db, session_id="s")
+
+
+def test_a_tool_in_a_thread_that_ends_soon_after_its_caller_left_is_stored_and_not_called_again(db: Any) -> None:
+    work = Work()
+    agent = paying(db, work)
+    asyncio.run(cancelled(agent.arun("q"), work))
+    assert db.get_session("s").status == "cancelled"
+    assert [message.text for message in agent.get_chat_history()] == ["q", "", "charged"]
+    assert asyncio.run(agent.aresume("s")).content == "done"
+    assert work.times == 1
+
+
+def test_a_tool_that_ends_soon_after_its_stream_was_left_is_stored_and_not_called_again(db: Any) -> None:
+    work = Work()
+    agent = paying(db, work)
+
+    async def leave() -> None:
+        async with aclosing(agent.arun("q", stream=True)) as events:
+            async for event in events:
+                if event.type == "tool_started":
+                    await begun(work)
+                    asyncio.get_running_loop().call_later(0.05, work.may_end.set)
+                    break
+
+    asyncio.run(leave())
+    assert db.get_session("s").status == "cancelled"
+    assert agent.get_chat_history()[-1].text == "charged"
+    assert asyncio.run(agent.aresume("s")).content == "done"
+    assert work.times == 1
+
+
+def test_tools_that_run_beside_each_other_are_all_stored_when_they_end_soon(db: Any) -> None:
+    work = Work()
+    agent = paying(db, work, ToolCall("2", "look", {"word": "tea"}))
+    asyncio.run(cancelled(agent.arun("q"), work))
+    assert [message.text for message in agent.get_chat_history()][2:] == ["charged", "tea seen"]
+    assert agent.resume("s").content == "done"
+    assert work.times == 1
+
+
+def test_what_does_not_end_soon_is_left_and_what_ended_beside_it_is_kept(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aio, "GRACE", 0.05)
+    slow, quick, times = Work(), Work(), []
+
+    def node(name: str) -> dict[str, Any]:
+        times.append(name)
+        if len(times) <= 2:
+            (slow if name == "slow" else quick)()
+        return {"path": [name]}
+
+    builder = StateGraph(State).add_node("node", node).add_edge("node", END)
+    sends = [Send("node", "slow"), Send("node", "quick")]
+    graph = builder.add_conditional_edges(START, lambda state: sends, ["node"]).compile(db=db)
+
+    async def leave() -> None:
+        running = asyncio.ensure_future(graph.ainvoke({}, session_id="s"))
+        await begun(slow)
+        await begun(quick)
+        running.cancel()
+        asyncio.get_running_loop().call_soon(quick.may_end.set)
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(leave())
+    assert not slow.ended.is_set() and db.get_session("s").status == "cancelled"
+    slow.may_end.set()
+    assert slow.ended.wait(30)
+    assert asyncio.run(graph.aresume("s"))["path"] == ["slow", "quick"]
+    assert sorted(times) == ["quick", "slow", "slow"]
+
+
+@pytest.mark.parametrize("timeout", [None, 60.0], ids=["", "with a timeout"])
+def test_a_node_in_a_thread_that_ends_soon_is_stored_and_nothing_is_begun_after_it(db: Any, timeout: float | None) -> None:
+    work, after = Work(), []
+
+    def second(state: State) -> dict[str, Any]:
+        after.append(1)
+        return {"path": ["second"]}
+
+    builder = StateGraph(State).add_node("first", lambda state: {"path": [work()]}, timeout=timeout)
+    builder.add_node("second", second).add_edge(START, "first").add_edge("first", "second").add_edge("second", END)
+    graph = builder.compile(db=db)
+    asyncio.run(cancelled(graph.ainvoke({}, session_id="s"), work))
+    snapshot = graph.get_state("s")
+    assert (snapshot.values["path"], snapshot.next, after) == (["charged"], ("second",), [])
+    assert asyncio.run(graph.aresume("s"))["path"] == ["charged", "second"]
+    assert work.times == 1
+
+
+def test_a_recorded_step_that_is_left_is_kept_and_does_not_stop_its_run(db: Any) -> None:
+    work = Work()
+
+    async def node(state: State, ctx: Context) -> dict[str, Any]:
+        await cancelled(ctx.astep("charge", work), work)
+        return {"path": ["went on"]}
+
+    def after(state: State) -> dict[str, Any]:
+        return {"path": ["after"]}
+
+    builder = StateGraph(State).add_node("node", node).add_node("after", after)
+    graph = builder.add_edge(START, "node").add_edge("node", "after").add_edge("after", END).compile(db=db)
+    result = asyncio.run(graph.ainvoke({}, session_id="s"))
+    assert (result.status, result["path"], work.times) == ("completed", ["went on", "after"], 1)
+
+
+def test_a_stream_that_is_left_while_its_run_is_far_ahead_ends(db: Any) -> None:
+    agent = Agent(ScriptedModel(["word " * 5000, "finally"]), db=db, session_id="s")
+
+    async def leave() -> None:
+        async with aclosing(agent.arun("q", stream=True)) as events:
+            async for event in events:
+                if event.type == "token":
+                    break
+
+    asyncio.run(asyncio.wait_for(leave(), 60))
+    assert db.get_session("s").status == "cancelled"
+    assert agent.resume("s").content == "finally"
