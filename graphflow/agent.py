@@ -16,6 +16,7 @@ from graphflow.settings import check_settings, history_of
 if TYPE_CHECKING:
     from graphflow.contextpolicies import HistoryPolicy, MemoryPolicy, SummaryPolicy
     from graphflow.core.reducers import Reducer
+    from graphflow.db.base import Db
     from graphflow.drive.world import Emitter
     from graphflow.graph import Graph
     from graphflow.models.base import Model
@@ -73,7 +74,7 @@ class Agent(Assistant):
         name: str | None = None,
         instructions: Instructions = None,
         tools: Sequence[Callable[..., Any]] = (),
-        db: Any = None,
+        db: Db | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
         session_state: Mapping[str, Any] | None = None,

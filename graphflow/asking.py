@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphflow.core.effects import Flow, T
     from graphflow.core.memories import UserMemory
     from graphflow.core.stored import Stored
+    from graphflow.db.base import Db
     from graphflow.drive.world import World
     from graphflow.graph import Graph
     from graphflow.messages import Message
@@ -35,7 +36,7 @@ class Asked:
 
     __slots__ = ()
 
-    db: Any
+    db: Db | None
     session_id: str | None
     user_id: str | None
 
@@ -146,7 +147,7 @@ class Asked:
         """A flow that reads or writes the database, and its surroundings."""
         return flow, worlds.World(self._need_db())
 
-    def _need_db(self) -> Any:
+    def _need_db(self) -> Db:
         if self.db is None:
             raise NoDatabase("nothing is stored without a database; give db=SqliteDb(…)")
         return self.db

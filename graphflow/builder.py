@@ -16,6 +16,7 @@ from graphflow.core.plan import Branch, Join, NodePlan, Plan, literal_targets, l
 from graphflow.core.policies import CachePolicy, RetryPolicy, guarded, policies
 from graphflow.core.schemas import node_view, part_schema
 from graphflow.core.state import state_schema
+from graphflow.db.base import Db
 from graphflow.declaring import DeclaredNode, check_list, declared_destinations, from_compiled, graph_of, parted_from, without
 from graphflow.drive.world import Emitter
 from graphflow.errors import GraphError, UnknownTarget
@@ -64,7 +65,7 @@ class StateGraph:
         """What a compiled graph holds, as a StateGraph to be edited and compiled again; the graph itself stays as it is.
 
         Nodes keep their settings (policies, the graphs they are), routers their targets, and sessions their kind. What
-        ``compile`` was told (db, interrupts, durability, on_event) has to be told again.
+        ``compile`` was told (db, interrupts, durability, on_event, debug) has to be told again.
         """
         plan = graph.plan
         made = cls.__new__(cls)
@@ -300,7 +301,7 @@ class StateGraph:
 
     def compile(
         self,
-        db: Any = None,
+        db: Db | None = None,
         name: str | None = None,
         *,
         interrupt_before: Sequence[str] = (),
@@ -308,6 +309,7 @@ class StateGraph:
         durability: Literal["sync", "exit"] = "sync",
         on_event: Emitter | None = None,
         aliases: Mapping[str, str] | None = None,
+        debug: bool = False,
     ) -> Graph:
         """Check the graph and make it runnable. Raises GraphError naming the node and the repair, ValueError naming an option.
 
@@ -325,6 +327,11 @@ class StateGraph:
         and if others move, prune or delete the session meanwhile (LeaseLost). Nothing holds the session against other
         processes. Of the graphs inside, those that pause or fail are stored, so that they go on inside, and those that keep
         their state. With an idempotency_key the call itself is committed at once, so that others with the key find it.
+
+        ``debug``: nodes, those of graphs inside and tools among them, are given copies of all that is in the state (but not of
+        ``untracked`` fields), or of the argument of a Send. One that changes these in place, instead of returning what changed,
+        is a ChangedInPlace that names it and the path of what it changed; what it returned is not taken. When it raises
+        something, that has a note of it. It takes the time and the memory for a copy of the state at each node.
         """
         plan = self.plan(options.text("name", name, none="that of the StateGraph"))
         if aliases is not None:
@@ -333,8 +340,9 @@ class StateGraph:
         before, after = (named_nodes(plan, what, names) for what, names in told.items())
         if before or after:
             plan = replace(plan, interrupt_before=before, interrupt_after=after, pauses=True)
+        options.flag("debug", debug)
         check(plan)
-        return Graph(replace(plan, durability=checked_durability(durability)), db=db, on_event=on_event)
+        return Graph(replace(plan, durability=checked_durability(durability), debug=debug), db=db, on_event=on_event)
 
     def plan(self, name: str | None = None, **kinds: Any) -> Plan:
         """The lowered form, unchecked. ``kinds`` are further fields of Plan."""

@@ -4,6 +4,7 @@ GraphflowError
 ├── GraphError                a graph, agent, team or workflow is declared wrongly (at compile)
 │   └── UnknownTarget         an edge, router, Command or Send names a node that does not exist
 ├── InvalidUpdate             a node, an input or update_state wrote something the state does not take
+├── ChangedInPlace            a node changed what it was given instead of returning what changed (debug=True)
 ├── InvalidAnswer             resume() was given an answer that fits no pending question, or not its response_schema
 ├── RecursionLimit            a run made more supersteps than allowed
 ├── StepRejected              a reviewer rejected what a step of a workflow made
@@ -54,6 +55,18 @@ class InvalidUpdate(GraphflowError):
         super().__init__(message)
         self.field = field
         self.nodes = nodes
+
+
+class ChangedInPlace(GraphflowError):
+    """A watched node (``compile(debug=True)``, ``graphflow.testing.strict``) changed in place what it was given.
+
+    Nothing that it returned was taken, and the state is as it was. ``path`` is where it did, e.g. ``state.items[3].when``.
+    """
+
+    def __init__(self, message: str, *, node: str = "", path: str = "") -> None:
+        super().__init__(message)
+        self.node = node
+        self.path = path
 
 
 class InvalidAnswer(GraphflowError):

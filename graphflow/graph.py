@@ -23,7 +23,7 @@ from graphflow.core.plan import Plan
 from graphflow.core.schemas import context_value, json_schema
 from graphflow.core.state import Values, state_schema
 from graphflow.core.stored import Stored
-from graphflow.db.base import Store
+from graphflow.db.base import Db
 from graphflow.drive.stream import StreamMode, view
 from graphflow.drive.world import Emitter, World, guarded
 from graphflow.errors import GraphflowError, NoDatabase
@@ -112,11 +112,11 @@ class Graph:
 
     plan: Final[Plan]
     """The lowered form that runs."""
-    db: Final[Any]
+    db: Final[Db | None]
     """The database that keeps its sessions, or None."""
     on_event: Final[Emitter | None]
 
-    def __init__(self, plan: Plan, *, db: Any = None, on_event: Emitter | None = None) -> None:
+    def __init__(self, plan: Plan, *, db: Db | None = None, on_event: Emitter | None = None) -> None:
         self.plan = plan
         self.db = checks.database("db", db)
         listener = checks.function("on_event", on_event, "a function of an Event", none="none")
@@ -466,11 +466,10 @@ class Graph:
             values, shown, ended.status, ended.interrupts, ended.session_id, ended.run_id, ended.seq, ended.metrics
         )
 
-    def _need_db(self) -> Store:
+    def _need_db(self) -> Db:
         if self.db is None:
             raise NoDatabase(f"graph {self.plan.name!r} has no database, so nothing was stored; compile it with db=SqliteDb(…)")
-        store: Store = self.db
-        return store
+        return self.db
 
     def _with_db(self, flow: Flow[T]) -> tuple[Flow[T], World]:
         return flow, World(self._need_db())

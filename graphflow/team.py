@@ -13,6 +13,7 @@ from graphflow.contextpolicies import HistoryPolicy
 from graphflow.core.control import END
 from graphflow.core.reducers import Reducer, merge
 from graphflow.core.state import per_run
+from graphflow.db.base import Db
 from graphflow.drive.world import Emitter
 from graphflow.graph import Graph
 from graphflow.models.base import Model
@@ -113,7 +114,7 @@ class Team(Assistant):
         name: str | None = None,
         instructions: Instructions = None,
         tools: Sequence[Callable[..., Any]] = (),
-        db: Any = None,
+        db: Db | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
         session_state: Mapping[str, Any] | None = None,

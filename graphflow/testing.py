@@ -1,11 +1,15 @@
-"""What tests of graphs and agents need: a model that says what it is told to, and a clock that is moved by hand."""
+"""What tests of graphs and agents need: a model that says what it is told to, a clock that is moved by hand, and somebody who
+watches that nodes change nothing in place.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Final
 
+from graphflow.core.ownership import everywhere
 from graphflow.errors import ModelError
 from graphflow.messages import ToolCall as ToolCall
 from graphflow.models.base import Model, Piece, Request
@@ -81,3 +85,27 @@ class FakeClock:
         if seconds < 0:
             raise ValueError(f"a clock does not go back: advance({seconds})")
         self._now += seconds
+
+
+_asking: Final = threading.Lock()
+
+
+@contextmanager
+def strict() -> Iterator[None]:
+    """Watch every run that begins meanwhile, in any thread, as ``StateGraph.compile(debug=True)`` does for one graph: a node,
+    tool or step that changes in place what it was given is a ChangedInPlace.
+
+    For agents, teams and workflows as well as for graphs. In a ``conftest.py``, for all tests::
+
+        @pytest.fixture(autouse=True)
+        def nothing_is_changed_in_place():
+            with strict():
+                yield
+    """
+    with _asking:
+        everywhere.asked += 1
+    try:
+        yield
+    finally:
+        with _asking:
+            everywhere.asked -= 1

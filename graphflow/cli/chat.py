@@ -10,7 +10,7 @@ from graphflow.agent import Agent
 from graphflow.cli.failure import Failure, in_one_line, is_expected
 from graphflow.cli.place import DEFAULT_DB, Schema, database_at
 from graphflow.cli.reference import load_agent
-from graphflow.db import InMemoryDb, PostgresDb, SqliteDb
+from graphflow.db import Db, InMemoryDb, PostgresDb, SqliteDb
 from graphflow.models.resolve import resolve_model
 from graphflow.printing import Talk
 from graphflow.run import Runner
@@ -42,9 +42,12 @@ def _agent(reference: str | None, db: str | None, schema: str | None) -> Runner:
         return Agent(resolve_model(None), db=_reached(DEFAULT_DB if db is None else db, schema))
     loaded = load_agent(reference)
     if db is not None or schema is not None:
-        loaded.db = _reached(DEFAULT_DB if db is None else db, schema)
+        store: Db = _reached(DEFAULT_DB if db is None else db, schema)
     elif loaded.db is None:
-        loaded.db = InMemoryDb()
+        store = InMemoryDb()
+    else:
+        return loaded
+    loaded.db = store  # type: ignore[misc]  # the slot is in the classes below Runner
     return loaded
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from graphflow.core.control import Cancelled, Interrupt
 from graphflow.core.effects import CancelRun, Flow, Sleep
 from graphflow.core.machine import Machine
+from graphflow.core.ownership import everywhere
 from graphflow.core.plan import Plan
 from graphflow.core.state import Values
 from graphflow.core.stopping import Stop
@@ -131,5 +132,6 @@ def new_machine(plan: Plan, call: CallOptions, run_id: str) -> Machine:
         recursion_limit=RECURSION_LIMIT if call.recursion_limit is None else call.recursion_limit,
         aliases=plan.aliases,
         durability=call.durability,
+        watched=plan.debug or everywhere.asked > 0,
     )
     return Machine(plan, info)

@@ -15,6 +15,7 @@ from typing import Any
 from graphflow.core.control import START, Cancelled, Command, Interrupt
 from graphflow.core.effects import Emit, Flow, RunTasks
 from graphflow.core.ledger import Ledger, question_rows, result_rows
+from graphflow.core.ownership import watched
 from graphflow.core.plan import NodePlan, Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.results import result_of, session_write
@@ -162,7 +163,7 @@ class Machine:
                 tasks.append(Task(node, node.schema.view(values), position, origin, info))
             else:
                 tasks.append(Task(nodes[arrival.node], arrival.arg, position, origin, info, sent=True))
-        return tasks
+        return [watched(task, self.schema) for task in tasks] if info.watched else tasks
 
     def _too_many_steps(self) -> RecursionLimit:
         ns = self.info.ns
@@ -248,7 +249,7 @@ class Machine:
             if name in self.plan.nodes:
                 node, ledger = self.plan.nodes[name], self.ledger
                 task = Task(node, node.schema.view(ledger.values), 0, ledger.frontier.origin, self.info)
-                (outcome,) = yield RunTasks([task])
+                (outcome,) = yield RunTasks([watched(task, self.schema) if self.info.watched else task])
                 self._take_untracked(outcome)
 
     def _take_untracked(self, outcome: Outcome) -> None:

@@ -237,6 +237,7 @@ class _Call:
             around=outer.ledger,
             stop=outer.stop,
             speaker=None if outer.speaker is None else replace(outer.speaker, voice=None),
+            watched=outer.watched or plan.debug,
             within=task if outer.within is not None or (isinstance(task, Attempt) and task.seconds is not None) else None,
         )
 

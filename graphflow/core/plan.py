@@ -131,6 +131,8 @@ class Plan:
     on_unfinished: Literal["raise", "abandon"] = "raise"
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Old node names and what they are called now, for runs stored under the old ones."""
+    debug: bool = False
+    """Whether nodes are watched, so that none changes in place what it was given."""
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -88,6 +88,8 @@ class RunInfo:
     """The books of the run, for graphs inside its tasks."""
     around: Ledger | None = None
     """For a nested graph, the books of the graph around it."""
+    watched: bool = False
+    """Whether nodes that change in place what they were given are found out (``core.ownership``)."""
     within: Task | None = None
     """The task that this nested graph runs in, when that, or one around it, is an attempt that may be given up."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from graphflow.lazy import exports
 
 if TYPE_CHECKING:
+    from graphflow.db.base import Db
     from graphflow.db.limits import Limits
     from graphflow.db.memory import InMemoryDb
     from graphflow.db.postgres import PostgresDb
@@ -19,6 +20,7 @@ __all__ = [
     "SqliteDb",
     "PostgresDb",
     "InMemoryDb",
+    "Db",
     "Limits",
     # what they give
     "Session",
@@ -34,6 +36,7 @@ __all__ = [
 
 _HOME = {
     "CheckReport": "graphflow.db.records",
+    "Db": "graphflow.db.base",
     "InMemoryDb": "graphflow.db.memory",
     "Limits": "graphflow.db.limits",
     "PostgresDb": "graphflow.db.postgres",

@@ -42,7 +42,7 @@ class Talk:
     ) -> None:
         if runner.db is None:  # questions are answered by resuming, which needs something stored
             runner = copy(runner)
-            runner.db = InMemoryDb()
+            runner.db = InMemoryDb()  # type: ignore[misc]  # the slot is in the classes below Runner
         self.runner = runner
         self.session_id = session_id or new_id()
         self.arguments = dict(arguments or {})

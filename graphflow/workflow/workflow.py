@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.plan import Plan
 from graphflow.core.reducers import Reducer
+from graphflow.db.base import Db
 from graphflow.drive.world import Emitter
 from graphflow.errors import InvalidUpdate
 from graphflow.graph import Graph
@@ -69,7 +70,7 @@ class Workflow(Runner):
         steps: Any = (),
         *,
         name: str | None = None,
-        db: Any = None,
+        db: Db | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
         session_state: Mapping[str, Any] | None = None,

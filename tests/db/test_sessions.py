@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from datetime import UTC
 from typing import Any
 
 import pytest
 
-from graphflow.db import InMemoryDb, SessionType
+from graphflow.db import Db, InMemoryDb, PostgresDb, SessionType, SqliteDb
 from graphflow.errors import InvalidId, LeaseLost, NotOwner, SessionNotFound
 from graphflow.messages import Message
 
@@ -269,3 +270,14 @@ def test_a_closed_database_can_be_used_again(sqlite_db: Any) -> None:
     Writer(sqlite_db).turn("r1")
     sqlite_db.close()
     assert len(sqlite_db.get_messages("s1")) == 2
+
+
+@pytest.mark.parametrize("cls", [InMemoryDb, SqliteDb, PostgresDb])
+def test_a_database_does_what_its_users_and_drivers_are_promised(cls: type[Any]) -> None:
+    def methods(of: type[Any]) -> dict[str, Any]:
+        found = inspect.getmembers(of, inspect.isfunction)
+        return {name: inspect.signature(method).parameters for name, method in found if not name.startswith("_")}
+
+    promised, found = methods(Db), methods(cls)
+    assert {"get_session", "prune", "close", "commit", "read_history"} <= promised.keys()
+    assert {name: found.get(name) for name in promised} == promised
