@@ -25,6 +25,7 @@ from graphflow import (
     tool,
 )
 from graphflow.assistant import PAST
+from graphflow.core.hints import one
 from graphflow.db import InMemoryDb, Limits, PostgresDb, SqliteDb
 from graphflow.errors import GraphError, InvalidId, ModelError
 from graphflow.graph import RunOptions
@@ -225,3 +226,10 @@ def test_ids_and_models_have_errors_of_their_own() -> None:
         Agent(session_id="")
     with pytest.raises(ModelError, match="5 is not a model"):
         Agent(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "told", ["an Item", "an object", "an Update", "an Under", "a One", "a User", "a Unit", "a UUID", "a Special", "an int"]
+)
+def test_a_noun_has_the_article_of_its_sound(told: str) -> None:
+    assert one(told.split()[1]) == told

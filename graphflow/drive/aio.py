@@ -296,7 +296,7 @@ async def _acquire(effect: Acquire, world: World, usage: Any) -> None:
     ticket = session_queue().join(world.store.identity, effect.session_id, world.call, cancelling=cancelling)
     world.tickets.append(ticket)
     if effect.on_busy == "reject" and not ticket.future.done():
-        raise world.busy(effect.session_id, 0)
+        raise world.busy(effect.session_id, None)
     if ticket.has_turn:
         return
     try:
