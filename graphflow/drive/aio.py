@@ -123,7 +123,7 @@ async def _finished(work: Callable[[], T], world: World, alone: str | None = Non
     thread = in_thread(caught) if alone is None else in_own_thread(caught, alone)
     ended = asyncio.wrap_future(thread)
     try:
-        return _told(await asyncio.shield(ended))
+        await asyncio.shield(ended)
     except asyncio.CancelledError as stop:
         if thread.cancel() or _given_up(current_task.get()):
             raise
@@ -131,7 +131,7 @@ async def _finished(work: Callable[[], T], world: World, alone: str | None = Non
         if not ended.done():
             raise
         world.stopping = stop
-        return _told(ended.result())
+    return _told(ended.result())
 
 
 def _caught(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
