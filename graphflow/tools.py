@@ -27,6 +27,14 @@ from graphflow.errors import GraphError
 from graphflow.models.base import ToolSpec
 
 
+class WrongArguments(ValueError):
+    """Arguments that a tool does not take: the text tells a model what to change, ``wrong`` says it for each parameter."""
+
+    def __init__(self, text: str, wrong: Mapping[str, str]) -> None:
+        super().__init__(text)
+        self.wrong = wrong
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A function as a model may call it. Made by ``@tool`` or ``as_tool``; calling it calls the function."""
@@ -54,13 +62,12 @@ class Tool:
     def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The keyword arguments for ``fn``, validated and converted, without the Context; what is not given is the default.
 
-        ``arguments`` are the model's and, where ``user_input`` names some, the person's. Raises ValueError with a text that
-        tells a model what to change.
+        ``arguments`` are the model's and, where ``user_input`` names some, the person's. Raises WrongArguments.
         """
         try:
             bound = self._arguments.model_validate(dict(arguments))
         except ValidationError as error:
-            raise ValueError(_complaint(self, error)) from None
+            raise _complaint(self, error) from None
         return {field.alias or key: getattr(bound, key) for key, field in self._arguments.model_fields.items()}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -178,17 +185,20 @@ def _make(
     )
 
 
-def _complaint(tool: Tool, error: ValidationError) -> str:
-    wrong = [
-        f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
-        + (f", not {each['input']!r:.80}" if each["type"] != "missing" else "")
-        for each in error.errors(include_url=False)
-    ]
+def _complaint(tool: Tool, error: ValidationError) -> WrongArguments:
+    wrong: dict[str, str] = {}
+    for each in error.errors(include_url=False):
+        given = f", not {each['input']!r:.80}" if each["type"] != "missing" else ""
+        told = f"{'.'.join(map(str, each['loc']))}: {each['msg']}{given}"
+        name = str(each["loc"][0]) if each["loc"] else ""
+        wrong[name] = f"{wrong[name]}; {told}" if name in wrong else told
     required = tool.parameters.get("required", ())
     takes = ", ".join(
         f"{name} ({schema.get('type', 'value')}{'' if name in required else ', optional'})"
         for name, schema in tool.parameters["properties"].items()
     )
-    return (
-        f"wrong arguments for {tool.name}: {'; '.join(wrong)}. It takes: {takes or 'nothing'}. Call it again with these mended."
+    return WrongArguments(
+        f"wrong arguments for {tool.name}: {'; '.join(wrong.values())}. It takes: {takes or 'nothing'}. "
+        "Call it again with these mended.",
+        wrong,
     )

@@ -26,6 +26,9 @@ from graphflow import (
 )
 from graphflow.assistant import PAST
 from graphflow.core.calls import CallOptions
+
+
+from graphflow.core.hints import one
 from graphflow.db import InMemoryDb, Limits, PostgresDb, SqliteDb
 from graphflow.errors import GraphError, InvalidId, ModelError
 from graphflow.graph import RunOptions
@@ -252,3 +255,10 @@ def test_an_agent_stores_its_runs_under_its_own_name_and_not_that_of_its_graph(w
     edited = agent.with_graph(agent.graph_builder().compile(name="other"))
     assert [way.run(runner, "hi").content for runner in (agent, edited)] == ["one", "two"]
     assert {session.component_id for session in db.get_sessions()} == {agent.component_id}
+
+
+@pytest.mark.parametrize(
+    "told", ["an Item", "an object", "an Update", "an Under", "a One", "a User", "a Unit", "a UUID", "a Special", "an int"]
+)
+def test_a_noun_has_the_article_of_its_sound(told: str) -> None:
+    assert one(told.split()[1]) == told

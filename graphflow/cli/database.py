@@ -9,6 +9,8 @@ import typer
 from graphflow.cli.failure import Failure
 from graphflow.cli.place import DEFAULT_DB, Place, Schema, opened, with_sessions
 from graphflow.cli.terminal import as_json, console, plain
+from graphflow.db import PostgresDb, SqliteDb
+from graphflow.errors import CorruptCheckpoint
 
 database = typer.Typer(help="Look after a database of sessions.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -67,9 +69,18 @@ def repair(
 ) -> None:
     """Take a damaged session back to its last sound checkpoint. What came after it is lost, so make a backup first."""
     with with_sessions(db, schema) as store:
+        if not yes and not _is_there(store, session):
+            raise Failure(f"there is no session {session!r} in the database; 'graphflow sessions list' shows what there is")
         if not yes and not typer.confirm(f"Take session {session!r} back to its last sound checkpoint?", err=True):
             raise Failure("nothing was changed")
         done = store.repair_session(session)
     for part in done.lost:
         typer.echo(f"lost: {part}")
     typer.echo(f"session {session}: " + (f"stands at checkpoint {done.head} now" if done.lost else "nothing is damaged"))
+
+
+def _is_there(store: SqliteDb | PostgresDb, session_id: str) -> bool:
+    try:
+        return store.get_session(session_id) is not None
+    except CorruptCheckpoint:
+        return True

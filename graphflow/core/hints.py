@@ -1,9 +1,18 @@
-"""What errors say of a name that does not exist."""
+"""What errors say of names: which one was meant, and a noun with its article."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+from typing import Final
+
+_VOWEL: Final = re.compile(r"(?!one|eu)[aeio]|u[np](?!i)", re.IGNORECASE)
+
+
+def one(noun: str) -> str:
+    """The noun with its article, which its sound decides: an Item, an Update, but a One, a User."""
+    return f"{'an' if _VOWEL.match(noun) else 'a'} {noun}"
 
 
 def hint(name: object, known: Iterable[object], otherwise: str) -> str:

@@ -17,6 +17,7 @@ from graphflow.core import options
 from graphflow.core.attempts import Attempt, fenced
 from graphflow.core.control import MISSING, Context, Suspended
 from graphflow.core.effects import Call, Emit, Flow, RunAttempt, Sleep, Spent
+from graphflow.core.hints import one
 from graphflow.core.plan import Function, lower_function
 from graphflow.core.tasks import Outcome, Task
 from graphflow.errors import GraphError, ModelError, NodeTimeout, SessionError
@@ -317,7 +318,7 @@ def _frozen(value: Any, node: str) -> Hashable:
         hash(value)
     except TypeError:
         raise TypeError(
-            f"the cache of node {node!r} cannot look up a {kind.__qualname__}; give CachePolicy(key=…) that makes "
+            f"the cache of node {node!r} cannot look up {one(kind.__qualname__)}; give CachePolicy(key=…) that makes "
             "of the input what decides, such as a text or a number"
         ) from None
     return kind, value

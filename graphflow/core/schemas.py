@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from graphflow.core.annotations import annotation
 from graphflow.core.control import START, Overwrite
-from graphflow.core.hints import hint
+from graphflow.core.hints import hint, one
 from graphflow.core.state import Channel, StateSchema, Values, state_schema
 from graphflow.core.updates import update_of, wrong_type
 from graphflow.errors import GraphError, InvalidUpdate
@@ -173,7 +173,7 @@ def context_value(cls: type[Any], context: Any) -> Any:
     if context is None:
         context = {}
     if not isinstance(context, Mapping):
-        raise ValueError(f"context is a {type(context).__name__}; give a dict of the fields of {cls.__name__}")
+        raise ValueError(f"context is {one(type(context).__name__)}; give a dict of the fields of {cls.__name__}")
     if schema.form == "model":
         return _context_model(cls, context)
     given: Values = {}

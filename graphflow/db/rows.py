@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from graphflow.core.control import Overwrite, Send
+from graphflow.core.hints import one
 from graphflow.core.state import StateSchema
 from graphflow.core.stored import Frontier, LogEntry, MemoryWrite, RunWrite, SideWrite, SummaryWrite, TaskResult, TaskRow
 from graphflow.db.codec import ChannelCodec, channel_codecs, write, write_value
@@ -206,7 +207,7 @@ def encode_entry(entry: LogEntry, seq: int, run_id: str, media: Media) -> tuple[
     if isinstance(entry, RemoveMessage):
         return REMOVED, dumps(entry.id)
     if type(entry) is not Message:
-        raise SerializationError(f"message {seq} is a {type(entry).__qualname__}; write a Message", path=f"messages[{seq}]")
+        raise SerializationError(f"message {seq} is {one(type(entry).__qualname__)}; write a Message", path=f"messages[{seq}]")
     own_id = entry.id == f"{run_id}-{seq}"
     if own_id and type(entry.content) is str and not entry.tool_calls and entry.name is None and entry.tool_call_id is None:
         return entry.role, dumps(entry.content)

@@ -17,6 +17,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from graphflow.core.control import MISSING, Interrupt, Send
+from graphflow.core.hints import one
 from graphflow.errors import CorruptCheckpoint, SerializationError
 from graphflow.messages import FilePart, ImagePart, Message, RemoveMessage, TextPart, ToolCall
 
@@ -75,16 +76,16 @@ def undeclared(value: Any) -> Refused:
         if isinstance(value, base) and not isinstance(value, Enum):
             plain = base.__name__
             return Refused(
-                f"is a {name}, a kind of {plain}, and would come back as a plain {plain}",
+                f"is {one(name)}, a kind of {plain}, and would come back as a plain {plain}",
                 f"declare the field with {name} as its type, or write {plain}(…)",
             )
     if hasattr(kind, "__pydantic_fields__") or hasattr(kind, "__dataclass_fields__") or isinstance(value, Enum):
         return Refused(
-            f"is a {name}, which the declared type does not say",
+            f"is {one(name)}, which the declared type does not say",
             f"declare the field with {name} as its type, or write plain data",
         )
     return Refused(
-        f"is a {name}, which cannot be stored",
+        f"is {one(name)}, which cannot be stored",
         "write plain data, or declare the field untracked if it can be had again",
     )
 

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from graphflow.core.hints import one
 from graphflow.db.jsontext import dumps, loads
 from graphflow.db.packing import Packer
 from graphflow.db.tags import KNOWN, Fetch, Media, Refused, path_text
@@ -96,10 +97,10 @@ def _changed(value: Any, again: Any, parts: list[Any]) -> Refused:
         value, again = _child(value, part), _child(again, part)
     was, is_ = type(value).__qualname__, type(again).__qualname__
     if was != is_:
-        reason = f"is a {was} and would come back as a {is_}"
+        reason = f"is {one(was)} and would come back as {one(is_)}"
         repair = f"declare exactly {was} there (in a union, models that a Literal field tells apart)"
     else:
-        reason = f"is a {was} that would come back different"
+        reason = f"is {one(was)} that would come back different"
         repair = (
             "let its type keep every field (no excluded or private ones, no one-way serialisers), or mark the field untracked"
         )

@@ -123,7 +123,7 @@ async def _finished(work: Callable[[], T], world: World, alone: str | None = Non
     thread = in_thread(caught) if alone is None else in_own_thread(caught, alone)
     ended = asyncio.wrap_future(thread)
     try:
-        return _told(await asyncio.shield(ended))
+        await asyncio.shield(ended)
     except asyncio.CancelledError as stop:
         if thread.cancel() or _given_up(current_task.get()):
             raise
@@ -131,7 +131,7 @@ async def _finished(work: Callable[[], T], world: World, alone: str | None = Non
         if not ended.done():
             raise
         world.stopping = stop
-        return _told(ended.result())
+    return _told(ended.result())
 
 
 def _caught(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
@@ -296,7 +296,7 @@ async def _acquire(effect: Acquire, world: World, usage: Any) -> None:
     ticket = session_queue().join(world.store.identity, effect.session_id, world.call, cancelling=cancelling)
     world.tickets.append(ticket)
     if effect.on_busy == "reject" and not ticket.future.done():
-        raise world.busy(effect.session_id, 0)
+        raise world.busy(effect.session_id, None)
     if ticket.has_turn:
         return
     try:

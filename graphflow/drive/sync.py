@@ -181,7 +181,7 @@ def _acquire(effect: Acquire, world: World, usage: Any) -> None:
     ticket = session_queue().join(world.store.identity, effect.session_id, world.call, cancelling=cancelling)
     world.tickets.append(ticket)
     if effect.on_busy == "reject" and not ticket.future.done():
-        raise world.busy(effect.session_id, 0)
+        raise world.busy(effect.session_id, None)
     try:
         ticket.future.result(world.store.busy_timeout)
     except TimeoutError:

@@ -84,11 +84,15 @@ class World:
         context = task.context = Context(task, self.emit if self.emitter is not None else None)
         return context
 
-    def busy(self, session_id: str, seconds: float) -> SessionBusy:
-        """The error for a session whose turn did not come."""
+    def busy(self, session_id: str, seconds: float | None) -> SessionBusy:
+        """The error for a session whose turn did not come; None seconds: nobody has waited for it."""
+        if seconds is None:
+            how, more = "on_busy='reject' does not wait", "give on_busy='wait', or 'cancel' for that run to stop"
+        else:
+            how, more = f"waited {seconds:g} seconds", "raise the database's busy_timeout="
         return SessionBusy(
-            f"session {session_id!r} is held by another run of this process (waited {seconds:g} seconds); try again later, or "
-            "raise the database's busy_timeout=. (A node that runs its own session again would wait for itself.)"
+            f"session {session_id!r} is held by another run of this process ({how}); try again later, or {more}. (A node that "
+            "runs its own session again would wait for itself.)"
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from graphflow.core.control import Interrupt
-from graphflow.core.ids import new_id
+from graphflow.core.ids import check_id, check_user, new_id
 from graphflow.db import InMemoryDb
 from graphflow.drive.stream import Event
 from graphflow.errors import SessionNotFound
@@ -34,7 +34,7 @@ class Talk:
     """One conversation with an agent, a team or a workflow. ``arguments`` are those of each run, without the session.
 
     From a terminal it prompts, and outlives errors. From a pipe each line is said, answers to questions are read from it, too,
-    and an error ends it.
+    and an error ends it. Raises InvalidId before the first line.
     """
 
     def __init__(
@@ -44,8 +44,9 @@ class Talk:
             runner = copy(runner)
             runner.db = InMemoryDb()  # type: ignore[misc]  # the slot is in the classes below Runner
         self.runner = runner
-        self.session_id = session_id or new_id()
+        self.session_id = check_id(session_id, "session_id") if session_id else new_id()
         self.arguments = dict(arguments or {})
+        check_user(self._user())
         self.out = out or Console(highlight=False)
         self.interactive = sys.stdin.isatty()
 

@@ -15,7 +15,7 @@ from graphflow.errors import ModelError
 from graphflow.messages import Message, ToolCall
 from graphflow.models.base import Model, Reply, Request
 from graphflow.models.structured import parse_output
-from graphflow.tools import Tool, tool_table
+from graphflow.tools import Tool, WrongArguments, tool_table
 from graphflow_nodes.channels import held_in
 
 Instructions = str | Sequence[str] | Callable[[Context], str] | None
@@ -170,7 +170,9 @@ def _confirmed(ctx: Context, question: dict[str, Any]) -> bool | str:
 
 
 def _filled_in(ctx: Context, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with the fields that a person gives. What does not fit is asked for again."""
+    """The arguments with the fields that a person gives. What of these does not fit is asked for again; what the model gave
+    wrong is not theirs to mend.
+    """
     question = {"tool": tool.name, "arguments": arguments, "asks": "input", "fields": list(tool.user_input)}
     answer = ctx.ask(question)
     while True:
@@ -180,8 +182,11 @@ def _filled_in(ctx: Context, tool: Tool, arguments: dict[str, Any]) -> dict[str,
             try:
                 tool.bind({**arguments, **answer})
                 return {**arguments, **answer}
-            except ValueError as error:
-                problem = str(error)
+            except WrongArguments as error:
+                theirs = [told for name, told in error.wrong.items() if name in tool.user_input]
+                if not theirs:
+                    return {**arguments, **answer}
+                problem = "; ".join(theirs)
         answer = ctx.ask({**question, "problem": problem})
 
 

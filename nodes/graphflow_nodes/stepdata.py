@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from graphflow.core.control import MISSING, Context
-from graphflow.core.hints import hint
+from graphflow.core.hints import hint, one
 from graphflow.core.reducers import add_messages, merge, merge_keys
 from graphflow.core.state import logged, per_run, untracked
 from graphflow.errors import SerializationError, UnknownTarget
@@ -227,7 +227,7 @@ class Outline:
         elif stored and is_object(content):
             kind = type(content).__qualname__
             raise SerializationError(
-                f"step {name!r} gave a {kind}, and what is stored could not be told to be one: declare it "
+                f"step {name!r} gave {one(kind)}, and what is stored could not be told to be one: declare it "
                 f"(def {name}(…) -> {kind}), or return plain data",
                 path=f"outputs.{name}",
             )
@@ -354,7 +354,7 @@ def _json(adapter: TypeAdapter[Any], value: Any, what: str) -> str:
         raise SerializationError(f"{what} does not fit the type it is declared with: {error}") from error
     if type(again) is not type(value) or again != value:
         raise SerializationError(
-            f"{what} is a {type(value).__qualname__} that would come back different; let its type keep every field"
+            f"{what} is {one(type(value).__qualname__)} that would come back different; let its type keep every field"
         )
     return text
 

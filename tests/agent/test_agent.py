@@ -425,8 +425,23 @@ def test_an_answer_that_is_none_is_asked_for_again(way, db):
     assert "pin" in output.interrupts[0].value["problem"]
     output = way.resume(agent, "s", {"pin": "x"})
     assert output.status == RunStatus.PAUSED
+    problem = output.interrupts[0].value["problem"]
+    assert problem.startswith("pin: Input should be a valid integer") and problem.endswith(", not 'x'")
     output = way.resume(agent, "s", {"pin": 7})
     assert [execution.result for execution in output.tools] == ["paid", "unlocked with 7"]
+
+
+def test_what_the_model_gave_wrong_is_not_asked_of_the_person_again(way, db):
+    @tool(user_input=["pin"])
+    def unlock(door: int, pin: int) -> str:
+        return f"unlocked {door}"
+
+    model = ScriptedModel([calls(("unlock", {"door": "front"})), "done"])
+    agent = Agent(model, tools=[unlock], db=db, session_id="s")
+    way.run(agent, "q")
+    output = way.resume(agent, "s", {"pin": 7})
+    assert output.content == "done"
+    assert output.tools[0].result.startswith("wrong arguments for unlock: door: Input should be a valid integer")
 
 
 # --- structured output, parts, metrics ---------------------------------------------------------------------------------

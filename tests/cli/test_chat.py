@@ -174,20 +174,33 @@ def test_a_chat_is_kept_in_postgresql_and_found_there(graphflow: Command, postgr
         assert graphflow("sessions", "delete", "s1", "--yes", *place).stdout == "deleted s1\n"
 
 
-def test_in_a_terminal_it_prompts_and_ends_at_an_empty_line(graphflow: Command, tmp_path: Path) -> None:
+def in_a_terminal(folder: Path, typed: bytes, *arguments: str) -> tuple[int, bytes]:
+    """The exit code of a chat in a terminal, and what is to be seen there."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "graphflow.cli", "chat", "--session", "s1"]
+    command = [sys.executable, "-m", "graphflow.cli", "chat", *arguments]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "GRAPHFLOW_MODEL": "offline", "TERM": "dumb"}
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path, env=env)
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=env)
     os.close(theirs)
-    os.write(ours, b"My name is Alice\n\n")
+    os.write(ours, typed)
     seen = b""
     try:
         while part := os.read(ours, 4096):
             seen += part
     except OSError:  # how Linux says that the other end is closed
         pass
-    assert process.wait(60) == 0
+    code = process.wait(60)
     os.close(ours)
+    return code, seen
+
+
+@pytest.mark.parametrize("option", ["--session", "--user"])
+def test_in_a_terminal_an_id_that_cannot_be_one_is_told_before_anything_is_asked(tmp_path: Path, option: str) -> None:
+    code, seen = in_a_terminal(tmp_path, b"hello\n\n", option, "a\x01")
+    assert code == 1 and b"you >" not in seen and f"{option[2:]}_id".encode() in seen
+
+
+def test_in_a_terminal_it_prompts_and_ends_at_an_empty_line(tmp_path: Path) -> None:
+    code, seen = in_a_terminal(tmp_path, b"My name is Alice\n\n", "--session", "s1")
+    assert code == 0
     assert b"you >" in seen and b"Alice" in seen
     assert messages(tmp_path / "graphflow.db", "s1")[0] == "user: My name is Alice"

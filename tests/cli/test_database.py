@@ -88,6 +88,13 @@ def test_repair_asks_first_and_says_what_was_lost(stored: Path) -> None:
     assert "nothing is damaged" in invoke("db", "repair", "ann-1", "--db", str(stored), "--yes")[1]
 
 
+def test_repair_of_a_session_that_is_not_there_asks_nothing(stored: Path) -> None:
+    code, out, err = invoke("db", "repair", "nope", "--db", str(stored), said="y\n")
+    assert (code, out) == (1, "") and err.startswith("graphflow: there is no session 'nope'") and err.count("\n") == 1
+    change(stored, "UPDATE gf_sessions SET name = 'other' WHERE ordinal = 1")
+    assert "Take session 'ann-1' back" in invoke("db", "repair", "ann-1", "--db", str(stored), said="n\n")[2]
+
+
 def test_prune_keeps_what_was_said(stored: Path) -> None:
     def messages() -> list[str]:
         db = SqliteDb(stored)

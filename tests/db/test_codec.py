@@ -299,9 +299,9 @@ def endless() -> list[Any]:
 
 
 REFUSED = [
-    (Any, Opaque(), "state.x is a Opaque"),
-    (Any, [1, {"a": Opaque()}], "state.x[1].a is a Opaque"),
-    (dict[str, Any], {"odd key": {1: Opaque()}}, "state.x['odd key'][1] is a Opaque"),
+    (Any, Opaque(), "state.x is an Opaque"),
+    (Any, [1, {"a": Opaque()}], "state.x[1].a is an Opaque"),
+    (dict[str, Any], {"odd key": {1: Opaque()}}, "state.x['odd key'][1] is an Opaque"),
     (Any, Item(name="a"), "declare the field with Item as its type"),
     (Any, Color.RED, "declare the field with Color"),
     (Any, collections.Counter("aab"), "would come back as a plain dict"),
@@ -317,7 +317,7 @@ REFUSED = [
     (Any, nested(1000), "nested too deeply"),
     (Any, nested(100_000), "nested too deeply"),
     (Any, endless(), "nested too deeply"),
-    (Item, Special(name="a"), "state.x is a Special and would come back as a Item"),
+    (Item, Special(name="a"), "state.x is a Special and would come back as an Item"),
     (list[Item], [Item(name="a"), Special(name="a")], "state.x[1] is a Special"),
     (One | Two, Two(n=1), "is a Two and would come back as a One"),
     (Hiding, Hiding(shown=1, hidden=2), "state.x.hidden"),

@@ -133,7 +133,7 @@ def test_an_object_that_would_come_back_different_is_refused(way: Way, db: Any) 
 
 
 def test_what_no_database_keeps_is_refused_with_its_place(way: Way, db: Any) -> None:
-    with pytest.raises(SerializationError, match=r"outputs\.give\.content.* is a object"):
+    with pytest.raises(SerializationError, match=r"outputs\.give\.content.* is an object"):
         way.run(Workflow([Step("give", lambda given: object())], db=db), "x")
 
 
