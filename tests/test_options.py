@@ -26,8 +26,6 @@ from graphflow import (
 )
 from graphflow.assistant import PAST
 from graphflow.core.calls import CallOptions
-
-
 from graphflow.core.hints import one
 from graphflow.db import InMemoryDb, Limits, PostgresDb, SqliteDb
 from graphflow.errors import GraphError, InvalidId, ModelError
