@@ -90,6 +90,7 @@ GRAPH: dict[str, Use | str] = {
     **dict.fromkeys(("name", "fingerprint", "draw_mermaid", "draw_ascii", "draw_svg", "to_networkx"), "the graph itself"),
     **dict.fromkeys(("input_json_schema", "output_json_schema", "context_json_schema"), "the graph itself"),
     "clear_cache": "forgets results of nodes, shows none",
+    **dict.fromkeys(("plan", "db", "on_event"), "what it was made of"),
     **dict.fromkeys(("call", "world", "begin", "finishing", "result"), "parts that runs are made of"),
 }
 

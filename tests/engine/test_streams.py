@@ -43,7 +43,7 @@ def saying(*words):
     return node
 
 
-def diamond(db=None, **nodes):
+def diamond(db=None, on_event=None, **nodes):
     builder = StateGraph(S)
     for name in ("first", "left", "right", "last"):
         builder.add_node(name, nodes.get(name) or writing(name, f"{name} 1", f"{name} 2"))
@@ -51,7 +51,7 @@ def diamond(db=None, **nodes):
         builder.add_edge(left, right)
     builder.add_edge(START, "first")
     builder.add_edge("last", END)
-    return builder.compile(db=db)
+    return builder.compile(db=db, on_event=on_event)
 
 
 def ask(state):
@@ -171,8 +171,7 @@ def test_finished_siblings_of_a_question_are_told_when_their_superstep_is_commit
     parts = way.stream(graph, {}, session_id="s")
     assert parts == [{"first": {"path": ["first"]}}, {"__interrupt__": graph.get_state("s").interrupts}]
     events = []
-    listening = diamond(db, left=lambda state: {"path": [interrupt("?")]})
-    listening.on_event = events.append
+    listening = diamond(db, events.append, left=lambda state: {"path": [interrupt("?")]})
     way.resume(listening, "s", "answer")
     updates = [(event.node, event.update) for event in events if event.type == "node_completed"]
     assert updates == [("left", {"path": ["answer"]}), ("right", {"path": ["right"]}), ("last", {"path": ["last"]})]
