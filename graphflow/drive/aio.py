@@ -398,7 +398,12 @@ class _Crew:
         """All outcomes, in the order of the tasks. When the caller is cancelled, so are the tasks."""
         futures = [asyncio.ensure_future(self._one(task)) for task in self.effect.tasks]
         try:
-            outcomes = await asyncio.gather(*futures)
+            # Not gathered: a task that is cancelled there has the others be cancelled once more, in the time they have to end.
+            await asyncio.wait(futures, return_when=asyncio.FIRST_EXCEPTION)
+            for future in futures:
+                if future.done():
+                    future.result()
+            outcomes = [future.result() for future in futures]
         except BaseException as stop:
             for future in futures:
                 future.cancel()

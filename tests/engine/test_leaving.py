@@ -58,15 +58,17 @@ async def cancelled(call: Awaitable[Any], work: Work, before: Callable[[], bool]
         await running
 
 
-def paying(db: Any, work: Work, *more: ToolCall) -> Agent:
+def paying(db: Any, work: Work, *more: ToolCall, looked: threading.Event | None = None, session_id: str = "s") -> Agent:
     def charge() -> str:
         return work()
 
     def look(word: str) -> str:
+        if looked is not None:
+            looked.set()
         return f"{word} seen"
 
     model = ScriptedModel([Reply(tool_calls=[ToolCall("1", "charge", {}), *more]), "done"])
-    return Agent(model, tools=[charge, look], db=db, session_id="s")
+    return Agent(model, tools=[charge, look], db=db, session_id=session_id)
 
 
 def test_a_tool_in_a_thread_that_ends_soon_after_its_caller_left_is_stored_and_not_called_again(db: Any) -> None:
@@ -99,12 +101,20 @@ def test_a_tool_that_ends_soon_after_its_stream_was_left_is_stored_and_not_calle
 
 
 def test_tools_that_run_beside_each_other_are_all_stored_when_they_end_soon(db: Any) -> None:
-    work = Work()
-    agent = paying(db, work, ToolCall("2", "look", {"word": "tea"}))
-    asyncio.run(cancelled(agent.arun("q"), work))
+    work, looked = Work(), threading.Event()
+    agent = paying(db, work, ToolCall("2", "look", {"word": "tea"}), looked=looked)
+    asyncio.run(cancelled(agent.arun("q"), work, looked.is_set))
     assert [message.text for message in agent.get_chat_history()][2:] == ["charged", "tea seen"]
     assert agent.resume("s").content == "done"
     assert work.times == 1
+
+
+def test_a_tool_that_ends_soon_is_stored_also_where_one_beside_it_had_not_begun(db: Any) -> None:
+    for n in range(20):  # whether the other one's thread has begun is a matter of luck
+        work = Work()
+        agent = paying(db, work, ToolCall("2", "look", {"word": "tea"}), session_id=f"s{n}")
+        asyncio.run(cancelled(agent.arun("q"), work))
+        assert agent.resume().content == "done" and work.times == 1
 
 
 def test_what_does_not_end_soon_is_left_and_what_ended_beside_it_is_kept(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
