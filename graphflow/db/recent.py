@@ -83,7 +83,7 @@ class Recent:
             self.drop(effect.session_id)
             return
         run = Run(opened.run_id, "running", opened.first_message, opened.fingerprint, opened.component_id)
-        kept = _Kept(effect.session_type, effect.user_id, new.seq, effect.epoch + 1, run, new.schema, list(effect.messages))
+        kept = _Kept(effect.session_type, effect.user_id, new.seq, effect.epoch + 1, run, new.schema, _as_written(effect))
         if before is not None:
             kept.earlier, kept.reaches_back, kept.wanted = before.earlier, before.reaches_back, before.wanted
         else:
@@ -138,7 +138,7 @@ class _Kept:
         new = effect.checkpoint
         if new is not None:
             self.head = new.seq
-            self.said += effect.messages
+            self.said += _as_written(effect)
         if effect.status is None:
             return not effect.closed
         return effect.status == "completed" and len(effect.closed) == 1 and new is not None and self._ended(effect)
@@ -234,6 +234,11 @@ class _Spent:
 _SPENT: Final = _Spent()
 
 
+def _as_written(effect: Commit) -> list[LogEntry]:
+    """What a commit added to the log, before a tool has had its arguments in hand."""
+    return [_own_copy(entry) if isinstance(entry, Message) else entry for entry in effect.messages]
+
+
 def _own_messages(run_id: str, said: list[LogEntry], log_head: int) -> list[Message] | None:
     """What was said in a run; None when some of it replaced or removed something, or is called as users call it."""
     first = log_head - len(said) + 1
@@ -241,7 +246,7 @@ def _own_messages(run_id: str, said: list[LogEntry], log_head: int) -> list[Mess
     for seq, entry in enumerate(said, first):
         if not isinstance(entry, Message) or entry.id != f"{run_id}-{seq}":
             return None
-        messages.append(_own_copy(entry))
+        messages.append(entry)
     return messages
 
 

@@ -139,6 +139,7 @@ def test_a_session_deleted_and_made_again_elsewhere_is_another_one(open_db, way)
 def test_what_callers_do_to_a_result_changes_nothing(open_db, way):
     def note(items: list[str]) -> str:
         """Note."""
+        items.append("z")
         return "noted"
 
     model = ScriptedModel([calls("note", items=["x"]), "a0", "a1"])
