@@ -139,10 +139,13 @@ def test_a_session_deleted_and_made_again_elsewhere_is_another_one(open_db, way)
 def test_what_callers_do_to_a_result_changes_nothing(open_db, way):
     def note(items: list[str]) -> str:
         """Note."""
-        items.append("z")
         return "noted"
 
-    model = ScriptedModel([calls("note", items=["x"]), "a0", "a1"])
+    def careless(request: Any) -> str:
+        request.messages[-2].tool_calls[0].arguments["items"].append("z")
+        return "a0"
+
+    model = ScriptedModel([calls("note", items=["x"]), careless, "a1"])
     agent = Agent(model, db=open_db(), tools=[note], session_id="s", session_state={"list": [1]})
     output = way.run(agent, "q0")
     output.session_state["list"].append(2)
