@@ -10,6 +10,7 @@ from typing import Any
 from graphflow.core.control import MISSING, Interrupt, Overwrite
 from graphflow.core.effects import CloseRun, Commit, Flow, NewCheckpoint
 from graphflow.core.ids import digest
+from graphflow.core.plan import NodePlan
 from graphflow.core.reducers import Delta, Op
 from graphflow.core.state import Channel, StateSchema, Values
 from graphflow.core.steps import StepBook
@@ -118,8 +119,8 @@ class Ledger:
 
     # --- the state -----------------------------------------------------------------------------------------------------
 
-    def merge(self, results: Iterable[tuple[str, TaskResult]]) -> tuple[Delta, list[LogEntry]]:
-        """Apply the writes of all tasks, in task order, to the state. Returns the delta and the new rows of the message log.
+    def merge(self, results: Iterable[tuple[NodePlan, TaskResult]]) -> tuple[Delta, list[LogEntry]]:
+        """Apply the writes of all nodes, in task order, to the state. Returns the delta and the new rows of the message log.
 
         Raises InvalidUpdate before anything is changed.
         """
@@ -130,9 +131,9 @@ class Ledger:
                 side += result.side
             for name, value in result.writes:
                 if name in by_channel:
-                    by_channel[name].append((node, value))
+                    by_channel[name].append((node.name, value))
                 else:
-                    by_channel[name] = [(node, value)]
+                    by_channel[name] = [(node.name, value)]
         merged: Values = {}
         delta: Delta = {}
         entries: list[LogEntry] = []

@@ -16,7 +16,7 @@ from graphflow.core.control import START, Cancelled, Command, Interrupt
 from graphflow.core.effects import Emit, Flow, RunTasks
 from graphflow.core.ledger import Ledger, question_rows, result_rows
 from graphflow.core.ownership import watched
-from graphflow.core.plan import NodePlan, Plan
+from graphflow.core.plan import Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.results import result_of, session_write
 from graphflow.core.routing import refuse_answer, route
@@ -106,11 +106,15 @@ class Machine:
                 return "left"
             results = [(o.task.node, o.result) for o in outcomes if o.result is not None]
             try:
-                delta, entries = ledger.merge([(node.name, result) for node, result in results])
+                delta, entries = ledger.merge(results)
             except InvalidUpdate:
                 self._drop = True
                 raise
-            yield from self._route(outcomes, results)
+            try:
+                yield from route(self.plan, ledger.values, ledger.frontier, results)
+            except Exception as error:  # the nodes have finished all the same: their results are kept
+                yield from self._stop("error", outcomes, error)
+                raise
             if (yield from self._finish_superstep(outcomes, delta, entries)):
                 return "cancelled" if self._cancelled else "paused"
 
@@ -131,7 +135,7 @@ class Machine:
         """
         writes = checked(self.schema, input_update(self.schema, self.plan.input_schema, input, self.ledger.values), START)
         result = TaskResult([*writes, *more])
-        delta, entries = self.ledger.merge([(START, result)])
+        delta, entries = self.ledger.merge([(self.plan.entry, result)])
         for name, op in (cleared or {}).items():
             delta[name] = op if name not in delta else delta[name] if "set" in delta[name] else {**op, **delta[name]}
         values, frontier = self.ledger.values, self.ledger.frontier
@@ -259,15 +263,7 @@ class Machine:
             raise outcome.error
         if outcome.result is not None:
             lost = [write for write in outcome.result.writes if not self.schema.channels[write[0]].stored]
-            self.ledger.merge([(outcome.task.node.name, TaskResult(lost))])
-
-    def _route(self, outcomes: list[Outcome], results: list[tuple[NodePlan, TaskResult]]) -> Flow[None]:
-        """Find what is next. When a router fails, the nodes have finished all the same: their results are kept."""
-        try:
-            yield from route(self.plan, self.ledger.values, self.ledger.frontier, results)
-        except Exception as error:
-            yield from self._stop("error", outcomes, error)
-            raise
+            self.ledger.merge([(outcome.task.node, TaskResult(lost))])
 
     # --- the end of a superstep --------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Sequence[tupl
     several = len(results) > 1
     joins = {key: list(arrived) for key, arrived in frontier.joins.items()} if plan.joins else None
     stops = False
+    nodes = plan.nodes
     for node, result in results:
         for target in node.edges:
             names[target] = None
@@ -46,14 +47,18 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Sequence[tupl
             except Exception as error:
                 error.add_note(f"raised by the router {branch.name!r} of node {node.name!r}")
                 raise
-            _add(_targets(plan, branch, chosen, node.name), names, sends)
+            known = branch.targets
+            goal = chosen if known is None else known.get(chosen) if type(chosen) is str else None
+            if type(goal) is str and goal in nodes:  # what most routers give: one node
+                names[goal] = None
+            else:
+                _add(_targets(plan, branch, chosen, node.name), names, sends)
         if joins is not None:
             _arrive(node, joins, names)
     if stops:
         frontier.next, frontier.deferred, frontier.joins = [], [], {}
         return
     names.pop(END, None)
-    nodes = plan.nodes
     if len(names) > 1:
         names = dict.fromkeys(sorted(names, key=lambda name: nodes[name].index))
     if joins is not None:
@@ -111,8 +116,6 @@ def refuse_answer(command: Command, node: str) -> None:
 def _targets(plan: Plan, branch: Branch, chosen: object, node: str) -> list[str | Send]:
     """The targets that a router's result stands for, checked."""
     known = branch.targets
-    if known is not None and type(chosen) is str and chosen in known and known[chosen] in plan.nodes:
-        return [known[chosen]]
     where = f"the router {branch.name!r} of node {node!r}"
     targets: list[str | Send] = []
     for result in chosen if isinstance(chosen, list | tuple) else (chosen,):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graphflow.core import options
@@ -147,12 +147,11 @@ def _edit(plan: Plan, call: CallOptions, update: Any, as_node: str | None) -> Fl
     for name, _ in result.writes:
         if not plan.schema.channels[name].stored:
             raise InvalidUpdate(f"update_state cannot write {name!r}: an untracked field is not stored", field=name)
-    delta, entries = ledger.merge([(node, result)])
+    writer = plan.nodes[node] if node in plan.nodes else replace(plan.entry, name=node)
+    delta, entries = ledger.merge([(writer, result)])
     if as_node is not None:
         ledger.frontier.next, ledger.frontier.deferred = [], []
-        yield from route(
-            plan, ledger.values, ledger.frontier, [(plan.entry if as_node == START else plan.nodes[as_node], result)]
-        )
+        yield from route(plan, ledger.values, ledger.frontier, [(writer, result)])
         ledger.frontier.origin = ledger.head + 1
     changed = as_node is not None or stored is None
     status = ("paused" if ledger.upcoming() else "completed") if changed else None
