@@ -3,8 +3,8 @@
 DATABASE is a file or the URL of a PostgreSQL. Each program writes what it does to a journal that survives the kill (one line,
 one write, appended). ``KILL`` says when the process kills itself: ``before:N`` or ``after:N`` its N-th commit, before its N-th
 ``statement:N`` in a transaction that writes, at ``COMMIT:N``, when the N-th such transaction is about to be committed, or at
-``committed:N``, when it is and nobody knows it yet. A commit that is one statement is a transaction of its own, without a COMMIT.
-A program that comes to its end writes beside its journal how often it passed each point.
+``committed:N``, when it is and nobody knows it yet. A commit that is one statement is a transaction of its own: it has no
+``COMMIT``. A program that comes to its end writes beside its journal how often it passed each point.
 """
 
 from __future__ import annotations
