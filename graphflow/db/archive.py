@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.db.copies import renamed
 from graphflow.db.media import verified_media
-from graphflow.db.rows import COVERED, digest, run_digest
-from graphflow.db.seals import broken, run_seal, session_seal
+from graphflow.db.rows import COVERED, digest, run_digest, run_matches
+from graphflow.db.seals import broken, check_time, run_seal, session_seal, time_seal
 from graphflow.errors import CorruptCheckpoint
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def read_archive(tx: Transaction, ordinal: int) -> Archive:
     session_id = archive.session["session_id"]
     if archive.session.pop("seal") not in (None, session_seal(archive.session)):
         raise broken(session_id)
+    check_time(archive.session.pop("time_seal"), session_id, archive.session["updated_at"])
     rows = {
         table: [dict(zip(columns[table], row, strict=True)) for row in tx.all(statement, {"session": ordinal})]
         for table, statement in tx.sql.all_rows.items()
@@ -56,8 +57,9 @@ def read_archive(tx: Transaction, ordinal: int) -> Archive:
         for row_fields in found:
             if table != "gf_runs" and "run" in row_fields:
                 row_fields["run_id"] = run_ids.get(row_fields.pop("run"))
-            if row_digest(table, session_id, row_fields) != row_fields.pop("sha256"):
+            if not is_sound(table, session_id, row_fields):
                 raise CorruptCheckpoint(f"{describe(table, row_fields)} of session {session_id!r} does not match its checksum")
+            row_fields.pop("sha256")
             if table == "gf_runs" and row_fields.pop("seal") not in (None, run_seal(row_fields)):
                 raise broken(session_id, row_fields["run_id"])
             row_fields.pop("session")
@@ -87,10 +89,15 @@ _KINDS: Final = {"gf_checkpoints": "checkpoint", "gf_tasks": "task", "gf_message
 def row_digest(table: str, session_id: str, row: Fields) -> bytes | None:
     """The checksum that belongs to a row; ``run_id`` stands for its run."""
     if table == "gf_runs":
-        ended = row["ended_at"] is not None
-        return run_digest(row["run_id"], row["status"], row["last_message"], row["error"], row["metrics"]) if ended else None
+        return run_digest(row)
     kind = _KINDS[table]
     return digest(kind, session_id, *(row[column] for column in COVERED[kind]))
+
+
+def is_sound(table: str, session_id: str, row: Fields) -> bool:
+    """Whether a row is what its checksum says."""
+    checksum = row["sha256"]
+    return run_matches(row, checksum) if table == "gf_runs" else row_digest(table, session_id, row) == checksum
 
 
 def describe(table: str, row: Fields) -> str:
@@ -111,7 +118,8 @@ def write_archive(tx: Transaction, archive: Archive, session_id: str, *, as_copy
     """
     sql = tx.sql
     fields = {**archive.session, "session_id": session_id}
-    made = tx.one(sql.copy_session, {**fields, "seal": session_seal(fields)})
+    seals = {"seal": session_seal(fields), "time_seal": time_seal(session_id, fields["updated_at"])}
+    made = tx.one(sql.copy_session, {**fields, **seals})
     if made is None:
         raise ValueError(f"there is a session {session_id!r} already; give session_id= another id")
     session = made[0]

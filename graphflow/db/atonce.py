@@ -47,11 +47,12 @@ def write(tx: Transaction, ready: ReadyCommit, kind: Kind) -> bool:
         "new_head": new.seq,
         "expected_head": effect.head,
         "expected_epoch": effect.epoch,
-        "now": ready.now,
         "cp_seq": new.seq,
         **{f"cp_{name}": value for name, value in zip(CHECKPOINT_COLUMNS, ready.checkpoint, strict=True)},
         **_log(ready),
     }
+    if kind != "say":
+        params |= ready.times
     if kind == "begin":
         return _begin(tx, ready, params)
     params |= {"run": ready.run, "session": ready.session}

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from graphflow.db import outlines, relations
-from graphflow.db.archive import Fields, describe, row_digest
+from graphflow.db.archive import Fields, describe, is_sound
 from graphflow.db.jsontext import loads
 from graphflow.db.records import CheckReport
 from graphflow.db.relations import Finding
@@ -88,7 +88,7 @@ def _verified(table: str, session_id: str, fields: Fields, where: str) -> Findin
     name = f"{describe(table, fields)} of {where}"
     if table == "gf_runs" and fields["seal"] not in (None, run_seal(fields)):
         return f"what {name} began with does not match its checksum"
-    if row_digest(table, session_id, fields) != fields["sha256"]:
+    if not is_sound(table, session_id, fields):
         return f"{name} does not match its checksum"
     for column in ("delta", "snapshot", "frontier", "value", "body", "metrics"):
         try:

@@ -11,8 +11,8 @@ from graphflow.db import outlines
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
 from graphflow.db.leases import in_words, is_dead
 from graphflow.db.limits import Limits, check_checkpoint, check_message, check_names, check_task
-from graphflow.db.rows import digest, encode_entry, encode_frontier, encode_task, input_digest, plain_text, run_digest
-from graphflow.db.seals import run_seal, seal_taken, session_seal
+from graphflow.db.rows import closing, digest, encode_entry, encode_frontier, encode_task, input_digest, plain_text
+from graphflow.db.seals import run_seal, seal_taken, session_seal, time_seal
 from graphflow.db.sidewrites import ReadySideWrites
 from graphflow.db.tags import Media
 from graphflow.errors import LeaseLost
@@ -135,19 +135,16 @@ class ReadyCommit:
         }
 
     def _closed_row(self, closed: CloseRun) -> Params:
-        error = plain_text(closed.error)
-        metrics = _metrics(closed.metrics)
-        return {
-            "session": None,
+        run = {
             "run_id": closed.run_id,
-            "new_status": closed.status,
-            "new_last_message": closed.last_message,
-            "new_last_seq": self.seq,
-            "new_ended_at": self.now,
-            "new_error": error,
-            "new_metrics": metrics,
-            "new_sha256": run_digest(closed.run_id, closed.status, closed.last_message, error, metrics),
+            "status": closed.status,
+            "last_message": closed.last_message,
+            "last_seq": self.seq,
+            "ended_at": self.now,
+            "error": plain_text(closed.error),
+            "metrics": _metrics(closed.metrics),
         }
+        return closing(None, run)
 
     def opened_row(self, opened: OpenRun, session: int | None) -> Params:
         """What a run begins with."""
@@ -237,7 +234,7 @@ class ReadyCommit:
                 # A nested graph writes under its root's fencing number; where the session stands is the root's to say.
                 row = tx.one(sql.fenced if self.side is None else sql.fenced_alone, params)
             else:
-                params |= {"expected_head": effect.head, "new_head": self.seq, "new_status": effect.status, "now": self.now}
+                params |= {"expected_head": effect.head, "new_head": self.seq, "new_status": effect.status, **self.times}
                 row = self._take(tx, params) if effect.take_over else tx.one(sql.give_up, params)
                 if row is not None and effect.take_over:
                     seal_taken(tx, row, effect.user_id)
@@ -290,6 +287,11 @@ class ReadyCommit:
         return {"lease_owner": self.lease.me if held else None, "lease_ttl": self.lease.microseconds if held else None}
 
     @property
+    def times(self) -> Params:
+        """When the session is being used, and the seal of that."""
+        return {"now": self.now, "time_seal": time_seal(self.effect.session_id, self.now)}
+
+    @property
     def takes_lease(self) -> bool:
         """Whether a run goes on after this commit that did not before."""
         effect = self.effect
@@ -309,7 +311,7 @@ class ReadyCommit:
             "created_at": self.now,
             "updated_at": self.now,
         }
-        return {**fields, "seal": session_seal(fields)}
+        return {**fields, "seal": session_seal(fields), "time_seal": time_seal(effect.session_id, self.now)}
 
     def _lost(self, tx: Transaction) -> LeaseLost:
         effect = self.effect

@@ -35,12 +35,13 @@ MIGRATIONS: Final[dict[int, Callable[[Transaction], None]]] = {
     2: _add_missing,
     3: _index_memories,
     4: _add_missing,
+    5: _add_missing,
 }
 """What leads from each version to the next. Version 1 makes the tables as ``tables.py`` has them now, so a later migration
 has to check whether what it adds is there already.
 
 2: ``gf_graphs``, ``gf_pruned``, and the columns ``seal`` of sessions and runs. 3: the index of memories. 4: the column
-``seal`` of memories."""
+``seal`` of memories. 5: the column ``time_seal`` of sessions."""
 VERSION: Final = max(MIGRATIONS)
 
 

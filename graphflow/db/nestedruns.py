@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphflow.core.effects import Commit
 from graphflow.core.stored import RunWrite
-from graphflow.db.rows import digest, encode_entry, run_digest
+from graphflow.db.rows import closing, digest, encode_entry
 from graphflow.db.seals import run_seal
 from graphflow.db.tags import Media
 
@@ -62,14 +62,5 @@ class NestedRun:
         return {**fields, "seal": run_seal(fields)}
 
     def _closed(self, session: int, last: int) -> dict[str, Any]:
-        return {
-            "session": session,
-            "run_id": self.made.run_id,
-            "new_status": "completed",
-            "new_last_message": last,
-            "new_last_seq": None,
-            "new_ended_at": self.now,
-            "new_error": None,
-            "new_metrics": None,
-            "new_sha256": run_digest(self.made.run_id, "completed", last, None, None),
-        }
+        ended = {"status": "completed", "last_message": last, "last_seq": None, "ended_at": self.now}
+        return closing(session, {"run_id": self.made.run_id, **ended, "error": None, "metrics": None})

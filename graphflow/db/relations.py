@@ -9,7 +9,7 @@ from typing import Final
 
 from graphflow.db.archive import Fields
 from graphflow.db.records import SessionType
-from graphflow.db.seals import session_seal
+from graphflow.db.seals import session_seal, time_seal
 
 Finding = str | None
 """What is wrong with a row; None when it is as it should be."""
@@ -28,6 +28,8 @@ def of_session(session: Fields) -> Iterator[Finding]:
         wrong = f"{where} has the unknown status {session['status']!r}"
     elif session["session_type"] not in list(SessionType):
         wrong = f"{where} has the unknown type {session['session_type']!r}"
+    elif session["time_seal"] not in (None, time_seal(session["session_id"], session["updated_at"])):
+        wrong = f"when {where} was last used does not match its checksum"
     elif session["updated_at"] < session["created_at"]:
         wrong = f"{where} was updated before it was made"
     yield wrong

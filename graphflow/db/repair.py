@@ -5,9 +5,9 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from graphflow.db.archive import Archive, Fields, describe, row_digest, write_archive
+from graphflow.db.archive import Archive, Fields, describe, is_sound, write_archive
 from graphflow.db.records import Repair
-from graphflow.db.seals import broken, session_seal
+from graphflow.db.seals import broken, session_seal, time_seal
 from graphflow.db.sessions import delete_rows
 from graphflow.db.transfer import cut_off, is_unfinished
 from graphflow.errors import CorruptCheckpoint
@@ -25,6 +25,8 @@ def repair(tx: Transaction, session: int, now: int) -> Repair:
     if fields.pop("seal") not in (None, session_seal(fields)):
         raise broken(session_id)
     lost: list[str] = []
+    if fields.pop("time_seal") not in (None, time_seal(session_id, fields["updated_at"])):
+        lost.append("when the session was last used")
     archive = _read_sound(tx, session, fields, lost)
     firsts: dict[str, int] = dict(tx.all(tx.sql.firsts_of_session, {"session": session}))
     logs = _whole_logs(archive, lost)
@@ -53,6 +55,7 @@ def _read_sound(tx: Transaction, session: int, fields: Fields, lost: list[str]) 
     run_ids: dict[int, str] = {}
     spoilt = _read_media(tx, session, archive, lost)
     tables: dict[str, list[Fields]] = {}
+    in_doubt: list[Fields] = []
     for table in tx.sql.all_rows:
         tables[table] = []
         for row in _readable(tx, table, session, lost):
@@ -60,8 +63,8 @@ def _read_sound(tx: Transaction, session: int, fields: Fields, lost: list[str]) 
                 run_ids[row["ordinal"]] = row["run_id"]
             elif "run" in row:
                 row["run_id"] = run_ids.get(row.pop("run"))
-            matches = row_digest(table, session_id, row) == row.pop("sha256")
-            for name in ("session", "seal"):
+            matches = is_sound(table, session_id, row)
+            for name in ("session", "seal", "sha256"):
                 row.pop(name, None)
             texts = [value for value in row.values() if isinstance(value, str)] if spoilt else []
             if any(checksum in text for checksum in spoilt for text in texts):
@@ -70,12 +73,25 @@ def _read_sound(tx: Transaction, session: int, fields: Fields, lost: list[str]) 
                 tables[table].append(row)
             elif table == "gf_runs":
                 lost.append(f"the error and the metrics of {describe(table, row)}")
-                tables[table].append({**row, "error": None, "metrics": None})
+                doubtful = {**row, "error": None, "metrics": None}
+                in_doubt.append(doubtful)
+                tables[table].append(doubtful)
             else:
                 lost.append(describe(table, row))
     archive.runs, archive.checkpoints, archive.tasks = tables["gf_runs"], tables["gf_checkpoints"], tables["gf_tasks"]
     archive.messages, archive.summaries = tables["gf_messages"], tables["gf_summaries"]
+    for run in in_doubt:
+        _end_with_checkpoints(run, archive)
     return archive
+
+
+def _end_with_checkpoints(run: Fields, archive: Archive) -> None:
+    """Have a run end when and where its last checkpoint was written: what its own row says of that may be the damage."""
+    seq, time = None, run["created_at"]
+    for row in archive.checkpoints:
+        if row["run_id"] == run["run_id"] and row["ns"] == run["ns"]:
+            seq, time = row["seq"], row["created_at"]
+    run |= {"last_seq": seq, "ended_at": time}
 
 
 def _readable(tx: Transaction, table: str, session: int, lost: list[str]) -> list[Fields]:

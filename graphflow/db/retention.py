@@ -20,6 +20,7 @@ from graphflow.core import options
 from graphflow.db.jsontext import dumps, loads_packed
 from graphflow.db.packing import Packer
 from graphflow.db.rows import digest
+from graphflow.db.seals import check_time
 from graphflow.db.tags import TAG
 from graphflow.errors import CorruptCheckpoint
 
@@ -114,8 +115,11 @@ def delete_disused(
     found = {"user_id": asked.user_id, "before": asked.before, "count": PAGE}
 
     def work(tx: Transaction, ordinal: int) -> PruneReport:
-        if tx.one(tx.sql.still_disused, {"session": ordinal, "before": asked.before}) is None:
+        row = tx.one(tx.sql.still_disused, {"session": ordinal, "before": asked.before})
+        if row is None:
             return PruneReport()
+        session_id, updated_at, seal = row
+        check_time(seal, session_id, updated_at)
         size = sum(row[1] for size in tx.sql.session_sizes for row in tx.all(size, {"session": ordinal}))
         return PruneReport(deleted_sessions=1, rows=delete(tx, ordinal), bytes=size)
 

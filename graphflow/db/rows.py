@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
@@ -36,9 +37,32 @@ COVERED: Final = {
 """The columns that the checksum of a row covers, after its session's id, in this order."""
 
 
-def run_digest(run_id: str, status: str, last_message: int | None, error: str | None, metrics: str | None) -> bytes | None:
-    """The checksum of what a run ended with; none when that is nothing."""
-    return digest("run", run_id, status, last_message, error, metrics) if error or metrics else None
+ENDED: Final = ("run_id", "status", "last_message", "last_seq", "ended_at", "error", "metrics")
+"""The columns that the checksum of a run covers."""
+
+
+def run_digest(run: Mapping[str, Any]) -> bytes | None:
+    """The checksum of what a run with these columns ended with; none before it has ended."""
+    return None if run["ended_at"] is None else digest("ended", *(run[name] for name in ENDED))
+
+
+def closing(session: int | None, run: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that close a run which ended with these columns."""
+    new = {f"new_{name}": run[name] for name in ENDED if name != "run_id"}
+    return {"session": session, "run_id": run["run_id"], **new, "new_sha256": run_digest(run)}
+
+
+def run_matches(run: Mapping[str, Any], checksum: bytes | None) -> bool:
+    """Whether a run ended with what these columns say.
+
+    In rows of the first schemas the checksum does not cover when and where the run ended, and is missing when there was neither
+    an error nor anything measured.
+    """
+    if checksum == run_digest(run):
+        return True
+    early = ("run_id", "status", "last_message", "error", "metrics")
+    covers = run["ended_at"] is not None and (run["error"] or run["metrics"])
+    return checksum == (digest("run", *(run[name] for name in early)) if covers else None)
 
 
 def plain_text(text: str | None) -> str | None:

@@ -1,4 +1,7 @@
-"""Seals: the checksums of what a session is and whose, of what a run began with, and of a memory. Older rows have none."""
+"""Seals: the checksums of what a session is and whose, of when it was used, of what a run began with, of a memory.
+
+Older rows have none.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,11 @@ def session_seal(fields: Mapping[str, Any]) -> bytes:
     return digest("session", *(fields.get(name) for name in SESSION_SEALED))
 
 
+def time_seal(session_id: str, updated_at: int) -> bytes:
+    """The seal of when a session was last used: apart from the other, which a run that goes on with it leaves alone."""
+    return digest("used", session_id, updated_at)[:8]
+
+
 def run_seal(fields: Mapping[str, Any]) -> bytes:
     """The seal of a run with these columns."""
     return digest("began", *(fields.get(name) for name in RUN_SEALED))[:8]
@@ -47,6 +55,15 @@ def check_seal(seal: bytes | None, **fields: Any) -> None:
     """Raise CorruptCheckpoint when the columns of a session do not match its seal, if it has one."""
     if seal is not None and session_seal(fields) != seal:
         raise broken(fields["session_id"])
+
+
+def check_time(seal: bytes | None, session_id: str, updated_at: int) -> None:
+    """Raise CorruptCheckpoint when a session was not used last when its row says so, if it has that sealed."""
+    if seal is not None and time_seal(session_id, updated_at) != seal:
+        raise CorruptCheckpoint(
+            f"when session {session_id!r} was last used does not match its checksum; bring the row back from a backup, "
+            "or go on with the session, which writes it anew"
+        )
 
 
 def seal_taken(tx: Transaction, row: Row, adopted_by: str | None) -> None:

@@ -13,8 +13,8 @@ from graphflow.db.loading import check_not_foreign, read_chain
 from graphflow.db.media import media_of
 from graphflow.db.messagelog import folded, log_head, read_log
 from graphflow.db.records import Reader, RunRecord, Session, SessionType
-from graphflow.db.rows import run_digest
-from graphflow.db.seals import RUN_SEALED, SESSION_SEALED, broken, check_seal, run_seal, session_seal
+from graphflow.db.rows import ENDED, run_matches
+from graphflow.db.seals import RUN_SEALED, SESSION_SEALED, broken, check_seal, check_time, run_seal, session_seal, time_seal
 from graphflow.db.times import as_time
 from graphflow.errors import CorruptCheckpoint, NotOwner, SessionNotFound
 from graphflow.messages import Message
@@ -67,9 +67,10 @@ def count_sessions(tx: Transaction, listing: Listing) -> int:
 
 
 def _session(row: Row, db: Reader) -> Session:
-    session_id, session_type, user_id, component_id, name, metadata, status, created_at, updated_at, seal, *lease = row
+    session_id, session_type, user_id, component_id, name, metadata, status, created_at, updated_at, *seals, owner, left = row
     sealed = (session_id, session_type, user_id, component_id, name, metadata, created_at)
-    check_seal(seal, **dict(zip(SESSION_SEALED, sealed, strict=True)))
+    check_seal(seals[0], **dict(zip(SESSION_SEALED, sealed, strict=True)))
+    check_time(seals[1], session_id, updated_at)
     return Session(
         session_id=session_id,
         session_type=SessionType(session_type),
@@ -77,7 +78,7 @@ def _session(row: Row, db: Reader) -> Session:
         component_id=component_id,
         name=name,
         metadata=None if metadata is None else loads(metadata),
-        status=_shown(status, session_id, lease, db),
+        status=_shown(status, session_id, [owner, left], db),
         created_at=as_time(created_at),
         updated_at=as_time(updated_at),
         _db=db,
@@ -129,7 +130,8 @@ def rename(tx: Transaction, session_id: str, name: str | None, user_id: str | No
     fields = dict(zip(tx.sql.columns["gf_sessions"], row, strict=True))
     if fields["seal"] not in (None, session_seal(fields)):
         raise broken(session_id)
-    tx.execute(tx.sql.rename, {"of": ordinal, "new_name": name, "now": now, "new_seal": session_seal({**fields, "name": name})})
+    seals = {"new_seal": session_seal({**fields, "name": name}), "time_seal": time_seal(session_id, now)}
+    tx.execute(tx.sql.rename, {"of": ordinal, "new_name": name, "now": now, **seals})
 
 
 def delete(tx: Transaction, session_id: str, user_id: str | None) -> bool:
@@ -217,6 +219,7 @@ def _run(row: Row, db: Reader) -> RunRecord:
         user_id,
         component_id,
         last_message,
+        last_seq,
         error,
         metrics,
         checksum,
@@ -230,7 +233,8 @@ def _run(row: Row, db: Reader) -> RunRecord:
     sealed = dict(zip(RUN_SEALED, (run_id, ns, parent, component_id, user_id, *began, created_at), strict=True))
     if seal is not None and run_seal(sealed) != seal:
         raise broken(session_id, run_id)
-    if checksum is not None and run_digest(run_id, status, last_message, error, metrics) != checksum:
+    ended = dict(zip(ENDED, (run_id, status, last_message, last_seq, ended_at, error, metrics), strict=True))
+    if not run_matches(ended, checksum):
         raise CorruptCheckpoint(f"run {run_id!r} of session {session_id!r} does not match its checksum")
     return RunRecord(
         run_id=run_id,

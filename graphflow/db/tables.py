@@ -68,6 +68,8 @@ sessions = Table(
     _integer("updated_at", required=True),
     # The sha256 of what says whose and what session this is; none in rows of the first schema.
     Column("seal", LargeBinary(32)),
+    # The begin of the sha256 of session_id and updated_at; none in rows of the first schemas.
+    Column("time_seal", LargeBinary(8)),
     # Ordinals are never given twice, so that nobody who remembers one reads another session's rows.
     sqlite_autoincrement=True,
 )

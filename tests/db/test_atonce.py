@@ -73,7 +73,7 @@ def test_a_step_with_messages_is_one_statement_too(postgres_db: PostgresDb) -> N
 
 def rows(db: Any) -> dict[str, Any]:
     """Everything stored, without what differs from run to run: times, checksums, who holds what."""
-    different = {"created_at", "updated_at", "ended_at", "sha256", "seal", "lease_owner", "lease_until", "metrics"}
+    different = {"created_at", "updated_at", "ended_at", "sha256", "seal", "time_seal", "lease_owner", "lease_until", "metrics"}
 
     def work(tx: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}

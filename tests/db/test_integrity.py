@@ -13,6 +13,7 @@ from graphflow.core.control import Interrupt
 from graphflow.core.effects import Load, LoadMany, ReadHistory
 from graphflow.core.stored import TaskRow
 from graphflow.db import SqliteDb
+from graphflow.db.rows import digest
 from graphflow.errors import CorruptCheckpoint
 from graphflow.messages import ImagePart, Message
 
@@ -141,6 +142,47 @@ def test_a_sound_database_is_reported_as_sound(session: Writer) -> None:
     report = session.db.check()
     assert report.ok and report.problems == ()
     assert report.checked > 70
+
+
+def test_a_session_whose_last_use_was_changed_is_not_deleted_as_disused(session: Writer) -> None:
+    db = session.db
+    assert db.prune(older_than=3600, delete_sessions=True).deleted_sessions == 0
+    db._write(lambda tx: tx.execute("UPDATE gf_sessions SET updated_at = 7"))
+    with pytest.raises(CorruptCheckpoint, match="when session 's1' was last used does not match its checksum"):
+        db.prune(older_than=3600, delete_sessions=True)
+    assert db.count_sessions() == 1
+
+
+def test_going_on_with_a_session_writes_anew_when_it_was_used(session: Writer) -> None:
+    db = session.db
+    db._write(lambda tx: tx.execute("UPDATE gf_sessions SET updated_at = updated_at + 1"))
+    with pytest.raises(CorruptCheckpoint, match="go on with the session"):
+        db.get_session("s1")
+    session.turn("r3")
+    assert db.get_session("s1") is not None and db.check().ok
+
+
+def test_a_copy_of_a_session_whose_last_use_was_changed_is_refused(session: Writer) -> None:
+    session.db._write(lambda tx: tx.execute("UPDATE gf_sessions SET updated_at = updated_at + 1"))
+    for copy in (session.db.export_session, session.db.fork_session):
+        with pytest.raises(CorruptCheckpoint, match="last used"):
+            copy("s1")
+
+
+def test_a_run_of_the_first_schemas_is_read_by_the_checksum_it_has(session: Writer) -> None:
+    """Theirs covered neither when nor where a run ended, and was left out when there was nothing else to cover."""
+    db = session.db
+    runs = db.get_runs("s1")
+    for run, error, metrics in (("r0", None, None), ("r2", "boom", '{"tokens":3}')):
+        checksum = None if error is None else digest("run", run, "error", 3, error, metrics)
+        values = (checksum, run)
+        db._write(lambda tx, values=values: tx.execute("UPDATE gf_runs SET sha256 = ? WHERE run_id = ?", values))
+    db._write(lambda tx: tx.execute("UPDATE gf_runs SET last_message = 3 WHERE run_id = 'r2'"))
+    db._write(lambda tx: tx.execute("UPDATE gf_sessions SET time_seal = NULL"))
+    assert db.check().ok and [run.status for run in db.get_runs("s1")] == [run.status for run in runs]
+    db._write(lambda tx: tx.execute("UPDATE gf_runs SET error = 'bang' WHERE run_id = 'r2'"))
+    with pytest.raises(CorruptCheckpoint, match="run 'r2' of session 's1' does not match its checksum"):
+        db.get_runs("s1")
 
 
 def test_every_flipped_bit_in_the_file_is_noticed_or_harmless(tmp_path: Path, session: Writer) -> None:

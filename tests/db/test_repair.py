@@ -112,6 +112,21 @@ def test_rows_that_are_missing_are_damage_too(session: Writer) -> None:
     assert session.db.check().ok
 
 
+def test_a_run_ended_when_its_last_checkpoint_was_written_if_its_row_is_damaged(session: Writer) -> None:
+    before = session.db.get_runs("s1")
+    damage(session, "UPDATE gf_runs SET ended_at = ended_at + 1 WHERE run_id = 'r1'")
+    assert session.db.repair_session("s1").lost == ("the error and the metrics of run 'r1'",)
+    assert session.db.get_runs("s1")[:2] == before[:2] and session.db.check().ok
+
+
+def test_when_a_session_was_last_used_is_now_if_it_is_damaged(session: Writer) -> None:
+    before = session.db.get_session("s1").updated_at
+    damage(session, "UPDATE gf_sessions SET updated_at = updated_at + 1")
+    assert session.db.repair_session("s1").lost == ("when the session was last used",)
+    assert session.db.get_session("s1").updated_at > before and session.db.check().ok
+    assert session.load().seq == session.head and len(session.db.get_messages("s1")) == 5
+
+
 def test_what_cannot_be_repaired_says_so(session: Writer) -> None:
     damage(session, "UPDATE gf_checkpoints SET created_at = created_at + 1")
     before = session.db.check().problems

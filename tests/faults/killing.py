@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -74,6 +75,11 @@ class Program:
     def lines(self) -> list[list[str]]:
         """The journal."""
         return [line.split() for line in self.journal.read_text().splitlines()] if self.journal.exists() else []
+
+    def passed(self, point: str) -> int:
+        """How often the process that came to the end had passed a point."""
+        counts: dict[str, int] = json.loads(Path(f"{self.journal}.passed").read_text())
+        return counts.get(point, 0)
 
     def stored_results(self) -> set[str]:
         """The ids of tasks whose results are in the database: acknowledged, though their superstep is not finished."""

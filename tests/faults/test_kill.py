@@ -7,7 +7,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -59,38 +59,53 @@ def killed(program: Program) -> Kill:
 Check = Callable[[Program], Callable[[], None]]
 
 
-def killed_once(programs: Programs, name: str, kill: str, check: Check) -> bool:
-    """Kill a program at a point, run it again, and check. Whether it was killed: it may end before it comes there."""
+def killed_once(programs: Programs, name: str, point: str, number: int, check: Check) -> int | None:
+    """Kill a program when it passes a point for the n-th time, run it again, and check.
+
+    It may come to its end before: then gives how often it passed the point. None: it was killed.
+    """
     program = programs.make(name)
-    code = program.run(kill)
+    code = program.run(f"{point}:{number}")
     verify = check(program)
+    passed = None if code else program.passed(point)
     if code:
         assert program.run() == 0
     verify()
-    return code == -signal.SIGKILL
+    assert passed is None or program.lines()[-1][0] == "done"
+    return passed
 
 
-def killed_to_the_end(programs: Programs, name: str, points: Sequence[str], numbers: Iterable[int], check: Check) -> list[int]:
-    """Kill a program at each of these passages of each point, until it gets past the last. How many kills at each point."""
+def killed_to_the_end(programs: Programs, name: str, points: Sequence[str], numbers: Sequence[int], check: Check) -> list[int]:
+    """Kill a program at each of these passages of each point, until it gets past the last. How many kills at each point.
+
+    The end is found when so many programs, one after the other, came to theirs without being killed, and when the last number
+    is one that none of those that did has reached.
+    """
 
     def at(point: str) -> int:
-        kills = beyond = 0
+        kills, undisturbed, beyond = 0, list[int](), 0
         for number in numbers:
-            killed_there = killed_once(programs, name, f"{point}:{number}", check)
-            kills += killed_there
-            beyond = 0 if killed_there else beyond + 1
-            if beyond == BEYOND:
+            passed = killed_once(programs, name, point, number, check)
+            if passed is None:
+                kills, beyond = kills + 1, 0
+                continue
+            assert passed < number, "a program passed the point at which it was to be killed"
+            undisturbed.append(passed)
+            beyond += 1
+            if beyond == BEYOND and max(undisturbed) < number:
                 break
-        print(f"{name}: killed at {kills} passages of {point!r}, the last number tried is {number}")
+        assert beyond == BEYOND and max(undisturbed) < number, "the end was not found"
+        often = f"undisturbed, it passes {min(undisturbed)} to {max(undisturbed)} times"
+        print(f"{name}: killed at {kills} passages of {point!r}, the last number tried is {number}; {often}")
         return kills
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(at, points))
 
 
-def every(quick: int, first: int = 1) -> Iterable[int]:
-    """The numbers of passages: in a quick run, one of so many."""
-    return range(first, 10**6, rounds(quick, 1))
+def every(quick: int, first: int = 1) -> Sequence[int]:
+    """The numbers of passages: in a quick run, one of so many, from the first on that is of interest."""
+    return range(rounds(first, 1), 10**6, rounds(quick, 1))
 
 
 def of_chain(program: Program) -> Callable[[], None]:
@@ -98,11 +113,29 @@ def of_chain(program: Program) -> Callable[[], None]:
     return lambda: check_chain(program, [kill])
 
 
+def of_workflow(program: Program) -> Callable[[], None]:
+    ran = len(program.lines())
+
+    def finished() -> None:
+        lines = [line[1] for line in program.lines() if line[0] == "run"]
+        again = Counter(lines) - Counter(STEPS)
+        # Steps whose commit was not acknowledged run again: one of them, or the branches that ended at the same time.
+        assert again.total() <= 1 or set(again) <= {"left", "right1", "right2"}, (ran, lines)
+        check_workflow(program, again)
+
+    return finished
+
+
+def of_memory(program: Program) -> Callable[[], None]:
+    return lambda: check_memory(program)
+
+
 def of_agent(program: Program) -> Callable[[], None]:
     stored = stored_questions(program)
     return lambda: check_agent(program, stored)
 
 
+CHECKED = [("chain", of_chain, 45), ("agent", of_agent, 75), ("workflow", of_workflow, 60), ("memory", of_memory, 60)]
 AROUND = ("before", "after")
 INSIDE = ("statement", "COMMIT", "committed")
 BEYOND = rounds(1, 12)
@@ -123,16 +156,12 @@ def test_a_kill_at_every_commit_of_an_agent_loses_no_turn(programs: Programs) ->
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("name", "check", "quick"), [("chain", of_chain, 45), ("agent", of_agent, 75)], ids=["chain", "agent"])
+@pytest.mark.parametrize(("name", "check", "quick"), CHECKED, ids=[name for name, *_ in CHECKED])
 def test_a_kill_before_every_statement_and_around_every_commit_leaves_all_or_nothing(
     programs: Programs, name: str, check: Check, quick: int
 ) -> None:
-    kills = killed_to_the_end(programs, name, INSIDE, every(quick), check)
+    kills = killed_to_the_end(programs, name, INSIDE, every(quick, 4), check)
     assert min(kills) >= 1 and sum(kills) >= rounds(3, 30)
-
-
-def of_memory(program: Program) -> Callable[[], None]:
-    return lambda: check_memory(program)
 
 
 def check_memory(program: Program) -> None:
@@ -229,18 +258,7 @@ def test_a_killed_workflow_repeats_the_step_that_was_running_and_no_other(step: 
 
 
 def test_a_kill_at_every_commit_of_a_workflow_ends_like_an_undisturbed_run(programs: Programs) -> None:
-    def check(program: Program) -> Callable[[], None]:
-        ran = len(program.lines())
-        return lambda: finished(program, ran)
-
-    def finished(program: Program, ran: int) -> None:
-        lines = [line[1] for line in program.lines() if line[0] == "run"]
-        again = Counter(lines) - Counter(STEPS)
-        # Steps whose commit was not acknowledged run again: one of them, or the branches that ended at the same time.
-        assert again.total() <= 1 or set(again) <= {"left", "right1", "right2"}, (ran, lines)
-        check_workflow(program, again)
-
-    kills = killed_to_the_end(programs, "workflow", AROUND, every(12), check)
+    kills = killed_to_the_end(programs, "workflow", AROUND, every(12), of_workflow)
     assert min(kills) >= rounds(1, 12)
 
 

@@ -3,12 +3,14 @@
 DATABASE is a file or the URL of a PostgreSQL. Each program writes what it does to a journal that survives the kill (one line,
 one write, appended). ``KILL`` says when the process kills itself: ``before:N`` or ``after:N`` its N-th commit, before its N-th
 ``statement:N`` in a transaction that writes, at ``COMMIT:N``, when the N-th such transaction is about to be committed, or at
-``committed:N``, when it is and nobody knows it yet.
+``committed:N``, when it is and nobody knows it yet. A commit that is one statement is a transaction of its own: it has no
+``COMMIT``. A program that comes to its end writes beside its journal how often it passed each point.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -35,7 +37,7 @@ from graphflow import (
     interrupt,
     logged,
 )
-from graphflow.db import PostgresDb, SqliteDb
+from graphflow.db import PostgresDb, SqliteDb, atonce
 from graphflow.db.transactions import Transaction
 from graphflow.db.turns import session_queue
 from graphflow.errors import LeaseLost, SessionNotFound
@@ -77,13 +79,18 @@ class Killing:
         super().commit(effect)  # type: ignore[misc]
         self.reach("after")
 
+    def watched(self, tx: Transaction) -> Transaction:
+        """The same transaction, each of whose statements is a point."""
+
+        def execute(*statement: Any) -> Any:
+            self.reach("statement")
+            return tx.execute(*statement)
+
+        return Transaction(execute, tx.sql)
+
     def _write_once(self, work: Any) -> Any:
         def watched(tx: Transaction) -> Any:
-            def execute(*statement: Any) -> Any:
-                self.reach("statement")
-                return tx.execute(*statement)
-
-            result = work(Transaction(execute, tx.sql))
+            result = work(self.watched(tx))
             self.reach("COMMIT")
             return result
 
@@ -97,7 +104,26 @@ class KillingSqliteDb(Killing, SqliteDb):
 
 
 class KillingPostgresDb(Killing, PostgresDb):
-    """In a PostgreSQL."""
+    """In a PostgreSQL, where a plain commit is one statement and no transaction is begun for it."""
+
+    def _ready(self) -> Any:
+        return WatchedPool(super()._ready(), self)
+
+
+class WatchedPool:
+    """Connections on which the commits that are one statement have their points, too."""
+
+    def __init__(self, pool: Any, db: KillingPostgresDb) -> None:
+        self.pool = pool
+        self.db = db
+
+    def transact(self, begin: str | None, work: Any) -> Any:
+        if getattr(work, "func", None) is not atonce.write:
+            return self.pool.transact(begin, work)
+        written = self.pool.transact(begin, lambda tx: work(self.db.watched(tx)))
+        if written:
+            self.db.reach("committed")
+        return written
 
 
 def opened(place: str, **options: Any) -> Any:
@@ -473,3 +499,4 @@ if __name__ == "__main__":
         database, Journal(journal_path)
     )
     database.close()
+    Path(f"{journal_path}.passed").write_text(json.dumps(Killing.passed))

@@ -17,6 +17,8 @@ MESSAGE: Final = messages.c
 
 CLOSED: Final = ("status", "last_message", "last_seq", "ended_at", "error", "metrics", "sha256")
 """The columns that a run ends with."""
+USED: Final[dict[str, Any]] = {"updated_at": bindparam("now"), "time_seal": bindparam("time_seal")}
+"""What is written of a session that is used."""
 LOGGED: Final = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, RUN.run_id, MESSAGE.run)
 """What is read of a row of the message log."""
 

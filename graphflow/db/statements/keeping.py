@@ -203,8 +203,9 @@ class KeepingStatements(Compiled):
 
     @cached_property
     def still_disused(self) -> str:
-        """The same of one session, which nobody else writes from then on."""
-        one = select(SESSION.ordinal).where(matches(SESSION.ordinal, "session"), SESSION.lease_owner.is_(None))
+        """The same of one session, which nobody else writes from then on: its id, when it was used, and the seal of that."""
+        columns = (SESSION.session_id, SESSION.updated_at, SESSION.time_seal)
+        one = select(*columns).where(matches(SESSION.ordinal, "session"), SESSION.lease_owner.is_(None))
         one = one.where(SESSION.status != RUNNING, SESSION.updated_at < bindparam("before"))
         return self.text(one.with_for_update())
 

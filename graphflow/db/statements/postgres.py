@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, bindparam, func, insert, literal_column, null, or_, select, update
 from sqlalchemy.schema import CreateSchema
 
-from graphflow.db.statements.compiled import CLOSED, EMPTY, ONE, RUN, RUNNING, SESSION, ZERO, Compiled, matches
+from graphflow.db.statements.compiled import CLOSED, EMPTY, ONE, RUN, RUNNING, SESSION, USED, ZERO, Compiled, matches
 from graphflow.db.tables import checkpoints, messages, runs, schema_versions, sessions
 
 MIGRATING: Final = int.from_bytes(b"gf_table", "big")
@@ -82,7 +82,7 @@ class PostgresStatements(Compiled):
         taken = {
             "epoch": SESSION.epoch + ONE,
             "status": RUNNING,
-            "updated_at": bindparam("now"),
+            **USED,
             "lease_owner": bindparam("me"),
             "lease_until": self.now + bindparam("lease_ttl", type_=BigInteger),
         }
@@ -103,7 +103,7 @@ class PostgresStatements(Compiled):
         """What a run ends with; its lease is given back. Gives the session's ordinal, or nothing."""
         given_up = {
             "status": bindparam("session_status"),
-            "updated_at": bindparam("now"),
+            **USED,
             "lease_owner": null(),
             "lease_until": null(),
         }

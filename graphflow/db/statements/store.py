@@ -24,6 +24,7 @@ from graphflow.db.statements.compiled import (
     RUN,
     RUNNING,
     SESSION,
+    USED,
     ZERO,
     Compiled,
     matches,
@@ -150,6 +151,7 @@ class StoreStatements(Compiled):
             "updated_at",
             "lease_owner",
             "seal",
+            "time_seal",
         ]
         values: dict[str, Any] = {name: bindparam(name) for name in columns}
         insert = self.insert(sessions).values(**values, lease_until=self.now + bindparam("lease_ttl", type_=BigInteger))
@@ -187,7 +189,7 @@ class StoreStatements(Compiled):
                 epoch=SESSION.epoch + ONE,
                 status=func.coalesce(bindparam("new_status"), SESSION.status),
                 user_id=func.coalesce(SESSION.user_id, bindparam("owner")),
-                updated_at=bindparam("now"),
+                **USED,
                 lease_owner=bindparam("lease_owner"),
                 lease_until=self.now + bindparam("lease_ttl", type_=BigInteger),
             )
@@ -203,7 +205,7 @@ class StoreStatements(Compiled):
             .values(
                 head=bindparam("new_head"),
                 status=bindparam("new_status"),
-                updated_at=bindparam("now"),
+                **USED,
                 lease_owner=null(),
                 lease_until=null(),
             )

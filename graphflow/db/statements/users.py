@@ -7,7 +7,20 @@ from typing import Any
 
 from sqlalchemy import BigInteger, and_, bindparam, delete, func, or_, select, update
 
-from graphflow.db.statements.compiled import CHECKPOINT, EMPTY, FREE_FOR, HERE, MINE, ONE, RUN, SESSION, ZERO, Compiled, matches
+from graphflow.db.statements.compiled import (
+    CHECKPOINT,
+    EMPTY,
+    FREE_FOR,
+    HERE,
+    MINE,
+    ONE,
+    RUN,
+    SESSION,
+    USED,
+    ZERO,
+    Compiled,
+    matches,
+)
 from graphflow.db.tables import checkpoints, media, media_uses, messages, pruned, runs, sessions, summaries, tasks
 
 
@@ -33,6 +46,7 @@ class UserStatements(Compiled):
             s.created_at,
             s.updated_at,
             s.seal,
+            s.time_seal,
             *self.lease,
         )
         return self.text(
@@ -52,7 +66,7 @@ class UserStatements(Compiled):
         return self.text(
             update(sessions)
             .where(matches(SESSION.ordinal, "of"))
-            .values(name=bindparam("new_name"), updated_at=bindparam("now"), seal=bindparam("new_seal"))
+            .values(name=bindparam("new_name"), seal=bindparam("new_seal"), **USED)
         )
 
     @cached_property
@@ -117,7 +131,7 @@ class UserStatements(Compiled):
 
     def _runs(self) -> Any:
         r = RUN
-        ended = (r.last_message, r.error, r.metrics, r.sha256, r.created_at, r.ended_at)
+        ended = (r.last_message, r.last_seq, r.error, r.metrics, r.sha256, r.created_at, r.ended_at)
         began = (r.first_message, r.first_seq, r.fingerprint, r.idempotency_key, r.seal, *self.lease)
         return select(
             r.run_id, SESSION.session_id, r.ns, r.number, r.status, r.parent_run_id, r.user_id, r.component_id, *ended, *began

@@ -72,9 +72,9 @@ TEXTS = (
           "(UPDATE gf_place.gf_sessions SET status='running', head=%(new_head)s::BIGINT, "
           'epoch=(gf_place.gf_sessions.epoch + 1), lease_owner=%(me)s::VARCHAR COLLATE "C", '
           'lease_until=(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + %(lease_ttl)s::BIGINT), '
-          'updated_at=%(now)s::BIGINT WHERE gf_place.gf_sessions.ordinal = %(session)s::BIGINT AND '
-          'gf_place.gf_sessions.head = %(expected_head)s::BIGINT AND gf_place.gf_sessions.epoch = '
-          '%(expected_epoch)s::BIGINT AND (gf_place.gf_sessions.lease_owner IS NULL OR '
+          'updated_at=%(now)s::BIGINT, time_seal=%(time_seal)s WHERE gf_place.gf_sessions.ordinal = '
+          '%(session)s::BIGINT AND gf_place.gf_sessions.head = %(expected_head)s::BIGINT AND '
+          'gf_place.gf_sessions.epoch = %(expected_epoch)s::BIGINT AND (gf_place.gf_sessions.lease_owner IS NULL OR '
           'gf_place.gf_sessions.lease_until < CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) OR '
           'gf_place.gf_sessions.lease_owner = %(me)s::VARCHAR COLLATE "C") AND gf_place.gf_sessions.user_id IS NOT '
           'DISTINCT FROM %(user_id)s::VARCHAR AND NOT (EXISTS (SELECT gf_place.gf_runs.ordinal \n'
@@ -163,7 +163,8 @@ TEXTS = (
                              'lease_until',
                              'created_at',
                              'updated_at',
-                             'seal'),
+                             'seal',
+                             'time_seal'),
              'gf_runs': ('ordinal',
                          'run_id',
                          'session',
@@ -234,13 +235,13 @@ TEXTS = (
              '%(sha256)s, %(created_at)s::BIGINT, %(ended_at)s::BIGINT, %(seal)s) ON CONFLICT DO NOTHING RETURNING '
              'gf_place.gf_runs.ordinal',
  'copy_session': 'INSERT INTO gf_place.gf_sessions (session_id, session_type, user_id, component_id, name, metadata, '
-                 'status, head, epoch, lease_owner, lease_until, created_at, updated_at, seal) VALUES '
+                 'status, head, epoch, lease_owner, lease_until, created_at, updated_at, seal, time_seal) VALUES '
                  '(%(session_id)s::VARCHAR COLLATE "C", %(session_type)s::VARCHAR COLLATE "C", %(user_id)s::VARCHAR '
                  'COLLATE "C", %(component_id)s::VARCHAR COLLATE "C", %(name)s::VARCHAR COLLATE "C", '
                  '%(metadata)s::VARCHAR COLLATE "C", %(status)s::VARCHAR COLLATE "C", %(head)s::BIGINT, '
                  '%(epoch)s::BIGINT, %(lease_owner)s::VARCHAR COLLATE "C", %(lease_until)s::BIGINT, '
-                 '%(created_at)s::BIGINT, %(updated_at)s::BIGINT, %(seal)s) ON CONFLICT DO NOTHING RETURNING '
-                 'gf_place.gf_sessions.ordinal',
+                 '%(created_at)s::BIGINT, %(updated_at)s::BIGINT, %(seal)s, %(time_seal)s) ON CONFLICT DO NOTHING '
+                 'RETURNING gf_place.gf_sessions.ordinal',
  'count_memories': 'SELECT count(*) AS count_1 \n'
                    'FROM (SELECT gf_place.gf_memories.ordinal AS ordinal \n'
                    'FROM gf_place.gf_memories \n'
@@ -531,6 +532,7 @@ TEXTS = (
                     '\tcreated_at BIGINT NOT NULL, \n'
                     '\tupdated_at BIGINT NOT NULL, \n'
                     '\tseal BYTEA, \n'
+                    '\ttime_seal BYTEA, \n'
                     '\tPRIMARY KEY (ordinal), \n'
                     '\tUNIQUE (session_id)\n'
                     ')\n'
@@ -551,7 +553,8 @@ TEXTS = (
                      'lease_until': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN lease_until BIGINT',
                      'created_at': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN created_at BIGINT NOT NULL',
                      'updated_at': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN updated_at BIGINT NOT NULL',
-                     'seal': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN seal BYTEA'}),
+                     'seal': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN seal BYTEA',
+                     'time_seal': 'ALTER TABLE gf_place.gf_sessions ADD COLUMN time_seal BYTEA'}),
                    ('\n'
                     'CREATE TABLE IF NOT EXISTS gf_place.gf_summaries (\n'
                     '\tsession BIGINT NOT NULL, \n'
@@ -651,9 +654,9 @@ TEXTS = (
                'FROM json_array_elements_text(CAST(%(terms)s AS JSON)) AS value)',
  'end': 'WITH moved AS \n'
         '(UPDATE gf_place.gf_sessions SET status=%(session_status)s::VARCHAR COLLATE "C", head=%(new_head)s::BIGINT, '
-        'lease_owner=NULL, lease_until=NULL, updated_at=%(now)s::BIGINT WHERE gf_place.gf_sessions.ordinal = '
-        '%(session)s::BIGINT AND gf_place.gf_sessions.head = %(expected_head)s::BIGINT AND gf_place.gf_sessions.epoch '
-        '= %(expected_epoch)s::BIGINT RETURNING gf_place.gf_sessions.ordinal), \n'
+        'lease_owner=NULL, lease_until=NULL, updated_at=%(now)s::BIGINT, time_seal=%(time_seal)s WHERE '
+        'gf_place.gf_sessions.ordinal = %(session)s::BIGINT AND gf_place.gf_sessions.head = %(expected_head)s::BIGINT '
+        'AND gf_place.gf_sessions.epoch = %(expected_epoch)s::BIGINT RETURNING gf_place.gf_sessions.ordinal), \n'
         'stored AS \n'
         '(INSERT INTO gf_place.gf_checkpoints (session, ns, seq, run, base, log_head, epoch, frontier, delta, '
         "snapshot, sha256, created_at) SELECT moved.ordinal AS ordinal, '', %(cp_seq)s::BIGINT AS anon_1, "
@@ -727,9 +730,10 @@ TEXTS = (
               'WHERE gf_place.gf_graphs.fingerprint = %(fingerprint)s::VARCHAR COLLATE "C"',
  'get_media': 'SELECT gf_place.gf_media.data \nFROM gf_place.gf_media \nWHERE gf_place.gf_media.sha256 = %(sha256)s',
  'give_up': 'UPDATE gf_place.gf_sessions SET status=%(new_status)s::VARCHAR COLLATE "C", head=%(new_head)s::BIGINT, '
-            'lease_owner=NULL, lease_until=NULL, updated_at=%(now)s::BIGINT WHERE gf_place.gf_sessions.session_id = '
-            '%(session_id)s::VARCHAR COLLATE "C" AND gf_place.gf_sessions.head = %(expected_head)s::BIGINT AND '
-            'gf_place.gf_sessions.epoch = %(expected_epoch)s::BIGINT RETURNING gf_place.gf_sessions.ordinal',
+            'lease_owner=NULL, lease_until=NULL, updated_at=%(now)s::BIGINT, time_seal=%(time_seal)s WHERE '
+            'gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND gf_place.gf_sessions.head = '
+            '%(expected_head)s::BIGINT AND gf_place.gf_sessions.epoch = %(expected_epoch)s::BIGINT RETURNING '
+            'gf_place.gf_sessions.ordinal',
  'has_schema': "SELECT to_regnamespace('gf_place') IS NOT NULL AS anon_1",
  'has_tables': "SELECT to_regclass('gf_place.gf_schema') IS NOT NULL AS anon_1",
  'hold': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, '
@@ -794,12 +798,13 @@ TEXTS = (
  'insert_schema_version': 'INSERT INTO gf_place.gf_schema (version, applied_at) VALUES (%(version)s::INTEGER, '
                           '%(applied_at)s::BIGINT)',
  'insert_session': 'INSERT INTO gf_place.gf_sessions (session_id, session_type, user_id, component_id, status, head, '
-                   'epoch, lease_owner, lease_until, created_at, updated_at, seal) VALUES (%(session_id)s::VARCHAR '
-                   'COLLATE "C", %(session_type)s::VARCHAR COLLATE "C", %(user_id)s::VARCHAR COLLATE "C", '
-                   '%(component_id)s::VARCHAR COLLATE "C", %(status)s::VARCHAR COLLATE "C", %(head)s::BIGINT, '
-                   '%(epoch)s::BIGINT, %(lease_owner)s::VARCHAR COLLATE "C", (CAST(EXTRACT(EPOCH FROM '
-                   'clock_timestamp()) * 1000000 AS BIGINT) + %(lease_ttl)s::BIGINT), %(created_at)s::BIGINT, '
-                   '%(updated_at)s::BIGINT, %(seal)s) ON CONFLICT DO NOTHING RETURNING gf_place.gf_sessions.ordinal',
+                   'epoch, lease_owner, lease_until, created_at, updated_at, seal, time_seal) VALUES '
+                   '(%(session_id)s::VARCHAR COLLATE "C", %(session_type)s::VARCHAR COLLATE "C", %(user_id)s::VARCHAR '
+                   'COLLATE "C", %(component_id)s::VARCHAR COLLATE "C", %(status)s::VARCHAR COLLATE "C", '
+                   '%(head)s::BIGINT, %(epoch)s::BIGINT, %(lease_owner)s::VARCHAR COLLATE "C", (CAST(EXTRACT(EPOCH '
+                   'FROM clock_timestamp()) * 1000000 AS BIGINT) + %(lease_ttl)s::BIGINT), %(created_at)s::BIGINT, '
+                   '%(updated_at)s::BIGINT, %(seal)s, %(time_seal)s) ON CONFLICT DO NOTHING RETURNING '
+                   'gf_place.gf_sessions.ordinal',
  'insert_terms': 'INSERT INTO gf_place.gf_memory_terms (owner, term, place) SELECT CAST(%(owner)s AS BIGINT) AS '
                  'anon_1, value, CAST(%(place)s AS BIGINT) AS anon_2 \n'
                  'FROM json_array_elements_text(CAST(%(terms)s AS JSON)) AS value',
@@ -1122,7 +1127,7 @@ TEXTS = (
                'FROM last) AND gf_place.gf_messages.seq >= %(low)s::BIGINT AND gf_place.gf_messages.seq < '
                '%(before)s::BIGINT ORDER BY gf_place.gf_messages.seq',
  'rename': 'UPDATE gf_place.gf_sessions SET name=%(new_name)s::VARCHAR COLLATE "C", updated_at=%(now)s::BIGINT, '
-           'seal=%(new_seal)s WHERE gf_place.gf_sessions.ordinal = %(of)s::BIGINT',
+           'seal=%(new_seal)s, time_seal=%(time_seal)s WHERE gf_place.gf_sessions.ordinal = %(of)s::BIGINT',
  'renew_leases': 'UPDATE gf_place.gf_sessions SET lease_until=(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS '
                  'BIGINT) + %(lease_ttl)s::BIGINT) WHERE gf_place.gf_sessions.lease_owner = %(me)s::VARCHAR COLLATE '
                  '"C" RETURNING gf_place.gf_sessions.session_id, (SELECT gf_place.gf_runs.run_id \n'
@@ -1142,11 +1147,11 @@ TEXTS = (
  'root_runs': 'SELECT gf_place.gf_runs.run_id, gf_place.gf_sessions.session_id, gf_place.gf_runs.ns, '
               'gf_place.gf_runs.number, gf_place.gf_runs.status, gf_place.gf_runs.parent_run_id, '
               'gf_place.gf_runs.user_id, gf_place.gf_runs.component_id, gf_place.gf_runs.last_message, '
-              'gf_place.gf_runs.error, gf_place.gf_runs.metrics, gf_place.gf_runs.sha256, gf_place.gf_runs.created_at, '
-              'gf_place.gf_runs.ended_at, gf_place.gf_runs.first_message, gf_place.gf_runs.first_seq, '
-              'gf_place.gf_runs.fingerprint, gf_place.gf_runs.idempotency_key, gf_place.gf_runs.seal, '
-              'gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - CAST(EXTRACT(EPOCH FROM '
-              'clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
+              'gf_place.gf_runs.last_seq, gf_place.gf_runs.error, gf_place.gf_runs.metrics, gf_place.gf_runs.sha256, '
+              'gf_place.gf_runs.created_at, gf_place.gf_runs.ended_at, gf_place.gf_runs.first_message, '
+              'gf_place.gf_runs.first_seq, gf_place.gf_runs.fingerprint, gf_place.gf_runs.idempotency_key, '
+              'gf_place.gf_runs.seal, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
+              'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
               'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
               'gf_place.gf_sessions.ordinal \n'
               'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND (coalesce(%(user_id)s, '
@@ -1224,11 +1229,11 @@ TEXTS = (
  'run_by_id': 'SELECT gf_place.gf_runs.run_id, gf_place.gf_sessions.session_id, gf_place.gf_runs.ns, '
               'gf_place.gf_runs.number, gf_place.gf_runs.status, gf_place.gf_runs.parent_run_id, '
               'gf_place.gf_runs.user_id, gf_place.gf_runs.component_id, gf_place.gf_runs.last_message, '
-              'gf_place.gf_runs.error, gf_place.gf_runs.metrics, gf_place.gf_runs.sha256, gf_place.gf_runs.created_at, '
-              'gf_place.gf_runs.ended_at, gf_place.gf_runs.first_message, gf_place.gf_runs.first_seq, '
-              'gf_place.gf_runs.fingerprint, gf_place.gf_runs.idempotency_key, gf_place.gf_runs.seal, '
-              'gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - CAST(EXTRACT(EPOCH FROM '
-              'clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
+              'gf_place.gf_runs.last_seq, gf_place.gf_runs.error, gf_place.gf_runs.metrics, gf_place.gf_runs.sha256, '
+              'gf_place.gf_runs.created_at, gf_place.gf_runs.ended_at, gf_place.gf_runs.first_message, '
+              'gf_place.gf_runs.first_seq, gf_place.gf_runs.fingerprint, gf_place.gf_runs.idempotency_key, '
+              'gf_place.gf_runs.seal, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
+              'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
               'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
               'gf_place.gf_sessions.ordinal \n'
               'WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C" AND (coalesce(%(user_id)s, \'\') = \'\' '
@@ -1263,11 +1268,12 @@ TEXTS = (
  'runs_with_members': 'SELECT gf_place.gf_runs.run_id, gf_place.gf_sessions.session_id, gf_place.gf_runs.ns, '
                       'gf_place.gf_runs.number, gf_place.gf_runs.status, gf_place.gf_runs.parent_run_id, '
                       'gf_place.gf_runs.user_id, gf_place.gf_runs.component_id, gf_place.gf_runs.last_message, '
-                      'gf_place.gf_runs.error, gf_place.gf_runs.metrics, gf_place.gf_runs.sha256, '
-                      'gf_place.gf_runs.created_at, gf_place.gf_runs.ended_at, gf_place.gf_runs.first_message, '
-                      'gf_place.gf_runs.first_seq, gf_place.gf_runs.fingerprint, gf_place.gf_runs.idempotency_key, '
-                      'gf_place.gf_runs.seal, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
-                      'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
+                      'gf_place.gf_runs.last_seq, gf_place.gf_runs.error, gf_place.gf_runs.metrics, '
+                      'gf_place.gf_runs.sha256, gf_place.gf_runs.created_at, gf_place.gf_runs.ended_at, '
+                      'gf_place.gf_runs.first_message, gf_place.gf_runs.first_seq, gf_place.gf_runs.fingerprint, '
+                      'gf_place.gf_runs.idempotency_key, gf_place.gf_runs.seal, gf_place.gf_sessions.lease_owner, '
+                      'gf_place.gf_sessions.lease_until - CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS '
+                      'BIGINT) AS lease_left \n'
                       'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
                       'gf_place.gf_sessions.ordinal \n'
                       'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
@@ -1304,7 +1310,7 @@ TEXTS = (
                 'gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, gf_place.gf_sessions.status, '
                 'gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, gf_place.gf_sessions.lease_owner, '
                 'gf_place.gf_sessions.lease_until, gf_place.gf_sessions.created_at, gf_place.gf_sessions.updated_at, '
-                'gf_place.gf_sessions.seal \n'
+                'gf_place.gf_sessions.seal, gf_place.gf_sessions.time_seal \n'
                 'FROM gf_place.gf_sessions \n'
                 'WHERE gf_place.gf_sessions.ordinal = %(session)s::BIGINT',
  'session_sizes': ['SELECT count(*) AS count_1, coalesce(sum(0 + '
@@ -1350,7 +1356,8 @@ TEXTS = (
          '"C" AS anon_7, %s::VARCHAR COLLATE "C" AS anon_8, %s::VARCHAR COLLATE "C" AS anon_9, %s AS anon_10, '
          '%s::BIGINT AS anon_11 \n'
          'FROM moved',
- 'still_disused': 'SELECT gf_place.gf_sessions.ordinal \n'
+ 'still_disused': 'SELECT gf_place.gf_sessions.session_id, gf_place.gf_sessions.updated_at, '
+                  'gf_place.gf_sessions.time_seal \n'
                   'FROM gf_place.gf_sessions \n'
                   'WHERE gf_place.gf_sessions.ordinal = %(session)s::BIGINT AND gf_place.gf_sessions.lease_owner IS '
                   "NULL AND gf_place.gf_sessions.status != 'running' AND gf_place.gf_sessions.updated_at < "
@@ -1359,14 +1366,15 @@ TEXTS = (
          'status=coalesce(%(new_status)s, gf_place.gf_sessions.status), head=%(new_head)s::BIGINT, '
          'epoch=(gf_place.gf_sessions.epoch + 1), lease_owner=%(lease_owner)s::VARCHAR COLLATE "C", '
          'lease_until=(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + %(lease_ttl)s::BIGINT), '
-         'updated_at=%(now)s::BIGINT WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
-         'gf_place.gf_sessions.head = %(expected_head)s::BIGINT AND gf_place.gf_sessions.epoch = '
-         '%(expected_epoch)s::BIGINT AND (gf_place.gf_sessions.lease_owner IS NULL OR gf_place.gf_sessions.lease_until '
-         '< CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) OR gf_place.gf_sessions.lease_owner = '
-         '%(me)s::VARCHAR COLLATE "C" OR gf_place.gf_sessions.lease_owner = %(dead)s::VARCHAR COLLATE "C") RETURNING '
-         'gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_id, gf_place.gf_sessions.session_type, '
-         'gf_place.gf_sessions.user_id, gf_place.gf_sessions.component_id, gf_place.gf_sessions.name, '
-         'gf_place.gf_sessions.metadata, gf_place.gf_sessions.created_at, gf_place.gf_sessions.seal',
+         'updated_at=%(now)s::BIGINT, time_seal=%(time_seal)s WHERE gf_place.gf_sessions.session_id = '
+         '%(session_id)s::VARCHAR COLLATE "C" AND gf_place.gf_sessions.head = %(expected_head)s::BIGINT AND '
+         'gf_place.gf_sessions.epoch = %(expected_epoch)s::BIGINT AND (gf_place.gf_sessions.lease_owner IS NULL OR '
+         'gf_place.gf_sessions.lease_until < CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) OR '
+         'gf_place.gf_sessions.lease_owner = %(me)s::VARCHAR COLLATE "C" OR gf_place.gf_sessions.lease_owner = '
+         '%(dead)s::VARCHAR COLLATE "C") RETURNING gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_id, '
+         'gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, gf_place.gf_sessions.component_id, '
+         'gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, gf_place.gf_sessions.created_at, '
+         'gf_place.gf_sessions.seal',
  'unindexed_memories': 'SELECT gf_place.gf_memories.ordinal, gf_place.gf_memories.user_id, '
                        'gf_place.gf_memories.memory \n'
                        'FROM gf_place.gf_memories \n'

@@ -96,7 +96,8 @@ TEXTS = (
                              'lease_until',
                              'created_at',
                              'updated_at',
-                             'seal'),
+                             'seal',
+                             'time_seal'),
              'gf_runs': ('ordinal',
                          'run_id',
                          'session',
@@ -153,9 +154,9 @@ TEXTS = (
              ':last_message, :first_seq, :last_seq, :fingerprint, :idempotency_key, :cancel_requested, :error, '
              ':metrics, :sha256, :created_at, :ended_at, :seal) ON CONFLICT DO NOTHING RETURNING ordinal',
  'copy_session': 'INSERT INTO gf_sessions (session_id, session_type, user_id, component_id, name, metadata, status, '
-                 'head, epoch, lease_owner, lease_until, created_at, updated_at, seal) VALUES (:session_id, '
+                 'head, epoch, lease_owner, lease_until, created_at, updated_at, seal, time_seal) VALUES (:session_id, '
                  ':session_type, :user_id, :component_id, :name, :metadata, :status, :head, :epoch, :lease_owner, '
-                 ':lease_until, :created_at, :updated_at, :seal) ON CONFLICT DO NOTHING RETURNING ordinal',
+                 ':lease_until, :created_at, :updated_at, :seal, :time_seal) ON CONFLICT DO NOTHING RETURNING ordinal',
  'count_memories': 'SELECT count(*) AS count_1 \n'
                    'FROM (SELECT gf_memories.ordinal AS ordinal \n'
                    'FROM gf_memories \n'
@@ -449,6 +450,7 @@ TEXTS = (
                     '\tcreated_at BIGINT NOT NULL, \n'
                     '\tupdated_at BIGINT NOT NULL, \n'
                     '\tseal BLOB, \n'
+                    '\ttime_seal BLOB, \n'
                     '\tUNIQUE (session_id)\n'
                     ')\n'
                     '\n',
@@ -467,7 +469,8 @@ TEXTS = (
                      'lease_until': 'ALTER TABLE gf_sessions ADD COLUMN lease_until BIGINT',
                      'created_at': 'ALTER TABLE gf_sessions ADD COLUMN created_at BIGINT NOT NULL',
                      'updated_at': 'ALTER TABLE gf_sessions ADD COLUMN updated_at BIGINT NOT NULL',
-                     'seal': 'ALTER TABLE gf_sessions ADD COLUMN seal BLOB'}),
+                     'seal': 'ALTER TABLE gf_sessions ADD COLUMN seal BLOB',
+                     'time_seal': 'ALTER TABLE gf_sessions ADD COLUMN time_seal BLOB'}),
                    ('\n'
                     'CREATE TABLE IF NOT EXISTS gf_summaries (\n'
                     '\tsession BIGINT NOT NULL, \n'
@@ -590,8 +593,8 @@ TEXTS = (
  'get_graph': 'SELECT gf_graphs.outline \nFROM gf_graphs \nWHERE gf_graphs.fingerprint = :fingerprint',
  'get_media': 'SELECT gf_media.data \nFROM gf_media \nWHERE gf_media.sha256 = :sha256',
  'give_up': 'UPDATE gf_sessions SET status=:new_status, head=:new_head, lease_owner=NULL, lease_until=NULL, '
-            'updated_at=:now WHERE gf_sessions.session_id = :session_id AND gf_sessions.head = :expected_head AND '
-            'gf_sessions.epoch = :expected_epoch RETURNING ordinal',
+            'updated_at=:now, time_seal=:time_seal WHERE gf_sessions.session_id = :session_id AND gf_sessions.head = '
+            ':expected_head AND gf_sessions.epoch = :expected_epoch RETURNING ordinal',
  'hold': 'SELECT gf_sessions.ordinal, gf_sessions.head, gf_sessions.epoch, gf_sessions.user_id, '
          "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS "
          'INTEGER) AS lease_left \n'
@@ -638,10 +641,10 @@ TEXTS = (
                'CONFLICT DO NOTHING RETURNING ordinal',
  'insert_schema_version': 'INSERT INTO gf_schema (version, applied_at) VALUES (:version, :applied_at)',
  'insert_session': 'INSERT INTO gf_sessions (session_id, session_type, user_id, component_id, status, head, epoch, '
-                   'lease_owner, lease_until, created_at, updated_at, seal) VALUES (:session_id, :session_type, '
-                   ":user_id, :component_id, :status, :head, :epoch, :lease_owner, (CAST((julianday('now') - "
-                   '2440587.5) * 86400000000.0 AS INTEGER) + :lease_ttl), :created_at, :updated_at, :seal) ON CONFLICT '
-                   'DO NOTHING RETURNING ordinal',
+                   'lease_owner, lease_until, created_at, updated_at, seal, time_seal) VALUES (:session_id, '
+                   ':session_type, :user_id, :component_id, :status, :head, :epoch, :lease_owner, '
+                   "(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) + :lease_ttl), :created_at, "
+                   ':updated_at, :seal, :time_seal) ON CONFLICT DO NOTHING RETURNING ordinal',
  'insert_terms': 'INSERT INTO gf_memory_terms (owner, term, place) SELECT CAST(:owner AS BIGINT) AS anon_1, '
                  'anon_2.value, CAST(:place AS BIGINT) AS anon_3 \n'
                  'FROM json_each(:terms) AS anon_2',
@@ -897,7 +900,8 @@ TEXTS = (
                'WHERE gf_sessions.session_id = :session_id) AND gf_messages.ns = :ns AND gf_messages.seq >= (SELECT '
                'min(last.first_message) AS min_1 \n'
                'FROM last) AND gf_messages.seq >= :low AND gf_messages.seq < :before ORDER BY gf_messages.seq',
- 'rename': 'UPDATE gf_sessions SET name=:new_name, updated_at=:now, seal=:new_seal WHERE gf_sessions.ordinal = :of',
+ 'rename': 'UPDATE gf_sessions SET name=:new_name, updated_at=:now, seal=:new_seal, time_seal=:time_seal WHERE '
+           'gf_sessions.ordinal = :of',
  'renew_leases': "UPDATE gf_sessions SET lease_until=(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) "
                  '+ :lease_ttl) WHERE gf_sessions.lease_owner = :me RETURNING session_id, (SELECT gf_runs.run_id \n'
                  'FROM gf_runs \n'
@@ -910,11 +914,11 @@ TEXTS = (
  'request_cancel': 'UPDATE gf_runs SET cancel_requested=:now WHERE gf_runs.run_id = :run_id AND gf_runs.status = '
                    "'running' RETURNING ordinal",
  'root_runs': 'SELECT gf_runs.run_id, gf_sessions.session_id, gf_runs.ns, gf_runs.number, gf_runs.status, '
-              'gf_runs.parent_run_id, gf_runs.user_id, gf_runs.component_id, gf_runs.last_message, gf_runs.error, '
-              'gf_runs.metrics, gf_runs.sha256, gf_runs.created_at, gf_runs.ended_at, gf_runs.first_message, '
-              'gf_runs.first_seq, gf_runs.fingerprint, gf_runs.idempotency_key, gf_runs.seal, gf_sessions.lease_owner, '
-              "gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS "
-              'lease_left \n'
+              'gf_runs.parent_run_id, gf_runs.user_id, gf_runs.component_id, gf_runs.last_message, gf_runs.last_seq, '
+              'gf_runs.error, gf_runs.metrics, gf_runs.sha256, gf_runs.created_at, gf_runs.ended_at, '
+              'gf_runs.first_message, gf_runs.first_seq, gf_runs.fingerprint, gf_runs.idempotency_key, gf_runs.seal, '
+              "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 "
+              'AS INTEGER) AS lease_left \n'
               'FROM gf_sessions JOIN gf_runs ON gf_runs.session = gf_sessions.ordinal \n'
               "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR gf_sessions.user_id = "
               ":user_id) AND gf_runs.ns = '' AND gf_runs.parent_run_id IS NULL ORDER BY gf_runs.number DESC\n"
@@ -969,11 +973,11 @@ TEXTS = (
                               'WHERE gf_summaries.session = :session ORDER BY gf_summaries.session, gf_summaries.ns, '
                               'gf_summaries.upto_seq'},
  'run_by_id': 'SELECT gf_runs.run_id, gf_sessions.session_id, gf_runs.ns, gf_runs.number, gf_runs.status, '
-              'gf_runs.parent_run_id, gf_runs.user_id, gf_runs.component_id, gf_runs.last_message, gf_runs.error, '
-              'gf_runs.metrics, gf_runs.sha256, gf_runs.created_at, gf_runs.ended_at, gf_runs.first_message, '
-              'gf_runs.first_seq, gf_runs.fingerprint, gf_runs.idempotency_key, gf_runs.seal, gf_sessions.lease_owner, '
-              "gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS "
-              'lease_left \n'
+              'gf_runs.parent_run_id, gf_runs.user_id, gf_runs.component_id, gf_runs.last_message, gf_runs.last_seq, '
+              'gf_runs.error, gf_runs.metrics, gf_runs.sha256, gf_runs.created_at, gf_runs.ended_at, '
+              'gf_runs.first_message, gf_runs.first_seq, gf_runs.fingerprint, gf_runs.idempotency_key, gf_runs.seal, '
+              "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 "
+              'AS INTEGER) AS lease_left \n'
               'FROM gf_sessions JOIN gf_runs ON gf_runs.session = gf_sessions.ordinal \n'
               "WHERE gf_runs.run_id = :run_id AND (coalesce(:user_id, '') = '' OR gf_sessions.user_id = :user_id)",
  'run_of_key': 'SELECT gf_runs.run_id, gf_sessions.session_id, gf_runs.status, gf_runs.input, gf_runs.last_seq, '
@@ -997,10 +1001,10 @@ TEXTS = (
                     'WHERE gf_runs.session = :session',
  'runs_with_members': 'SELECT gf_runs.run_id, gf_sessions.session_id, gf_runs.ns, gf_runs.number, gf_runs.status, '
                       'gf_runs.parent_run_id, gf_runs.user_id, gf_runs.component_id, gf_runs.last_message, '
-                      'gf_runs.error, gf_runs.metrics, gf_runs.sha256, gf_runs.created_at, gf_runs.ended_at, '
-                      'gf_runs.first_message, gf_runs.first_seq, gf_runs.fingerprint, gf_runs.idempotency_key, '
-                      "gf_runs.seal, gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - "
-                      '2440587.5) * 86400000000.0 AS INTEGER) AS lease_left \n'
+                      'gf_runs.last_seq, gf_runs.error, gf_runs.metrics, gf_runs.sha256, gf_runs.created_at, '
+                      'gf_runs.ended_at, gf_runs.first_message, gf_runs.first_seq, gf_runs.fingerprint, '
+                      'gf_runs.idempotency_key, gf_runs.seal, gf_sessions.lease_owner, gf_sessions.lease_until - '
+                      "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS lease_left \n"
                       'FROM gf_sessions JOIN gf_runs ON gf_runs.session = gf_sessions.ordinal \n'
                       "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR "
                       'gf_sessions.user_id = :user_id) ORDER BY gf_runs.created_at DESC, gf_runs.ordinal DESC\n'
@@ -1012,7 +1016,7 @@ TEXTS = (
  'session_row': 'SELECT gf_sessions.ordinal, gf_sessions.session_id, gf_sessions.session_type, gf_sessions.user_id, '
                 'gf_sessions.component_id, gf_sessions.name, gf_sessions.metadata, gf_sessions.status, '
                 'gf_sessions.head, gf_sessions.epoch, gf_sessions.lease_owner, gf_sessions.lease_until, '
-                'gf_sessions.created_at, gf_sessions.updated_at, gf_sessions.seal \n'
+                'gf_sessions.created_at, gf_sessions.updated_at, gf_sessions.seal, gf_sessions.time_seal \n'
                 'FROM gf_sessions \n'
                 'WHERE gf_sessions.ordinal = :session',
  'session_sizes': ['SELECT count(*) AS count_1, coalesce(sum(0 + coalesce(length(CAST(gf_checkpoints.frontier AS '
@@ -1046,17 +1050,18 @@ TEXTS = (
                      'FROM gf_sessions \n'
                      'WHERE gf_sessions.session_id = :session_id AND (gf_sessions.user_id IS NULL OR '
                      'gf_sessions.user_id = :user_id)',
- 'still_disused': 'SELECT gf_sessions.ordinal \n'
+ 'still_disused': 'SELECT gf_sessions.session_id, gf_sessions.updated_at, gf_sessions.time_seal \n'
                   'FROM gf_sessions \n'
                   'WHERE gf_sessions.ordinal = :session AND gf_sessions.lease_owner IS NULL AND gf_sessions.status != '
                   "'running' AND gf_sessions.updated_at < :before",
  'take': 'UPDATE gf_sessions SET user_id=coalesce(gf_sessions.user_id, :owner), status=coalesce(:new_status, '
          'gf_sessions.status), head=:new_head, epoch=(gf_sessions.epoch + 1), lease_owner=:lease_owner, '
-         "lease_until=(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) + :lease_ttl), updated_at=:now "
-         'WHERE gf_sessions.session_id = :session_id AND gf_sessions.head = :expected_head AND gf_sessions.epoch = '
-         ":expected_epoch AND (gf_sessions.lease_owner IS NULL OR gf_sessions.lease_until < CAST((julianday('now') - "
-         '2440587.5) * 86400000000.0 AS INTEGER) OR gf_sessions.lease_owner = :me OR gf_sessions.lease_owner = :dead) '
-         'RETURNING ordinal, session_id, session_type, user_id, component_id, name, metadata, created_at, seal',
+         "lease_until=(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) + :lease_ttl), updated_at=:now, "
+         'time_seal=:time_seal WHERE gf_sessions.session_id = :session_id AND gf_sessions.head = :expected_head AND '
+         'gf_sessions.epoch = :expected_epoch AND (gf_sessions.lease_owner IS NULL OR gf_sessions.lease_until < '
+         "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) OR gf_sessions.lease_owner = :me OR "
+         'gf_sessions.lease_owner = :dead) RETURNING ordinal, session_id, session_type, user_id, component_id, name, '
+         'metadata, created_at, seal',
  'unindexed_memories': 'SELECT gf_memories.ordinal, gf_memories.user_id, gf_memories.memory \n'
                        'FROM gf_memories \n'
                        'WHERE (gf_memories.ordinal NOT IN (SELECT gf_memory_index.memory \n'
