@@ -18,7 +18,7 @@ import operator
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NotRequired, Required, get_args, get_origin
+from typing import Annotated, Any, Literal, NotRequired, Required, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
@@ -122,10 +122,16 @@ class StateSchema:
             return dict(values)
 
 
+@functools.lru_cache(maxsize=256)
+def _required(cls: type[Any]) -> frozenset[str]:
+    """The fields that a model cannot be made without."""
+    return frozenset(name for name, field in cls.model_fields.items() if field.is_required())
+
+
 def _model_view(cls: type[Any], values: Values) -> Any:
-    missing = [name for name, field in cls.model_fields.items() if field.is_required() and name not in values]
+    missing = _required(cls).difference(values)
     if missing:
-        raise TypeError(f"missing {missing}")
+        raise TypeError(f"missing {sorted(missing)}")
     view: Any = object.__new__(cls)
     object.__setattr__(view, "__dict__", values.copy())
     object.__setattr__(view, "__pydantic_fields_set__", set(values))
@@ -191,6 +197,8 @@ def _with_metadata(hint: Any, metadata: Sequence[Any]) -> Any:
 def _model_default(field: Any) -> Callable[[], Any] | None:
     if field.is_required():
         return None
+    if field.default_factory is not None and not field.default_factory_takes_validated_data:
+        return cast(Callable[[], Any], field.default_factory)
     return lambda: field.get_default(call_default_factory=True)
 
 
