@@ -244,19 +244,28 @@ class Runner(Asked):
 
     # --- print ---------------------------------------------------------------------------------------------------------
 
-    def print_response(self, input: Any, **arguments: Unpack[RunArguments]) -> None:
-        """Run and show the answer in the terminal as it comes. Without a session id it keeps one of its own, per user."""
+    def print_response(self, input: Any, *, stream: bool = True, **arguments: Unpack[RunArguments]) -> None:
+        """Run and show the answer in the terminal as it comes, or (``stream=False``) once it is there.
+
+        Without a session id it keeps one of its own, per user.
+        """
         told = self._printing(arguments)
         with printing.live(input) as show:
-            for event in self.run(input, stream=True, **told):
+            events = self.run(input, stream=True, **told)
+            for event in events if stream else list(events):
                 show(event)
 
-    async def aprint_response(self, input: Any, **arguments: Unpack[RunArguments]) -> None:
+    async def aprint_response(self, input: Any, *, stream: bool = True, **arguments: Unpack[RunArguments]) -> None:
         """``print_response`` for asyncio."""
         told = self._printing(arguments)
         with printing.live(input) as show:
-            async for event in self.arun(input, stream=True, **told):
-                show(event)
+            events = self.arun(input, stream=True, **told)
+            if stream:
+                async for event in events:
+                    show(event)
+            else:
+                for event in [event async for event in events]:
+                    show(event)
 
     def cli_app(self, **arguments: Unpack[RunArguments]) -> None:
         """Talk in the terminal, in one session, until an empty line, ``exit``, ``quit`` or the end of input.

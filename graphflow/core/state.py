@@ -129,7 +129,7 @@ def _required(cls: type[Any]) -> frozenset[str]:
 
 
 def _model_view(cls: type[Any], values: Values) -> Any:
-    missing = _required(cls).difference(values)
+    missing = _required(cls).difference(values)  # type: ignore[arg-type]  # mypy doubts that a class can be hashed
     if missing:
         raise TypeError(f"missing {sorted(missing)}")
     view: Any = object.__new__(cls)

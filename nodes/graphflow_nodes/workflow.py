@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from graphflow.core.comparison import MISSING, changed_keys
 from graphflow.core.control import STOP, Command, Context, current_task
 from graphflow.core.effects import Call, Emit, Flow
@@ -346,7 +348,7 @@ def review(place: Place, node: str, question: Any, skip: bool) -> Node:
         answer = True
         if text and not record.get("skipped"):
             payload = {"step": name, "asks": "review", "content": plain(None if output is None else output.content)}
-            answer = _answer(ctx, {**payload, "question": text} if isinstance(text, str) else payload)
+            answer = _answer(place, ctx, {**payload, "question": text} if isinstance(text, str) else payload)
         update: Changes = {"ways": {node: {"to": DONE}}}
         changed = record
         if isinstance(answer, str):
@@ -359,8 +361,7 @@ def review(place: Place, node: str, question: Any, skip: bool) -> Node:
                 )
             changed = {"n": record["n"], "content": None, "skipped": True, "error": "rejected by the reviewer"}
         elif isinstance(answer, Mapping):
-            content = place.outline.edited(name, answer["content"])
-            changed = {**place.outline.record(name, content, ctx.stored), "n": record["n"]}
+            changed = {**place.outline.record(name, answer["content"], ctx.stored), "n": record["n"]}
         if changed is not record:
             update["outputs"] = {name: changed}
         if not changed.get("skipped"):
@@ -373,11 +374,18 @@ def review(place: Place, node: str, question: Any, skip: bool) -> Node:
     return ask
 
 
-def _answer(ctx: Context, payload: dict[str, Any]) -> Any:
-    """A reviewer's word. Anything else is no answer, so the question is asked again."""
+def _answer(place: Place, ctx: Context, payload: dict[str, Any]) -> Any:
+    """A reviewer's word, a content as the step's type wants it. Anything else is no answer, so the question is asked again."""
     answer = ctx.ask(payload)
-    while not (isinstance(answer, bool | str) or (isinstance(answer, Mapping) and set(answer) == {"content"})):
+    while not isinstance(answer, bool | str):
         problem = f"{answer!r} is no answer: give True, False, a text that says what to change, or {{'content': …}}"
+        if isinstance(answer, Mapping) and set(answer) == {"content"}:
+            try:
+                return {"content": place.outline.edited(place.name, answer["content"])}
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                at = "".join(f"[{part!r}]" for part in first["loc"])
+                problem = f"{answer['content']!r} is no content of step {place.name!r}: content{at}: {first['msg']}"
         answer = ctx.ask({**payload, "problem": problem})
     return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import re
@@ -218,6 +219,15 @@ def test_without_a_terminal_it_is_printed_once_without_colours(tmp_path):
     out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
     assert out.count("╭─ Response") == out.count("╭─ Message") == 1 and "\x1b" not in out and out.endswith("\n")
     assert max(map(len, out.splitlines())) == 60
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_is_shown_as_it_comes_or_once_it_is_there(capsys, stream):
+    agent = Agent(ScriptedModel(["Hello, Ann", "Hello, Bob"]))
+    agent.print_response("I am Ann", stream=stream)
+    assert "Hello, Ann" in capsys.readouterr().out
+    asyncio.run(agent.aprint_response("I am Bob", stream=stream))
+    assert "Hello, Bob" in capsys.readouterr().out
 
 
 def test_no_color_leaves_the_boxes_and_takes_the_colours(monkeypatch):

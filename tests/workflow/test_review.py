@@ -96,6 +96,27 @@ def test_what_is_no_answer_is_asked_again(way: Way, db: Any) -> None:
     assert way.resume(workflow, "s", True).status == "completed"
 
 
+class Draft(BaseModel):
+    title: str
+    words: int
+
+
+@pytest.mark.parametrize("content", [{"title": "tea", "words": "many"}, {"title": "tea"}, "a text"])
+def test_a_content_that_the_step_could_not_have_made_is_asked_for_again(way: Way, db: Any, content: Any) -> None:
+    def draft(given: StepInput) -> Draft:
+        return Draft(title="tea", words=1)
+
+    def shown(given: StepInput) -> str:
+        return repr(given.previous_step_content)
+
+    workflow = Workflow([Step("draft", draft, review=True), shown], db=db)
+    way.run(workflow, "tea", session_id="s")
+    again = way.resume(workflow, "s", {"content": content})
+    assert again.status == "paused" and f"{content!r} is no content of step 'draft'" in again.interrupts[0].value["problem"]
+    out = way.resume(workflow, "s", {"content": {"title": "coffee", "words": 2}})
+    assert out.content == repr(Draft(title="coffee", words=2))
+
+
 def test_a_function_says_whether_and_what_is_asked(way: Way, db: Any) -> None:
     def doubt(output: StepOutput) -> str | None:
         return f"{output.name} is long" if len(output.content) > 14 else None
@@ -115,11 +136,6 @@ def test_an_agent_is_told_its_answer_and_the_note(way: Way, db: Any) -> None:
     asked = model.requests[1].messages[-1].text
     assert asked == "tea\n\nYour earlier answer was:\nfirst try\n\nA reviewer asks for a change: warmer"
     assert way.resume(workflow, "s", True).content == "second try"
-
-
-class Draft(BaseModel):
-    title: str
-    words: int
 
 
 def test_an_object_is_shown_as_plain_data_and_edited_in_its_own_type(way: Way, db: Any) -> None:
