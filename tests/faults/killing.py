@@ -98,6 +98,8 @@ class Programs:
         self._folder, self._server, self._stack = folder, server, stack
         self._numbers = count()
         self._lock = threading.Lock()
+        self.at_once = server is not None
+        """Whether a plain commit is one statement, so that few are more than one (PostgreSQL)."""
 
     def make(self, name: str) -> Program:
         with self._lock:

@@ -67,4 +67,5 @@ def test_a_transaction_that_fails_anywhere_leaves_nothing_of_itself(programs: Pr
         assert texts == ["go", *(f"step{n}" for n in range(10)), "end"] and db.check().ok, number
         db.close()
     print(f"{failed} runs failed, before {point} 1 to {number}")
-    assert failed >= 3, "the begin of the run, what ended beside its siblings, the step that joins them"
+    least = 3 if programs.at_once else 5  # the begin of the run, what ended beside its siblings, the step that joins them
+    assert failed >= least
