@@ -365,7 +365,8 @@ class StateGraph:
         edges, branches, joins = self._ways(label)
         if node.compiled is not None:
             ways: dict[str, Any] = {"edges": edges, "branches": branches, "joins": joins, "destinations": node.destinations}
-            return replace(node.compiled, index=index, **ways)
+            after = None if branches or joins else self._after(edges)
+            return replace(node.compiled, index=index, after=after, **ways)
         if isinstance(node.action, Graph):
             graph = node.action.plan
             action = graph_node(graph, self.schema, label, **node.mapping)
@@ -387,6 +388,7 @@ class StateGraph:
             edges,
             branches,
             joins,
+            None if branches or joins else self._after(edges),
             defer=node.defer,
             rerunnable=node.rerunnable,
             destinations=node.destinations,
@@ -398,6 +400,12 @@ class StateGraph:
     def _ways(self, label: str) -> tuple[tuple[str, ...], tuple[Branch, ...], tuple[Join, ...]]:
         joins = tuple(join for join in self._joins if label in join.sources) if self._joins else ()
         return tuple(self._edges.get(label, ())), tuple(self._branches.get(label, ())), joins
+
+    def _after(self, edges: Sequence[str]) -> tuple[str, ...] | None:
+        """The one node that an edge leads to, or none; None when there are several, or one that waits for others."""
+        targets = tuple(target for target in edges if target != END)
+        deferred = any(target in self._nodes and self._nodes[target].defer for target in targets)
+        return None if deferred or len(targets) > 1 else targets
 
 
 def _nothing(state: Any) -> None:

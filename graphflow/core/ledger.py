@@ -190,6 +190,11 @@ class Ledger:
         """The names of the nodes that run next."""
         return tuple(a if isinstance(a, str) else a.node for a in self.frontier.next or self.frontier.deferred)
 
+    def passes(self) -> None:
+        """A superstep of a run that is not stored is over."""
+        self.head += 1
+        self.frontier.origin = self.head
+
     # --- commits ---------------------------------------------------------------------------------------------------------
 
     @property

@@ -22,6 +22,7 @@ from graphflow.core.results import result_of, session_write
 from graphflow.core.routing import refuse_answer, route
 from graphflow.core.schemas import check_whole, input_update
 from graphflow.core.sidewrites import stamped, told
+from graphflow.core.sprint import can_sprint, sprint
 from graphflow.core.stored import LogEntry, TaskResult
 from graphflow.core.tasks import Outcome, RunInfo, Task
 from graphflow.core.updates import Write, checked
@@ -93,13 +94,18 @@ class Machine:
         ledger = self.ledger
         if ledger.held or (self.plan.pauses and not ledger.passed and self._holds(())):
             return (yield from self._pause([]))
+        sprints = can_sprint(self)
         while True:
-            tasks = self._next_tasks()
-            if not tasks:
-                return "cancelled" if self._cancelled else "completed"
-            if self.info.stop.requested:
-                raise Cancelled
-            outcomes = yield from self._execute(tasks)
+            outcomes = (yield from sprint(self)) if sprints else []
+            if outcomes:
+                yield from self._take([outcome.task for outcome in outcomes], outcomes)
+            else:
+                tasks = self._next_tasks()
+                if not tasks:
+                    return "cancelled" if self._cancelled else "completed"
+                if self.info.stop.requested:
+                    raise Cancelled
+                outcomes = yield from self._execute(tasks)
             if self.interrupts or self._held:
                 return (yield from self._pause(outcomes))
             if self.leaving:
@@ -193,6 +199,14 @@ class Machine:
             for task in todo:
                 yield Emit("node_started", task.node.name, {"task_id": task.id, "input": task.input}, self.info.ns)
         outcomes: list[Outcome] = (yield RunTasks(todo, self._record if several else None)) if todo else []
+        yield from self._take(tasks, outcomes)
+        if known:
+            done = {outcome.task.id: outcome for outcome in outcomes}
+            return [done.get(task.id) or Outcome(task, result=known[task.id]) for task in tasks if task.id not in waiting]
+        return outcomes
+
+    def _take(self, tasks: list[Task], outcomes: list[Outcome]) -> Flow[None]:
+        """Check what tasks ended with, and note what they ask. Raises the first error, once finished siblings are kept."""
         asked: list[Interrupt] = []
         error: Exception | None = None
         for outcome in outcomes:
@@ -203,11 +217,8 @@ class Machine:
         if error is not None:
             yield from self._stop("error", outcomes, error)
             raise error
+        waiting = self.ledger.waiting
         self.interrupts = tuple(_in_order(tasks, outcomes, waiting) if waiting else asked)
-        if known:
-            done = {outcome.task.id: outcome for outcome in outcomes}
-            return [done.get(task.id) or Outcome(task, result=known[task.id]) for task in tasks if task.id not in waiting]
-        return outcomes
 
     def settle(self, outcome: Outcome) -> None:
         """Turn what a node returned into checked writes, once; what is wrong with it becomes the task's error."""
@@ -271,12 +282,11 @@ class Machine:
         """Commit, tell, and say whether the run pauses here."""
         ledger = self.ledger
         paused = self.plan.pauses and self._holds(outcomes)
-        self._measure(outcomes)
+        self.measure(outcomes)
         if self.plan.reruns:
             self._remember_refresh(outcomes)
         if not ledger.stored:
-            ledger.head += 1
-            ledger.frontier.origin = ledger.head
+            ledger.passes()
         elif not paused and self._waits(outcomes, entries):
             ledger.ride(delta, entries)
         else:
@@ -351,7 +361,7 @@ class Machine:
 
     def _stop(self, status: str, outcomes: list[Outcome], error: Exception | None = None) -> Flow[None]:
         """Keep what finished and what is asked, and end the run for now, in one transaction."""
-        self._measure(outcomes)
+        self.measure(outcomes)
         ledger = self.ledger
         rows = result_rows(o for o in outcomes if o.task.id not in ledger.results) + question_rows(outcomes)
         if self.info.ns and not outcomes and not ledger.held:
@@ -409,7 +419,8 @@ class Machine:
         data = {"seq": ledger.head, "values": view, "next": ledger.upcoming(), "stored": not ledger.rides}
         yield Emit("checkpoint", "", data, self.info.ns)
 
-    def _measure(self, outcomes: list[Outcome]) -> None:
+    def measure(self, outcomes: list[Outcome]) -> None:
+        """Count seconds, tokens and notes of tasks among the metrics of the run."""
         metrics = self.metrics
         nodes = metrics["nodes"]
         longest = 0.0

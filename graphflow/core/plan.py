@@ -88,6 +88,8 @@ class NodePlan:
     branches: tuple[Branch, ...] = ()
     joins: tuple[Join, ...] = ()
     """The joins this node is a source of."""
+    after: tuple[str, ...] | None = None
+    """What comes next whatever the node gives, where at most one edge says so; None: ``core.routing`` finds out."""
     defer: bool = False
     rerunnable: bool = False
     destinations: tuple[str, ...] | None = None

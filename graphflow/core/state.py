@@ -86,6 +86,8 @@ class StateSchema:
     fresh: tuple[str, ...]
     """Channels that start empty in each run."""
     logged: tuple[str, ...]
+    plain: frozenset[str] = frozenset()
+    """Channels that hold what was written last."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Names under which channels were stored before, and what they are called now."""
 
@@ -175,6 +177,7 @@ def _read_schema(cls: type[Any]) -> StateSchema:
         defaults=tuple((name, channel.default) for name, channel in channels.items() if channel.default is not None),
         fresh=tuple(name for name, channel in channels.items() if channel.lifetime in ("per_run", "logged", "untracked")),
         logged=tuple(name for name, channel in channels.items() if channel.lifetime == "logged"),
+        plain=frozenset(name for name, channel in channels.items() if channel.kind == "plain"),
     )
 
 

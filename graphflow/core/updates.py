@@ -37,15 +37,22 @@ def checked(schema: StateSchema, update: Mapping[str, Any], node: str) -> list[W
         channel = channels.get(key)
         if channel is None:
             raise unknown_field(schema, key, node, _who(node))
-        overwrite = isinstance(value, Overwrite)
-        validate = channel.validate_value if overwrite else channel.validate_update
-        if validate is not None:
-            try:
-                value = Overwrite(validate(value.value)) if overwrite else validate(value)
-            except (ValidationError, ValueError, TypeError) as error:
-                raise wrong_type(channel, node, value, error) from error
+        validate = channel.validate_update
+        try:
+            if isinstance(value, Overwrite):
+                value = _overwriting(channel, value)
+            elif validate is not None:
+                value = validate(value)
+        except (ValidationError, ValueError, TypeError) as error:
+            raise wrong_type(channel, node, value, error) from error
         writes.append((key, value))
     return writes
+
+
+def _overwriting(channel: Channel, value: Overwrite) -> Any:
+    """The write of an Overwrite, checked; to a field without a reducer it is one like any other."""
+    new = value.value if channel.validate_value is None else channel.validate_value(value.value)
+    return new if channel.kind == "plain" else Overwrite(new)
 
 
 def wrong_type(channel: Channel, node: str, value: Any, error: Exception) -> InvalidUpdate:

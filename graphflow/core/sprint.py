@@ -1,0 +1,57 @@
+"""Supersteps of one node each, in a run that nobody stores, hears or holds: what is made for those is left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphflow.core.effects import Flow, RunTasks
+from graphflow.core.routing import route
+from graphflow.core.stored import TaskResult
+from graphflow.core.tasks import Outcome, Task
+from graphflow.core.updates import checked
+from graphflow.errors import GraphflowError
+
+if TYPE_CHECKING:
+    from graphflow.core.machine import Machine
+
+
+def can_sprint(machine: Machine) -> bool:
+    """Whether supersteps of this run come to nothing but their writes and what is next."""
+    plan, info = machine.plan, machine.info
+    return not (machine.ledger.stored or info.listening or info.watched or plan.pauses or plan.reruns)
+
+
+def sprint(machine: Machine) -> Flow[list[Outcome]]:
+    """Superstep after superstep, as long as one named node is next and gives a dict of fields without reducers.
+
+    Returns the outcome of a node that gave something else, for the machine to go on with; none when anything but one named
+    node is next, or the run is to stop.
+    """
+    plan, info, ledger = machine.plan, machine.info, machine.ledger
+    nodes, schema, values, frontier = plan.nodes, plan.schema, ledger.values, ledger.frontier
+    takes_any = schema.plain.issuperset
+    while True:
+        upcoming = frontier.next
+        if len(upcoming) != 1 or machine.steps >= info.recursion_limit or info.stop.requested:
+            return []
+        name = upcoming[0]
+        if type(name) is not str:
+            return []
+        node = nodes[name]
+        machine.steps += 1
+        task = Task(node, node.schema.view(values), 0, frontier.origin, info)
+        outcomes: list[Outcome] = yield RunTasks([task])
+        update = outcomes[0].value
+        if type(update) is not dict or task.context is not None or task.runs or not takes_any(update):
+            return outcomes
+        try:
+            writes = checked(schema, update, name)
+        except GraphflowError:
+            return outcomes
+        values.update(writes)
+        if node.after is None:
+            yield from route(plan, values, frontier, [(node, TaskResult(writes))])
+        else:
+            frontier.next = [*node.after]
+        machine.measure(outcomes)
+        ledger.passes()

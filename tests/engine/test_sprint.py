@@ -1,0 +1,152 @@
+"""A run that nobody stores or hears does the same as any other."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from graphflow import END, START, Command, Send, StateGraph
+from graphflow.core.control import Overwrite
+from graphflow.db import InMemoryDb
+from graphflow.errors import RecursionLimit
+
+
+class S(TypedDict, total=False):
+    n: int
+    last: str
+    total: Annotated[int, operator.add]
+    path: Annotated[list[str], operator.add]
+
+
+def gives(what: str, name: str, n: int) -> Any:
+    """What node ``name`` returns as step ``n`` of its tape."""
+    moved = {"n": n + 1}
+    match what:
+        case "plain":
+            return {**moved, "last": f"{name}{n}"}
+        case "overwrites plain":
+            return {**moved, "last": Overwrite(f"over{n}")}
+        case "reduced":
+            return {**moved, "total": n, "path": [name]}
+        case "overwrites reduced":
+            return {**moved, "path": Overwrite([name])}
+        case "command":
+            return Command(update=moved)
+        case "sends":
+            return Command(update=moved, goto=[Send("worker", {"n": n}), Send("worker", {"n": -n})])
+        case "wrong type":
+            return {**moved, "last": n}
+        case "unknown field":
+            return {**moved, "lst": ""}
+        case "raises":
+            raise LookupError(f"{name} at {n}")
+        case "nothing":
+            return {"n": n + 1}
+    raise AssertionError(what)
+
+
+FINE = ("plain", "overwrites plain", "reduced", "overwrites reduced", "command", "sends", "nothing")
+FATAL = ("wrong type", "unknown field", "raises")
+NAMES = ("a", "b", "c")
+
+
+def tape_machine(tape: list[tuple[str, str]], asynchronous: bool, db: Any = None, targets: Any = NAMES) -> Any:
+    """A graph whose step ``n`` is done as ``tape[n]`` says: (node, what it gives)."""
+    builder = StateGraph(S)
+
+    def node_of(name: str) -> Any:
+        def node(state: Any) -> Any:
+            return gives(tape[state["n"]][1], name, state["n"])
+
+        def node_and_context(state: Any, ctx: Any) -> Any:
+            return node(state)
+
+        async def anode(state: Any) -> Any:
+            await asyncio.sleep(0)
+            return node(state)
+
+        return node_and_context if name == "c" else anode if asynchronous and name == "b" else node
+
+    for name in NAMES:
+        builder.add_node(name, node_of(name), destinations=["worker"])
+        builder.add_conditional_edges(name, lambda state: tape[state["n"]][0] if state["n"] < len(tape) else END)
+    builder.add_node("worker", lambda arg: {"total": arg["n"]})
+    builder.add_edge("worker", END)
+    builder.add_conditional_edges(START, lambda state: tape[0][0])
+    return builder.compile(db=db)
+
+
+def end_of(run: Any) -> Any:
+    """How a run ends: values and who ran, or the error."""
+    try:
+        result = run()
+    except Exception as error:
+        return type(error), str(error).partition(" (session")[0]
+    return result.status, result.values, list(result.metrics["nodes"])
+
+
+def heard(graph: Any, input: Any, **options: Any) -> Any:
+    *_, last = graph.stream(input, stream_mode="events", **options)
+    return last.data["output"]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    tape=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(FINE)), min_size=1, max_size=12),
+    fatal=st.none() | st.sampled_from(FATAL),
+    limit=st.sampled_from((3, 1000)),
+)
+def test_it_ends_as_the_run_that_is_heard_and_the_run_that_is_stored(tape, fatal, limit):
+    if fatal is not None:
+        tape = [*tape, ("a", fatal)]
+    input = {"n": 0}
+    alone = end_of(lambda: tape_machine(tape, False).invoke(input, recursion_limit=limit))
+    assert end_of(lambda: asyncio.run(tape_machine(tape, True).ainvoke(input, recursion_limit=limit))) == alone
+    assert end_of(lambda: heard(tape_machine(tape, False), input, recursion_limit=limit)) == alone
+    db = InMemoryDb()
+    stored = tape_machine(tape, False, db)
+    assert end_of(lambda: stored.invoke(input, session_id="s", recursion_limit=limit)) == alone
+    db.close()
+
+
+def order_of(*edges: tuple[Any, Any], deferred: str = "", routed: tuple[str, list[str]] | None = None) -> list[str]:
+    """The order in which the nodes of a graph run that nobody hears."""
+    ran: list[str] = []
+    builder = StateGraph(S)
+    for name in ("a", "b", "c", "d"):
+        builder.add_node(name, lambda state, name=name: ran.append(name) or {}, defer=name == deferred)
+    builder.add_edge(START, "a")
+    for source, target in edges:
+        builder.add_edge(source, target)
+    if routed is not None:
+        builder.add_conditional_edges(routed[0], lambda state: routed[1], routed[1])
+    builder.compile().invoke({})
+    return ran
+
+
+def test_a_deferred_node_waits_for_the_others():
+    assert order_of(("a", "b"), ("a", "d"), ("b", "c"), ("c", END), ("d", END), deferred="d") == ["a", "b", "c", "d"]
+    assert order_of(("b", "c"), ("c", "d"), ("d", END), deferred="d", routed=("a", ["b", "d"])) == ["a", "b", "c", "d"]
+
+
+def test_a_join_is_reached_one_source_after_the_other():
+    assert order_of(("a", "b"), ("b", "c"), (["a", "c"], "d"), ("d", END)) == ["a", "b", "c", "d"]
+
+
+def test_several_edges_of_a_node_lead_on_at_once():
+    assert order_of(("a", "c"), ("a", "b"), ("b", "d"), ("c", "d"), ("d", END)) == ["a", "b", "c", "d"]
+
+
+def test_a_run_that_goes_in_circles_ends_at_its_limit():
+    builder = StateGraph(S)
+    builder.add_node("again", lambda state: {})
+    builder.add_edge(START, "again")
+    builder.add_edge("again", "again")
+    builder.add_conditional_edges("again", lambda state: [], [END])
+    with pytest.raises(RecursionLimit, match="made 7 supersteps"):
+        builder.compile().invoke({}, recursion_limit=7)
