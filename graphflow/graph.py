@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, Unpack
 from graphflow import draw, drive
 from graphflow.core import cancelling, runs, sessions
 from graphflow.core import options as checks
+from graphflow.core.audience import EVERYBODY, NOBODY, Audience
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Cancelled, Command, Interrupt, current_step, current_task
 from graphflow.core.effects import Emit, Flow, T
@@ -24,7 +25,7 @@ from graphflow.core.schemas import context_value, json_schema
 from graphflow.core.state import Values, state_schema
 from graphflow.core.stored import Stored
 from graphflow.db.base import Db
-from graphflow.drive.stream import StreamMode, view
+from graphflow.drive.stream import StreamMode, View
 from graphflow.drive.world import Emitter, World, guarded
 from graphflow.errors import GraphflowError, NoDatabase
 from graphflow.messages import Message
@@ -198,8 +199,8 @@ class Graph:
 
         Leaving the iterator early stops the run; the committed work is kept and ``resume`` goes on.
         """
-        parts = view(stream_mode, subgraphs)
-        return drive.sync.stream(*self._invoke(input, session_id, options, listening=True), parts, self.on_event)
+        parts = View(stream_mode, subgraphs)
+        return drive.sync.stream(*self._invoke(input, session_id, options, parts.audience), parts, self.on_event)
 
     def astream(
         self,
@@ -211,8 +212,8 @@ class Graph:
         **options: Unpack[RunOptions],
     ) -> AsyncIterator[Any]:
         """``stream`` for asyncio."""
-        parts = view(stream_mode, subgraphs)
-        return drive.aio.stream(*self._invoke(input, session_id, options, listening=True), parts, self.on_event)
+        parts = View(stream_mode, subgraphs)
+        return drive.aio.stream(*self._invoke(input, session_id, options, parts.audience), parts, self.on_event)
 
     def resume(
         self, session_id: str, answer: Any = MISSING, *, answers: Mapping[str, Any] | None = None, **options: Unpack[RunOptions]
@@ -353,7 +354,7 @@ class Graph:
     # --- the flows behind them ---------------------------------------------------------------------------------------------
 
     def _invoke(
-        self, input: Any, session_id: str | None, options: Mapping[str, Any], listening: bool = False
+        self, input: Any, session_id: str | None, options: Mapping[str, Any], audience: Audience = NOBODY
     ) -> tuple[Flow[GraphResult], World]:
         if isinstance(input, Command) and input.resume is not MISSING:
             if session_id is None:
@@ -363,9 +364,9 @@ class Graph:
                     "Command(resume=…) as an input gives an answer and nothing else; write update= and goto= with "
                     "update_state(session_id, update, as_node=…), or return them from the node that asked"
                 )
-            return self._resume(session_id, input.resume, None, options, listening)
-        call = self.call(options, session_id=session_id, listening=listening)
-        return self.begin(input, call, listening)
+            return self._resume(session_id, input.resume, None, options, audience)
+        call = self.call(options, session_id=session_id, audience=audience)
+        return self.begin(input, call, audience is not NOBODY)
 
     def begin(
         self, input: Any, call: CallOptions, streamed: bool, output: Callable[[Ended], Any] | None = None
@@ -388,16 +389,16 @@ class Graph:
         answer: Any,
         answers: Mapping[str, Any] | None,
         options: Mapping[str, Any],
-        listening: bool = False,
+        audience: Audience = NOBODY,
     ) -> tuple[Flow[GraphResult], World]:
         self._need_db()
         checks.keyed("answers", answers, none="none")
         if options.get("idempotency_key") is not None:
             raise ValueError("an idempotency_key is for beginning a run; resume() needs none")
-        call = self.call(options, session_id=session_id, listening=listening)
+        call = self.call(options, session_id=session_id, audience=audience)
         return self.finishing(runs.resume(self.plan, call, answer, answers), call), self.world(call)
 
-    def call(self, options: Mapping[str, Any], *, session_id: str | None = None, listening: bool = False) -> CallOptions:
+    def call(self, options: Mapping[str, Any], *, session_id: str | None = None, audience: Audience = NOBODY) -> CallOptions:
         """What one call says (RunOptions), checked. Raises TypeError for an unknown option, ValueError for a wrong value."""
         for name in options:
             if name not in RunOptions.__annotations__:
@@ -407,9 +408,8 @@ class Graph:
             if name in _CALL_CHECKS:
                 _CALL_CHECKS[name](name, options[name])
         options = {"durability": self.plan.durability, **options}
-        call = CallOptions(
-            session_id=session_id, db=self.db, listening=listening or self.on_event is not None, run_id=new_id(), **options
-        )
+        heard = audience if self.on_event is None else EVERYBODY
+        call = CallOptions(session_id=session_id, db=self.db, audience=heard, run_id=new_id(), **options)
         inherits = call.context is None and self.db is None and current_task.get() is not None
         if self.plan.context_schema is not None and not inherits:
             call.context = context_value(self.plan.context_schema, call.context)
@@ -431,7 +431,7 @@ class Graph:
             yield from self._broken_off("run_cancelled", call, output, {})
             raise
         result = (output or self.result)(ended)
-        if call.listening:
+        if call.audience is not NOBODY:
             if call.replayed:
                 yield from self._told_again(ended)
             told = {"output": result, "interrupts": ended.interrupts, "replayed": call.replayed}
@@ -451,7 +451,7 @@ class Graph:
         self, kind: str, call: CallOptions, output: Callable[[Ended], Any] | None, data: dict[str, Any]
     ) -> Flow[None]:
         """The last event of a run that raised: with what it left, where that can be shown."""
-        if not call.listening or call.broken_off is None:
+        if call.audience is NOBODY or call.broken_off is None:
             return
         with suppress(GraphflowError):  # a state that lacks required fields
             data["output"] = (output or self.result)(call.broken_off)

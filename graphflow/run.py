@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, overloa
 from graphflow import drive
 from graphflow.asking import Asked
 from graphflow.core import options
+from graphflow.core.audience import EVERYBODY, NOBODY
 from graphflow.core.control import MISSING
 from graphflow.core.ids import check_id, new_id
 from graphflow.errors import GraphError
@@ -151,7 +152,7 @@ class Runner(Asked):
         ``Graph.invoke``.
         """
         prepared = self._prepare(input, arguments, stream)
-        return drive.sync.stream(*prepared, events.view("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
+        return drive.sync.stream(*prepared, events.View("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
 
     @overload
     def arun(
@@ -164,7 +165,7 @@ class Runner(Asked):
     ) -> Awaitable[RunOutput] | AsyncIterator[Event]:
         """``run`` for asyncio: ``await agent.arun(…)``, or ``async for event in agent.arun(…, stream=True)``."""
         prepared = self._prepare(input, arguments, stream)
-        return drive.aio.stream(*prepared, events.view("events"), self.graph.on_event) if stream else drive.aio.run(*prepared)
+        return drive.aio.stream(*prepared, events.View("events"), self.graph.on_event) if stream else drive.aio.run(*prepared)
 
     @overload
     def resume(
@@ -199,7 +200,7 @@ class Runner(Asked):
         (see Graph.resume). ``stream=True`` returns an iterator of Events, as for ``run``.
         """
         prepared = self._prepare_resume(session_id, answer, answers, arguments, stream)
-        return drive.sync.stream(*prepared, events.view("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
+        return drive.sync.stream(*prepared, events.View("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
 
     @overload
     def aresume(
@@ -232,7 +233,7 @@ class Runner(Asked):
     ) -> Awaitable[RunOutput] | AsyncIterator[Event]:
         """``resume`` for asyncio: ``await agent.aresume(…)``, or ``async for event in agent.aresume(…, stream=True)``."""
         prepared = self._prepare_resume(session_id, answer, answers, arguments, stream)
-        return drive.aio.stream(*prepared, events.view("events"), self.graph.on_event) if stream else drive.aio.run(*prepared)
+        return drive.aio.stream(*prepared, events.View("events"), self.graph.on_event) if stream else drive.aio.run(*prepared)
 
     def cancel(self, run_id: str, *, user_id: str | None = None) -> bool:
         """Cancel a run, from any thread or process (see Graph.cancel); whether there was anything to cancel."""
@@ -307,7 +308,7 @@ class Runner(Asked):
             if name in _CHECKS:
                 _CHECKS[name](name, value)
         told = {name: arguments[name] for name in _GRAPH_OPTIONS if arguments.get(name) is not None}
-        call = graph.call(told, listening=listening)
+        call = graph.call(told, audience=EVERYBODY if listening else NOBODY)
         call.component_id = self.component_id
         chosen = arguments.get("session_id")
         chosen = self.session_id if chosen is None else chosen

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from graphflow.core.audience import NOBODY, Audience
 from graphflow.core.control import Cancelled, Interrupt
 from graphflow.core.effects import CancelRun, Flow, Sleep
 from graphflow.core.machine import Machine
@@ -43,7 +44,8 @@ class CallOptions:
     idempotency_key: str | None = None
     component_id: str | None = None
     stop: Stop = field(default_factory=Stop)
-    listening: bool = False
+    audience: Audience = NOBODY
+    """Who hears of the run."""
     broken_off: Ended | None = None
     """How the run stood when an error or a cancellation ended it."""
     replayed: bool = False
@@ -125,7 +127,7 @@ def new_machine(plan: Plan, call: CallOptions, run_id: str) -> Machine:
         user_id=call.user_id,
         context=call.context,
         db=call.db,
-        listening=call.listening,
+        audience=call.audience,
         max_concurrency=call.max_concurrency,
         stop=call.stop,
         options=call.options,

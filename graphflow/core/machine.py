@@ -10,8 +10,9 @@ their writes take effect together at its end.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+from graphflow.core.audience import NOBODY
 from graphflow.core.control import START, Cancelled, Command, Interrupt
 from graphflow.core.effects import Emit, Flow, RunTasks
 from graphflow.core.ledger import Ledger, question_rows, result_rows
@@ -36,6 +37,9 @@ from graphflow.errors import (
     UnknownTarget,
 )
 
+SUPERSTEP: Final = ("node_started", "node_completed", "memory_updated", "summary_updated", "checkpoint")
+"""The types of events that the end and the begin of a superstep are told with."""
+
 
 class Machine:
     """One run of one plan."""
@@ -46,6 +50,9 @@ class Machine:
         self.schema = plan.schema
         self.ledger = Ledger(plan.schema, info)
         self.steps = 0
+        self.tells_begin, self.tells_end, self.tells_state = map(info.hears, ("node_started", "node_completed", "checkpoint"))
+        self.tells = info.audience is not NOBODY and any(map(info.hears, SUPERSTEP))
+        """Whether anything of a superstep is told."""
         self.noted: dict[str, Any] = {}
         """What its nodes noted (``ctx.note``); it is among the metrics, too."""
         self.interrupts: tuple[Interrupt, ...] = ()
@@ -195,7 +202,7 @@ class Machine:
         several = ledger.durable and len(tasks) > 1
         if several and ledger.rides:
             yield from ledger.settle()
-        if self.info.listening:
+        if self.tells_begin:
             for task in todo:
                 yield Emit("node_started", task.node.name, {"task_id": task.id, "input": task.input}, self.info.ns)
         outcomes: list[Outcome] = (yield RunTasks(todo, self._record if several else None)) if todo else []
@@ -295,7 +302,7 @@ class Machine:
             ledger.advanced()
             self._lost = False
             self._closed = paused or not ledger.upcoming()
-        if self.info.listening:
+        if self.tells:
             yield from self._tell(outcomes)
         return paused
 
@@ -409,15 +416,17 @@ class Machine:
 
     def _tell(self, outcomes: list[Outcome]) -> Flow[None]:
         for outcome in outcomes:
-            update = dict(outcome.result.writes) if outcome.result is not None else {}
-            data = {"task_id": outcome.task.id, "update": update, "seconds": outcome.seconds}
-            yield Emit("node_completed", outcome.task.node.name, data, self.info.ns)
+            if self.tells_end:
+                update = dict(outcome.result.writes) if outcome.result is not None else {}
+                data = {"task_id": outcome.task.id, "update": update, "seconds": outcome.seconds}
+                yield Emit("node_completed", outcome.task.node.name, data, self.info.ns)
             for write in outcome.result.side if outcome.result is not None else ():
                 yield from told(write, outcome.task)
-        ledger = self.ledger
-        view = self.schema.shown(ledger.values)
-        data = {"seq": ledger.head, "values": view, "next": ledger.upcoming(), "stored": not ledger.rides}
-        yield Emit("checkpoint", "", data, self.info.ns)
+        if self.tells_state:
+            ledger = self.ledger
+            view = self.schema.shown(ledger.values)
+            data = {"seq": ledger.head, "values": view, "next": ledger.upcoming(), "stored": not ledger.rides}
+            yield Emit("checkpoint", "", data, self.info.ns)
 
     def measure(self, outcomes: list[Outcome]) -> None:
         """Count seconds, tokens and notes of tasks among the metrics of the run."""

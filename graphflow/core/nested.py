@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from graphflow.core.attempts import Attempt, fenced
+from graphflow.core.audience import NOBODY
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.changes import check_pending
 from graphflow.core.control import Context, Left, Overwrite, Suspended, current_task
@@ -226,7 +227,7 @@ class _Call:
             ns=self._namespace(task.node.name),
             context=outer.context,
             db=outer.db,
-            listening=outer.listening,
+            audience=outer.audience,
             max_concurrency=outer.max_concurrency,
             first_message=outer.first_message if shares_log else WHOLE_LOG,
             recursion_limit=outer.recursion_limit,
@@ -249,6 +250,8 @@ class _Call:
         if options.recursion_limit is not None:
             self.info.recursion_limit = options.recursion_limit
         self.info.max_concurrency = options.max_concurrency or outer.max_concurrency
+        if options.audience is not NOBODY:
+            self.info.audience = options.audience
 
     def run(self) -> Flow[Machine]:
         """Run the graph to its end, or to where it is left. Raises Suspended when it asks, and what its nodes raise."""

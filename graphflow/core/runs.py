@@ -293,6 +293,6 @@ def _answer_rows(stored: Stored, answer: Any, answers: Mapping[str, Any] | None)
 
 def _before(machine: Machine) -> Flow[None]:
     """What comes before the first superstep."""
-    if machine.info.listening:
+    if machine.info.hears("run_started"):
         yield Emit("run_started", "", {"values": machine.schema.shown(machine.ledger.values)})
     yield from machine.refresh()

@@ -73,4 +73,5 @@ def told(write: SideWrite, task: Task) -> Flow[None]:
     else:
         kind, data = "memory_updated", {"action": _TELLS[write.action], "memory": write.memory, "topics": write.topics}
         data["memory_id"] = write.key if write.action == "add" else write.memory_id
-    yield Emit(kind, task.node.name, data, task.run.ns)
+    if task.run.hears(kind):
+        yield Emit(kind, task.node.name, data, task.run.ns)

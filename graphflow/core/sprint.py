@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def can_sprint(machine: Machine) -> bool:
     """Whether supersteps of this run come to nothing but their writes and what is next."""
     plan, info = machine.plan, machine.info
-    return not (machine.ledger.stored or info.listening or info.watched or plan.pauses or plan.reruns)
+    return not (machine.ledger.stored or machine.tells or info.watched or plan.pauses or plan.reruns)
 
 
 def sprint(machine: Machine) -> Flow[list[Outcome]]:

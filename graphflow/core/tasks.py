@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from graphflow.core.answers import answer_form
+from graphflow.core.audience import NOBODY, Audience
 from graphflow.core.control import Command, Context, Interrupt, Suspended, current_step
 from graphflow.core.ids import digest
 from graphflow.core.state import Values
@@ -59,8 +60,8 @@ class RunInfo:
     """Where checkpoints and task rows are kept, and who events are from; empty for the outermost graph."""
     context: Any = None
     db: Any = None
-    listening: bool = False
-    """Whether anybody consumes events; when nobody does, none are made."""
+    audience: Audience = NOBODY
+    """Who hears of the run; what nobody hears is not made."""
     max_concurrency: int | None = None
     first_message: int = 1
     """The seq in the session's log that this run's first message has."""
@@ -92,6 +93,10 @@ class RunInfo:
     """Whether nodes that change in place what they were given are found out (``core.ownership``)."""
     within: Task | None = None
     """The task that this nested graph runs in, when that, or one around it, is an attempt that may be given up."""
+
+    def hears(self, type: str) -> bool:
+        """Whether anybody hears of events of this type from this graph."""
+        return self.audience.hears(type, self.ns)
 
 
 NO_ANSWERS: Mapping[int, Any] = {}

@@ -19,9 +19,10 @@ event becomes a part of each mode that shows it, in the order the modes were giv
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from graphflow.core import options
+from graphflow.core.audience import Audience, Types
 from graphflow.core.control import END, Overwrite
 from graphflow.messages import Message
 
@@ -134,47 +135,64 @@ def _checkpoints(event: Event) -> Any:
     return event if event.data.get("stored", True) else SKIP
 
 
-_OUTERMOST = ("values", "updates")
-"""The modes whose parts do not say where they are from: those of nested graphs are left out unless they are asked for."""
+class _Mode(NamedTuple):
+    """How a stream mode looks at a run."""
 
-_VIEWS: dict[str, tuple[frozenset[str] | None, Callable[[Event], Any]]] = {
-    "values": (frozenset({"run_started", "checkpoint", "interrupted"}), _values),
-    "updates": (frozenset({"node_completed", "interrupted", "run_completed"}), _updates),
-    "messages": (frozenset({"token", "node_completed", "checkpoint"}), _itself),
-    "custom": (frozenset({"custom"}), _custom),
-    "tasks": (frozenset({"node_started", "node_completed", "interrupted", "run_completed"}), _tasks),
-    "checkpoints": (frozenset({"checkpoint", "interrupted"}), _checkpoints),
-    "events": (None, _itself),
+    types: frozenset[str] | None
+    """The types of events it shows; None: all."""
+    part: Callable[[Event], Any]
+    outermost: bool = False
+    """Whether its parts do not say where they are from: those of nested graphs are left out unless they are asked for."""
+
+
+_MODES: dict[str, _Mode] = {
+    "values": _Mode(frozenset({"run_started", "checkpoint", "interrupted"}), _values, True),
+    "updates": _Mode(frozenset({"node_completed", "interrupted", "run_completed"}), _updates, True),
+    "messages": _Mode(frozenset({"token", "node_completed", "checkpoint"}), _itself),
+    "custom": _Mode(frozenset({"custom"}), _custom),
+    "tasks": _Mode(frozenset({"node_started", "node_completed", "interrupted", "run_completed"}), _tasks),
+    "checkpoints": _Mode(frozenset({"checkpoint", "interrupted"}), _checkpoints),
+    "events": _Mode(None, _itself),
 }
 
 
-def view(modes: str | Sequence[str], subgraphs: bool = False) -> Callable[[Event], list[Any]]:
-    """A function from an event to the parts that these stream modes make of it; several modes give (mode, data) pairs.
+class View:
+    """What stream modes show of a run: called with an event, it gives the parts they make of it.
 
-    With ``subgraphs`` each part comes with the namespace it is from, in front.
+    Several modes give (mode, data) pairs. With ``subgraphs`` each part comes with the namespace it is from, in front.
+    ``audience`` tells what it has to hear for that.
     """
-    several = isinstance(modes, list | tuple)
-    if several and not modes:
-        raise options.refused("stream_mode", modes, f"some of {', '.join(map(repr, _VIEWS))}")
-    names: list[str] = [options.one_of("stream_mode", name, _VIEWS) for name in (modes if several else [modes])]
-    options.flag("subgraphs", subgraphs)
 
-    messages = _Messages()
+    def __init__(self, modes: str | Sequence[str], subgraphs: bool = False) -> None:
+        self.several = isinstance(modes, list | tuple)
+        if self.several and not modes:
+            raise options.refused("stream_mode", modes, f"some of {', '.join(map(repr, _MODES))}")
+        names = [options.one_of("stream_mode", name, _MODES) for name in (modes if self.several else [modes])]
+        self.subgraphs = options.flag("subgraphs", subgraphs)
+        self.modes: list[tuple[str, _Mode]] = [(name, _MODES[name]) for name in names]
+        self.messages = _Messages()
+        self.audience = Audience(*(_heard(modes) for modes in (self._modes_for(""), self._modes_for("inside"))))
 
-    def parts(event: Event) -> list[Any]:
+    def _modes_for(self, ns: str) -> list[tuple[str, _Mode]]:
+        """The modes that show events of a namespace."""
+        return [(name, mode) for name, mode in self.modes if self.subgraphs or not (ns and mode.outermost)]
+
+    def __call__(self, event: Event) -> list[Any]:
+        """The parts that an event makes."""
         found = []
-        for name in names:
-            types, make = _VIEWS[name]
-            if event.ns and not subgraphs and name in _OUTERMOST:
-                continue
-            if types is None or event.type in types:
-                for part in messages(event) if name == "messages" else [make(event)]:
+        for name, mode in self._modes_for(event.ns):
+            if mode.types is None or event.type in mode.types:
+                for part in self.messages(event) if name == "messages" else [mode.part(event)]:
                     if part is SKIP:
                         continue
-                    if subgraphs:
-                        found.append((event.ns, name, part) if several else (event.ns, part))
+                    if self.subgraphs:
+                        found.append((event.ns, name, part) if self.several else (event.ns, part))
                     else:
-                        found.append((name, part) if several else part)
+                        found.append((name, part) if self.several else part)
         return found
 
-    return parts
+
+def _heard(modes: Sequence[tuple[str, _Mode]]) -> Types:
+    """The types of events that these modes show."""
+    types = [mode.types for _, mode in modes]
+    return None if None in types else frozenset[str]().union(*filter(None, types))

@@ -217,7 +217,7 @@ def keep(effect: Keep, world: World, usage: Any) -> None:
 
 
 def _sleep(effect: Sleep, world: World, usage: Any) -> None:
-    woken = world.left or threading.Event()
+    woken = threading.Event()
     with world.call.stop.telling(woken.set):
         if woken.wait(effect.seconds):
             raise Cancelled
@@ -296,8 +296,8 @@ ENDS = ("_completed", "_failed", "_updated")
 def stream(flow: Flow[Any], world: World, parts: Callable[[Event], list[Any]], listener: Emitter | None) -> Iterator[Any]:
     """Drive a flow in a helper thread and give its parts as they come; what it raises is raised at the end.
 
-    Leaving the iterator early cancels the run at its next event that does not tell the end of something (what a tool or a step
-    has done is stored first); the committed work is kept and can be resumed.
+    Leaving the iterator early stops the run at its next border, or at its next event that does not tell the end of something
+    (what a tool or a step has done is stored first); the committed work is kept and can be resumed.
     """
     channel = _Channel(STREAM_SIZE)
 
@@ -318,12 +318,11 @@ def stream(flow: Flow[Any], world: World, parts: Callable[[Event], list[Any]], l
             channel.end()
 
     world.emitter = emit
-    left = world.left = threading.Event()
     done = in_own_thread(work, "graphflow-stream")
     try:
         yield from channel.read()
     finally:
         channel.abandon()
-        left.set()
+        world.call.stop.request()
         wait([done])
     done.result()

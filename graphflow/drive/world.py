@@ -37,8 +37,6 @@ class World:
         """Under asyncio: a cancellation that waits for the commit under way."""
         self.pressure: Callable[[], Awaitable[None]] | None = None
         """Under asyncio: waits until whoever reads the stream has caught up."""
-        self.left: threading.Event | None = None
-        """Under plain calls: set when nobody reads the stream any more."""
         self.keeping = threading.RLock()
         """Held while an attempt makes something durable, and while one is given up."""
 
@@ -76,7 +74,7 @@ class World:
         if listener is not None:
             emitter = listener if emitter is None else both(emitter, listener)
         inside = World(self.store, emitter, self.call)
-        inside.keeping, inside.left = self.keeping, self.left
+        inside.keeping = self.keeping
         return inside
 
     def context(self, task: Task) -> Context:
