@@ -9,12 +9,24 @@ Types = frozenset[str] | None
 """Types of events; None: all."""
 
 
+BETWEEN: Final = frozenset(
+    {"run_started", "node_started", "node_completed", "checkpoint"}
+    | {"interrupted", "run_completed", "run_failed", "run_cancelled"}
+)
+"""The types of events that the machine tells between the executions of nodes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Audience:
     """The types of events that are heard of the outermost graph, and of those inside it."""
 
     outermost: Types
     nested: Types
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing is heard that is told while a node runs."""
+        return self.outermost is not None and self.outermost <= BETWEEN and self.nested == frozenset()
 
     def hears(self, type: str, ns: str = "") -> bool:
         """Whether an event of a type from a namespace is heard."""

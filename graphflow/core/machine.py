@@ -203,8 +203,7 @@ class Machine:
         if several and ledger.rides:
             yield from ledger.settle()
         if self.tells_begin:
-            for task in todo:
-                yield Emit("node_started", task.node.name, {"task_id": task.id, "input": task.input}, self.info.ns)
+            yield from self.tell_begin(todo)
         outcomes: list[Outcome] = (yield RunTasks(todo, self._record if several else None)) if todo else []
         yield from self._take(tasks, outcomes)
         if known:
@@ -303,7 +302,7 @@ class Machine:
             self._lost = False
             self._closed = paused or not ledger.upcoming()
         if self.tells:
-            yield from self._tell(outcomes)
+            yield from self.tell_end(outcomes)
         return paused
 
     def _commit(self, outcomes: list[Outcome], delta: Delta, entries: list[LogEntry], paused: bool) -> Flow[None]:
@@ -414,7 +413,13 @@ class Machine:
 
     # --- telling ---------------------------------------------------------------------------------------------------------
 
-    def _tell(self, outcomes: list[Outcome]) -> Flow[None]:
+    def tell_begin(self, tasks: list[Task]) -> Flow[None]:
+        """The events of tasks that begin."""
+        for task in tasks:
+            yield Emit("node_started", task.node.name, {"task_id": task.id, "input": task.input}, self.info.ns)
+
+    def tell_end(self, outcomes: list[Outcome]) -> Flow[None]:
+        """The events of a superstep that is over."""
         for outcome in outcomes:
             if self.tells_end:
                 update = dict(outcome.result.writes) if outcome.result is not None else {}

@@ -9,6 +9,7 @@ import functools
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from threading import get_ident
 from time import perf_counter
 from typing import Any, Final
 
@@ -468,6 +469,7 @@ class _Channel:
     def __init__(self, size: int) -> None:
         self.size = size
         self.loop = asyncio.get_running_loop()
+        self.thread = get_ident()
         self.parts: deque[Any] = deque()
         self.filled = asyncio.Event()
         self.drained = asyncio.Event()
@@ -476,7 +478,10 @@ class _Channel:
     def put(self, part: Any) -> None:
         """Add a part."""
         self.parts.append(part)
-        self.loop.call_soon_threadsafe(self.filled.set)
+        if get_ident() == self.thread:
+            self.filled.set()
+        else:
+            self.loop.call_soon_threadsafe(self.filled.set)
 
     def end(self) -> None:
         """There will be no more parts."""

@@ -13,7 +13,8 @@ it answered, if it did, as one), ``checkpoint`` (its last), and the last event, 
 
 Tasks that wait or fail have no ``node_completed``, nor have their finished siblings until their superstep is committed. An
 event becomes a part of each mode that shows it, in the order the modes were given, before the next event. The reader may be
-``STREAM_SIZE`` parts behind; then the run waits for it.
+``STREAM_SIZE`` parts behind; then the run waits for it. Under plain calls, a stream of what only comes between supersteps (modes
+values, updates, tasks, checkpoints; neither tokens nor nested graphs) goes on as far as it is read, in the reader's own thread.
 """
 
 from __future__ import annotations
@@ -169,18 +170,15 @@ class View:
             raise options.refused("stream_mode", modes, f"some of {', '.join(map(repr, _MODES))}")
         names = [options.one_of("stream_mode", name, _MODES) for name in (modes if self.several else [modes])]
         self.subgraphs = options.flag("subgraphs", subgraphs)
-        self.modes: list[tuple[str, _Mode]] = [(name, _MODES[name]) for name in names]
+        self.outermost = [(name, _MODES[name]) for name in names]
+        self.nested = [(name, mode) for name, mode in self.outermost if subgraphs or not mode.outermost]
         self.messages = _Messages()
-        self.audience = Audience(*(_heard(modes) for modes in (self._modes_for(""), self._modes_for("inside"))))
-
-    def _modes_for(self, ns: str) -> list[tuple[str, _Mode]]:
-        """The modes that show events of a namespace."""
-        return [(name, mode) for name, mode in self.modes if self.subgraphs or not (ns and mode.outermost)]
+        self.audience = Audience(_heard(self.outermost), _heard(self.nested))
 
     def __call__(self, event: Event) -> list[Any]:
         """The parts that an event makes."""
         found = []
-        for name, mode in self._modes_for(event.ns):
+        for name, mode in self.nested if event.ns else self.outermost:
             if mode.types is None or event.type in mode.types:
                 for part in self.messages(event) if name == "messages" else [mode.part(event)]:
                     if part is SKIP:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import wait
 from time import perf_counter
 from typing import Any
@@ -21,7 +21,7 @@ from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.crew import Crew
-from graphflow.drive.stream import Event
+from graphflow.drive.stream import Event, View
 from graphflow.drive.threads import in_own_thread
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.models.base import Reply, Restart, Token, Usage
@@ -293,12 +293,59 @@ ENDS = ("_completed", "_failed", "_updated")
 """How the types of events end that tell the end of something."""
 
 
-def stream(flow: Flow[Any], world: World, parts: Callable[[Event], list[Any]], listener: Emitter | None) -> Iterator[Any]:
-    """Drive a flow in a helper thread and give its parts as they come; what it raises is raised at the end.
+def stream(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> Iterator[Any]:
+    """Drive a flow and give its parts as they come; what it raises is raised at the end.
 
-    Leaving the iterator early stops the run at its next border, or at its next event that does not tell the end of something
-    (what a tool or a step has done is stored first); the committed work is kept and can be resumed.
+    Parts that only come between supersteps are made in the reader's thread, as it asks for them; those that nodes tell while
+    they run come from a helper thread. Leaving the iterator early stops the run at its next border, or at its next event that
+    does not tell the end of something (what a tool or a step has done is stored first); the committed work is kept and can be
+    resumed.
     """
+    return _between(flow, world, view, listener) if view.audience.waits else _meanwhile(flow, world, view, listener)
+
+
+def _between(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> Iterator[Any]:
+    """The parts of a flow that is driven as far as the reader asks."""
+    told: deque[Any] = deque()
+
+    def emit(event: Event) -> None:
+        if listener is not None:
+            listener(event)
+        told.extend(view(event))
+
+    world.emitter = emit
+    driven = _effects(flow, world)
+    try:
+        for _ in driven:
+            while told:
+                yield told.popleft()
+    finally:
+        driven.close()
+        give_back(world)
+
+
+def _effects(flow: Flow[Any], world: World) -> Generator[None, None, None]:
+    """Drive a flow to its end, one effect after the other; closed earlier, it is stopped there."""
+    outcome: Any = None
+    step: Callable[[Any], Any] = flow.send
+    while True:
+        try:
+            effect = step(outcome)
+        except StopIteration:
+            return
+        try:
+            try:
+                outcome, step = _HANDLERS[type(effect)](effect, world, None), flow.send
+            except (Exception, Cancelled) as error:
+                outcome, step = error, flow.throw
+            yield
+        except BaseException as stop:
+            _cancel(flow, world, stop)
+            raise
+
+
+def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> Iterator[Any]:
+    """The parts of a flow that is driven in a helper thread."""
     channel = _Channel(STREAM_SIZE)
 
     def emit(event: Event) -> None:
@@ -308,7 +355,7 @@ def stream(flow: Flow[Any], world: World, parts: Callable[[Event], list[Any]], l
             raise Cancelled
         if listener is not None:
             listener(event)
-        for part in parts(event):
+        for part in view(event):
             channel.put(part)
 
     def work() -> None:

@@ -277,6 +277,36 @@ def test_a_run_waits_for_a_slow_reader_instead_of_filling_memory(db):
     assert [0, *parts] == list(range(STREAM_SIZE * 2))
 
 
+def test_a_run_goes_on_as_its_updates_are_read_and_in_the_thread_that_reads_them(db):
+    ran = []
+
+    def node(state):
+        ran.append(threading.current_thread())
+
+    parts = chain(db, node, node, node).stream({}, session_id="s")
+    next(parts)
+    assert ran == [threading.current_thread()]
+    rest = []
+    reader = threading.Thread(target=lambda: rest.extend(parts))
+    reader.start()
+    reader.join()
+    assert ran == [threading.current_thread(), reader, reader] and len(rest) == 2
+    assert [run.status for run in db.get_runs("s")] == ["completed"]
+
+
+@pytest.mark.parametrize("mode", ["updates", "custom"])
+def test_what_a_node_raises_is_raised_at_the_end_of_the_stream(db, mode):
+    def fails(state):
+        raise LookupError("no such thing")
+
+    taken = []
+    with pytest.raises(LookupError, match="no such thing"):
+        for part in chain(db, writing("a", "told"), fails).stream({}, session_id="s", stream_mode=mode):
+            taken.append(part)
+    assert taken == [{"n0": {"path": ["a"]}} if mode == "updates" else "told"]
+    assert chain(db, writing("a"), writing("b")).get_state("s").status == "error"
+
+
 def test_an_async_run_waits_for_a_slow_reader_between_its_steps(db):
     ran = []
 
@@ -349,6 +379,17 @@ def test_a_stream_that_was_never_read_runs_nothing(db):
     parts = graph.stream({}, session_id="s")
     parts.close()
     assert ran == [] and db.get_session("s") is None
+
+
+def test_a_listener_of_a_graph_that_a_node_calls_hears_all_of_it(db):
+    heard: list[str] = []
+    inner = chain(None, writing("inner"), on_event=lambda event: heard.append(event.type))
+    outer = chain(db, lambda state: {"path": inner.invoke({})["path"]})
+    assert outer.invoke({}, session_id="s")["path"] == ["inner"]
+    alone = ["node_started", "node_completed", "checkpoint"]
+    assert heard == alone
+    list(outer.stream({}, session_id="t"))
+    assert heard == alone * 2
 
 
 def test_streams_of_one_graph_do_not_mix():
