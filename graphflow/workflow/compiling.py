@@ -147,7 +147,7 @@ def _asked(content: Any) -> list[Message]:
 
 def _messages(given: Any) -> dict[str, Any]:
     said = _asked(given.message)
-    return {"messages": [*said[:-1], *nodes.with_notes(said[-1], given)] if said else said}
+    return {"messages": [*said[:-1], nodes.with_note(said[-1], given)] if said else said}
 
 
 def _answer(values: Mapping[str, Any]) -> str | None:

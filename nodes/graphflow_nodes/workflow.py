@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from graphflow.core.calls import CallOptions
 from graphflow.core.comparison import MISSING, changed_keys
 from graphflow.core.control import STOP, Command, Context, current_task
 from graphflow.core.effects import Call, Emit, Flow
@@ -192,33 +193,35 @@ def _run_inside(inside: Inside, given: StepInput, ctx: Context) -> Flow[tuple[Ma
     task = current_task.get()
     assert task is not None
     plan = inside.plan()
-    begin = dict(inside.begin(given))
+    begin, options = dict(inside.begin(given)), background(given)
     if "session_state" not in plan.schema.channels:
-        ended = yield from run_inside(plan, begin, task)
+        ended = yield from run_inside(plan, begin, task, options=options)
         return ended.values, {}
     before = {**inside.session_state, **(given.state.get("session_state") or {})}
-    ended = yield from run_inside(plan, {**begin, "session_state": before}, task)
+    ended = yield from run_inside(plan, {**begin, "session_state": before}, task, options=options)
     after = ended.values.get("session_state") or {}
     changes = changed_keys(given.state.get("session_state") or {}, after)
     return ended.values, {"session_state": changes} if changes else {}
 
 
-def with_notes(message: Message, given: StepInput) -> list[Message]:
-    """What an agent is asked: the message, with the earlier runs of the workflow and a reviewer's note where there are any."""
-    before, after = [], []
-    if given.workflow_session.history:
-        runs = [f"Input: {run.input}\nOutput: {run.content or '(none)'}" for run in given.workflow_session.history]
-        before.append("\n\n".join(["Earlier runs of this workflow, oldest first:", *runs, "The present input:"]))
-    if given.review_note is not None:
-        output = given.get_step_output(given.name)
-        earlier = _text(None if output is None else output.content)
-        after.append(f"Your earlier answer was:\n{earlier}\n\nA reviewer asks for a change: {given.review_note}")
-    if not before and not after:
-        return [message]
+def background(given: StepInput) -> CallOptions | None:
+    """The earlier runs of the workflow as an agent is told them: beside its input, for one call, so that no log keeps them."""
+    runs = [f"Input: {run.input}\nOutput: {run.content or '(none)'}" for run in given.workflow_session.history]
+    if not runs:
+        return None
+    return CallOptions(options={"background": "\n\n".join(["Earlier runs of this workflow, oldest first:", *runs])})
+
+
+def with_note(message: Message, given: StepInput) -> Message:
+    """What an agent is asked: the message, with a reviewer's note where there is one. Its log keeps both, as it was asked."""
+    if given.review_note is None:
+        return message
+    output = given.get_step_output(given.name)
+    earlier = _text(None if output is None else output.content)
+    note = f"Your earlier answer was:\n{earlier}\n\nA reviewer asks for a change: {given.review_note}"
     if isinstance(message.content, str):
-        return [message.model_copy(update={"content": "\n\n".join([*before, message.content, *after])})]
-    parts = [*(TextPart(text=text) for text in before), *message.content, *(TextPart(text=text) for text in after)]
-    return [message.model_copy(update={"content": parts})]
+        return message.model_copy(update={"content": f"{message.content}\n\n{note}"})
+    return message.model_copy(update={"content": [*message.content, TextPart(text=note)]})
 
 
 # --- ways ------------------------------------------------------------------------------------------------------------------

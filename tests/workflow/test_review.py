@@ -138,6 +138,16 @@ def test_an_agent_is_told_its_answer_and_the_note(way: Way, db: Any) -> None:
     assert way.resume(workflow, "s", True).content == "second try"
 
 
+def test_the_prompt_of_an_agent_that_is_reviewed_again_and_again_is_bounded(way: Way, db: Any) -> None:
+    model = ScriptedModel(["an answer"] * 10)
+    workflow = Workflow([Step("draft", Agent(model, num_history_runs=3), review=True)], db=db)
+    way.run(workflow, "tea", session_id="s")
+    for n in range(9):
+        way.resume(workflow, "s", f"note {n}")
+    sizes = [sum(len(message.text) for message in request.messages) for request in model.requests]
+    assert sizes[4] == sizes[9], "a note is told with the answer it is about, not with those before it"
+
+
 def test_an_object_is_shown_as_plain_data_and_edited_in_its_own_type(way: Way, db: Any) -> None:
     def write(given: StepInput) -> Draft:
         return Draft(title=given.input, words=3)

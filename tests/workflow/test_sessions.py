@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphflow import Agent
+from graphflow import Agent, Team
 from graphflow.db import InMemoryDb, SessionType, SqliteDb
 from graphflow.errors import NotOwner
 from graphflow.messages import ImagePart
@@ -100,15 +100,42 @@ def test_steps_are_told_earlier_runs_when_that_is_switched_on(way: Way, db: Any)
     assert seen[-1] == ()
 
 
-def test_an_agent_reads_earlier_runs_before_its_input(way: Way, db: Any) -> None:
+def test_an_agent_is_told_earlier_runs_beside_its_input(way: Way, db: Any) -> None:
     model = ScriptedModel(["one", "two"])
-    workflow = Workflow([Agent(model, add_history_to_context=False)], db=db, add_workflow_history=True)
+    agent = Agent(model, instructions="Be brief.", add_history_to_context=False)
+    workflow = Workflow([Parallel(Steps("branch", [agent]))], db=db, add_workflow_history=True)
     way.run(workflow, "first", session_id="s")
     way.run(workflow, "second", session_id="s")
-    assert [request.messages[-1].text for request in model.requests] == [
-        "first",
-        "Earlier runs of this workflow, oldest first:\n\nInput: first\nOutput: one\n\nThe present input:\n\nsecond",
+    assert [[message.text for message in request.messages] for request in model.requests] == [
+        ["Be brief.", "first"],
+        [
+            'Be brief.\n\nEarlier runs of this workflow, oldest first:\n\nInput: first\nOutput: {"branch":"one"}',
+            "second",
+        ],
     ]
+
+
+def test_the_leader_of_a_team_is_told_earlier_runs(way: Way, db: Any) -> None:
+    leader = ScriptedModel(["one", "two"])
+    team = Team([Agent("offline", name="ann")], model=leader, add_history_to_context=False)
+    workflow = Workflow([team], db=db, add_workflow_history=True)
+    way.run(workflow, "first", session_id="s")
+    way.run(workflow, "second", session_id="s")
+    system, asked = leader.requests[1].messages
+    assert system.text.endswith("Earlier runs of this workflow, oldest first:\n\nInput: first\nOutput: one")
+    assert asked.text == "second"
+
+
+def test_a_prompt_with_both_histories_is_bounded(way: Way, db: Any) -> None:
+    model = ScriptedModel(["an answer"] * 10)
+    agent = Agent(model, name="bot", add_history_to_context=True, num_history_runs=3)
+    workflow = Workflow([agent], db=db, add_workflow_history=True)
+    for n in range(10):
+        way.run(workflow, f"question {n}", session_id="s")
+    sizes = [sum(len(message.text) for message in request.messages) for request in model.requests]
+    assert sizes[1] < sizes[4] == sizes[9], "what was in the prompt of one run is not in that of the next once more"
+    logged = [message.text for message in db.get_messages("s", include_members=True) if message.role == "user"]
+    assert sorted(logged) == sorted([f"question {n}" for n in range(10)] * 2), "the input of each run, and that of its agent"
 
 
 def test_history_is_there_after_a_crash(way: Way, db: Any) -> None:
