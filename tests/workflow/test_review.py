@@ -72,8 +72,11 @@ def test_another_content_may_be_put_in_its_place(way: Way, db: Any) -> None:
 def test_false_fails_the_run_and_a_new_one_may_begin(way: Way, db: Any) -> None:
     workflow = reviewed(db, Writer())
     way.run(workflow, "tea", session_id="s")
-    with pytest.raises(StepRejected, match="output of step 'draft' was rejected"):
+    with pytest.raises(StepRejected, match="output of step 'draft' was rejected") as rejected:
         way.resume(workflow, "s", False)
+    assert "resume('s') raises this again: begin a new run, or fork the session" in rejected.value.__notes__[-1]
+    with pytest.raises(StepRejected):
+        way.resume(workflow, "s")
     assert db.get_session("s").status == "error"
     fork = workflow.fork("s")
     assert way.resume(workflow, fork).status == "paused" and way.resume(workflow, fork, True).status == "completed"
