@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any, get_args, get_origin
 
 from pydantic import PydanticUserError, TypeAdapter
@@ -124,11 +126,13 @@ def adapter_of(hint: Any) -> TypeAdapter[Any] | None:
 
 
 def _declared(fn: Any) -> Any:
-    """The return annotation of a function; Any when there is none to be had."""
-    inner = getattr(fn, "func", fn)
+    """The return annotation of a function; Any when there is none to be had. Types of its parameters need not be known."""
+    inner = inspect.unwrap(getattr(fn, "func", fn))
+    function = inner if hasattr(inner, "__code__") else type(inner).__call__
+    holder = SimpleNamespace(__annotations__={"return": getattr(function, "__annotations__", {}).get("return", Any)})
     try:
-        return typing.get_type_hints(inner if hasattr(inner, "__code__") else type(inner).__call__).get("return", Any)
-    except (NameError, TypeError, AttributeError):
+        return typing.get_type_hints(holder, globalns=getattr(function, "__globals__", {}))["return"]
+    except (NameError, TypeError, AttributeError, SyntaxError):
         return Any
 
 
@@ -325,6 +329,8 @@ class Compiler:
                 self.outline.types[step.name] = adapter_of(what.output_schema)
         elif isinstance(what, Graph):
             inside = _graph(step)
+            if step.output is not None:
+                self.outline.types[step.name] = adapter_of(_declared(step.output))
         else:
             function = lower_function(what, f"step {step.name!r}")
             self.outline.types[step.name] = adapter_of(_declared(what))

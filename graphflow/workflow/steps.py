@@ -18,6 +18,12 @@ class Step:
     ``step_input.message`` is. A Graph without messages is given the fields that are in it, and its content is a dict of its
     fields; ``input=`` (from StepInput to what it begins with) and ``output=`` (from its state to a content) say otherwise.
 
+    A content is any value that the database keeps, and is the same, in value and type, whether or not the run was resumed. A
+    function (also ``output=``) that gives objects of a class says so, ``-> Report`` or ``-> list[Report]``; what is stored then
+    is what that type says (an int in a field that is declared a float is a float). What cannot come back equal is a
+    SerializationError when it is given. A step that gives None hands nothing on: ``message`` of the next one is the input of
+    the run.
+
     ``retry``: a RetryPolicy, or a list of them; without one nothing is tried again. ``on_error``: "fail" lets an error fail the
     run, and ``resume`` begins with this step; "skip" keeps the error as the step's output and goes on. ``review``: a person
     is asked about the output before the run goes on (``True``, a text to ask with, or a function of the StepOutput that gives
@@ -144,7 +150,9 @@ class Loop(Group):
     """Steps that run again and again: ``max_iterations`` times, or until ``end_condition`` says that it is enough.
 
     ``end_condition``: a function of the list of the iteration's StepOutputs, def or async def. In each iteration the first
-    step is given the content from before the loop or, with ``forward_output``, that of the iteration before.
+    step is given the content from before the loop or, with ``forward_output``, that of the iteration before. An Agent in a
+    loop has a history, which is what the session stores: with a ``db`` it also sees its earlier iterations, without one it sees
+    nothing but what it is given. ``add_history_to_context=False`` of the agent makes both the same.
     """
 
     __slots__ = ("end_condition", "forward_output", "max_iterations", "steps")

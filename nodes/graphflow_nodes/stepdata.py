@@ -143,8 +143,11 @@ class StepInput:
 
     @property
     def message(self) -> Any:
-        """What this step works on: the content of the step before, for the first one the input of the run."""
-        return self.input if self.previous_step_name is None else self.previous_step_content
+        """What this step works on, and an agent is asked: the content of the step before; where there is none, because this is
+        the first step or that one gave None, the input of the run.
+        """
+        content = self.previous_step_content
+        return self.input if content is None else content
 
     @property
     def review_note(self) -> str | None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 from pydantic import BaseModel, Field, PrivateAttr
 
-from graphflow import Agent
+from graphflow import END, START, Agent, StateGraph
 from graphflow.db import SqliteDb
 from graphflow.errors import InvalidUpdate, ModelError, SerializationError
 from graphflow.testing import ScriptedModel
@@ -33,6 +33,11 @@ class Report(BaseModel):
 class Point:
     x: int
     when: date
+
+
+@dataclass
+class Weight:
+    kilos: float
 
 
 def report(given: StepInput) -> Report:
@@ -92,6 +97,38 @@ def test_declared_objects_come_back_as_objects(way: Way, db: Any) -> None:
         "both": {"r": report(None), "p": Point(1, date(2026, 3, 4))},  # type: ignore[arg-type]
     }
     assert flaky.seen == [expected, expected]
+
+
+def test_a_graph_gives_the_object_that_its_output_function_declares(way: Way, db: Any) -> None:
+    class State(TypedDict):
+        title: str
+
+    def made(state: State) -> Report:
+        return Report(title=state["title"])
+
+    builder = StateGraph(State)
+    builder.add_node("name", lambda state: {"title": "tea"})
+    builder.add_edge(START, "name")
+    builder.add_edge("name", END)
+    flaky = Flaky()
+    step = Step("graph", builder.compile(), input=lambda given: {"title": given.input}, output=made)
+    workflow = Workflow([step, flaky], db=db)
+    with pytest.raises(ConnectionError):
+        way.run(workflow, "x", session_id="s")
+    way.resume(workflow, "s")
+    assert flaky.seen == [Report(title="tea")] * 2
+
+
+def test_a_field_has_its_declared_type_with_and_without_a_crash(way: Way, db: Any) -> None:
+    def weigh(given: StepInput) -> Weight:
+        return Weight(2)
+
+    flaky = Flaky()
+    workflow = Workflow([weigh, flaky], db=db)
+    with pytest.raises(ConnectionError):
+        way.run(workflow, "x", session_id="s")
+    way.resume(workflow, "s")
+    assert flaky.seen == [Weight(2.0)] * 2 and [type(seen.kilos) for seen in flaky.seen] == [float, float]
 
 
 def test_no_class_name_is_stored(tmp_path: Path) -> None:

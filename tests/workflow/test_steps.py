@@ -73,6 +73,17 @@ def test_a_step_finds_the_input_and_every_earlier_output_by_name(way: Way) -> No
     assert seen["not yet"] == (None, None)
 
 
+def test_what_gives_none_hands_nothing_on(way: Way, db: Any) -> None:
+    model = ScriptedModel(["one", "two"])
+    first, second = Agent(model, name="first", add_history_to_context=False), Agent(model, name="second")
+    nothing = Step("nothing", lambda given: None)
+    look = Step("look", lambda given: (given.previous_step_name, given.previous_step_content, given.message))
+    out = way.run(Workflow([first, nothing, second, Step("again", nothing.what), look], db=db), "question")
+    assert [request.messages[-1].text for request in model.requests] == ["question", "question"]
+    assert out.content == ("again", None, "question")
+    assert way.run(Workflow([nothing], db=db), "question").content is None, "but as the last step it is what the run gives"
+
+
 def test_a_step_may_take_the_context(way: Way, db: Any) -> None:
     def who(given: StepInput, ctx: Context) -> list[Any]:
         return [ctx.node, ctx.session_id, ctx.user_id, given.workflow_session.session_id, given.workflow_session.user_id]
@@ -286,6 +297,17 @@ def test_an_agent_has_a_history_of_its_own(way: Way, db: Any) -> None:
     assert texts[5] == ["answer 0", "answer 1", "answer 0", "answer 2", "answer 3", "answer 4", "answer 3"]
     runs = db.get_runs("s", include_members=True)
     assert sorted(run.ns for run in runs) == ["", "", "bot", "bot", *["looped"] * 4]
+
+
+def test_an_agent_in_a_loop_sees_its_earlier_iterations_where_they_are_stored(way: Way, db: Any) -> None:
+    def asked(database: Any, **settings: Any) -> list[list[str]]:
+        model = ScriptedModel(["one", "two"])
+        way.run(Workflow([Loop(Agent(model, **settings), 2, forward_output=True)], db=database), "x")
+        return [[message.text for message in request.messages] for request in model.requests]
+
+    assert asked(db) == [["x"], ["x", "one", "one"]]
+    assert asked(None) == [["x"], ["one"]]
+    assert asked(db, add_history_to_context=False) == asked(None, add_history_to_context=False) == [["x"], ["one"]]
 
 
 def test_a_tool_of_an_agent_and_a_step_share_the_session(way: Way, db: Any) -> None:
