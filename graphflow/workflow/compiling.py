@@ -14,7 +14,7 @@ from pydantic import PydanticUserError, TypeAdapter
 
 from graphflow.builder import StateGraph
 from graphflow.core.control import END, START
-from graphflow.core.plan import Plan, lower_function
+from graphflow.core.plan import Plan
 from graphflow.core.policies import RetryPolicy
 from graphflow.core.reducers import Reducer
 from graphflow.db.typed import is_exact
@@ -25,6 +25,7 @@ from graphflow.messages import Message
 from graphflow.models.structured import parse_output
 from graphflow.run import Runner
 from graphflow.states import with_reducers
+from graphflow.workflow.functions import lowered
 from graphflow.workflow.steps import Condition, Group, Loop, Parallel, Router, Step, Steps
 from graphflow_nodes import stepdata
 from graphflow_nodes import workflow as nodes
@@ -332,7 +333,7 @@ class Compiler:
             if step.output is not None:
                 self.outline.types[step.name] = adapter_of(_declared(step.output))
         else:
-            function = lower_function(what, f"step {step.name!r}")
+            function = lowered(what, f"step {step.name!r}")
             self.outline.types[step.name] = adapter_of(_declared(what))
             return nodes.call_function(function, place), None
         return nodes.call_inside(inside, place), inside.plan()

@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from graphflow.core import options
-from graphflow.core.plan import Function, lower_function
+from graphflow.core.plan import Function
 from graphflow.core.policies import RetryPolicy, policies
 from graphflow.errors import GraphError
+from graphflow.workflow.functions import lowered
 
 
 class Step:
     """One step: a function, an Agent, a Team, a Graph or a Workflow under a name.
 
-    A function is ``(step_input[, ctx]) -> value | StepOutput``, def or async def. An Agent or a Team is asked what
+    A function is ``(step_input[, ctx]) -> value | StepOutput``, def or async def; a second parameter that is called
+    ``session_state`` is given the session's dict instead of the Context. An Agent or a Team is asked what
     ``step_input.message`` is. A Graph without messages is given the fields that are in it, and its content is a dict of its
     fields; ``input=`` (from StepInput to what it begins with) and ``output=`` (from its state to a content) say otherwise.
 
@@ -57,7 +59,7 @@ class Step:
         self.what = what
         self.retry = policies(name, retry, None, None, None).retry
         self.on_error = on_error
-        self.review = lower_function(review, f"the review of step {name!r}") if callable(review) else review
+        self.review = lowered(review, f"the review of step {name!r}", "output") if callable(review) else review
         self.input = input
         self.output = output
 
@@ -118,8 +120,8 @@ class Parallel(Group):
 class Condition(Group):
     """``steps`` when the evaluator says so, else ``else_steps``.
 
-    ``evaluator``: a function ``(step_input[, ctx]) -> bool``, def or async def, or a bool. Its answer is stored, so a resumed
-    run goes the same way. Where no step runs, the content of the step before goes on.
+    ``evaluator``: a function ``(step_input[, ctx]) -> bool``, def or async def, with parameters as a Step's, or a bool. Its
+    answer is stored, so a resumed run goes the same way. Where no step runs, the content of the step before goes on.
     """
 
     __slots__ = ("asked", "else_steps", "evaluator", "steps")
@@ -132,7 +134,7 @@ class Condition(Group):
         self.name = name
         self.asked = evaluator
         self.evaluator: Function | bool = (
-            evaluator if isinstance(evaluator, bool) else lower_function(evaluator, f"the evaluator of {self.label()!r}")
+            evaluator if isinstance(evaluator, bool) else lowered(evaluator, f"the evaluator of {self.label()!r}")
         )
         self.steps = as_list(steps, f"Condition {name or self.label()!r}")
         self.else_steps = as_list(else_steps, "else_steps", empty=True)
@@ -169,9 +171,10 @@ class Loop(Group):
         if name is not None:
             _check_name(name)
         self.name = name
-        self.steps = as_list(steps, f"Loop {name!r}" if name else "Loop")
+        of = f"Loop {name!r}" if name else "Loop"
+        self.steps = as_list(steps, of)
         self.max_iterations = options.whole("max_iterations", max_iterations, 1)
-        self.end_condition = None if end_condition is None else lower_function(end_condition, "the end_condition of a Loop")
+        self.end_condition = None if end_condition is None else lowered(end_condition, f"the end_condition of {of}", "outputs")
         self.forward_output = options.flag("forward_output", forward_output)
 
     def parts(self) -> Sequence[Any]:
@@ -180,7 +183,8 @@ class Loop(Group):
 
 
 class Router(Group):
-    """One or several of ``choices``. ``selector(step_input[, ctx])`` returns a choice, its name, or a list of them.
+    """One or several of ``choices``. ``selector(step_input[, ctx])``, with parameters as a Step's, returns a choice, its name,
+    or a list of them.
 
     Several run one after the other, in the order of the list. None or an empty list chooses nothing: the content of the step
     before goes on. What is not among the choices is an UnknownTarget.
@@ -194,7 +198,7 @@ class Router(Group):
         self.name = name
         self.asked = selector
         self.choices = as_list(choices, f"Router {name or self.label()!r}")
-        self.selector = lower_function(selector, f"the selector of router {name or self.label()!r}")
+        self.selector = lowered(selector, f"the selector of router {name or self.label()!r}")
 
     def label(self) -> str:
         """The name of the selector, where it has one."""

@@ -73,6 +73,40 @@ def test_a_step_finds_the_input_and_every_earlier_output_by_name(way: Way) -> No
     assert seen["not yet"] == (None, None)
 
 
+def test_a_second_parameter_called_session_state_is_the_sessions_dict(way: Way, db: Any) -> None:
+    def count(step_input: StepInput, session_state: dict[str, Any]) -> int:
+        session_state["runs"] = session_state.get("runs", 0) + 1
+        return session_state["runs"]
+
+    async def often(step_input: StepInput, session_state: dict[str, Any] | None = None) -> bool:
+        assert session_state is not None
+        return session_state["runs"] > 1
+
+    def pick(step_input: StepInput, session_state: dict[str, Any]) -> str:
+        session_state["picked"] = "once" if session_state["runs"] == 1 else "again"
+        return session_state["picked"]
+
+    def enough(outputs: list[StepOutput], session_state: dict[str, Any]) -> bool:
+        return session_state["runs"] > 2
+
+    class Counter:
+        def __call__(self, step_input: StepInput, session_state: dict[str, Any]) -> str:
+            return f"{step_input.message} after {session_state['runs']}"
+
+    steps = [
+        count,
+        Condition(often, wrap("yes")),
+        Router([wrap("once"), wrap("again")], pick),
+        Step("tell", Counter()),
+        Loop(wrap("turn"), 2, enough),
+    ]
+    workflow = Workflow(steps, db=db)
+    assert way.run(workflow, "x", session_id="s").steps["tell"].content == "once(1) after 1"
+    out = way.run(workflow, "x", session_id="s")
+    assert out.steps["tell"].content == "again(yes(2)) after 2"
+    assert out.session_state == {"runs": 2, "picked": "again"} == way_state(workflow)
+
+
 def test_what_gives_none_hands_nothing_on(way: Way, db: Any) -> None:
     model = ScriptedModel(["one", "two"])
     first, second = Agent(model, name="first", add_history_to_context=False), Agent(model, name="second")
@@ -354,6 +388,10 @@ def test_workflows_nest_with_outlines_of_their_own(way: Way, db: Any) -> None:
     assert way.run(Workflow([Workflow(name="empty"), wrap("z")], db=db), "x").content == "z(x)"
 
 
+def yields(given: StepInput) -> Any:
+    yield given.input
+
+
 # --- what cannot be ---------------------------------------------------------------------------------------------------
 
 
@@ -371,7 +409,16 @@ def test_workflows_nest_with_outlines_of_their_own(way: Way, db: Any) -> None:
         (lambda: Workflow([5]), "a step is 5: give a function, an Agent, a Team, a Graph, a Workflow"),
         (lambda: Step("", stop), "'' cannot be the name of a step"),
         (lambda: Step("a", None), "step 'a' is None: give a function"),
-        (lambda: Workflow([lambda: 1]).graph, "step 'step' takes"),
+        (
+            lambda: Workflow([Step("a", lambda: 1)]).graph,
+            r"step 'a' takes \(\); it is called with \(step_input\), \(step_input, ctx\) or \(step_input, session_state\)",
+        ),
+        (lambda: Workflow([lambda a, b, c: 1]).graph, r"step 'step' takes \(a, b, c\); it is called with \(step_input\)"),
+        (lambda: Condition(lambda: True, stop), r"the evaluator of 'condition' takes \(\); it is called with \(step_input\)"),
+        (lambda: Router([stop], lambda: "a", name="r"), r"the selector of router 'r' takes \(\); it is called with \(step_in"),
+        (lambda: Loop(stop, end_condition=lambda: 1), r"the end_condition of Loop takes \(\); it is called with \(outputs\)"),
+        (lambda: Step("a", stop, review=lambda: 1), r"the review of step 'a' takes \(\); it is called with \(output\)"),
+        (lambda: Workflow([yields]).graph, "step 'yields' is a generator function; return the result instead"),
         (
             lambda: Workflow([Step("earlier runs", stop)], add_workflow_history=True).graph,
             "two nodes of the workflow are called 'earlier runs'",
