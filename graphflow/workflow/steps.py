@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal, Never
 
 from graphflow.core import options
 from graphflow.core.plan import Function
@@ -37,15 +37,18 @@ class Step:
 
     def __init__(
         self,
-        name: str,
-        what: Any,
+        name: str = "",
+        what: Any = None,
         *,
         retry: RetryPolicy | Sequence[RetryPolicy] | None = None,
         on_error: Literal["fail", "skip"] = "fail",
         review: bool | str | Callable[..., Any] | None = None,
         input: Callable[[Any], Any] | None = None,
         output: Callable[[Any], Any] | None = None,
+        **unknown: Never,
     ) -> None:
+        for setting in unknown:
+            raise _no_setting(name, setting)
         _check_name(name)
         if isinstance(name, str) and (what is None or isinstance(what, Step | Group | str)):
             raise GraphError(f"step {name!r} is {what!r}: give a function, an Agent, a Team, a Graph or a Workflow")
@@ -62,6 +65,21 @@ class Step:
         self.review = lowered(review, f"the review of step {name!r}", "output") if callable(review) else review
         self.input = input
         self.output = output
+
+
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("executor", "agent", "team", "workflow"), ""),
+    "max_retries": ", retry=RetryPolicy(…)",
+    "skip_on_failure": ", on_error='skip'",
+    "requires_confirmation": ", review=True",
+}
+"""How what other libraries call a setting of a step is said here."""
+
+
+def _no_setting(name: str, setting: str) -> TypeError:
+    said = _ELSEWHERE.get(setting, ", retry=, on_error=, review=, input=, output=")
+    called = repr(name) if name else "name"
+    return TypeError(f"a step has no setting {setting}=; write Step({called}, what{said})")
 
 
 class Group:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from typing import Annotated, Any, TypedDict
 
@@ -442,6 +443,23 @@ def test_wrong_settings_are_errors() -> None:
         Workflow([stop]).run("x", output_schema=dict)
     with pytest.raises(ValueError, match=r"Workflow\(add_workflow_history=True\)"):
         Workflow([stop]).run("x", add_history_to_context=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "written"),
+    [
+        ({"executor": stop}, "write Step(name, what)"),
+        ({"name": "a", "executor": stop}, "write Step('a', what)"),
+        ({"name": "a", "agent": Agent("offline")}, "write Step('a', what)"),
+        ({"name": "a", "what": stop, "max_retries": 3}, "write Step('a', what, retry=RetryPolicy(…))"),
+        ({"name": "a", "what": stop, "skip_on_failure": True}, "write Step('a', what, on_error='skip')"),
+        ({"name": "a", "what": stop, "retries": 3}, "write Step('a', what, retry=, on_error=, review=, input=, output=)"),
+    ],
+)
+def test_a_setting_that_a_step_has_by_another_name_is_an_error_that_says_it(settings: Any, written: str) -> None:
+    setting = list(settings)[-1]
+    with pytest.raises(TypeError, match=re.escape(f"a step has no setting {setting}=; {written}")):
+        Step(**settings)
 
 
 def test_what_has_no_name_is_given_one() -> None:
