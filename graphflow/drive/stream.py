@@ -40,9 +40,9 @@ class Event:
     attempt_restarted (attempt: what it told so far does not count) · custom (``event.data["data"]``: what ``ctx.write`` was
     given) · tool_started (tool, arguments, tool_call_id), tool_completed, tool_failed (result, too) · member_started (member,
     task; inside: the ns of its own events), member_completed (member, inside, content) · step_started (name, within: the
-    groups around it, iteration), step_completed (content, error, skipped, stop, or what was chosen, too) · memory_updated
-    (action, memory, topics, memory_id), memory_failed (error) · summary_updated (summary, topics, upto_seq), summary_failed
-    (error).
+    groups around it, iteration, attempt), step_completed (content, error, skipped, stop, or what was chosen, too) ·
+    memory_updated (action, memory, topics, memory_id), memory_failed (error) · summary_updated (summary, topics, upto_seq),
+    summary_failed (error).
 
     What a model says before it calls tools comes as tokens, too: whether it will call any is not known before. The first token
     after a node_started begins a new reply; the last reply is the answer.

@@ -18,8 +18,9 @@ from graphflow.messages import Message
 from graphflow.output import RunOutput, RunStatus
 from graphflow.run import Runner
 from graphflow.settings import check_settings
-from graphflow.workflow.compiling import Compiler, leaves, named, works
+from graphflow.workflow.compiling import Compiler
 from graphflow.workflow.inputs import as_declared, as_message, refused
+from graphflow.workflow.naming import everything, named, works
 from graphflow.workflow.steps import as_list
 from graphflow_nodes.stepdata import Outline, ending
 
@@ -43,8 +44,9 @@ class Workflow(Runner):
     them in their system message, and no log keeps them a second time. ``session_id``, ``user_id``, ``session_state``,
     ``on_event`` as for an Agent, ``session_state_reducers`` as for a Team.
 
-    New input on a session whose run is not finished is an UnfinishedRun. Raises GraphError for steps
-    that cannot be, ValueError for a setting that cannot be.
+    New input on a session whose run crashed or is paused is an UnfinishedRun (unless ``on_unfinished="abandon"``). A run that
+    failed or was cancelled is left behind by new input, which begins with the first step: until then ``resume`` goes on with it,
+    afterwards nothing does. Raises GraphError for steps that cannot be, ValueError for a setting that cannot be.
     """
 
     __slots__ = (
@@ -164,7 +166,7 @@ class Workflow(Runner):
         values, outline = ended.values, self.outline
         outputs = values.get("outputs") or {}
         done = ended.status == "completed"
-        steps = {name: outline.output(name, outputs) for step in self.steps for name in leaves(step) if name in outputs}
+        steps = {name: output for name in everything(self.steps) if (output := outline.output(name, outputs)) is not None}
         return RunOutput(
             content=outline.final(values, outputs, values.get("previous")) if done else None,
             messages=list(values.get("messages", ())),

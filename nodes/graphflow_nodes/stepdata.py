@@ -56,7 +56,8 @@ class StepOutput(Generic[T]):
     """What a step gives. ``content`` is any value the database keeps, or an object of the type that the step declares.
 
     A step may return a plain value instead, which is its content. ``stop=True`` ends the whole run: its status is
-    ``completed`` and its content this one. ``name`` is filled in by the workflow. A step with ``on_error="skip"`` that failed
+    ``completed`` and its content this one (of several branches of a Parallel that do so, that of the first in the order of
+    declaration). ``name`` is filled in by the workflow. A step with ``on_error="skip"`` that failed
     is ``skipped`` and has an ``error``; it has no content, and the next step is given that of the step before.
     """
 
@@ -271,6 +272,10 @@ class Outline:
         output = self.output(name, outputs)
         return None if output is None else output.content
 
+    def stopped_in(self, branch: str, outputs: Mapping[str, Record]) -> str | None:
+        """The step of a branch that ended the run, if one did."""
+        return stopped({name: outputs[name] for name in self.groups.get(branch, (branch,)) if name in outputs})
+
     def expanded(self, name: str, outputs: Mapping[str, Record]) -> Record:
         """The record of a step's content, without references to other steps: for the workflow around this one."""
         if name not in outputs:
@@ -332,8 +337,17 @@ def last_number(outputs: Mapping[str, Record]) -> int:
 
 def ending(outputs: Mapping[str, Record], previous: str | None) -> str | None:
     """The step whose content is that of the run."""
-    stopped = [name for name, record in outputs.items() if record.get("stop")]
-    return stopped[-1] if stopped else previous
+    return stopped(outputs) or previous
+
+
+def stopped(outputs: Mapping[str, Record]) -> str | None:
+    """The step that ended the run. Several do so only at once, in a Parallel, whose record comes last and says which counts."""
+    found = [name for name, record in outputs.items() if record.get("stop")]
+    if not found:
+        return None
+    last = max(found, key=lambda name: outputs[name]["n"])
+    by: str = outputs[last].get("by", last)
+    return by
 
 
 def is_object(value: Any) -> bool:

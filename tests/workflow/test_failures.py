@@ -143,6 +143,17 @@ def test_new_input_does_not_leave_a_paused_run_behind_in_silence(way: Way, db: A
     assert way.resume(workflow, "s", "yes").content == "yes"
 
 
+def test_new_input_begins_anew_after_a_run_that_failed(way: Way, db: Any, works: Works) -> None:
+    workflow = Workflow([works("one"), works("two")], db=db, add_workflow_history=True)
+    works.broken["two"] = 1
+    with pytest.raises(ConnectionError):
+        way.run(workflow, "x", session_id="s")
+    out = way.run(workflow, "y", session_id="s")
+    assert (out.content, works.calls["one"]) == ("two(one(y))", 2)
+    assert [run.status for run in db.get_runs("s")] == ["error", "completed"]
+    assert way.resume(workflow, "s").content == "two(one(y))" and works.calls["two"] == 2, "the failed run is not gone on with"
+
+
 @pytest.mark.parametrize("deep", [False, True])
 def test_branches_that_clash_run_again_once_that_is_mended(way: Way, db: Any, deep: bool) -> None:
     def write(value: int) -> Any:

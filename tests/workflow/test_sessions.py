@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphflow import Agent, Team
+from graphflow import Agent, RetryPolicy, Team
 from graphflow.db import InMemoryDb, SessionType, SqliteDb
 from graphflow.errors import NotOwner
 from graphflow.messages import ImagePart
@@ -199,6 +199,51 @@ def test_events_say_which_step_where_and_what_came_of_it(way: Way) -> None:
     assert by_name["first"].content == "X" and by_name["both"].content == {"a": "X", "b": "X"}
     assert by_name["choice"].chosen == "yes" and by_name["route"].chosen == ["r"]
     assert by_name["b1"].ns.startswith("b:") and by_name["first"].ns == ""
+
+
+@pytest.mark.parametrize(
+    ("last", "inside"),
+    [
+        (Step("b", shout), ["b"]),
+        (Steps("pair", [Step("b", shout)]), ["b"]),
+        (Parallel(Step("b", shout), name="p"), ["b", "p"]),
+        (Loop(Step("b", shout), 1, name="l"), ["b", "l"]),
+        (Router(Step("b", shout), lambda given: "b", name="r"), ["b", "r"]),
+        (Condition(True, Step("b", shout), name="inner"), ["b", "inner"]),
+        (Condition(False, Step("b", shout), name="inner"), ["inner"]),
+        (Step("b", shout, review=lambda output: None), ["b"]),
+    ],
+)
+def test_a_condition_is_completed_after_its_steps_with_their_content(way: Way, last: Any, inside: list[str]) -> None:
+    steps = [Condition(True, [Step("a", shout), last], name="choice"), Step("after", shout)]
+    events = way.events(Workflow(steps), "x")
+    completed = [event for event in events if event.type == "step_completed"]
+    assert [event.name for event in completed] == ["a", *inside, "choice", "after"]
+    done = completed[-2]
+    assert (done.chosen, done.within, done.attempt) == ("yes", (), 1)
+    assert done.content == ({"b": "X"} if isinstance(last, Parallel) else "X") == events[-1].output.steps["choice"].content
+
+
+def test_each_iteration_of_a_loop_completes_its_condition(way: Way) -> None:
+    choice = Condition(lambda given: given.message == "x", Step("yes", shout), Step("no", shout), name="choice")
+    events = way.events(Workflow([Loop(choice, 2, forward_output=True)]), "x")
+    told = [(e.iteration, e.chosen, e.content) for e in events if e.type == "step_completed" and e.name == "choice"]
+    assert told == [(1, "yes", "X"), (2, "no", "X")]
+
+
+def test_events_of_a_step_tell_the_attempt(way: Way) -> None:
+    calls: list[int] = []
+
+    def flaky(given: StepInput) -> str:
+        calls.append(1)
+        if len(calls) < 3:
+            raise ConnectionError("down")
+        return "up"
+
+    policy = RetryPolicy(3, initial=0.001, retry_on=ConnectionError)
+    events = way.events(Workflow([Parallel(Step("flaky", flaky, retry=policy))]), "x")
+    told = [(event.type, event.attempt) for event in events if event.type.startswith("step_") and event.name == "flaky"]
+    assert told == [("step_started", 1), ("step_started", 2), ("step_started", 3), ("step_completed", 3)]
 
 
 def test_the_last_event_carries_the_output_and_top_level_tokens_are_the_content(way: Way, db: Any) -> None:

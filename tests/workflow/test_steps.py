@@ -194,6 +194,28 @@ def way_state(workflow: Workflow) -> dict[str, Any]:
     return workflow.get_session_state("s")
 
 
+def test_the_steps_of_an_output_are_all_steps_and_groups_that_ran(way: Way, db: Any) -> None:
+    steps = [
+        Steps("pair", [wrap("a"), wrap("b")]),
+        Parallel(wrap("c"), Steps("two", [wrap("d")]), name="both"),
+        lambda given: "x",
+        Loop([wrap("turn")], 2, name="loop"),
+        Condition(True, wrap("yes"), wrap("no"), name="choice"),
+        Condition(False, wrap("never"), name="not chosen"),
+        Router([wrap("r"), wrap("q")], lambda given: "r", name="route"),
+    ]
+    out = way.run(Workflow(steps, db=db), "x")
+    assert list(out.steps) == ["a", "b", "pair", "c", "d", "two", "both", "step", "turn", "loop", "yes", "choice", "r", "route"]
+    assert {name: out.steps[name].content for name in ("pair", "both", "loop", "choice", "route")} == {
+        "pair": "b(a(x))",
+        "both": {"c": "c(b(a(x)))", "two": "d(b(a(x)))"},
+        "loop": "turn(x)",
+        "choice": "yes(turn(x))",
+        "route": "r(yes(turn(x)))",
+    }
+    assert all(output.name == name for name, output in out.steps.items())
+
+
 # --- Condition --------------------------------------------------------------------------------------------------------
 
 
@@ -300,6 +322,38 @@ def test_an_early_stop_ends_the_whole_run_completed(way: Way, db: Any, steps: li
     assert [message.text for message in db.get_messages("s")] == ["x", "stopped"]
     assert db.check().ok
     assert way.run(workflow, "y", session_id="s").content == "stopped", "the session goes on with a new run"
+
+
+def stops(name: str) -> Step:
+    return Step(name, lambda given: StepOutput(f"{name} stopped", stop=True))
+
+
+@pytest.mark.parametrize(
+    "branches",
+    [
+        Parallel(wrap("beside"), stops("first"), stops("second")),
+        Parallel(stops("first"), Steps("two", [stops("second"), wrap("never")])),
+        Parallel(Steps("two", [wrap("before"), stops("first"), wrap("never")]), stops("second")),
+        Parallel(
+            Steps("two", [Parallel(stops("first"), stops("second"), name="in"), wrap("never")]), stops("third"), name="out"
+        ),
+        Loop(
+            Parallel(
+                Condition(lambda given: given.get_step_output("b") is not None, stops("first"), name="choice"),
+                Step("b", wrap("b")),
+                Step("second", lambda given: StepOutput("second stopped", stop=given.get_step_output("b") is not None)),
+            )
+        ),
+    ],
+)
+def test_of_several_that_stop_at_once_the_first_in_declaration_order_counts(way: Way, db: Any, branches: Any) -> None:
+    workflow = Workflow([branches, wrap("never too")], db=db)
+    events = way.events(workflow, "x", session_id="s")
+    output = events[-1].output
+    assert (output.status, output.content) == ("completed", "first stopped")
+    assert not any(name.startswith("never") for name in output.steps)
+    assert [message.text for message in db.get_messages("s")] == ["x", "first stopped"]
+    assert "".join(event.text for event in events if event.type == "token" and not event.ns) == "first stopped"
 
 
 def test_a_stop_inside_a_nested_workflow_ends_that_one_only(way: Way) -> None:
