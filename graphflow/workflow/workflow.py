@@ -45,8 +45,8 @@ class Workflow(Runner):
     ``on_event`` as for an Agent, ``session_state_reducers`` as for a Team.
 
     New input on a session whose run crashed or is paused is an UnfinishedRun (unless ``on_unfinished="abandon"``). A run that
-    failed or was cancelled is left behind by new input, which begins with the first step: until then ``resume`` goes on with it,
-    afterwards nothing does. Raises GraphError for steps that cannot be, ValueError for a setting that cannot be.
+    failed or was cancelled is left behind by new input, which begins with the first step: until then ``resume`` goes on with
+    it, afterwards nothing does. Raises GraphError for steps that cannot be, ValueError for a setting that cannot be.
     """
 
     __slots__ = (

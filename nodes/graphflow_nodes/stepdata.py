@@ -55,10 +55,10 @@ class WorkflowState(BranchState):
 class StepOutput(Generic[T]):
     """What a step gives. ``content`` is any value the database keeps, or an object of the type that the step declares.
 
-    A step may return a plain value instead, which is its content. ``stop=True`` ends the whole run: its status is
-    ``completed`` and its content this one (of several branches of a Parallel that do so, that of the first in the order of
-    declaration). ``name`` is filled in by the workflow. A step with ``on_error="skip"`` that failed
-    is ``skipped`` and has an ``error``; it has no content, and the next step is given that of the step before.
+    A step may return a plain value instead, which is its content. ``stop=True`` ends the whole run: its status is ``completed``
+    and its content this one (of several branches of a Parallel that do so, that of the first in the order of declaration).
+    ``name`` is filled in by the workflow. A step with ``on_error="skip"`` that failed is ``skipped`` and has an ``error``; it
+    has no content, and the next step is given that of the step before.
     """
 
     content: T = None  # type: ignore[assignment]

@@ -130,7 +130,7 @@ def tell(type: str, place: Place, state: Any, ctx: Context, **data: Any) -> Flow
 
 def tell_ends(place: Place, state: Any, ctx: Context, outputs: Mapping[str, Record]) -> Flow[None]:
     """Tell that the conditions that end with a step are completed."""
-    for around in place.ends:
+    for around in place.ends if ctx.listening else ():
         chosen = state["ways"][around.name]["to"]
         yield from tell("step_completed", around, state, ctx, chosen=chosen, content=_content(around, outputs))
 
