@@ -55,7 +55,7 @@ class RunOutput:
     session_state: Mapping[str, Any] = field(default_factory=dict)
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     steps: Mapping[str, Any] = field(default_factory=dict)
-    """The StepOutput of each step of a workflow that ran, by name."""
+    """The StepOutput of each step and group of a workflow that ran, by name; that of a group comes after those of its parts."""
 
 
 def executions(messages: Sequence[Message]) -> tuple[ToolExecution, ...]:

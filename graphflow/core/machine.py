@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from graphflow.core.advice import advice
 from graphflow.core.audience import NOBODY
 from graphflow.core.control import START, Cancelled, Command, Interrupt
 from graphflow.core.effects import Emit, Flow, RunTasks
@@ -461,8 +462,7 @@ class Machine:
                 return
             upcoming = ", ".join(self._unstored or self.ledger.upcoming()) or "nothing"
             error.add_note(
-                f"{where}, after checkpoint {self.ledger.head} (next: {upcoming}); "
-                f"the committed work is kept: resume({self.info.session_id!r}) goes on"
+                f"{where}, after checkpoint {self.ledger.head} (next: {upcoming}); {advice(error, self.info.session_id)}"
             )
 
     def _located(self, error: GraphflowError) -> GraphflowError:

@@ -162,16 +162,27 @@ class Plan:
 # --- user functions ------------------------------------------------------------------------------------------------------
 
 
-def lower_function(fn: Any, what: str) -> Function:
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What functions of a kind are called with and what they return, in the words of errors about them."""
+
+    called: str
+    gives: str
+
+
+_AS_A_NODE = Usage("a node is called with (state) or (state, ctx), a router with (state)", gives="update")
+
+
+def lower_function(fn: Any, what: str, usage: Usage = _AS_A_NODE) -> Function:
     """Tell a user's callable apart, once. Raises GraphError for generators and for what cannot be called."""
     code = getattr(fn, "__code__", None)
     if getattr(fn, "__graphflow_flow__", False):
         return Function(fn, "flow", _takes_context(fn))
     if type(fn) is types.FunctionType and code is not None:
         flags = code.co_flags
-        _check_arity(fn, what)
+        _check_arity(fn, what, usage)
         if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR):
-            raise _generator(what)
+            raise _generator(what, usage)
         awaits = bool(flags & inspect.CO_COROUTINE)
         return Function(fn, "async" if awaits else "sync", code.co_argcount > 1 and _takes_context(fn), awaits)
     if not callable(fn):
@@ -179,26 +190,24 @@ def lower_function(fn: Any, what: str) -> Function:
     inner = fn.func if isinstance(fn, functools.partial) else fn
     target = inner if inspect.isroutine(inner) or isinstance(inner, type) else type(inner).__call__
     if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
-        raise _generator(what)
+        raise _generator(what, usage)
     awaits = inspect.iscoroutinefunction(target)
     return Function(fn, "async" if awaits else "sync", _takes_context(fn), awaits)
 
 
-def _check_arity(fn: types.FunctionType, what: str) -> None:
-    """A node takes (state) or (state, ctx), whatever else it has defaults for."""
+def _check_arity(fn: types.FunctionType, what: str, usage: Usage) -> None:
+    """A function takes one or two arguments, whatever else it has defaults for."""
     code = fn.__code__
     required = code.co_argcount - len(fn.__defaults__ or ())
     takes_any = bool(code.co_flags & inspect.CO_VARARGS)
     missing = code.co_kwonlyargcount - len(fn.__kwdefaults__ or ())
     if required > 2 or missing or (code.co_argcount == 0 and not takes_any):
-        raise GraphError(
-            f"{what} takes {inspect.signature(fn)}; a node is called with (state) or (state, ctx), a router with (state)"
-        )
+        raise GraphError(f"{what} takes {inspect.signature(fn)}; {usage.called}")
 
 
-def _generator(what: str) -> GraphError:
+def _generator(what: str, usage: Usage) -> GraphError:
     return GraphError(
-        f"{what} is a generator function; return the update instead, and use ctx.write(...) to stream data on the way"
+        f"{what} is a generator function; return the {usage.gives} instead, and use ctx.write(...) to stream data on the way"
     )
 
 

@@ -13,8 +13,9 @@ it answered, if it did, as one), ``checkpoint`` (its last), and the last event, 
 
 Tasks that wait or fail have no ``node_completed``, nor have their finished siblings until their superstep is committed. An
 event becomes a part of each mode that shows it, in the order the modes were given, before the next event. The reader may be
-``STREAM_SIZE`` parts behind; then the run waits for it. Under plain calls, a stream of what only comes between supersteps (modes
-values, updates, tasks, checkpoints; neither tokens nor nested graphs) goes on as far as it is read, in the reader's own thread.
+``STREAM_SIZE`` parts behind; then the run waits for it. Under plain calls, a stream of what only comes between supersteps
+(modes values, updates, tasks, checkpoints; neither tokens nor nested graphs) goes on as far as it is read, in the reader's own
+thread.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ class Event:
     attempt_restarted (attempt: what it told so far does not count) · custom (``event.data["data"]``: what ``ctx.write`` was
     given) · tool_started (tool, arguments, tool_call_id), tool_completed, tool_failed (result, too) · member_started (member,
     task; inside: the ns of its own events), member_completed (member, inside, content) · step_started (name, within: the
-    groups around it, iteration), step_completed (content, error, skipped, stop, or what was chosen, too) · memory_updated
-    (action, memory, topics, memory_id), memory_failed (error) · summary_updated (summary, topics, upto_seq), summary_failed
-    (error).
+    groups around it, iteration, attempt), step_completed (content, error, skipped, stop, or what was chosen, too) ·
+    memory_updated (action, memory, topics, memory_id), memory_failed (error) · summary_updated (summary, topics, upto_seq),
+    summary_failed (error).
 
     What a model says before it calls tools comes as tokens, too: whether it will call any is not known before. The first token
     after a node_started begins a new reply; the last reply is the answer.

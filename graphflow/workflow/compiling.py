@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any, get_args, get_origin
 
 from pydantic import PydanticUserError, TypeAdapter
 
 from graphflow.builder import StateGraph
 from graphflow.core.control import END, START
-from graphflow.core.plan import Plan, lower_function
+from graphflow.core.plan import Plan
 from graphflow.core.policies import RetryPolicy
 from graphflow.core.reducers import Reducer
 from graphflow.db.typed import is_exact
@@ -23,89 +24,19 @@ from graphflow.messages import Message
 from graphflow.models.structured import parse_output
 from graphflow.run import Runner
 from graphflow.states import with_reducers
+from graphflow.workflow.functions import lowered
+from graphflow.workflow.naming import leaves
 from graphflow.workflow.steps import Condition, Group, Loop, Parallel, Router, Step, Steps
 from graphflow_nodes import stepdata
 from graphflow_nodes import workflow as nodes
 from graphflow_nodes.conversation import history
 from graphflow_nodes.model import as_text
+from graphflow_nodes.reviews import review
 from graphflow_nodes.workflow import DONE, Inside, Place
 
 Entries = tuple[str, ...]
 """The nodes that something begins with: several for a Parallel."""
 HISTORY = "earlier runs"
-
-
-# --- names -----------------------------------------------------------------------------------------------------------------
-
-
-def named(steps: Sequence[Any], taken: set[str]) -> list[Step | Group]:
-    """The steps in their final form: each a Step or a group under a name of its own.
-
-    What has no name is given one. Raises GraphError for a name that two steps have.
-    """
-    return [_named(step, taken) for step in steps]
-
-
-def _named(step: Any, taken: set[str]) -> Step | Group:
-    if isinstance(step, Step):
-        _take(step.name, taken)
-        return step
-    if not isinstance(step, Group):
-        name, own = _own_name(step)
-        return Step(_take(name, taken) if own else _numbered(name, taken), step)
-    made = copy(step)
-    made.name = _take(step.name, taken) if step.name is not None else _numbered(step.label(), taken)
-    for slot in ("branches", "choices", "steps", "else_steps"):
-        if hasattr(step, slot):
-            setattr(made, slot, named(getattr(step, slot), taken))
-    return made
-
-
-def _own_name(what: Any) -> tuple[str, bool]:
-    """What a step is called that was not given a name, and whether that is a name that somebody chose."""
-    given = getattr(what, "name", None)
-    if isinstance(what, Runner | Graph):
-        kind = type(what).__name__.lower()
-        return (given, True) if given and given != "graph" else (kind, False)
-    if not callable(what):
-        raise GraphError(
-            f"a step is {what!r}: give a function, an Agent, a Team, a Graph, a Workflow, or Step(name, what) around one"
-        )
-    inner = getattr(what, "func", what)
-    name = getattr(inner, "__name__", type(inner).__name__)
-    return (name, True) if name.isidentifier() else ("step", False)
-
-
-def _take(name: str, taken: set[str]) -> str:
-    if name in taken:
-        raise GraphError(f"two steps are called {name!r}; give one of them another name: Step('another name', …)")
-    taken.add(name)
-    return name
-
-
-def _numbered(name: str, taken: set[str]) -> str:
-    free, number = name, 1
-    while free in taken:
-        number += 1
-        free = f"{name} {number}"
-    return _take(free, taken)
-
-
-def leaves(step: Step | Group) -> list[str]:
-    """The names of all that leaves an output in it: its steps and those of its groups, and each Parallel."""
-    if isinstance(step, Step):
-        return [step.name]
-    names = [name for part in step.parts() for name in leaves(part)]
-    return [*names, str(step.name)] if isinstance(step, Parallel) else names
-
-
-def works(steps: Sequence[Step | Group]) -> Iterator[Any]:
-    """What the steps, and those of groups among them, run."""
-    for step in steps:
-        if isinstance(step, Step):
-            yield step.what
-        else:
-            yield from works(step.parts())
 
 
 # --- types -----------------------------------------------------------------------------------------------------------------
@@ -124,11 +55,13 @@ def adapter_of(hint: Any) -> TypeAdapter[Any] | None:
 
 
 def _declared(fn: Any) -> Any:
-    """The return annotation of a function; Any when there is none to be had."""
-    inner = getattr(fn, "func", fn)
+    """The return annotation of a function; Any when there is none to be had. Types of its parameters need not be known."""
+    inner = inspect.unwrap(getattr(fn, "func", fn))
+    function = inner if hasattr(inner, "__code__") else type(inner).__call__
+    holder = SimpleNamespace(__annotations__={"return": getattr(function, "__annotations__", {}).get("return", Any)})
     try:
-        return typing.get_type_hints(inner if hasattr(inner, "__code__") else type(inner).__call__).get("return", Any)
-    except (NameError, TypeError, AttributeError):
+        return typing.get_type_hints(holder, globalns=getattr(function, "__globals__", {}))["return"]
+    except (NameError, TypeError, AttributeError, SyntaxError):
         return Any
 
 
@@ -147,7 +80,7 @@ def _asked(content: Any) -> list[Message]:
 
 def _messages(given: Any) -> dict[str, Any]:
     said = _asked(given.message)
-    return {"messages": [*said[:-1], *nodes.with_notes(said[-1], given)] if said else said}
+    return {"messages": [*said[:-1], nodes.with_note(said[-1], given)] if said else said}
 
 
 def _answer(values: Mapping[str, Any]) -> str | None:
@@ -266,42 +199,42 @@ class Compiler:
     def _chain(self, steps: Sequence[Step | Group], then: Entries, around: Place) -> Entries:
         for step in reversed(steps):
             then = self._place(step, then, around)
+            around = replace(around, ends=())
         return then
 
     def _place(self, step: Step | Group, then: Entries, around: Place) -> Entries:
         name = str(step.name)
         place = replace(around, name=name, last=then == (END,))
-        inside = replace(around, within=(*around.within, name))
+        inside = replace(around, within=(*around.within, name), ends=())
         if isinstance(step, Step):
             self.outline.types.setdefault(name, None)
             return self._step(step, then, place)
         self.outline.groups[name] = tuple(leaves(step))
         if isinstance(step, Steps):
-            return self._chain(step.steps, then, inside)
+            return self._chain(step.steps, then, replace(inside, ends=place.ends))
         if isinstance(step, Parallel):
             return self._parallel(step, then, place, inside)
         if isinstance(step, Condition):
-            return self._condition(step, then, place, inside)
+            return self._condition(step, then, place, replace(inside, ends=(place, *place.ends)))
         if isinstance(step, Loop):
             return self._loop(step, then, place, inside)
         assert isinstance(step, Router)
         return self._router(step, then, place, inside)
 
-    def _step(self, step: Step, then: Entries, place: Place, *, joined: bool = False) -> Entries:
+    def _step(self, step: Step, then: Entries, place: Place) -> Entries:
         name = place.name
         reviewed = step.review is not None and step.review is not False
-        if reviewed:
-            place = replace(place, advances=False)
         action, graph = self._work(step, place)
         skip = step.on_error == "skip"
-        node = nodes.step(replace(place, last=place.last and not reviewed), action, skip=skip, retry=step.retry)
+        worked = replace(place, advances=False, last=False, ends=()) if reviewed else place
+        node = nodes.step(worked, action, skip=skip, retry=step.retry)
         self._add(name, _Node(node, self.order[name], graph, step.retry))
         if reviewed:
             label = f"review {name}"
-            self._add(label, _Node(nodes.review(place, label, step.review, skip), self.order[name]))
+            self._add(label, _Node(review(place, label, step.review, skip), self.order[name]))
             self.edges.append((name, label))
             self.ways.append((label, {DONE: then, nodes.AGAIN: (name,)}))
-        elif not joined:
+        elif not place.joined:
             self.edges += [(name, entry) for entry in then]
         return (name,)
 
@@ -325,8 +258,10 @@ class Compiler:
                 self.outline.types[step.name] = adapter_of(what.output_schema)
         elif isinstance(what, Graph):
             inside = _graph(step)
+            if step.output is not None:
+                self.outline.types[step.name] = adapter_of(_declared(step.output))
         else:
-            function = lower_function(what, f"step {step.name!r}")
+            function = lowered(what, f"step {step.name!r}")
             self.outline.types[step.name] = adapter_of(_declared(what))
             return nodes.call_function(function, place), None
         return nodes.call_inside(inside, place), inside.plan()
@@ -335,10 +270,10 @@ class Compiler:
         names = [str(branch.name) for branch in step.branches]
         for at, branch in enumerate(step.branches):
             opens = place.name if at == 0 else None
-            beside = replace(around, name=names[at], last=False, advances=False, opens=opens)
+            beside = replace(around, name=names[at], last=False, advances=False, joined=True, opens=opens)
             if isinstance(branch, Step) and not branch.review:
                 self.outline.types.setdefault(branch.name, None)
-                self._step(branch, (), beside, joined=True)
+                self._step(branch, (), beside)
                 continue
             plan = Compiler(self.outline, self.reducers).plan(names[at], [branch], replace(around, outermost=False))
             work = nodes.call_branch(plan, leaves(branch))
@@ -353,8 +288,7 @@ class Compiler:
         name = place.name
         yes = self._chain(step.steps, then, around)
         no = self._chain(step.else_steps, then, around)
-        ends = (False, no == (END,))
-        action = nodes.condition(place, step.evaluator, ("yes", "no"), ends)
+        action = nodes.condition(place, step.evaluator, ("yes", "no"), (False, not step.else_steps))
         self._add(name, _Node(action, self.order[name]))
         self.ways.append((name, {"yes": yes, "no": no}))
         return (name,)

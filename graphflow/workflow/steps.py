@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal, Never
 
 from graphflow.core import options
-from graphflow.core.plan import Function, lower_function
+from graphflow.core.plan import Function
 from graphflow.core.policies import RetryPolicy, policies
 from graphflow.errors import GraphError
+from graphflow.workflow.functions import lowered
 
 
 class Step:
     """One step: a function, an Agent, a Team, a Graph or a Workflow under a name.
 
-    A function is ``(step_input[, ctx]) -> value | StepOutput``, def or async def. An Agent or a Team is asked what
+    A function is ``(step_input[, ctx]) -> value | StepOutput``, def or async def; a second parameter that is called
+    ``session_state`` is given the session's dict instead of the Context. An Agent or a Team is asked what
     ``step_input.message`` is. A Graph without messages is given the fields that are in it, and its content is a dict of its
     fields; ``input=`` (from StepInput to what it begins with) and ``output=`` (from its state to a content) say otherwise.
+
+    A content is any value that the database keeps, and is the same, in value and type, whether or not the run was resumed. A
+    function (also ``output=``) that gives objects of a class says so, ``-> Report`` or ``-> list[Report]``; what is stored then
+    is what that type says (an int in a field that is declared a float is a float). What cannot come back equal is a
+    SerializationError when it is given. A step that gives None hands nothing on: ``message`` of the next one is the input of
+    the run.
 
     ``retry``: a RetryPolicy, or a list of them; without one nothing is tried again. ``on_error``: "fail" lets an error fail the
     run, and ``resume`` begins with this step; "skip" keeps the error as the step's output and goes on. ``review``: a person
@@ -29,15 +37,18 @@ class Step:
 
     def __init__(
         self,
-        name: str,
-        what: Any,
+        name: str = "",
+        what: Any = None,
         *,
         retry: RetryPolicy | Sequence[RetryPolicy] | None = None,
         on_error: Literal["fail", "skip"] = "fail",
         review: bool | str | Callable[..., Any] | None = None,
         input: Callable[[Any], Any] | None = None,
         output: Callable[[Any], Any] | None = None,
+        **unknown: Never,
     ) -> None:
+        for setting in unknown:
+            raise _no_setting(name, setting)
         _check_name(name)
         if isinstance(name, str) and (what is None or isinstance(what, Step | Group | str)):
             raise GraphError(f"step {name!r} is {what!r}: give a function, an Agent, a Team, a Graph or a Workflow")
@@ -51,9 +62,24 @@ class Step:
         self.what = what
         self.retry = policies(name, retry, None, None, None).retry
         self.on_error = on_error
-        self.review = lower_function(review, f"the review of step {name!r}") if callable(review) else review
+        self.review = lowered(review, f"the review of step {name!r}", "output") if callable(review) else review
         self.input = input
         self.output = output
+
+
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("executor", "agent", "team", "workflow"), ""),
+    "max_retries": ", retry=RetryPolicy(…)",
+    "skip_on_failure": ", on_error='skip'",
+    "requires_confirmation": ", review=True",
+}
+"""How what other libraries call a setting of a step is said here."""
+
+
+def _no_setting(name: str, setting: str) -> TypeError:
+    said = _ELSEWHERE.get(setting, ", retry=, on_error=, review=, input=, output=")
+    called = repr(name) if name else "name"
+    return TypeError(f"a step has no setting {setting}=; write Step({called}, what{said})")
 
 
 class Group:
@@ -112,8 +138,8 @@ class Parallel(Group):
 class Condition(Group):
     """``steps`` when the evaluator says so, else ``else_steps``.
 
-    ``evaluator``: a function ``(step_input[, ctx]) -> bool``, def or async def, or a bool. Its answer is stored, so a resumed
-    run goes the same way. Where no step runs, the content of the step before goes on.
+    ``evaluator``: a function ``(step_input[, ctx]) -> bool``, def or async def, with parameters as a Step's, or a bool. Its
+    answer is stored, so a resumed run goes the same way. Where no step runs, the content of the step before goes on.
     """
 
     __slots__ = ("asked", "else_steps", "evaluator", "steps")
@@ -126,7 +152,7 @@ class Condition(Group):
         self.name = name
         self.asked = evaluator
         self.evaluator: Function | bool = (
-            evaluator if isinstance(evaluator, bool) else lower_function(evaluator, f"the evaluator of {self.label()!r}")
+            evaluator if isinstance(evaluator, bool) else lowered(evaluator, f"the evaluator of {self.label()!r}")
         )
         self.steps = as_list(steps, f"Condition {name or self.label()!r}")
         self.else_steps = as_list(else_steps, "else_steps", empty=True)
@@ -144,7 +170,9 @@ class Loop(Group):
     """Steps that run again and again: ``max_iterations`` times, or until ``end_condition`` says that it is enough.
 
     ``end_condition``: a function of the list of the iteration's StepOutputs, def or async def. In each iteration the first
-    step is given the content from before the loop or, with ``forward_output``, that of the iteration before.
+    step is given the content from before the loop or, with ``forward_output``, that of the iteration before. An Agent in a
+    loop has a history, which is what the session stores: with a ``db`` it also sees its earlier iterations, without one it sees
+    nothing but what it is given. ``add_history_to_context=False`` of the agent makes both the same.
     """
 
     __slots__ = ("end_condition", "forward_output", "max_iterations", "steps")
@@ -161,9 +189,10 @@ class Loop(Group):
         if name is not None:
             _check_name(name)
         self.name = name
-        self.steps = as_list(steps, f"Loop {name!r}" if name else "Loop")
+        of = f"Loop {name!r}" if name else "Loop"
+        self.steps = as_list(steps, of)
         self.max_iterations = options.whole("max_iterations", max_iterations, 1)
-        self.end_condition = None if end_condition is None else lower_function(end_condition, "the end_condition of a Loop")
+        self.end_condition = None if end_condition is None else lowered(end_condition, f"the end_condition of {of}", "outputs")
         self.forward_output = options.flag("forward_output", forward_output)
 
     def parts(self) -> Sequence[Any]:
@@ -172,7 +201,8 @@ class Loop(Group):
 
 
 class Router(Group):
-    """One or several of ``choices``. ``selector(step_input[, ctx])`` returns a choice, its name, or a list of them.
+    """One or several of ``choices``. ``selector(step_input[, ctx])``, with parameters as a Step's, returns a choice, its name,
+    or a list of them.
 
     Several run one after the other, in the order of the list. None or an empty list chooses nothing: the content of the step
     before goes on. What is not among the choices is an UnknownTarget.
@@ -186,7 +216,7 @@ class Router(Group):
         self.name = name
         self.asked = selector
         self.choices = as_list(choices, f"Router {name or self.label()!r}")
-        self.selector = lower_function(selector, f"the selector of router {name or self.label()!r}")
+        self.selector = lowered(selector, f"the selector of router {name or self.label()!r}")
 
     def label(self) -> str:
         """The name of the selector, where it has one."""

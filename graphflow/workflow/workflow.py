@@ -6,24 +6,23 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.plan import Plan
 from graphflow.core.reducers import Reducer
 from graphflow.db.base import Db
 from graphflow.drive.world import Emitter
-from graphflow.errors import InvalidUpdate
 from graphflow.graph import Graph
-from graphflow.input import input_messages
 from graphflow.messages import Message
 from graphflow.output import RunOutput, RunStatus
 from graphflow.run import Runner
 from graphflow.settings import check_settings
-from graphflow.workflow.compiling import Compiler, leaves, named, works
+from graphflow.workflow.compiling import Compiler
+from graphflow.workflow.inputs import as_declared, as_message, refused
+from graphflow.workflow.naming import everything, named, works
 from graphflow.workflow.steps import as_list
-from graphflow_nodes.model import as_text
-from graphflow_nodes.stepdata import Outline, ending, is_object
+from graphflow_nodes.stepdata import Outline, ending
 
 _COMPILED = attrgetter("name", "steps", "db", "add_workflow_history", "num_history_runs", "on_event", "session_state_reducers")
 """The settings of a workflow that its graph is made of."""
@@ -38,13 +37,16 @@ class Workflow(Runner):
     was not finished. Without steps a run completes and returns its input.
 
     The input of a run is any value that the database keeps. A pydantic object (or a dataclass) needs ``input_schema`` if
-    another process is to resume its run. ``add_workflow_history``: steps are told the inputs and outputs of the last
-    ``num_history_runs`` completed runs of the session (None: of all); functions find them in
-    ``step_input.workflow_session.history``, agents read them before their input. ``session_id``, ``user_id``,
-    ``session_state``, ``on_event`` as for an Agent, ``session_state_reducers`` as for a Team.
+    another process is to resume its run. With ``input_schema`` steps are given the input as that type, whether it comes as an
+    object of it, as plain data, or as a text that is its JSON; what does not fit is an InvalidUpdate before anything is stored.
+    ``add_workflow_history``: steps are told the inputs and outputs of the last ``num_history_runs`` completed runs of the
+    session (None: of all); functions find them in ``step_input.workflow_session.history``, agents and leaders of teams are told
+    them in their system message, and no log keeps them a second time. ``session_id``, ``user_id``, ``session_state``,
+    ``on_event`` as for an Agent, ``session_state_reducers`` as for a Team.
 
-    New input on a session whose run is not finished is an UnfinishedRun. Raises GraphError for steps
-    that cannot be, ValueError for a setting that cannot be.
+    New input on a session whose run crashed or is paused is an UnfinishedRun (unless ``on_unfinished="abandon"``). A run that
+    failed or was cancelled is left behind by new input, which begins with the first step: until then ``resume`` goes on with
+    it, afterwards nothing does. Raises GraphError for steps that cannot be, ValueError for a setting that cannot be.
     """
 
     __slots__ = (
@@ -130,12 +132,22 @@ class Workflow(Runner):
     # --- input and output --------------------------------------------------------------------------------------------------
 
     def graph_input(self, input: Any) -> dict[str, Any]:
-        """The channels that a run begins with."""
-        channels = self.outline.take_input(input)
-        said = [_message(channels.get("live", input))]
+        """The channels that a run begins with. Raises InvalidUpdate for what is not of the ``input_schema``."""
+        channels = self._taken(input)
+        said = [as_message(channels.get("live", input))]
         if not self.steps:
             said.append(Message("assistant", said[0].content))
         return {**channels, "messages": said}
+
+    def _taken(self, input: Any) -> dict[str, Any]:
+        declared = self.outline.input_type
+        if declared is None:
+            return self.outline.take_input(input)
+        try:
+            value = as_declared(declared, input)
+        except ValidationError as error:
+            raise refused(self.component_id, self.input_schema, input, error) from error
+        return self.outline.take_declared(value, said=input)
 
     def record(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """What the workflow around this one keeps of a run."""
@@ -154,7 +166,7 @@ class Workflow(Runner):
         values, outline = ended.values, self.outline
         outputs = values.get("outputs") or {}
         done = ended.status == "completed"
-        steps = {name: outline.output(name, outputs) for step in self.steps for name in leaves(step) if name in outputs}
+        steps = {name: output for name in everything(self.steps) if (output := outline.output(name, outputs)) is not None}
         return RunOutput(
             content=outline.final(values, outputs, values.get("previous")) if done else None,
             messages=list(values.get("messages", ())),
@@ -167,14 +179,3 @@ class Workflow(Runner):
             session_state=values.get("session_state", {}),
             steps=steps,
         )
-
-
-def _message(input: Any) -> Message:
-    """The input of a run as a message of its session."""
-    if isinstance(input, Mapping) or is_object(input):
-        return Message("user", as_text(input))
-    try:
-        (message,) = input_messages(input)
-    except (InvalidUpdate, ValueError):
-        return Message("user", as_text(input))
-    return message

@@ -37,11 +37,11 @@ def respond(
     """A node that asks ``model`` and adds its answer to the channel ``messages``.
 
     The request holds, in this order: one system message (``instructions``, then what the channels ``memories`` and ``summary``
-    hold), the channel ``history``, and ``messages``; of these channels ``messages`` has to be there. ``model`` may be a
-    function that gives the model, called when it is first needed. When a run has made ``tool_call_limit`` tool calls, or asked
-    the model ``turn_limit`` times, the model is asked without tools, so that it has to answer.
-    With ``output_schema`` the answer has to be JSON of that type; anything else is a ModelError (the run can be resumed).
-    A call's option ``output_schema`` takes precedence. Token events are streamed when somebody listens.
+    hold, then the call's option ``background``), the channel ``history``, and ``messages``; of these channels ``messages`` has
+    to be there. ``model`` may be a function that gives the model, called when it is first needed. When a run has made
+    ``tool_call_limit`` tool calls, or asked the model ``turn_limit`` times, the model is asked without tools, so that it has to
+    answer. With ``output_schema`` the answer has to be JSON of that type; anything else is a ModelError (the run can be
+    resumed). A call's option ``output_schema`` takes precedence. Token events are streamed when somebody listens.
     """
     if not isinstance(model, Model) and not callable(model):
         raise options.refused("model", model, "a Model, or a function that gives one")
@@ -60,6 +60,7 @@ def respond(
         if turn_limit is not None:
             limited = limited or sum(1 for message in said if message.role == "assistant") >= turn_limit
         system = _system(instructions, ctx, held_in(state, memories), held_in(state, summary))
+        system = "\n\n".join(filter(None, (system, ctx.options.get("background"))))
         asked = Request(
             [*([Message("system", system)] if system else ()), *(held_in(state, history) or ()), *said],
             () if limited else specs,

@@ -55,9 +55,10 @@ class WorkflowState(BranchState):
 class StepOutput(Generic[T]):
     """What a step gives. ``content`` is any value the database keeps, or an object of the type that the step declares.
 
-    A step may return a plain value instead, which is its content. ``stop=True`` ends the whole run: its status is
-    ``completed`` and its content this one. ``name`` is filled in by the workflow. A step with ``on_error="skip"`` that failed
-    is ``skipped`` and has an ``error``; it has no content, and the next step is given that of the step before.
+    A step may return a plain value instead, which is its content. ``stop=True`` ends the whole run: its status is ``completed``
+    and its content this one (of several branches of a Parallel that do so, that of the first in the order of declaration).
+    ``name`` is filled in by the workflow. A step with ``on_error="skip"`` that failed is ``skipped`` and has an ``error``; it
+    has no content, and the next step is given that of the step before.
     """
 
     content: T = None  # type: ignore[assignment]
@@ -143,8 +144,11 @@ class StepInput:
 
     @property
     def message(self) -> Any:
-        """What this step works on: the content of the step before, for the first one the input of the run."""
-        return self.input if self.previous_step_name is None else self.previous_step_content
+        """What this step works on, and an agent is asked: the content of the step before; where there is none, because this is
+        the first step or that one gave None, the input of the run.
+        """
+        content = self.previous_step_content
+        return self.input if content is None else content
 
     @property
     def review_note(self) -> str | None:
@@ -182,12 +186,16 @@ class Outline:
         """The channels that hold the input of a run. A text is kept once, as the message."""
         if type(value) is str:
             return {"input": {"said": True}}
-        if self.input_type is not None:
-            value = self.input_type.validate_python(value)
-            return {"input": {"json": _json(self.input_type, value, "the input of the run")}}
         if is_object(value):
             return {"input": {"json": _json(TypeAdapter(type(value)), value, "the input of the run")}, "live": value}
         return {"input": {"content": value}}
+
+    def take_declared(self, value: Any, said: Any) -> dict[str, Any]:
+        """The channels that hold an input of the declared type; ``said``: what the run was given."""
+        if type(value) is type(said) is str and value == said:
+            return {"input": {"said": True}}
+        assert self.input_type is not None
+        return {"input": {"json": _json(self.input_type, value, "the input of the run")}}
 
     def input(self, state: Mapping[str, Any]) -> Any:
         """The input of the run."""
@@ -264,6 +272,10 @@ class Outline:
         output = self.output(name, outputs)
         return None if output is None else output.content
 
+    def stopped_in(self, branch: str, outputs: Mapping[str, Record]) -> str | None:
+        """The step of a branch that ended the run, if one did."""
+        return stopped({name: outputs[name] for name in self.groups.get(branch, (branch,)) if name in outputs})
+
     def expanded(self, name: str, outputs: Mapping[str, Record]) -> Record:
         """The record of a step's content, without references to other steps: for the workflow around this one."""
         if name not in outputs:
@@ -325,8 +337,17 @@ def last_number(outputs: Mapping[str, Record]) -> int:
 
 def ending(outputs: Mapping[str, Record], previous: str | None) -> str | None:
     """The step whose content is that of the run."""
-    stopped = [name for name, record in outputs.items() if record.get("stop")]
-    return stopped[-1] if stopped else previous
+    return stopped(outputs) or previous
+
+
+def stopped(outputs: Mapping[str, Record]) -> str | None:
+    """The step that ended the run. Several do so only at once, in a Parallel, whose record comes last and says which counts."""
+    found = [name for name, record in outputs.items() if record.get("stop")]
+    if not found:
+        return None
+    last = max(found, key=lambda name: outputs[name]["n"])
+    by: str = outputs[last].get("by", last)
+    return by
 
 
 def is_object(value: Any) -> bool:

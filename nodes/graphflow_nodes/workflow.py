@@ -1,4 +1,4 @@
-"""Nodes of workflows: steps, joins, conditions, loops, routers, reviews.
+"""Nodes of workflows: steps, joins, conditions, loops, routers. Those of reviews are in ``reviews``.
 
 A work is what a step does, as a flow: ``work(step_input, ctx)`` gives a record of its output and what else it writes.
 """
@@ -9,18 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic import ValidationError
-
+from graphflow.core.calls import CallOptions
 from graphflow.core.comparison import MISSING, changed_keys
 from graphflow.core.control import STOP, Command, Context, current_task
 from graphflow.core.effects import Call, Emit, Flow
 from graphflow.core.nested import run_inside
 from graphflow.core.plan import Function, Plan, flow
 from graphflow.core.policies import RetryPolicy, next_attempt
-from graphflow.errors import SessionError, StepRejected, UnknownTarget
+from graphflow.errors import SessionError, UnknownTarget
 from graphflow.messages import Message, TextPart
 from graphflow_nodes.model import as_text
-from graphflow_nodes.stepdata import Outline, Record, StepInput, StepOutput, last_number, plain
+from graphflow_nodes.stepdata import Outline, Record, StepInput, StepOutput, last_number
 
 Changes = dict[str, Any]
 Work = Callable[[StepInput, Context], Flow[Changes]]
@@ -47,8 +46,12 @@ class Place:
     """Whether what comes next is given its content; not so for one of several that run at once, or one that is reviewed."""
     opens: str | None = None
     """The Parallel whose first branch it is."""
-    loops: tuple[str, ...] = field(default=())
+    loops: tuple[str, ...] = ()
     """The loops around it, outermost first."""
+    ends: tuple[Place, ...] = ()
+    """The conditions that end with it, innermost first."""
+    joined: bool = False
+    """Whether a join comes next, which ends the run where a branch said so."""
 
 
 def step(place: Place, work: Work, *, skip: bool = False, retry: Sequence[RetryPolicy] = ()) -> Node:
@@ -93,13 +96,16 @@ def _finished(place: Place, state: Any, ctx: Context, update: Changes) -> Flow[A
         yield from tell(
             "step_completed", place, state, ctx, content=output.content, skipped=output.skipped, error=output.error, stop=stop
         )
+    stop = stop and not place.joined
+    if not stop:
+        yield from tell_ends(place, state, ctx, outputs)
     if (place.last or stop) and place.outermost:
         previous = place.name if stop else update.get("previous", state.get("previous"))
-        yield from _say(place, state, ctx, update, outputs, previous)
+        yield from say(place, state, ctx, update, outputs, previous)
     return Command(update, goto=STOP) if stop else update
 
 
-def _say(
+def say(
     place: Place, state: Any, ctx: Context, update: Changes, outputs: Mapping[str, Record], previous: str | None
 ) -> Flow[None]:
     """Add what the run gives to its messages, and tell it as the text of the answer."""
@@ -114,12 +120,24 @@ def _text(content: Any) -> str:
 
 
 def tell(type: str, place: Place, state: Any, ctx: Context, **data: Any) -> Flow[None]:
-    """An event about a step: ``name``, ``within`` (the groups around it) and, in a loop, the ``iteration``."""
+    """An event about a step: ``name``, ``within`` (the groups around it), the ``attempt`` and, in a loop, the ``iteration``."""
     if ctx.listening:
         turns = [state["ways"][loop]["iteration"] for loop in place.loops if state["ways"].get(loop)]
         iteration = turns[-1] if turns else None
-        data = {"name": place.name, "within": place.within, "iteration": iteration, **data}
+        data = {"name": place.name, "within": place.within, "iteration": iteration, "attempt": ctx.attempt, **data}
         yield Emit(type, ctx.node, data, ctx.ns)
+
+
+def tell_ends(place: Place, state: Any, ctx: Context, outputs: Mapping[str, Record]) -> Flow[None]:
+    """Tell that the conditions that end with a step are completed."""
+    for around in place.ends if ctx.listening else ():
+        chosen = state["ways"][around.name]["to"]
+        yield from tell("step_completed", around, state, ctx, chosen=chosen, content=_content(around, outputs))
+
+
+def _content(place: Place, outputs: Mapping[str, Record]) -> Any:
+    output = place.outline.output(place.name, outputs)
+    return None if output is None else output.content
 
 
 # --- works -----------------------------------------------------------------------------------------------------------------
@@ -129,13 +147,13 @@ def call_function(function: Function, place: Place) -> Work:
     """The work of a function ``(step_input[, ctx]) -> value | StepOutput``."""
 
     def work(given: StepInput, ctx: Context) -> Flow[Changes]:
-        value = yield from _called(function, given, ctx)
+        value = yield from called(function, given, ctx)
         return {"outputs": {place.name: place.outline.record(place.name, value, ctx.stored)}}
 
     return work
 
 
-def _called(function: Function, given: Any, ctx: Context) -> Flow[Any]:
+def called(function: Function, given: Any, ctx: Context) -> Flow[Any]:
     args = (given, ctx) if function.wants_context else (given,)
     if function.kind == "flow":
         return (yield from function.call(*args))
@@ -192,50 +210,58 @@ def _run_inside(inside: Inside, given: StepInput, ctx: Context) -> Flow[tuple[Ma
     task = current_task.get()
     assert task is not None
     plan = inside.plan()
-    begin = dict(inside.begin(given))
+    begin, options = dict(inside.begin(given)), background(given)
     if "session_state" not in plan.schema.channels:
-        ended = yield from run_inside(plan, begin, task)
+        ended = yield from run_inside(plan, begin, task, options=options)
         return ended.values, {}
     before = {**inside.session_state, **(given.state.get("session_state") or {})}
-    ended = yield from run_inside(plan, {**begin, "session_state": before}, task)
+    ended = yield from run_inside(plan, {**begin, "session_state": before}, task, options=options)
     after = ended.values.get("session_state") or {}
     changes = changed_keys(given.state.get("session_state") or {}, after)
     return ended.values, {"session_state": changes} if changes else {}
 
 
-def with_notes(message: Message, given: StepInput) -> list[Message]:
-    """What an agent is asked: the message, with the earlier runs of the workflow and a reviewer's note where there are any."""
-    before, after = [], []
-    if given.workflow_session.history:
-        runs = [f"Input: {run.input}\nOutput: {run.content or '(none)'}" for run in given.workflow_session.history]
-        before.append("\n\n".join(["Earlier runs of this workflow, oldest first:", *runs, "The present input:"]))
-    if given.review_note is not None:
-        output = given.get_step_output(given.name)
-        earlier = _text(None if output is None else output.content)
-        after.append(f"Your earlier answer was:\n{earlier}\n\nA reviewer asks for a change: {given.review_note}")
-    if not before and not after:
-        return [message]
+def background(given: StepInput) -> CallOptions | None:
+    """The earlier runs of the workflow as an agent is told them: beside its input, for one call, so that no log keeps them."""
+    runs = [f"Input: {run.input}\nOutput: {run.content or '(none)'}" for run in given.workflow_session.history]
+    if not runs:
+        return None
+    return CallOptions(options={"background": "\n\n".join(["Earlier runs of this workflow, oldest first:", *runs])})
+
+
+def with_note(message: Message, given: StepInput) -> Message:
+    """What an agent is asked: the message, with a reviewer's note where there is one. Its log keeps both, as it was asked."""
+    if given.review_note is None:
+        return message
+    output = given.get_step_output(given.name)
+    earlier = _text(None if output is None else output.content)
+    note = f"Your earlier answer was:\n{earlier}\n\nA reviewer asks for a change: {given.review_note}"
     if isinstance(message.content, str):
-        return [message.model_copy(update={"content": "\n\n".join([*before, message.content, *after])})]
-    parts = [*(TextPart(text=text) for text in before), *message.content, *(TextPart(text=text) for text in after)]
-    return [message.model_copy(update={"content": parts})]
+        return message.model_copy(update={"content": f"{message.content}\n\n{note}"})
+    return message.model_copy(update={"content": [*message.content, TextPart(text=note)]})
 
 
 # --- ways ------------------------------------------------------------------------------------------------------------------
 
 
 def join(place: Place, branches: Sequence[str]) -> Node:
-    """A node after branches that ran at the same time: its content is theirs, by name."""
+    """A node after branches that ran at the same time: its content is theirs, by name.
+
+    Where branches ended the run, it ends here, with the content of the first of them in the order of declaration.
+    """
 
     @flow
     def join_branches(state: Any, ctx: Context) -> Flow[Any]:
-        return (yield from _finished(place, state, ctx, {"outputs": {place.name: {"all": list(branches)}}}))
+        stopped = (place.outline.stopped_in(branch, state["outputs"]) for branch in branches)
+        by = next(filter(None, stopped), None)
+        record = {"all": list(branches), **({} if by is None else {"stop": True, "by": by})}
+        return (yield from _finished(place, state, ctx, {"outputs": {place.name: record}}))
 
     return join_branches
 
 
-def condition(place: Place, evaluator: Function | bool, names: tuple[str, str], ends: tuple[bool, bool]) -> Node:
-    """A node that says which way to go: the first of ``names`` when the evaluator says so. ``ends``: which way ends the run."""
+def condition(place: Place, evaluator: Function | bool, names: tuple[str, str], empty: tuple[bool, bool]) -> Node:
+    """A node that says which way to go: the first of ``names`` when the evaluator says so. ``empty``: which has no steps."""
 
     @flow
     def evaluate(state: Any, ctx: Context) -> Flow[Any]:
@@ -243,12 +269,14 @@ def condition(place: Place, evaluator: Function | bool, names: tuple[str, str], 
         if isinstance(evaluator, bool):
             answer: Any = evaluator
         else:
-            answer = yield from _called(evaluator, StepInput(place.outline, state, ctx, place.name), ctx)
+            answer = yield from called(evaluator, StepInput(place.outline, state, ctx, place.name), ctx)
         chosen = 0 if answer else 1
         update: Changes = {"ways": {place.name: {"to": names[chosen]}}}
-        yield from tell("step_completed", place, state, ctx, chosen=names[chosen], content=None)
-        if ends[chosen] and place.outermost:
-            yield from _say(place, state, ctx, update, state["outputs"], state.get("previous"))
+        if empty[chosen]:
+            yield from tell("step_completed", place, state, ctx, chosen=names[chosen], content=None)
+            yield from tell_ends(place, state, ctx, state["outputs"])
+        if empty[chosen] and place.last and place.outermost:
+            yield from say(place, state, ctx, update, state["outputs"], state.get("previous"))
         return update
 
     return evaluate
@@ -277,14 +305,15 @@ def loop(
         yield from tell("step_completed", place, state, ctx, iteration=stands["iteration"], content=content)
         enough = stands["iteration"] >= max_iterations
         if end_condition is not None and not enough:
-            enough = bool((yield from _called(end_condition, made, ctx)))
+            enough = bool((yield from called(end_condition, made, ctx)))
         if not enough:
             begun = {**stands, "iteration": stands["iteration"] + 1, "since": last_number(outputs)}
             yield from tell("step_started", place, state, ctx, iteration=begun["iteration"])
             return {"ways": {place.name: begun}, **({} if forward_output else {"previous": stands["entry"]})}
         update: Changes = {"ways": {place.name: {"to": DONE}}}
+        yield from tell_ends(place, state, ctx, outputs)
         if place.last and place.outermost:
-            yield from _say(place, state, ctx, update, outputs, state.get("previous"))
+            yield from say(place, state, ctx, update, outputs, state.get("previous"))
         return update
 
     return turn
@@ -298,7 +327,7 @@ def router(place: Place, choices: Mapping[str, Any], selector: Function) -> Node
         stands = state["ways"].get(place.name)
         if stands is None or stands["to"] == DONE:
             yield from tell("step_started", place, state, ctx)
-            answer = yield from _called(selector, StepInput(place.outline, state, ctx, place.name), ctx)
+            answer = yield from called(selector, StepInput(place.outline, state, ctx, place.name), ctx)
             chosen = _chosen(place.name, choices, answer)
             if chosen:
                 return {"ways": {place.name: {"to": chosen[0], "then": chosen[1:], "chosen": chosen}}}
@@ -306,11 +335,11 @@ def router(place: Place, choices: Mapping[str, Any], selector: Function) -> Node
         elif stands["then"]:
             return {"ways": {place.name: {**stands, "to": stands["then"][0], "then": stands["then"][1:]}}}
         update: Changes = {"ways": {place.name: {"to": DONE}}}
-        output = place.outline.output(place.name, state["outputs"]) if stands["chosen"] else None
-        content = None if output is None else output.content
+        content = _content(place, state["outputs"]) if stands["chosen"] else None
         yield from tell("step_completed", place, state, ctx, chosen=stands["chosen"], content=content)
+        yield from tell_ends(place, state, ctx, state["outputs"])
         if place.last and place.outermost:
-            yield from _say(place, state, ctx, update, state["outputs"], state.get("previous"))
+            yield from say(place, state, ctx, update, state["outputs"], state.get("previous"))
         return update
 
     return choose
@@ -328,66 +357,6 @@ def _chosen(router: str, choices: Mapping[str, Any], answer: Any) -> list[str]:
             raise UnknownTarget(f"the selector of router {router!r} returned {item!r}, which is not among its choices: {known}")
         names.append(name)
     return names
-
-
-def review(place: Place, node: str, question: Any, skip: bool) -> Node:
-    """A node after a step that shows its output to a person and waits for a word on it.
-
-    True accepts it. A text is a note: the step runs again and is given it. ``{"content": …}`` puts another content in its
-    place. False rejects it: the run fails with StepRejected or, where the step may be skipped, goes on without it.
-    ``question``: True, a text, or a function of the StepOutput that gives one (or nothing, when nobody has to be asked).
-    """
-    name = place.name
-
-    @flow
-    def ask(state: Any, ctx: Context) -> Flow[Any]:
-        outputs = state["outputs"]
-        record = outputs[name]
-        output = place.outline.output(name, outputs)
-        text = (yield from _called(question, output, ctx)) if isinstance(question, Function) else question
-        answer = True
-        if text and not record.get("skipped"):
-            payload = {"step": name, "asks": "review", "content": plain(None if output is None else output.content)}
-            answer = _answer(place, ctx, {**payload, "question": text} if isinstance(text, str) else payload)
-        update: Changes = {"ways": {node: {"to": DONE}}}
-        changed = record
-        if isinstance(answer, str):
-            return {"ways": {node: {"to": AGAIN}}, "outputs": {name: {**record, "note": answer}}}
-        if answer is False:
-            if not skip:
-                raise StepRejected(
-                    f"the output of step {name!r} was rejected, so the run ends here; begin a new one, or fork the session to "
-                    "be asked again. (A text instead of False lets the step run again with that note.)"
-                )
-            changed = {"n": record["n"], "content": None, "skipped": True, "error": "rejected by the reviewer"}
-        elif isinstance(answer, Mapping):
-            changed = {**place.outline.record(name, answer["content"], ctx.stored), "n": record["n"]}
-        if changed is not record:
-            update["outputs"] = {name: changed}
-        if not changed.get("skipped"):
-            update["previous"] = name
-        if place.last and place.outermost:
-            outputs = {**outputs, name: changed}
-            yield from _say(place, state, ctx, update, outputs, update.get("previous", state.get("previous")))
-        return update
-
-    return ask
-
-
-def _answer(place: Place, ctx: Context, payload: dict[str, Any]) -> Any:
-    """A reviewer's word, a content as the step's type wants it. Anything else is no answer, so the question is asked again."""
-    answer = ctx.ask(payload)
-    while not isinstance(answer, bool | str):
-        problem = f"{answer!r} is no answer: give True, False, a text that says what to change, or {{'content': …}}"
-        if isinstance(answer, Mapping) and set(answer) == {"content"}:
-            try:
-                return {"content": place.outline.edited(place.name, answer["content"])}
-            except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                at = "".join(f"[{part!r}]" for part in first["loc"])
-                problem = f"{answer['content']!r} is no content of step {place.name!r}: content{at}: {first['msg']}"
-        answer = ctx.ask({**payload, "problem": problem})
-    return answer
 
 
 def way(node: str, targets: Mapping[str, Sequence[str]]) -> Callable[[Any], list[str]]:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 from pydantic import BaseModel, Field, PrivateAttr
 
-from graphflow import Agent
+from graphflow import END, START, Agent, StateGraph
 from graphflow.db import SqliteDb
-from graphflow.errors import ModelError, SerializationError
+from graphflow.errors import InvalidUpdate, ModelError, SerializationError
 from graphflow.testing import ScriptedModel
 from graphflow.workflow import Loop, Parallel, Step, StepInput, StepOutput, Steps, Workflow
 from tests.conftest import Way
@@ -33,6 +33,11 @@ class Report(BaseModel):
 class Point:
     x: int
     when: date
+
+
+@dataclass
+class Weight:
+    kilos: float
 
 
 def report(given: StepInput) -> Report:
@@ -92,6 +97,38 @@ def test_declared_objects_come_back_as_objects(way: Way, db: Any) -> None:
         "both": {"r": report(None), "p": Point(1, date(2026, 3, 4))},  # type: ignore[arg-type]
     }
     assert flaky.seen == [expected, expected]
+
+
+def test_a_graph_gives_the_object_that_its_output_function_declares(way: Way, db: Any) -> None:
+    class State(TypedDict):
+        title: str
+
+    def made(state: State) -> Report:
+        return Report(title=state["title"])
+
+    builder = StateGraph(State)
+    builder.add_node("name", lambda state: {"title": "tea"})
+    builder.add_edge(START, "name")
+    builder.add_edge("name", END)
+    flaky = Flaky()
+    step = Step("graph", builder.compile(), input=lambda given: {"title": given.input}, output=made)
+    workflow = Workflow([step, flaky], db=db)
+    with pytest.raises(ConnectionError):
+        way.run(workflow, "x", session_id="s")
+    way.resume(workflow, "s")
+    assert flaky.seen == [Report(title="tea")] * 2
+
+
+def test_a_field_has_its_declared_type_with_and_without_a_crash(way: Way, db: Any) -> None:
+    def weigh(given: StepInput) -> Weight:
+        return Weight(2)
+
+    flaky = Flaky()
+    workflow = Workflow([weigh, flaky], db=db)
+    with pytest.raises(ConnectionError):
+        way.run(workflow, "x", session_id="s")
+    way.resume(workflow, "s")
+    assert flaky.seen == [Weight(2.0)] * 2 and [type(seen.kilos) for seen in flaky.seen] == [float, float]
 
 
 def test_no_class_name_is_stored(tmp_path: Path) -> None:
@@ -193,6 +230,45 @@ def test_an_object_of_an_undeclared_class_is_known_in_its_own_process_only(way: 
         way.resume(workflow, "s")
     way.resume(Workflow([ask], db=db, input_schema=Report), "s")
     assert ask.seen == [Report(title="in")] * 2
+
+
+def test_a_text_is_read_as_the_json_of_the_declared_input(way: Way, db: Any) -> None:
+    ask = Ask()
+    workflow = Workflow([ask], db=db, input_schema=Report)
+    with pytest.raises(ConnectionError):
+        way.run(workflow, '{"title": "in", "pageCount": 7}', session_id="s")
+    way.resume(workflow, "s")
+    assert ask.seen == [Report(title="in", pages=7)] * 2
+    assert db.get_messages("s")[0].text == '{"title": "in", "pageCount": 7}', "the log keeps what was said"
+
+
+@pytest.mark.parametrize(("schema", "text", "value"), [(str, "5", "5"), (int, "5", 5), (list[int], "[1, 2]", [1, 2])])
+def test_a_text_is_itself_where_texts_are_declared(way: Way, db: Any, schema: Any, text: str, value: Any) -> None:
+    assert way.run(Workflow(db=db, input_schema=schema), text).content == value
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("hello", "'hello': input: Invalid JSON"),
+        ('{"title": 5}', r"input\['title'\]: Input should be a valid string"),
+        ({"due": "2026-01-01"}, r"input\['title'\]: Field required"),
+        (7, "7: input: Input should be a valid dictionary"),
+        (None, "None: input: Input should be a valid dictionary"),
+    ],
+)
+def test_an_input_that_does_not_fit_is_refused_before_anything_is_stored(way: Way, db: Any, given: Any, problem: str) -> None:
+    ask = Ask()
+    workflow = Workflow([ask], name="reports", db=db, input_schema=Report)
+    with pytest.raises(InvalidUpdate, match=rf"workflow 'reports' takes a Report .*{problem}.*; give a Report, the plain data"):
+        way.run(workflow, given, session_id="s")
+    assert not ask.seen and db.get_session("s") is None
+
+
+def test_a_workflow_in_a_step_refuses_what_it_does_not_take(way: Way, db: Any) -> None:
+    inner = Workflow([Ask()], name="inner", input_schema=Report)
+    with pytest.raises(InvalidUpdate, match="workflow 'inner' takes a Report"):
+        way.run(Workflow([inner], db=db), "hello", session_id="s")
 
 
 def test_a_loop_overwrites_the_contents_of_its_steps(way: Way, db: Any) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
 
 from graphflow import Agent, Context, RetryPolicy, interrupt, tool
-from graphflow.errors import UnfinishedRun
+from graphflow.errors import InvalidUpdate, UnfinishedRun
 from graphflow.messages import ToolCall
 from graphflow.models.base import Reply
 from graphflow.testing import ScriptedModel
@@ -140,6 +141,35 @@ def test_new_input_does_not_leave_a_paused_run_behind_in_silence(way: Way, db: A
         way.run(workflow, "y", session_id="s")
     assert way.run(workflow, "y", session_id="s", on_unfinished="abandon").status == "paused"
     assert way.resume(workflow, "s", "yes").content == "yes"
+
+
+def test_new_input_begins_anew_after_a_run_that_failed(way: Way, db: Any, works: Works) -> None:
+    workflow = Workflow([works("one"), works("two")], db=db, add_workflow_history=True)
+    works.broken["two"] = 1
+    with pytest.raises(ConnectionError):
+        way.run(workflow, "x", session_id="s")
+    out = way.run(workflow, "y", session_id="s")
+    assert (out.content, works.calls["one"]) == ("two(one(y))", 2)
+    assert [run.status for run in db.get_runs("s")] == ["error", "completed"]
+    assert way.resume(workflow, "s").content == "two(one(y))" and works.calls["two"] == 2, "the failed run is not gone on with"
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_branches_that_clash_run_again_once_that_is_mended(way: Way, db: Any, deep: bool) -> None:
+    def write(value: int) -> Any:
+        def step(given: StepInput, ctx: Context) -> None:
+            ctx.session_state["most"] = value
+
+        return step
+
+    branches = Parallel(Step("a", write(1)), Step("b", write(2)))
+    steps = [Parallel(Steps("branch", [branches]), Step("c", write(0)))] if deep else [branches]
+    for call in (partial(way.run, input="x"), way.resume):
+        with pytest.raises(InvalidUpdate, match=r"session_state\['most'\]") as caught:
+            call(Workflow(steps, db=db), session_id="s")
+        assert "resume('s') goes on once that is mended; until then it raises this again" in caught.value.__notes__[-1]
+    mended = Workflow(steps, db=db, session_state_reducers={"most": max})
+    assert way.resume(mended, "s").session_state == {"most": 2}
 
 
 # --- retries ----------------------------------------------------------------------------------------------------------

@@ -72,8 +72,11 @@ def test_another_content_may_be_put_in_its_place(way: Way, db: Any) -> None:
 def test_false_fails_the_run_and_a_new_one_may_begin(way: Way, db: Any) -> None:
     workflow = reviewed(db, Writer())
     way.run(workflow, "tea", session_id="s")
-    with pytest.raises(StepRejected, match="output of step 'draft' was rejected"):
+    with pytest.raises(StepRejected, match="output of step 'draft' was rejected") as rejected:
         way.resume(workflow, "s", False)
+    assert "resume('s') raises this again: begin a new run, or fork the session" in rejected.value.__notes__[-1]
+    with pytest.raises(StepRejected):
+        way.resume(workflow, "s")
     assert db.get_session("s").status == "error"
     fork = workflow.fork("s")
     assert way.resume(workflow, fork).status == "paused" and way.resume(workflow, fork, True).status == "completed"
@@ -136,6 +139,16 @@ def test_an_agent_is_told_its_answer_and_the_note(way: Way, db: Any) -> None:
     asked = model.requests[1].messages[-1].text
     assert asked == "tea\n\nYour earlier answer was:\nfirst try\n\nA reviewer asks for a change: warmer"
     assert way.resume(workflow, "s", True).content == "second try"
+
+
+def test_the_prompt_of_an_agent_that_is_reviewed_again_and_again_is_bounded(way: Way, db: Any) -> None:
+    model = ScriptedModel(["an answer"] * 10)
+    workflow = Workflow([Step("draft", Agent(model, num_history_runs=3), review=True)], db=db)
+    way.run(workflow, "tea", session_id="s")
+    for n in range(9):
+        way.resume(workflow, "s", f"note {n}")
+    sizes = [sum(len(message.text) for message in request.messages) for request in model.requests]
+    assert sizes[4] == sizes[9], "a note is told with the answer it is about, not with those before it"
 
 
 def test_an_object_is_shown_as_plain_data_and_edited_in_its_own_type(way: Way, db: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphflow import Agent
+from graphflow import Agent, RetryPolicy, Team
 from graphflow.db import InMemoryDb, SessionType, SqliteDb
 from graphflow.errors import NotOwner
 from graphflow.messages import ImagePart
@@ -100,15 +100,42 @@ def test_steps_are_told_earlier_runs_when_that_is_switched_on(way: Way, db: Any)
     assert seen[-1] == ()
 
 
-def test_an_agent_reads_earlier_runs_before_its_input(way: Way, db: Any) -> None:
+def test_an_agent_is_told_earlier_runs_beside_its_input(way: Way, db: Any) -> None:
     model = ScriptedModel(["one", "two"])
-    workflow = Workflow([Agent(model, add_history_to_context=False)], db=db, add_workflow_history=True)
+    agent = Agent(model, instructions="Be brief.", add_history_to_context=False)
+    workflow = Workflow([Parallel(Steps("branch", [agent]))], db=db, add_workflow_history=True)
     way.run(workflow, "first", session_id="s")
     way.run(workflow, "second", session_id="s")
-    assert [request.messages[-1].text for request in model.requests] == [
-        "first",
-        "Earlier runs of this workflow, oldest first:\n\nInput: first\nOutput: one\n\nThe present input:\n\nsecond",
+    assert [[message.text for message in request.messages] for request in model.requests] == [
+        ["Be brief.", "first"],
+        [
+            'Be brief.\n\nEarlier runs of this workflow, oldest first:\n\nInput: first\nOutput: {"branch":"one"}',
+            "second",
+        ],
     ]
+
+
+def test_the_leader_of_a_team_is_told_earlier_runs(way: Way, db: Any) -> None:
+    leader = ScriptedModel(["one", "two"])
+    team = Team([Agent("offline", name="ann")], model=leader, add_history_to_context=False)
+    workflow = Workflow([team], db=db, add_workflow_history=True)
+    way.run(workflow, "first", session_id="s")
+    way.run(workflow, "second", session_id="s")
+    system, asked = leader.requests[1].messages
+    assert system.text.endswith("Earlier runs of this workflow, oldest first:\n\nInput: first\nOutput: one")
+    assert asked.text == "second"
+
+
+def test_a_prompt_with_both_histories_is_bounded(way: Way, db: Any) -> None:
+    model = ScriptedModel(["an answer"] * 10)
+    agent = Agent(model, name="bot", add_history_to_context=True, num_history_runs=3)
+    workflow = Workflow([agent], db=db, add_workflow_history=True)
+    for n in range(10):
+        way.run(workflow, f"question {n}", session_id="s")
+    sizes = [sum(len(message.text) for message in request.messages) for request in model.requests]
+    assert sizes[1] < sizes[4] == sizes[9], "what was in the prompt of one run is not in that of the next once more"
+    logged = [message.text for message in db.get_messages("s", include_members=True) if message.role == "user"]
+    assert sorted(logged) == sorted([f"question {n}" for n in range(10)] * 2), "the input of each run, and that of its agent"
 
 
 def test_history_is_there_after_a_crash(way: Way, db: Any) -> None:
@@ -172,6 +199,51 @@ def test_events_say_which_step_where_and_what_came_of_it(way: Way) -> None:
     assert by_name["first"].content == "X" and by_name["both"].content == {"a": "X", "b": "X"}
     assert by_name["choice"].chosen == "yes" and by_name["route"].chosen == ["r"]
     assert by_name["b1"].ns.startswith("b:") and by_name["first"].ns == ""
+
+
+@pytest.mark.parametrize(
+    ("last", "inside"),
+    [
+        (Step("b", shout), ["b"]),
+        (Steps("pair", [Step("b", shout)]), ["b"]),
+        (Parallel(Step("b", shout), name="p"), ["b", "p"]),
+        (Loop(Step("b", shout), 1, name="l"), ["b", "l"]),
+        (Router(Step("b", shout), lambda given: "b", name="r"), ["b", "r"]),
+        (Condition(True, Step("b", shout), name="inner"), ["b", "inner"]),
+        (Condition(False, Step("b", shout), name="inner"), ["inner"]),
+        (Step("b", shout, review=lambda output: None), ["b"]),
+    ],
+)
+def test_a_condition_is_completed_after_its_steps_with_their_content(way: Way, last: Any, inside: list[str]) -> None:
+    steps = [Condition(True, [Step("a", shout), last], name="choice"), Step("after", shout)]
+    events = way.events(Workflow(steps), "x")
+    completed = [event for event in events if event.type == "step_completed"]
+    assert [event.name for event in completed] == ["a", *inside, "choice", "after"]
+    done = completed[-2]
+    assert (done.chosen, done.within, done.attempt) == ("yes", (), 1)
+    assert done.content == ({"b": "X"} if isinstance(last, Parallel) else "X") == events[-1].output.steps["choice"].content
+
+
+def test_each_iteration_of_a_loop_completes_its_condition(way: Way) -> None:
+    choice = Condition(lambda given: given.message == "x", Step("yes", shout), Step("no", shout), name="choice")
+    events = way.events(Workflow([Loop(choice, 2, forward_output=True)]), "x")
+    told = [(e.iteration, e.chosen, e.content) for e in events if e.type == "step_completed" and e.name == "choice"]
+    assert told == [(1, "yes", "X"), (2, "no", "X")]
+
+
+def test_events_of_a_step_tell_the_attempt(way: Way) -> None:
+    calls: list[int] = []
+
+    def flaky(given: StepInput) -> str:
+        calls.append(1)
+        if len(calls) < 3:
+            raise ConnectionError("down")
+        return "up"
+
+    policy = RetryPolicy(3, initial=0.001, retry_on=ConnectionError)
+    events = way.events(Workflow([Parallel(Step("flaky", flaky, retry=policy))]), "x")
+    told = [(event.type, event.attempt) for event in events if event.type.startswith("step_") and event.name == "flaky"]
+    assert told == [("step_started", 1), ("step_started", 2), ("step_started", 3), ("step_completed", 3)]
 
 
 def test_the_last_event_carries_the_output_and_top_level_tokens_are_the_content(way: Way, db: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from typing import Annotated, Any, TypedDict
 
@@ -71,6 +72,51 @@ def test_a_step_finds_the_input_and_every_earlier_output_by_name(way: Way) -> No
     assert seen["by name"] == [1]
     assert seen["output"] == StepOutput("b([1])", name="second")
     assert seen["not yet"] == (None, None)
+
+
+def test_a_second_parameter_called_session_state_is_the_sessions_dict(way: Way, db: Any) -> None:
+    def count(step_input: StepInput, session_state: dict[str, Any]) -> int:
+        session_state["runs"] = session_state.get("runs", 0) + 1
+        return session_state["runs"]
+
+    async def often(step_input: StepInput, session_state: dict[str, Any] | None = None) -> bool:
+        assert session_state is not None
+        return session_state["runs"] > 1
+
+    def pick(step_input: StepInput, session_state: dict[str, Any]) -> str:
+        session_state["picked"] = "once" if session_state["runs"] == 1 else "again"
+        return session_state["picked"]
+
+    def enough(outputs: list[StepOutput], session_state: dict[str, Any]) -> bool:
+        return session_state["runs"] > 2
+
+    class Counter:
+        def __call__(self, step_input: StepInput, session_state: dict[str, Any]) -> str:
+            return f"{step_input.message} after {session_state['runs']}"
+
+    steps = [
+        count,
+        Condition(often, wrap("yes")),
+        Router([wrap("once"), wrap("again")], pick),
+        Step("tell", Counter()),
+        Loop(wrap("turn"), 2, enough),
+    ]
+    workflow = Workflow(steps, db=db)
+    assert way.run(workflow, "x", session_id="s").steps["tell"].content == "once(1) after 1"
+    out = way.run(workflow, "x", session_id="s")
+    assert out.steps["tell"].content == "again(yes(2)) after 2"
+    assert out.session_state == {"runs": 2, "picked": "again"} == way_state(workflow)
+
+
+def test_what_gives_none_hands_nothing_on(way: Way, db: Any) -> None:
+    model = ScriptedModel(["one", "two"])
+    first, second = Agent(model, name="first", add_history_to_context=False), Agent(model, name="second")
+    nothing = Step("nothing", lambda given: None)
+    look = Step("look", lambda given: (given.previous_step_name, given.previous_step_content, given.message))
+    out = way.run(Workflow([first, nothing, second, Step("again", nothing.what), look], db=db), "question")
+    assert [request.messages[-1].text for request in model.requests] == ["question", "question"]
+    assert out.content == ("again", None, "question")
+    assert way.run(Workflow([nothing], db=db), "question").content is None, "but as the last step it is what the run gives"
 
 
 def test_a_step_may_take_the_context(way: Way, db: Any) -> None:
@@ -146,6 +192,28 @@ def test_branches_merge_what_they_write_to_the_session(way: Way, db: Any) -> Non
 
 def way_state(workflow: Workflow) -> dict[str, Any]:
     return workflow.get_session_state("s")
+
+
+def test_the_steps_of_an_output_are_all_steps_and_groups_that_ran(way: Way, db: Any) -> None:
+    steps = [
+        Steps("pair", [wrap("a"), wrap("b")]),
+        Parallel(wrap("c"), Steps("two", [wrap("d")]), name="both"),
+        lambda given: "x",
+        Loop([wrap("turn")], 2, name="loop"),
+        Condition(True, wrap("yes"), wrap("no"), name="choice"),
+        Condition(False, wrap("never"), name="not chosen"),
+        Router([wrap("r"), wrap("q")], lambda given: "r", name="route"),
+    ]
+    out = way.run(Workflow(steps, db=db), "x")
+    assert list(out.steps) == ["a", "b", "pair", "c", "d", "two", "both", "step", "turn", "loop", "yes", "choice", "r", "route"]
+    assert {name: out.steps[name].content for name in ("pair", "both", "loop", "choice", "route")} == {
+        "pair": "b(a(x))",
+        "both": {"c": "c(b(a(x)))", "two": "d(b(a(x)))"},
+        "loop": "turn(x)",
+        "choice": "yes(turn(x))",
+        "route": "r(yes(turn(x)))",
+    }
+    assert all(output.name == name for name, output in out.steps.items())
 
 
 # --- Condition --------------------------------------------------------------------------------------------------------
@@ -256,6 +324,38 @@ def test_an_early_stop_ends_the_whole_run_completed(way: Way, db: Any, steps: li
     assert way.run(workflow, "y", session_id="s").content == "stopped", "the session goes on with a new run"
 
 
+def stops(name: str) -> Step:
+    return Step(name, lambda given: StepOutput(f"{name} stopped", stop=True))
+
+
+@pytest.mark.parametrize(
+    "branches",
+    [
+        Parallel(wrap("beside"), stops("first"), stops("second")),
+        Parallel(stops("first"), Steps("two", [stops("second"), wrap("never")])),
+        Parallel(Steps("two", [wrap("before"), stops("first"), wrap("never")]), stops("second")),
+        Parallel(
+            Steps("two", [Parallel(stops("first"), stops("second"), name="in"), wrap("never")]), stops("third"), name="out"
+        ),
+        Loop(
+            Parallel(
+                Condition(lambda given: given.get_step_output("b") is not None, stops("first"), name="choice"),
+                Step("b", wrap("b")),
+                Step("second", lambda given: StepOutput("second stopped", stop=given.get_step_output("b") is not None)),
+            )
+        ),
+    ],
+)
+def test_of_several_that_stop_at_once_the_first_in_declaration_order_counts(way: Way, db: Any, branches: Any) -> None:
+    workflow = Workflow([branches, wrap("never too")], db=db)
+    events = way.events(workflow, "x", session_id="s")
+    output = events[-1].output
+    assert (output.status, output.content) == ("completed", "first stopped")
+    assert not any(name.startswith("never") for name in output.steps)
+    assert [message.text for message in db.get_messages("s")] == ["x", "first stopped"]
+    assert "".join(event.text for event in events if event.type == "token" and not event.ns) == "first stopped"
+
+
 def test_a_stop_inside_a_nested_workflow_ends_that_one_only(way: Way) -> None:
     inner = Workflow([stop, wrap("never")], name="inner")
     assert way.run(Workflow([inner, wrap("after")]), "x").content == "after(stopped)"
@@ -286,6 +386,17 @@ def test_an_agent_has_a_history_of_its_own(way: Way, db: Any) -> None:
     assert texts[5] == ["answer 0", "answer 1", "answer 0", "answer 2", "answer 3", "answer 4", "answer 3"]
     runs = db.get_runs("s", include_members=True)
     assert sorted(run.ns for run in runs) == ["", "", "bot", "bot", *["looped"] * 4]
+
+
+def test_an_agent_in_a_loop_sees_its_earlier_iterations_where_they_are_stored(way: Way, db: Any) -> None:
+    def asked(database: Any, **settings: Any) -> list[list[str]]:
+        model = ScriptedModel(["one", "two"])
+        way.run(Workflow([Loop(Agent(model, **settings), 2, forward_output=True)], db=database), "x")
+        return [[message.text for message in request.messages] for request in model.requests]
+
+    assert asked(db) == [["x"], ["x", "one", "one"]]
+    assert asked(None) == [["x"], ["one"]]
+    assert asked(db, add_history_to_context=False) == asked(None, add_history_to_context=False) == [["x"], ["one"]]
 
 
 def test_a_tool_of_an_agent_and_a_step_share_the_session(way: Way, db: Any) -> None:
@@ -332,6 +443,10 @@ def test_workflows_nest_with_outlines_of_their_own(way: Way, db: Any) -> None:
     assert way.run(Workflow([Workflow(name="empty"), wrap("z")], db=db), "x").content == "z(x)"
 
 
+def yields(given: StepInput) -> Any:
+    yield given.input
+
+
 # --- what cannot be ---------------------------------------------------------------------------------------------------
 
 
@@ -349,7 +464,16 @@ def test_workflows_nest_with_outlines_of_their_own(way: Way, db: Any) -> None:
         (lambda: Workflow([5]), "a step is 5: give a function, an Agent, a Team, a Graph, a Workflow"),
         (lambda: Step("", stop), "'' cannot be the name of a step"),
         (lambda: Step("a", None), "step 'a' is None: give a function"),
-        (lambda: Workflow([lambda: 1]).graph, "step 'step' takes"),
+        (
+            lambda: Workflow([Step("a", lambda: 1)]).graph,
+            r"step 'a' takes \(\); it is called with \(step_input\), \(step_input, ctx\) or \(step_input, session_state\)",
+        ),
+        (lambda: Workflow([lambda a, b, c: 1]).graph, r"step 'step' takes \(a, b, c\); it is called with \(step_input\)"),
+        (lambda: Condition(lambda: True, stop), r"the evaluator of 'condition' takes \(\); it is called with \(step_input\)"),
+        (lambda: Router([stop], lambda: "a", name="r"), r"the selector of router 'r' takes \(\); it is called with \(step_in"),
+        (lambda: Loop(stop, end_condition=lambda: 1), r"the end_condition of Loop takes \(\); it is called with \(outputs\)"),
+        (lambda: Step("a", stop, review=lambda: 1), r"the review of step 'a' takes \(\); it is called with \(output\)"),
+        (lambda: Workflow([yields]).graph, "step 'yields' is a generator function; return the result instead"),
         (
             lambda: Workflow([Step("earlier runs", stop)], add_workflow_history=True).graph,
             "two nodes of the workflow are called 'earlier runs'",
@@ -373,6 +497,23 @@ def test_wrong_settings_are_errors() -> None:
         Workflow([stop]).run("x", output_schema=dict)
     with pytest.raises(ValueError, match=r"Workflow\(add_workflow_history=True\)"):
         Workflow([stop]).run("x", add_history_to_context=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "written"),
+    [
+        ({"executor": stop}, "write Step(name, what)"),
+        ({"name": "a", "executor": stop}, "write Step('a', what)"),
+        ({"name": "a", "agent": Agent("offline")}, "write Step('a', what)"),
+        ({"name": "a", "what": stop, "max_retries": 3}, "write Step('a', what, retry=RetryPolicy(…))"),
+        ({"name": "a", "what": stop, "skip_on_failure": True}, "write Step('a', what, on_error='skip')"),
+        ({"name": "a", "what": stop, "retries": 3}, "write Step('a', what, retry=, on_error=, review=, input=, output=)"),
+    ],
+)
+def test_a_setting_that_a_step_has_by_another_name_is_an_error_that_says_it(settings: Any, written: str) -> None:
+    setting = list(settings)[-1]
+    with pytest.raises(TypeError, match=re.escape(f"a step has no setting {setting}=; {written}")):
+        Step(**settings)
 
 
 def test_what_has_no_name_is_given_one() -> None:
