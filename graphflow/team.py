@@ -53,7 +53,7 @@ class TeamMember:
 
     id: str
     runs: Any
-    """The Agent, Team or Graph."""
+    """The Agent, Team, Workflow or Graph."""
 
 
 _COMPILED = attrgetter(
@@ -69,11 +69,11 @@ _NODES = ("history", "recall", "leader", "model", "tools", "broadcast", "tasks",
 class Team(Assistant):
     """Members led by a model and, given a ``db``, sessions that survive.
 
-    ``members``: Agents, Teams, Graphs whose state has messages. Each has its own instructions, tools, model and history; one
-    without a model asks the team's. Its own ``db`` and ids are not used here: its steps and its messages are stored in the
-    team's session, in a namespace named after its id. The id is its name in small letters and dashes; members without a name
-    are agent-1, team-2 … by their place in the list. ``session_state`` is shared with the members, and their
-    ``session_state_reducers`` hold for the team, too.
+    ``members``: Agents, Teams, Workflows (whose input is the task), Graphs whose state has messages. Each has its own
+    instructions, tools, model and history; one without a model asks the team's. Its own ``db`` and ids are not used here: its
+    steps and its messages are stored in the team's session, in a namespace named after its id. The id is its name in small
+    letters and dashes; members without a name are agent-1, team-2 … by their place in the list. ``session_state`` is shared
+    with the members, and their ``session_state_reducers`` hold for the team, too.
 
     ``mode``: "coordinate" (the leader gives members tasks, sees the answers, and answers itself), "route" (the leader picks the
     member whose answer is the answer, unchanged), "broadcast" (all members get the input at once, then the leader sums up) or
@@ -288,7 +288,7 @@ def identified(members: Sequence[Any]) -> list[TeamMember]:
 
 
 def described(members: Sequence[TeamMember]) -> str:
-    """The members for their leader: id, name, instructions, and the names of tools or of members of their own."""
+    """The members for their leader: id, name, instructions, and the names of tools, steps or members of their own."""
     return "\n".join(["The members of the team:", *map(_described, members)])
 
 
@@ -305,6 +305,8 @@ def _described(member: TeamMember) -> str:
         facts.append(words if len(words) <= _LENGTH else f"{words[: _LENGTH - 1]}…")
     if tools := getattr(runs, "tools", None):
         facts.append(f"tools: {', '.join(tool_table(tools))}")
+    if steps := getattr(runs, "steps", None):
+        facts.append(f"steps: {', '.join(step.name for step in steps)}")
     if isinstance(runs, Team):
         facts.append(f"leads: {', '.join(inner.id for inner in identified(runs.members))}")
     return f"- {member.id}: {'; '.join(facts)}" if facts else f"- {member.id}"

@@ -128,7 +128,8 @@ def delegate(
     """A node that is a member: it gets the task of a delegation (a Send of the ToolCall, see ``delegations``), runs the
     member's graph on it as one user message, and adds the answer to ``messages`` as the tool message that the leader sees.
 
-    ``member``: a Graph whose state has ``messages``, or what compiles to one, such as an Agent; its own database is not used.
+    ``member``: a Graph whose state has ``messages``, or what compiles to one: an Agent, a Team, or a Workflow, whose input is
+    the task. Its own database is not used.
     Its steps are stored in the session of the graph around it: after a crash it goes on inside, its questions pause the whole
     run, and a finished one is not run again. Its conversation has a log of its own, named after the node, so it has a history.
     ``session_state`` of both graphs is shared: the member gets it, and the keys it changed come back.
@@ -150,8 +151,9 @@ def delegate(
             return {messages: [_answered(call, text)]}
         given = _brief(call, said, shared_by)
         schema = (ctx.options.get("output_schema") or output_schema) if final else None
+        begun = beginning(member, given)
         answer, update = yield from ask_member(
-            plan, given, ctx, final=final, session_state=session_state, model=model, output_schema=schema
+            plan, begun, ctx, final=final, session_state=session_state, model=model, output_schema=schema
         )
         if not final:
             return {messages: [_answered(call, answer)], **update}
@@ -169,7 +171,7 @@ def member_plan(member: Any, name: str | None = None) -> Plan:
     """The graph of a member under its name in the team. Raises GraphError for what is not a graph of messages."""
     plan = getattr(getattr(member, "graph", member), "plan", None)
     if not isinstance(plan, Plan):
-        raise GraphError(f"the member {member!r} is no graph: give an Agent, a Team, or a Graph whose state has messages")
+        raise GraphError(f"the member {member!r} is no graph: give an Agent, a Team, a Workflow, or a Graph of messages")
     channel = plan.schema.channels.get("messages")
     if channel is None or channel.kind != "messages":
         raise GraphError(
@@ -179,9 +181,22 @@ def member_plan(member: Any, name: str | None = None) -> Plan:
     return plan if name in (None, plan.name) else replace(plan, name=str(name))
 
 
+def beginning(member: Any, said: Sequence[Message]) -> dict[str, Any]:
+    """The channels that a member's graph begins with when it is given these messages: what ``member.run`` would begin with,
+    where it has one. A plain text is given as that, so that it is what the steps of a workflow find in ``input``.
+    """
+    given = [message.with_id(None) for message in said]
+    begin: Callable[[Any], dict[str, Any]] | None = getattr(member, "graph_input", None)
+    if begin is None:
+        return {"messages": given}
+    if len(given) != 1:
+        return begin(given)
+    return begin(given[0].text if given[0] == Message("user", given[0].text) else given[0])
+
+
 def ask_member(
     plan: Plan,
-    said: Sequence[Message],
+    begun: Mapping[str, Any],
     ctx: Context,
     *,
     final: bool = False,
@@ -189,8 +204,8 @@ def ask_member(
     model: Callable[[], Any] | None = None,
     output_schema: type[Any] | None = None,
 ) -> Flow[tuple[str, dict[str, Any]]]:
-    """Run a member's graph inside the current task. The text of its answer, and the update with what it changed in the
-    session_state; see ``delegate`` for the settings.
+    """Run a member's graph inside the current task, begun with these channels (see ``beginning``). The text of its answer, and
+    the update with what it changed in the session_state; see ``delegate`` for the settings.
     """
     task = current_task.get()
     assert task is not None
@@ -198,13 +213,14 @@ def ask_member(
     if model is None and outer is not None:
         model = outer.model
     speaker = Speaker(plan.name, model, voice_of(ctx) if final else None)
-    given: dict[str, Any] = {"messages": [message.with_id(None) for message in said]}
+    given = dict(begun)
     shares = "session_state" in plan.schema.channels
     before = {**(session_state or {}), **(ctx.values.get("session_state") or {})}
     if shares:
         given["session_state"] = before
     about = {"member": plan.name, "inside": task.path}
     if ctx.listening:
+        said = begun["messages"]
         yield Emit("member_started", ctx.node, {**about, "task": said[-1].text if said else ""}, ctx.ns)
     options = None if output_schema is None else CallOptions(options={"output_schema": output_schema})
     ended = yield from run_inside(plan, given, task, options=options, speaker=speaker)
@@ -220,6 +236,14 @@ def voice_of(ctx: Context) -> str:
     task = current_task.get()
     speaker = task.run.speaker if task is not None else None
     return ctx.ns if speaker is None or speaker.voice is None else speaker.voice
+
+
+def spoken(ctx: Context, text: str) -> Emit:
+    """The event that tells a text which no model said as part of the answer, as a model's would be."""
+    task = current_task.get()
+    speaker = task.run.speaker if task is not None else None
+    whose = {} if speaker is None else {"member": speaker.name}
+    return Emit("token", ctx.node, {"text": text, "attempt": ctx.attempt, **whose}, voice_of(ctx))
 
 
 def task_message(task: str, said: Sequence[Message]) -> Message:

@@ -21,6 +21,7 @@ from graphflow.errors import SessionError, StepRejected, UnknownTarget
 from graphflow.messages import Message, TextPart
 from graphflow_nodes.model import as_text
 from graphflow_nodes.stepdata import Outline, Record, StepInput, StepOutput, last_number, plain
+from graphflow_nodes.team import spoken
 
 Changes = dict[str, Any]
 Work = Callable[[StepInput, Context], Flow[Changes]]
@@ -106,7 +107,7 @@ def _say(
     text = _text(place.outline.final(state, outputs, previous))
     update["messages"] = [Message("assistant", text)]
     if ctx.listening and text:
-        yield Emit("token", ctx.node, {"text": text, "attempt": ctx.attempt}, ctx.ns)
+        yield spoken(ctx, text)
 
 
 def _text(content: Any) -> str:

@@ -265,7 +265,7 @@ def test_a_graph_without_messages_cannot_be_a_member():
     builder = StateGraph(Other, name="other").add_node("n", lambda state: {}).add_edge(START, "n").add_edge("n", END)
     with pytest.raises(GraphError, match="'other' cannot be a member: its state needs messages"):
         Team([builder.compile()], model="offline").run("q")
-    with pytest.raises(ValueError, match="members='writer': give Agents, Teams or Graphs in the list"):
+    with pytest.raises(ValueError, match="members='writer': give Agents, Teams, Workflows or Graphs in the list"):
         Team(["writer"], model="offline")
 
 
