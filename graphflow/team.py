@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Annotated, Any, Literal, Unpack
 
 from graphflow.assistant import PAST, Assistant, PastSettings
 from graphflow.builder import StateGraph
 from graphflow.contextpolicies import HistoryPolicy
+from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import END
 from graphflow.core.reducers import Reducer, merge
 from graphflow.core.state import per_run
@@ -17,6 +18,7 @@ from graphflow.db.base import Db
 from graphflow.drive.world import Emitter
 from graphflow.graph import Graph
 from graphflow.models.base import Model
+from graphflow.models.structured import parse_output
 from graphflow.output import RunOutput as RunOutput
 from graphflow.output import RunStatus as RunStatus
 from graphflow.output import ToolExecution as ToolExecution
@@ -76,8 +78,9 @@ class Team(Assistant):
     with the members, and their ``session_state_reducers`` hold for the team, too.
 
     ``mode``: "coordinate" (the leader gives members tasks, sees the answers, and answers itself), "route" (the leader picks the
-    member whose answer is the answer, unchanged), "broadcast" (all members get the input at once, then the leader sums up) or
-    "tasks" (the leader makes a list of tasks with dependencies, has members do them, and finishes with the result).
+    member whose answer is the answer, unchanged: an object of the member's ``output_schema``, unless the team has one),
+    "broadcast" (all members get the input at once, then the leader sums up) or "tasks" (the leader makes a list of tasks with
+    dependencies, has members do them, and finishes with the result).
     ``instructions`` and ``tools`` are the leader's. ``share_member_interactions``: members are told what others were asked and
     answered in the same run. ``tool_call_limit``: tool calls and delegations of one run, before the leader has to answer;
     in mode "tasks" it is ``max_iterations`` turns of the leader. The other settings are those of an Agent, ``past`` among them:
@@ -161,6 +164,19 @@ class Team(Assistant):
     def _parts(self) -> Sequence[Any]:
         """The members."""
         return self.members
+
+    def _output(self, ended: Ended, call: CallOptions) -> RunOutput:
+        output = super()._output(ended, call)
+        schema = None if call.options.get("output_schema") or self.output_schema else self._routed_schema(output)
+        return output if schema is None else replace(output, content=parse_output(schema, output.content))
+
+    def _routed_schema(self, output: RunOutput) -> type[Any] | None:
+        """What the answer has to be by the settings of the member that gave it to the user."""
+        if self.mode != "route" or output.status != RunStatus.COMPLETED or not output.messages:
+            return None
+        spoke = output.messages[-1].name
+        answered = (member.runs for member in identified(self.members) if member.id == spoke)
+        return next((getattr(runs, "output_schema", None) for runs in answered), None)
 
     def _settings(self) -> tuple[Any, ...]:
         return (*_COMPILED(self), *(getattr(member, "graph", member) for member in self.members))

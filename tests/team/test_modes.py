@@ -202,6 +202,43 @@ def test_a_routed_answer_has_the_schema_that_is_asked_for(way):
     assert way.run(other, "q", output_schema=Verdict).content == Verdict(good=False)
 
 
+def judging(*answers: str, leader: ScriptedModel, **settings: Any) -> Team:
+    """A router to a member that gives Verdicts and to one that talks."""
+    judge = Agent(ScriptedModel(list(answers)), name="judge", output_schema=Verdict)
+    return Team([judge, Agent(echo("re "), name="clerk")], mode="route", model=leader, **settings)
+
+
+def test_a_routed_answer_is_an_object_of_the_members_schema(way, db):
+    leader = ScriptedModel([delegates(judge="x"), delegates(clerk="x"), "I answer myself", delegates(judge="x")])
+    team = judging('{"good": true}', '{"good": false}', leader=leader, db=db, session_id="s")
+    assert [way.run(team, "q").content for _ in range(3)] == [Verdict(good=True), "re x", "I answer myself"]
+    last = way.events(team, "q")[-1]
+    assert last.output.content == Verdict(good=False)
+    assert db.get_runs("s")[0].content == '{"good": true}'
+
+
+def test_a_schema_of_the_team_goes_before_that_of_the_member(way):
+    class Other(BaseModel):
+        good: bool
+
+    team = judging('{"good": true}', leader=ScriptedModel([delegates(judge="x")]), output_schema=Other)
+    assert way.run(team, "q").content == Other(good=True)
+
+
+def test_a_routed_answer_that_another_process_comes_to_is_such_an_object(way, db):
+    leader = ScriptedModel([delegates(judge="x")])
+    with pytest.raises(ModelError, match="not a Verdict"):
+        way.run(judging("It is good", leader=leader, db=db, session_id="s"), "q")
+    again = judging('{"good": true}', leader=ScriptedModel([]), db=db, session_id="s")
+    assert way.resume(again, "s").content == Verdict(good=True)
+
+
+def test_a_routed_answer_that_is_given_again_for_its_key_is_such_an_object(way, db):
+    team = judging('{"good": true}', leader=ScriptedModel([delegates(judge="x")]), db=db)
+    first, again = (way.run(team, "q", idempotency_key="k") for _ in range(2))
+    assert first.content == again.content == Verdict(good=True)
+
+
 # --- broadcast ----------------------------------------------------------------------------------------------------------
 
 
