@@ -28,7 +28,7 @@ from graphflow.surroundings import Surroundings
 from graphflow.tools import Tool, tool_table
 from graphflow_nodes.model import Instructions, call_tools, respond, wanted_calls
 from graphflow_nodes.tasks import TeamTask, do_task, manage_tasks, report_tasks, started_tasks, task_tools
-from graphflow_nodes.team import broadcast, delegate, delegation_tool, delegations, member_key
+from graphflow_nodes.team import broadcast, delegate, delegation_tool, delegations, member_key, unless_answered
 
 Way = tuple[str, Callable[[Any], Any], Sequence[str]]
 """A way that may lead to the end: a node, its router, and where else that leads."""
@@ -78,9 +78,9 @@ class Team(Assistant):
     with the members, and their ``session_state_reducers`` hold for the team, too.
 
     ``mode``: "coordinate" (the leader gives members tasks, sees the answers, and answers itself), "route" (the leader picks the
-    member whose answer is the answer, unchanged: an object of the member's ``output_schema``, unless the team has one),
-    "broadcast" (all members get the input at once, then the leader sums up) or "tasks" (the leader makes a list of tasks with
-    dependencies, has members do them, and finishes with the result).
+    member whose answer is the answer, unchanged: an object of the member's ``output_schema``, unless the team has one; tools
+    that the leader calls beside that run as well), "broadcast" (all members get the input at once, then the leader sums up) or
+    "tasks" (the leader makes a list of tasks with dependencies, has members do them, and finishes with the result).
     ``instructions`` and ``tools`` are the leader's. ``share_member_interactions``: members are told what others were asked and
     answered in the same run. ``tool_call_limit``: tool calls and delegations of one run, before the leader has to answer;
     in mode "tasks" it is ``max_iterations`` turns of the leader. The other settings are those of an Agent, ``past`` among them:
@@ -195,18 +195,18 @@ class Team(Assistant):
     # --- the four modes: each adds its nodes, and gives the ways that may lead to the end ---------------------------------
 
     def _coordinated(self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any]) -> list[Way]:
-        ids = [member.id for member in members]
-        routes = self.mode == "route"
-        table = tool_table([delegation_tool(ids), *tools])
-        self._add_leader(builder, members, table)
-        for member in members:
-            schema = self.output_schema if routes else None
-            builder.add_node(member.id, self._delegate(member, ids, final=routes, output_schema=schema))
-            if not routes:
-                builder.add_edge(member.id, "leader")
-        self._add_tools(builder, table, "leader")
-        ends: list[Way] = [(id, _to_the_end, ()) for id in ids] if routes else []
-        return [("leader", delegations(ids, single=routes), [*ids, "tools"]), *ends]
+        ids = self._add_delegation(builder, members, tools)
+        for node in (*ids, "tools"):
+            builder.add_edge(node, "leader")
+        return [("leader", delegations(ids), [*ids, "tools"])]
+
+    def _routed(self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any]) -> list[Way]:
+        # No limit for the one delegation there is: a member that has not answered would leave the run without an answer.
+        settings = {"final": True, "output_schema": self.output_schema, "tool_call_limit": None}
+        ids = self._add_delegation(builder, members, tools, **settings)
+        builder.add_conditional_edges("tools", unless_answered(), ["leader", END])
+        ends: list[Way] = [(id, _to_the_end, ()) for id in ids]
+        return [("leader", delegations(ids, single=True), [*ids, "tools"]), *ends]
 
     def _broadcast(self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any]) -> list[Way]:
         ids = [member.id for member in members]
@@ -217,7 +217,8 @@ class Team(Assistant):
             builder.add_edge(member.id, "leader")
         self._add_leader(builder, members, table)
         if table:
-            self._add_tools(builder, table, "leader")
+            self._add_tools(builder, table)
+            builder.add_edge("tools", "leader")
         return [("leader", wanted_calls(), ["tools"] if table else [])]
 
     def _listed(self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any]) -> list[Way]:
@@ -230,7 +231,8 @@ class Team(Assistant):
             work = do_task(member.runs, name=member.id, share_member_interactions=shares, **self._given(member))
             builder.add_node(member.id, work)
             builder.add_edge(member.id, "report")
-        self._add_tools(builder, table, "report")
+        self._add_tools(builder, table)
+        builder.add_edge("tools", "report")
         builder.add_node("report", report_tasks())
         builder.add_edge("report", "leader")
         return [("leader", _to_the_list, ["tasks"]), ("tasks", started_tasks(), [*ids, "tools", "leader"])]
@@ -251,10 +253,21 @@ class Team(Assistant):
             ),
         )
 
-    def _add_tools(self, builder: StateGraph, table: Mapping[str, Tool], then: str) -> None:
+    def _add_delegation(
+        self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any], **settings: Any
+    ) -> list[str]:
+        """Add the leader, the members it delegates to, and its tools. The ids of the members."""
+        ids = [member.id for member in members]
+        table = tool_table([delegation_tool(ids), *tools])
+        self._add_leader(builder, members, table)
+        for member in members:
+            builder.add_node(member.id, self._delegate(member, ids, **settings))
+        self._add_tools(builder, table)
+        return ids
+
+    def _add_tools(self, builder: StateGraph, table: Mapping[str, Tool]) -> None:
         limit = _ANY_NUMBER if self.mode == "tasks" else self.tool_call_limit
         builder.add_node("tools", call_tools(table, on_tool_error=self.on_tool_error, tool_call_limit=limit))
-        builder.add_edge("tools", then)
 
     def _delegate(self, member: TeamMember, ids: Sequence[str], **settings: Any) -> Callable[..., Any]:
         shared_by = ids if self.share_member_interactions else ()
@@ -269,7 +282,7 @@ class Team(Assistant):
 _STATES: tuple[tuple[type[Any], type[Any]], ...] = (ConversationState, RecollectingState), (TaskState, RecollectingTaskState)
 _WIRING: dict[str, Callable[[Team, StateGraph, Sequence[TeamMember], Sequence[Any]], list[Way]]] = {
     "coordinate": Team._coordinated,
-    "route": Team._coordinated,
+    "route": Team._routed,
     "broadcast": Team._broadcast,
     "tasks": Team._listed,
 }

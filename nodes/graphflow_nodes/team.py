@@ -75,15 +75,28 @@ def delegations(
     ids: Collection[str], *, single: bool = False, messages: str = "messages", node: str = "tools"
 ) -> Callable[[Any], list[str | Send]]:
     """A router: a Send to a member's node for each delegation of the last message, to ``node`` for each other tool call, or END
-    when there is no call. ``single``: only the first delegation, and nothing beside it.
+    when there is no call. ``single``: of the delegations only the first, whose answer comes after those of the other tools;
+    ``unless_answered`` then leads on from these.
     """
 
     def route(state: Any) -> list[str | Send]:
         said = held_in(state, messages) or ()
         sends = [Send(_delegated(ids, call) or node, call) for call in said[-1].tool_calls] if said else []
-        if single:
-            sends = next(([send] for send in sends if send.node in ids), sends)
+        if single and (chosen := next((send for send in sends if send.node in ids), None)):
+            sends = [*(send for send in sends if send.arg.name != DELEGATE), chosen]
         return [*sends] or [END]
+
+    return route
+
+
+def unless_answered(leader: str = "leader", *, messages: str = "messages") -> Callable[[Any], list[str]]:
+    """A router after tools that may be called beside a member whose answer is ``final``: END when it has answered, else to the
+    leader, who reads what the tools gave.
+    """
+
+    def route(state: Any) -> list[str]:
+        last = (held_in(state, messages) or (None,))[-1]
+        return [END] if last is not None and last.role == "assistant" else [leader]
 
     return route
 
@@ -135,8 +148,8 @@ def delegate(
     ``session_state`` of both graphs is shared: the member gets it, and the keys it changed come back.
 
     ``name``: the id of the member (the graph's name). ``final``: its answer, unchanged, is also the answer of the graph,
-    streamed as that; other calls of the same message are declined. ``shared_by``: ids of members whose answers in this run
-    are told to this one with the task. ``session_state``: keys for the member that the session does not have. ``model``:
+    streamed as that; other delegations of the same message are declined. ``shared_by``: ids of members whose answers in this
+    run are told to this one with the task. ``session_state``: keys for the member that the session does not have. ``model``:
     gives the model for members that have none. ``output_schema``: what a final answer has to be; a call's option takes
     precedence. Images and files of the user's messages are given along.
     """
@@ -161,6 +174,7 @@ def delegate(
         answered = [
             _answered(each, f"{plan.name} answers the user." if each.id == call.id else declined)
             for each in (said[-1].tool_calls if said else (call,))
+            if each.name == call.name
         ]
         return {messages: [*answered, Message("assistant", answer, name=plan.name)], **update}
 

@@ -183,6 +183,62 @@ def test_in_route_mode_one_member_answers(way, db):
     assert "one member gives the answer" in output.messages[3].text
 
 
+def ticketing(ticket: Any, *turns: Any, **settings: Any) -> Team:
+    """A router with a tool and a member."""
+    return Team([Agent(echo("re "), name="a")], mode="route", model=ScriptedModel(list(turns)), tools=[ticket], **settings)
+
+
+BOTH = calls(("delegate_task_to_member", {"member_id": "a", "task": "x"}), ("ticket", {"of": "q"}))
+
+
+def test_tools_beside_a_routed_delegation_are_called_and_the_member_answers(way, db):
+    def ticket(of: str) -> str:
+        """Open a ticket."""
+        return f"ticket of {of}"
+
+    team = ticketing(ticket, BOTH, db=db, session_id="s")
+    *events, last = way.events(team, "q")
+    output = last.output
+    assert output.content == "re x" and len(team.model.requests) == 1
+    assert [(each.name, each.result) for each in output.tools] == [
+        ("delegate_task_to_member", "a answers the user."),
+        ("ticket", "ticket of q"),
+    ]
+    assert [message.role for message in output.messages] == ["user", "assistant", "tool", "tool", "assistant"]
+    assert "".join(event.text for event in events if event.type == "token" and not event.ns) == "re x"
+    assert db.check().ok
+
+
+def test_a_question_of_a_tool_beside_a_routed_delegation_is_answered_before_the_run_ends(way, db):
+    @tool(requires_confirmation=True)
+    def ticket(of: str) -> str:
+        """Open a ticket."""
+        return f"ticket of {of}"
+
+    team = ticketing(ticket, BOTH, db=db, session_id="s")
+    assert way.run(team, "q").status == RunStatus.PAUSED
+    output = way.resume(team, "s", True)
+    assert (output.content, output.tools[1].result) == ("re x", "ticket of q")
+    assert len(team.members[0].model.requests) == 1
+
+
+def test_a_router_reads_what_its_tools_give_when_it_called_nobody(way):
+    def ticket(of: str) -> str:
+        """Open a ticket."""
+        return f"ticket of {of}"
+
+    team = ticketing(ticket, calls(("ticket", {"of": "q"})), delegates(a="y"))
+    assert way.run(team, "q").content == "re y"
+
+
+def test_a_routed_delegation_beside_more_tool_calls_than_are_allowed_is_carried_out(way):
+    def ticket(of: str) -> str:
+        """Open a ticket."""
+        return f"ticket of {of}"
+
+    assert way.run(ticketing(ticket, BOTH, tool_call_limit=1), "q").content == "re x"
+
+
 def test_a_router_that_names_nobody_may_try_again(way, db):
     leader = ScriptedModel([delegates(nobody="x"), delegates(a="x")])
     assert way.run(Team([Agent(echo("re "), name="a")], mode="route", model=leader, db=db), "q").content == "re x"
