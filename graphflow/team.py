@@ -79,8 +79,9 @@ class Team(Assistant):
 
     ``mode``: "coordinate" (the leader gives members tasks, sees the answers, and answers itself), "route" (the leader picks the
     member whose answer is the answer, unchanged: an object of the member's ``output_schema``, unless the team has one; tools
-    that the leader calls beside that run as well), "broadcast" (all members get the input at once, then the leader sums up) or
-    "tasks" (the leader makes a list of tasks with dependencies, has members do them, and finishes with the result).
+    that the leader calls beside that run as well), "broadcast" (all members get the input at once, of a conversation what user
+    and assistant said, then the leader sums up) or "tasks" (the leader makes a list of tasks with dependencies, has members do
+    them, and finishes with the result).
     ``instructions`` and ``tools`` are the leader's. ``share_member_interactions``: members are told what others were asked and
     answered in the same run. ``tool_call_limit``: tool calls and delegations of one run, before the leader has to answer;
     in mode "tasks" it is ``max_iterations`` turns of the leader. The other settings are those of an Agent, ``past`` among them:

@@ -109,7 +109,8 @@ def _delegated(ids: Collection[str], call: ToolCall) -> str | None:
 
 
 def broadcast(ids: Sequence[str], *, messages: str = "messages") -> Callable[..., Command]:
-    """A node that calls all members at once, with what the user said, before a leader was asked.
+    """A node that calls all members at once, before a leader was asked, with what the run was given: the messages of the user
+    and, of a conversation, those of the assistant.
 
     It adds the calls to ``messages``, so that the leader finds them answered there. Add it with the members' nodes as its
     ``destinations=``.
@@ -291,9 +292,18 @@ def shared_text(told: Sequence[tuple[str, str, str]]) -> str:
 def _brief(call: ToolCall, said: Sequence[Message], shared_by: Collection[str]) -> list[Message]:
     task = call.arguments.get("task")
     if task is None:
-        return [message for message in said if message.role == "user"]
+        return _conversation(said)
     told = interactions(said, shared_by) if shared_by else ()
     return [task_message(f"{task}\n\n{shared_text(told)}" if told else task, said)]
+
+
+def _conversation(said: Sequence[Message]) -> list[Message]:
+    """What was said by the user and to the user, without the tools that were called for it."""
+    return [message.model_copy(update={"tool_calls": ()}) for message in said if _is_conversation(message)]
+
+
+def _is_conversation(message: Message) -> bool:
+    return message.role in ("user", "assistant") and bool(message.content or not message.tool_calls)
 
 
 def _answered(call: ToolCall, text: str) -> Message:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from pydantic import BaseModel
 
-from graphflow import END, START, Agent, Message, RunStatus, StateGraph, Team, Workflow, add_messages, logged, tool
+from graphflow import END, START, Agent, Message, RunStatus, StateGraph, Team, ToolCall, Workflow, add_messages, logged, tool
 from graphflow.db import SessionType
 from graphflow.errors import GraphError, ModelError
 from graphflow.messages import ImagePart, TextPart
@@ -313,6 +313,24 @@ def test_broadcast_asks_all_members_before_the_leader(way, db):
     assert [texts(model.requests[0]) for model in models] == [["What is it?"]] * 2
     assert len(leader.requests) == 1
     assert texts(leader.requests[0]) == ["What is it?", "", "I heard What is it?", "I heard What is it?"]
+
+
+def test_a_broadcast_conversation_is_given_to_the_members_as_it_stands(way, db):
+    member = echo()
+    look_up = ToolCall("1", "look_up", {})
+    conversation = [
+        Message("system", "Be brief."),
+        Message("user", "I live in Oslo"),
+        Message("assistant", "", tool_calls=[look_up]),
+        Message("tool", "Oslo: a town", tool_call_id="1"),
+        Message("assistant", "A fine town", tool_calls=[look_up]),
+        Message("tool", "Oslo: a town", tool_call_id="1"),
+        Message("user", "Where do I live?"),
+    ]
+    team = Team([Agent(member, name="a")], mode="broadcast", model=ScriptedModel(["Oslo"]), db=db, session_id="s")
+    assert way.run(team, conversation).content == "Oslo"
+    told = [(message.role, message.text, message.tool_calls) for message in member.requests[0].messages]
+    assert told == [("user", "I live in Oslo", ()), ("assistant", "A fine town", ()), ("user", "Where do I live?", ())]
 
 
 def test_a_broadcasting_leader_may_use_its_tools(way):

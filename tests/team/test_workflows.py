@@ -76,6 +76,13 @@ def test_a_broadcast_is_the_input_of_a_member_workflow(way):
     assert output.tools[0].result == "facts about tea"
 
 
+def test_a_broadcast_conversation_reaches_the_agents_of_a_member_workflow(way, db):
+    writer = echo()
+    team = Team([Workflow([Agent(writer, name="write")])], mode="broadcast", model=ScriptedModel(["ok"]), db=db)
+    way.run(team, [Message("user", "I live in Oslo"), Message("assistant", "Noted"), Message("user", "Where?")])
+    assert texts(writer.requests[0]) == ["I live in Oslo", "Noted", "Where?"]
+
+
 def test_pictures_of_the_user_are_part_of_the_input(way, db):
     seen: list[Any] = []
     image = ImagePart(data=b"png")
