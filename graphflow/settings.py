@@ -73,6 +73,7 @@ def _policy(kind: type[Any]) -> Check:
 
 CHECKS: Final[Mapping[str, Check]] = {
     "name": lambda name, value: options.text(name, value, none="none"),
+    "description": lambda name, value: options.text(name, value, none="the beginning of the instructions"),
     "model": lambda name, value: check_model(value),
     "instructions": _instructions,
     "tools": _tools,

@@ -74,8 +74,9 @@ class Team(Assistant):
     ``members``: Agents, Teams, Workflows (whose input is the task), Graphs whose state has messages. Each has its own
     instructions, tools, model and history; one without a model asks the team's. Its own ``db`` and ids are not used here: its
     steps and its messages are stored in the team's session, in a namespace named after its id. The id is its name in small
-    letters and dashes; members without a name are agent-1, team-2 … by their place in the list. ``session_state`` is shared
-    with the members, and their ``session_state_reducers`` hold for the team, too.
+    letters and dashes; members without a name are agent-1, team-2 … by their place in the list. What one is for, the leader
+    is told by its ``description``, else by the beginning of its instructions. ``session_state`` is shared with the members, and
+    their ``session_state_reducers`` hold for the team, too.
 
     ``mode``: "coordinate" (the leader gives members tasks, sees the answers, and answers itself), "route" (the leader picks the
     member whose answer is the answer, unchanged: an object of the member's ``output_schema``, unless the team has one; tools
@@ -93,6 +94,7 @@ class Team(Assistant):
 
     __slots__ = (
         "db",
+        "description",
         "instructions",
         "max_iterations",
         "members",
@@ -116,6 +118,7 @@ class Team(Assistant):
         mode: Mode = "coordinate",
         model: Model | str | None = None,
         name: str | None = None,
+        description: str | None = None,
         instructions: Instructions = None,
         tools: Sequence[Callable[..., Any]] = (),
         db: Db | None = None,
@@ -138,6 +141,7 @@ class Team(Assistant):
         self.mode = mode
         self.model = model
         self.name = name
+        self.description = description
         self.instructions = instructions
         self.tools = tools
         self.db = db
@@ -180,7 +184,8 @@ class Team(Assistant):
         return next((getattr(runs, "output_schema", None) for runs in answered), None)
 
     def _settings(self) -> tuple[Any, ...]:
-        return (*_COMPILED(self), *(getattr(member, "graph", member) for member in self.members))
+        told = (getattr(member, "description", None) for member in self.members)
+        return (*_COMPILED(self), *(getattr(member, "graph", member) for member in self.members), *told)
 
     def _compile(self, with_history: bool) -> Graph:
         members = identified(self.members)
@@ -318,7 +323,7 @@ def identified(members: Sequence[Any]) -> list[TeamMember]:
 
 
 def described(members: Sequence[TeamMember]) -> str:
-    """The members for their leader: id, name, instructions, and the names of tools, steps or members of their own."""
+    """The members for their leader: id, name, purpose, and the names of tools, steps or members of their own."""
     return "\n".join(["The members of the team:", *map(_described, members)])
 
 
@@ -328,11 +333,9 @@ _LENGTH = 400
 
 def _described(member: TeamMember) -> str:
     runs = member.runs
-    name, role = getattr(runs, "name", None), getattr(runs, "instructions", None)
-    words = "" if role is None or callable(role) else " ".join((role if isinstance(role, str) else " ".join(role)).split())
+    name, purpose = getattr(runs, "name", None), _purpose(runs)
     facts = [f"name: {name}"] if name and name != member.id else []
-    if words:
-        facts.append(words if len(words) <= _LENGTH else f"{words[: _LENGTH - 1]}…")
+    facts += [purpose] if purpose else []
     if tools := getattr(runs, "tools", None):
         facts.append(f"tools: {', '.join(tool_table(tools))}")
     if steps := getattr(runs, "steps", None):
@@ -340,6 +343,19 @@ def _described(member: TeamMember) -> str:
     if isinstance(runs, Team):
         facts.append(f"leads: {', '.join(inner.id for inner in identified(runs.members))}")
     return f"- {member.id}: {'; '.join(facts)}" if facts else f"- {member.id}"
+
+
+def _purpose(member: Any) -> str:
+    """What a member is for: its description, else the beginning of its instructions, where these are there to be read."""
+    described, told = getattr(member, "description", None), getattr(member, "instructions", None)
+    if described or told is None or callable(told):
+        return _on_one_line(described or "")
+    words = _on_one_line(told if isinstance(told, str) else " ".join(told))
+    return words if len(words) <= _LENGTH else f"{words[: _LENGTH - 1]}…"
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 _GUIDE = {

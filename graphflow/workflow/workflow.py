@@ -40,7 +40,7 @@ class Workflow(Runner):
     The input of a run is any value that the database keeps. A pydantic object (or a dataclass) needs ``input_schema`` if
     another process is to resume its run. ``add_workflow_history``: steps are told the inputs and outputs of the last
     ``num_history_runs`` completed runs of the session (None: of all); functions find them in
-    ``step_input.workflow_session.history``, agents read them before their input. ``session_id``, ``user_id``,
+    ``step_input.workflow_session.history``, agents read them before their input. ``description``, ``session_id``, ``user_id``,
     ``session_state``, ``on_event`` as for an Agent, ``session_state_reducers`` as for a Team.
 
     New input on a session whose run is not finished is an UnfinishedRun. Raises GraphError for steps
@@ -52,6 +52,7 @@ class Workflow(Runner):
         "_made",
         "add_workflow_history",
         "db",
+        "description",
         "input_schema",
         "name",
         "num_history_runs",
@@ -70,6 +71,7 @@ class Workflow(Runner):
         steps: Any = (),
         *,
         name: str | None = None,
+        description: str | None = None,
         db: Db | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
@@ -81,6 +83,7 @@ class Workflow(Runner):
         on_event: Emitter | None = None,
     ) -> None:
         self.name = name
+        self.description = description
         self.steps = tuple(named(as_list(steps, "the workflow", empty=True), set()))
         self.db = db
         self.session_id = session_id

@@ -62,6 +62,22 @@ def test_the_leader_is_told_who_its_members_are():
     assert spec.parameters["properties"]["member_id"]["enum"] == ["web-reader", "agent-2", "maths"]
 
 
+def test_what_a_member_is_for_is_told_by_its_description():
+    leader = ScriptedModel(["ok", "ok"])
+    told = {"description": "Solves\n  sums. " + "x" * 500}
+    by_function = Agent("offline", name="adder", instructions=lambda ctx: "Add.", **told)
+    inner = Team([Agent("offline")], name="inner", instructions="Lead.", description="Asks others.")
+    flow = Workflow([Agent("offline", name="write")], name="flow", description="Writes articles.")
+    team = Team([by_function, inner, flow], model=leader)
+    team.run("q")
+    lines = system(leader.requests[0]).splitlines()[-3:]
+    assert lines[0] == f"- adder: Solves sums. {'x' * 500}", "on one line, and not cut"
+    assert lines[1:] == ["- inner: Asks others.; leads: agent-1", "- flow: Writes articles.; steps: write"]
+    by_function.description = "Adds up."
+    team.run("q")
+    assert "- adder: Adds up.\n" in system(leader.requests[1])
+
+
 def test_a_member_may_be_meant_by_its_name(way):
     leader = ScriptedModel([delegates(**{"Web Reader": "read"}), "done"])
     assert way.run(Team([Agent(echo(), name="Web Reader")], model=leader), "q").tools[0].result == "read"
@@ -428,6 +444,8 @@ def test_wrong_settings_are_named():
         Team([Agent("offline")], mode="vote")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"members=\[\]: give a list of at least one Agent"):
         Team([])
+    with pytest.raises(ValueError, match="description=7: give"):
+        Team([Agent("offline")], description=7)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="on_tool_error"):
         Team([Agent("offline")], on_tool_error="ignore")
     with pytest.raises(TypeError, match="sesion_id"):
