@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -89,7 +90,8 @@ class Team(Assistant):
     summaries, memories and the tools about both are the leader's.
 
     Delegations of one message run in parallel. After a crash a member goes on where it was and a finished one is not run again;
-    a question of a member pauses the run. Raises ValueError without members and for a setting that cannot be.
+    a question of a member pauses the run. Raises ValueError without members and for a setting that cannot be. Warns of members
+    that are to remember what users say (``update_memory_on_run``) when the team is not: they hear its leader.
     """
 
     __slots__ = (
@@ -160,6 +162,8 @@ class Team(Assistant):
         self._take_past(past)
         self._edited = self._graphs = self._printed = self._resolved = None
         check_settings(self)
+        if not (self.update_memory_on_run or self.enable_agentic_memory):
+            _warn_of_forgotten(members)
 
     @property
     def component_id(self) -> str:  # type: ignore[override]
@@ -320,6 +324,18 @@ def identified(members: Sequence[Any]) -> list[TeamMember]:
         taken.add(id)
         found.append(TeamMember(id, member))
     return found
+
+
+def _warn_of_forgotten(members: Sequence[Any]) -> None:
+    """Warn of members that are to remember what users say, in a team that does not."""
+    for member in members:
+        if getattr(member, "update_memory_on_run", False):
+            warnings.warn(
+                f"the member {member.name or type(member).__name__} has update_memory_on_run=True, but members of a team "
+                "remember nothing, because it is the leader who hears the user: give update_memory_on_run=True to the Team",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def described(members: Sequence[TeamMember]) -> str:

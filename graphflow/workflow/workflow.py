@@ -40,8 +40,9 @@ class Workflow(Runner):
     The input of a run is any value that the database keeps. A pydantic object (or a dataclass) needs ``input_schema`` if
     another process is to resume its run. ``add_workflow_history``: steps are told the inputs and outputs of the last
     ``num_history_runs`` completed runs of the session (None: of all); functions find them in
-    ``step_input.workflow_session.history``, agents read them before their input. ``description``, ``session_id``, ``user_id``,
-    ``session_state``, ``on_event`` as for an Agent, ``session_state_reducers`` as for a Team.
+    ``step_input.workflow_session.history``, agents read them before their input. ``add_history_to_context`` and
+    ``num_history_runs`` of a call are about these runs; the agents of steps go by their own settings. ``description``,
+    ``session_id``, ``user_id``, ``session_state``, ``on_event`` as for an Agent, ``session_state_reducers`` as for a Team.
 
     New input on a session whose run is not finished is an UnfinishedRun. Raises GraphError for steps
     that cannot be, ValueError for a setting that cannot be.
@@ -149,8 +150,12 @@ class Workflow(Runner):
     def _call(self, graph: Graph, arguments: Mapping[str, Any], listening: bool) -> CallOptions:
         if arguments.get("output_schema") is not None:
             raise ValueError("output_schema= is for agents: give it to the agent of a step")
-        if arguments.get("add_history_to_context") and not self.add_workflow_history:
-            raise ValueError("this workflow reads no history: make it with Workflow(add_workflow_history=True)")
+        asked = arguments.get("add_history_to_context") is not None or "num_history_runs" in arguments
+        if asked and not self.add_workflow_history:
+            raise ValueError(
+                "add_history_to_context= and num_history_runs= are about earlier runs of the workflow, and this one reads "
+                "none: make it with Workflow(add_workflow_history=True), or give them to the agents of its steps"
+            )
         return super()._call(graph, arguments, listening)
 
     def _output(self, ended: Ended, call: CallOptions) -> RunOutput:
