@@ -32,10 +32,19 @@ def member_key(name: str) -> str:
 
 
 def find_member(ids: Collection[str], given: Any) -> str | None:
-    """The member that a model means by an id or a name; None when there is none."""
+    """The member that a model means by an id or a name, however it writes that; None when there is none, or several."""
     if not isinstance(given, str):
         return None
-    return given if given in ids else next((id for id in ids if id == member_key(given)), None)
+    for exact in (given, member_key(given)):
+        if exact in ids:
+            return exact
+    meant = [id for id in ids if _letters(id) == _letters(given)]
+    return meant[0] if len(meant) == 1 else None
+
+
+def _letters(name: str) -> str:
+    """A name without what models put between its words: Web Reader, web_reader and WebReader are one."""
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def unknown_member(ids: Collection[str], given: Any) -> str:

@@ -78,9 +78,18 @@ def test_what_a_member_is_for_is_told_by_its_description():
     assert "- adder: Adds up.\n" in system(leader.requests[1])
 
 
-def test_a_member_may_be_meant_by_its_name(way):
-    leader = ScriptedModel([delegates(**{"Web Reader": "read"}), "done"])
-    assert way.run(Team([Agent(echo(), name="Web Reader")], model=leader), "q").tools[0].result == "read"
+@pytest.mark.parametrize("spelling", ["Web Reader", "web reader", "web_reader", "WebReader", " @Web-Reader "])
+def test_a_member_may_be_meant_by_its_name_however_that_is_written(way, spelling):
+    named = calls(("delegate_task_to_member", {"member_id": spelling, "task": "read"}))
+    members = [Agent(echo(), name="Web Reader"), Agent(ScriptedModel([]), name="Reader")]
+    assert way.run(Team(members, model=ScriptedModel([named, "done"])), "q").tools[0].result == "read"
+
+
+def test_a_spelling_that_may_mean_two_members_means_none(way):
+    named = calls(("delegate_task_to_member", {"member_id": "AB", "task": "x"}))
+    members = [Agent(ScriptedModel([]), name=name) for name in ("a b", "a_b")]
+    output = way.run(Team(members, model=ScriptedModel([named, "so be it"])), "q")
+    assert output.tools[0].result == "There is no member 'AB'. The members are: a-b, a_b."
 
 
 def test_an_unknown_member_or_a_missing_task_is_a_message_the_leader_sees(way, db):
