@@ -37,7 +37,8 @@ class Agent(Assistant):
 
     ``model``: a Model, a text like ``"openai:gpt-5-mini"`` or ``"offline"``, or None for what the environment says
     (``GRAPHFLOW_MODEL``, ``OPENAI_API_KEY``). ``instructions``: text, lines, or a function of the Context. ``tools``: functions
-    or ``@tool``s. ``name``: what the database lists its sessions under (``component_id``). ``db``: keeps sessions and memories;
+    or ``@tool``s. ``name``: what the database lists its sessions under (``component_id``). ``description``: what it is for, as
+    the leader of a team reads it (without one, the beginning of the instructions). ``db``: keeps sessions and memories;
     without one a run lives as long as its call. ``session_id``, ``user_id``: defaults for its runs; an Agent never keeps the id
     of a run, so a server may share one. ``add_history_to_context``, ``num_history_runs``: whether the messages of the last runs
     go into the context, and of how many (None: all); ``history`` says it more finely and goes before. ``session_state``: keys a
@@ -55,6 +56,7 @@ class Agent(Assistant):
 
     __slots__ = (
         "db",
+        "description",
         "instructions",
         "on_event",
         "on_tool_error",
@@ -72,6 +74,7 @@ class Agent(Assistant):
         model: Model | str | None = None,
         *,
         name: str | None = None,
+        description: str | None = None,
         instructions: Instructions = None,
         tools: Sequence[Callable[..., Any]] = (),
         db: Db | None = None,
@@ -96,6 +99,7 @@ class Agent(Assistant):
     ) -> None:
         self.model = model
         self.name = name
+        self.description = description
         self.instructions = instructions
         self.tools = tools
         self.db = db

@@ -42,11 +42,17 @@ def _tools(name: str, value: Any) -> Any:
 def _members(name: str, value: Any) -> Any:
     if _is_list(value) and value:
         for member in value:
-            kind = type(member)
-            if not (hasattr(kind, "graph") or hasattr(kind, "fingerprint")):  # asked of an agent itself, graph would compile
-                raise options.refused(name, member, "Agents, Teams or Graphs in the list")
+            _check_member(name, member)
         return value
-    raise options.refused(name, value, "a list of at least one Agent, Team or Graph")
+    raise options.refused(name, value, "a list of at least one Agent, Team, Workflow or Graph")
+
+
+def _check_member(name: str, member: Any) -> None:
+    kind = type(member)
+    if not (hasattr(kind, "graph") or hasattr(kind, "fingerprint")):  # asked of an agent itself, graph would compile
+        raise options.refused(name, member, "Agents, Teams, Workflows or Graphs in the list")
+    if getattr(member, "input_schema", None) not in (None, str):
+        raise options.refused(name, member, "a Workflow without input_schema: a leader gives its members texts")
 
 
 def _reducers(name: str, value: Any) -> Any:
@@ -67,6 +73,7 @@ def _policy(kind: type[Any]) -> Check:
 
 CHECKS: Final[Mapping[str, Check]] = {
     "name": lambda name, value: options.text(name, value, none="none"),
+    "description": lambda name, value: options.text(name, value, none="the beginning of the instructions"),
     "model": lambda name, value: check_model(value),
     "instructions": _instructions,
     "tools": _tools,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Annotated, Any, Literal, Unpack
 
 from graphflow.assistant import PAST, Assistant, PastSettings
 from graphflow.builder import StateGraph
 from graphflow.contextpolicies import HistoryPolicy
+from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import END
 from graphflow.core.reducers import Reducer, merge
 from graphflow.core.state import per_run
@@ -17,6 +19,7 @@ from graphflow.db.base import Db
 from graphflow.drive.world import Emitter
 from graphflow.graph import Graph
 from graphflow.models.base import Model
+from graphflow.models.structured import parse_output
 from graphflow.output import RunOutput as RunOutput
 from graphflow.output import RunStatus as RunStatus
 from graphflow.output import ToolExecution as ToolExecution
@@ -26,7 +29,7 @@ from graphflow.surroundings import Surroundings
 from graphflow.tools import Tool, tool_table
 from graphflow_nodes.model import Instructions, call_tools, respond, wanted_calls
 from graphflow_nodes.tasks import TeamTask, do_task, manage_tasks, report_tasks, started_tasks, task_tools
-from graphflow_nodes.team import broadcast, delegate, delegation_tool, delegations, member_key
+from graphflow_nodes.team import broadcast, delegate, delegation_tool, delegations, member_key, unless_answered
 
 Way = tuple[str, Callable[[Any], Any], Sequence[str]]
 """A way that may lead to the end: a node, its router, and where else that leads."""
@@ -53,7 +56,7 @@ class TeamMember:
 
     id: str
     runs: Any
-    """The Agent, Team or Graph."""
+    """The Agent, Team, Workflow or Graph."""
 
 
 _COMPILED = attrgetter(
@@ -69,26 +72,31 @@ _NODES = ("history", "recall", "leader", "model", "tools", "broadcast", "tasks",
 class Team(Assistant):
     """Members led by a model and, given a ``db``, sessions that survive.
 
-    ``members``: Agents, Teams, Graphs whose state has messages. Each has its own instructions, tools, model and history; one
-    without a model asks the team's. Its own ``db`` and ids are not used here: its steps and its messages are stored in the
-    team's session, in a namespace named after its id. The id is its name in small letters and dashes; members without a name
-    are agent-1, team-2 … by their place in the list. ``session_state`` is shared with the members, and their
-    ``session_state_reducers`` hold for the team, too.
+    ``members``: Agents, Teams, Workflows (whose input is the task), Graphs whose state has messages. Each has its own
+    instructions, tools, model and history; one without a model asks the team's. Its own ``db`` and ids are not used here: its
+    steps and its messages are stored in the team's session, in a namespace named after its id. The id is its name in small
+    letters and dashes; members without a name are agent-1, team-2 … by their place in the list. What one is for, the leader
+    is told by its ``description``, else by the beginning of its instructions. ``session_state`` is shared with the members, and
+    their ``session_state_reducers`` hold for the team, too.
 
     ``mode``: "coordinate" (the leader gives members tasks, sees the answers, and answers itself), "route" (the leader picks the
-    member whose answer is the answer, unchanged), "broadcast" (all members get the input at once, then the leader sums up) or
-    "tasks" (the leader makes a list of tasks with dependencies, has members do them, and finishes with the result).
+    member whose answer is the answer, unchanged: an object of the member's ``output_schema``, unless the team has one; tools
+    that the leader calls beside that run as well), "broadcast" (all members get the input at once, of a conversation what user
+    and assistant said, then the leader sums up) or "tasks" (the leader makes a list of tasks with dependencies, has members do
+    them, and finishes with the result).
     ``instructions`` and ``tools`` are the leader's. ``share_member_interactions``: members are told what others were asked and
     answered in the same run. ``tool_call_limit``: tool calls and delegations of one run, before the leader has to answer;
     in mode "tasks" it is ``max_iterations`` turns of the leader. The other settings are those of an Agent, ``past`` among them:
     summaries, memories and the tools about both are the leader's.
 
     Delegations of one message run in parallel. After a crash a member goes on where it was and a finished one is not run again;
-    a question of a member pauses the run. Raises ValueError without members and for a setting that cannot be.
+    a question of a member pauses the run. Raises ValueError without members and for a setting that cannot be. Warns of members
+    that are to remember what users say (``update_memory_on_run``) when the team is not: they hear its leader.
     """
 
     __slots__ = (
         "db",
+        "description",
         "instructions",
         "max_iterations",
         "members",
@@ -112,6 +120,7 @@ class Team(Assistant):
         mode: Mode = "coordinate",
         model: Model | str | None = None,
         name: str | None = None,
+        description: str | None = None,
         instructions: Instructions = None,
         tools: Sequence[Callable[..., Any]] = (),
         db: Db | None = None,
@@ -134,6 +143,7 @@ class Team(Assistant):
         self.mode = mode
         self.model = model
         self.name = name
+        self.description = description
         self.instructions = instructions
         self.tools = tools
         self.db = db
@@ -152,6 +162,8 @@ class Team(Assistant):
         self._take_past(past)
         self._edited = self._graphs = self._printed = self._resolved = None
         check_settings(self)
+        if not (self.update_memory_on_run or self.enable_agentic_memory):
+            _warn_of_forgotten(members)
 
     @property
     def component_id(self) -> str:  # type: ignore[override]
@@ -162,8 +174,22 @@ class Team(Assistant):
         """The members."""
         return self.members
 
+    def _output(self, ended: Ended, call: CallOptions) -> RunOutput:
+        output = super()._output(ended, call)
+        schema = None if call.options.get("output_schema") or self.output_schema else self._routed_schema(output)
+        return output if schema is None else replace(output, content=parse_output(schema, output.content))
+
+    def _routed_schema(self, output: RunOutput) -> type[Any] | None:
+        """What the answer has to be by the settings of the member that gave it to the user."""
+        if self.mode != "route" or output.status != RunStatus.COMPLETED or not output.messages:
+            return None
+        spoke = output.messages[-1].name
+        answered = (member.runs for member in identified(self.members) if member.id == spoke)
+        return next((getattr(runs, "output_schema", None) for runs in answered), None)
+
     def _settings(self) -> tuple[Any, ...]:
-        return (*_COMPILED(self), *(getattr(member, "graph", member) for member in self.members))
+        told = (getattr(member, "description", None) for member in self.members)
+        return (*_COMPILED(self), *(getattr(member, "graph", member) for member in self.members), *told)
 
     def _compile(self, with_history: bool) -> Graph:
         members = identified(self.members)
@@ -179,18 +205,18 @@ class Team(Assistant):
     # --- the four modes: each adds its nodes, and gives the ways that may lead to the end ---------------------------------
 
     def _coordinated(self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any]) -> list[Way]:
-        ids = [member.id for member in members]
-        routes = self.mode == "route"
-        table = tool_table([delegation_tool(ids), *tools])
-        self._add_leader(builder, members, table)
-        for member in members:
-            schema = self.output_schema if routes else None
-            builder.add_node(member.id, self._delegate(member, ids, final=routes, output_schema=schema))
-            if not routes:
-                builder.add_edge(member.id, "leader")
-        self._add_tools(builder, table, "leader")
-        ends: list[Way] = [(id, _to_the_end, ()) for id in ids] if routes else []
-        return [("leader", delegations(ids, single=routes), [*ids, "tools"]), *ends]
+        ids = self._add_delegation(builder, members, tools)
+        for node in (*ids, "tools"):
+            builder.add_edge(node, "leader")
+        return [("leader", delegations(ids), [*ids, "tools"])]
+
+    def _routed(self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any]) -> list[Way]:
+        # No limit for the one delegation there is: a member that has not answered would leave the run without an answer.
+        settings = {"final": True, "output_schema": self.output_schema, "tool_call_limit": None}
+        ids = self._add_delegation(builder, members, tools, **settings)
+        builder.add_conditional_edges("tools", unless_answered(), ["leader", END])
+        ends: list[Way] = [(id, _to_the_end, ()) for id in ids]
+        return [("leader", delegations(ids, single=True), [*ids, "tools"]), *ends]
 
     def _broadcast(self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any]) -> list[Way]:
         ids = [member.id for member in members]
@@ -201,7 +227,8 @@ class Team(Assistant):
             builder.add_edge(member.id, "leader")
         self._add_leader(builder, members, table)
         if table:
-            self._add_tools(builder, table, "leader")
+            self._add_tools(builder, table)
+            builder.add_edge("tools", "leader")
         return [("leader", wanted_calls(), ["tools"] if table else [])]
 
     def _listed(self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any]) -> list[Way]:
@@ -214,7 +241,8 @@ class Team(Assistant):
             work = do_task(member.runs, name=member.id, share_member_interactions=shares, **self._given(member))
             builder.add_node(member.id, work)
             builder.add_edge(member.id, "report")
-        self._add_tools(builder, table, "report")
+        self._add_tools(builder, table)
+        builder.add_edge("tools", "report")
         builder.add_node("report", report_tasks())
         builder.add_edge("report", "leader")
         return [("leader", _to_the_list, ["tasks"]), ("tasks", started_tasks(), [*ids, "tools", "leader"])]
@@ -235,10 +263,21 @@ class Team(Assistant):
             ),
         )
 
-    def _add_tools(self, builder: StateGraph, table: Mapping[str, Tool], then: str) -> None:
+    def _add_delegation(
+        self, builder: StateGraph, members: Sequence[TeamMember], tools: Sequence[Any], **settings: Any
+    ) -> list[str]:
+        """Add the leader, the members it delegates to, and its tools. The ids of the members."""
+        ids = [member.id for member in members]
+        table = tool_table([delegation_tool(ids), *tools])
+        self._add_leader(builder, members, table)
+        for member in members:
+            builder.add_node(member.id, self._delegate(member, ids, **settings))
+        self._add_tools(builder, table)
+        return ids
+
+    def _add_tools(self, builder: StateGraph, table: Mapping[str, Tool]) -> None:
         limit = _ANY_NUMBER if self.mode == "tasks" else self.tool_call_limit
         builder.add_node("tools", call_tools(table, on_tool_error=self.on_tool_error, tool_call_limit=limit))
-        builder.add_edge("tools", then)
 
     def _delegate(self, member: TeamMember, ids: Sequence[str], **settings: Any) -> Callable[..., Any]:
         shared_by = ids if self.share_member_interactions else ()
@@ -253,7 +292,7 @@ class Team(Assistant):
 _STATES: tuple[tuple[type[Any], type[Any]], ...] = (ConversationState, RecollectingState), (TaskState, RecollectingTaskState)
 _WIRING: dict[str, Callable[[Team, StateGraph, Sequence[TeamMember], Sequence[Any]], list[Way]]] = {
     "coordinate": Team._coordinated,
-    "route": Team._coordinated,
+    "route": Team._routed,
     "broadcast": Team._broadcast,
     "tasks": Team._listed,
 }
@@ -287,8 +326,20 @@ def identified(members: Sequence[Any]) -> list[TeamMember]:
     return found
 
 
+def _warn_of_forgotten(members: Sequence[Any]) -> None:
+    """Warn of members that are to remember what users say, in a team that does not."""
+    for member in members:
+        if getattr(member, "update_memory_on_run", False):
+            warnings.warn(
+                f"the member {member.name or type(member).__name__} has update_memory_on_run=True, but members of a team "
+                "remember nothing, because it is the leader who hears the user: give update_memory_on_run=True to the Team",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
 def described(members: Sequence[TeamMember]) -> str:
-    """The members for their leader: id, name, instructions, and the names of tools or of members of their own."""
+    """The members for their leader: id, name, purpose, and the names of tools, steps or members of their own."""
     return "\n".join(["The members of the team:", *map(_described, members)])
 
 
@@ -298,16 +349,29 @@ _LENGTH = 400
 
 def _described(member: TeamMember) -> str:
     runs = member.runs
-    name, role = getattr(runs, "name", None), getattr(runs, "instructions", None)
-    words = "" if role is None or callable(role) else " ".join((role if isinstance(role, str) else " ".join(role)).split())
+    name, purpose = getattr(runs, "name", None), _purpose(runs)
     facts = [f"name: {name}"] if name and name != member.id else []
-    if words:
-        facts.append(words if len(words) <= _LENGTH else f"{words[: _LENGTH - 1]}…")
+    facts += [purpose] if purpose else []
     if tools := getattr(runs, "tools", None):
         facts.append(f"tools: {', '.join(tool_table(tools))}")
+    if steps := getattr(runs, "steps", None):
+        facts.append(f"steps: {', '.join(step.name for step in steps)}")
     if isinstance(runs, Team):
         facts.append(f"leads: {', '.join(inner.id for inner in identified(runs.members))}")
     return f"- {member.id}: {'; '.join(facts)}" if facts else f"- {member.id}"
+
+
+def _purpose(member: Any) -> str:
+    """What a member is for: its description, else the beginning of its instructions, where these are there to be read."""
+    described, told = getattr(member, "description", None), getattr(member, "instructions", None)
+    if described or told is None or callable(told):
+        return _on_one_line(described or "")
+    words = _on_one_line(told if isinstance(told, str) else " ".join(told))
+    return words if len(words) <= _LENGTH else f"{words[: _LENGTH - 1]}…"
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 _GUIDE = {

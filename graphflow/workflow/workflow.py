@@ -41,8 +41,9 @@ class Workflow(Runner):
     object of it, as plain data, or as a text that is its JSON; what does not fit is an InvalidUpdate before anything is stored.
     ``add_workflow_history``: steps are told the inputs and outputs of the last ``num_history_runs`` completed runs of the
     session (None: of all); functions find them in ``step_input.workflow_session.history``, agents and leaders of teams are told
-    them in their system message, and no log keeps them a second time. ``session_id``, ``user_id``, ``session_state``,
-    ``on_event`` as for an Agent, ``session_state_reducers`` as for a Team.
+    them in their system message, and no log keeps them a second time. ``add_history_to_context`` and ``num_history_runs`` of
+    a call are about these runs; the agents of steps go by their own settings. ``description``, ``session_id``, ``user_id``,
+    ``session_state``, ``on_event`` as for an Agent, ``session_state_reducers`` as for a Team.
 
     New input on a session whose run crashed or is paused is an UnfinishedRun (unless ``on_unfinished="abandon"``). A run that
     failed or was cancelled is left behind by new input, which begins with the first step: until then ``resume`` goes on with
@@ -54,6 +55,7 @@ class Workflow(Runner):
         "_made",
         "add_workflow_history",
         "db",
+        "description",
         "input_schema",
         "name",
         "num_history_runs",
@@ -72,6 +74,7 @@ class Workflow(Runner):
         steps: Any = (),
         *,
         name: str | None = None,
+        description: str | None = None,
         db: Db | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
@@ -83,6 +86,7 @@ class Workflow(Runner):
         on_event: Emitter | None = None,
     ) -> None:
         self.name = name
+        self.description = description
         self.steps = tuple(named(as_list(steps, "the workflow", empty=True), set()))
         self.db = db
         self.session_id = session_id
@@ -158,8 +162,12 @@ class Workflow(Runner):
     def _call(self, graph: Graph, arguments: Mapping[str, Any], listening: bool) -> CallOptions:
         if arguments.get("output_schema") is not None:
             raise ValueError("output_schema= is for agents: give it to the agent of a step")
-        if arguments.get("add_history_to_context") and not self.add_workflow_history:
-            raise ValueError("this workflow reads no history: make it with Workflow(add_workflow_history=True)")
+        asked = arguments.get("add_history_to_context") is not None or "num_history_runs" in arguments
+        if asked and not self.add_workflow_history:
+            raise ValueError(
+                "add_history_to_context= and num_history_runs= are about earlier runs of the workflow, and this one reads "
+                "none: make it with Workflow(add_workflow_history=True), or give them to the agents of its steps"
+            )
         return super()._call(graph, arguments, listening)
 
     def _output(self, ended: Ended, call: CallOptions) -> RunOutput:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphflow_nodes.memory import recall, remember
     from graphflow_nodes.model import call_tools, respond, wanted_calls
     from graphflow_nodes.summaries import summarize, when_due
-    from graphflow_nodes.team import delegate, delegations
+    from graphflow_nodes.team import delegate, delegations, unless_answered
 
 _HOME = {
     "Update": "graphflow.core.control",
@@ -34,6 +34,7 @@ _HOME = {
     "wanted_calls": "graphflow_nodes.model",
     "delegate": "graphflow_nodes.team",
     "delegations": "graphflow_nodes.team",
+    "unless_answered": "graphflow_nodes.team",
 }
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     # members
     "delegate",
     "delegations",
+    "unless_answered",
 ]
 
 if not TYPE_CHECKING:  # a type checker sees only the names above, so that it reports a misspelt one

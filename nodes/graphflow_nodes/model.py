@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
@@ -55,10 +55,7 @@ def respond(
     def ask_model(state: Any, ctx: Context) -> Flow[dict[str, Any]]:
         schema = ctx.options.get("output_schema") or output_schema
         said = list(held_in(state, messages) or ())
-        called = sum(1 for message in said if message.role == "tool")
-        limited = called >= tool_call_limit
-        if turn_limit is not None:
-            limited = limited or sum(1 for message in said if message.role == "assistant") >= turn_limit
+        limited = _limit_reached(said, tool_call_limit, turn_limit)
         system = _system(instructions, ctx, held_in(state, memories), held_in(state, summary))
         system = "\n\n".join(filter(None, (system, ctx.options.get("background"))))
         asked = Request(
@@ -72,14 +69,30 @@ def respond(
             calls = ()
             if not reply.content:
                 raise ModelError(
-                    f"the model made {called} tool calls, its limit, and asks for more instead of answering; "
-                    f"give a clearer instruction or a higher {'tool_call_limit' if turn_limit is None else 'max_iterations'}="
+                    f"the model {limited.done}, its limit, and calls more tools instead of answering; give a clearer "
+                    f"instruction or a higher {limited.setting}="
                 )
         if schema is not None and not calls:
             parse_output(schema, reply.content)
         return {messages: [Message("assistant", reply.content, tool_calls=calls)]}
 
     return ask_model
+
+
+class _Limit(NamedTuple):
+    """A limit that a run has come to."""
+
+    done: str
+    setting: str
+
+
+def _limit_reached(said: Sequence[Message], tool_call_limit: int, turn_limit: int | None) -> _Limit | None:
+    roles = [message.role for message in said]
+    if turn_limit is not None and roles.count("assistant") >= turn_limit:
+        return _Limit(f"was asked {turn_limit} times", "max_iterations")
+    if roles.count("tool") >= tool_call_limit:
+        return _Limit(f"made {roles.count('tool')} tool calls", "tool_call_limit")
+    return None
 
 
 def wanted_calls(messages: str = "messages", node: str = "tools") -> Callable[[Any], list[str | Send]]:

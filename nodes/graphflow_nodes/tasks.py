@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from graphflow.core.control import END, Context, Send
-from graphflow.core.effects import Emit, Flow
+from graphflow.core.effects import Flow
 from graphflow.core.nested import stands_for
 from graphflow.core.plan import flow
 from graphflow.errors import ModelError
@@ -22,12 +22,13 @@ from graphflow.models.structured import parse_output
 from graphflow.tools import Tool, tool_table
 from graphflow_nodes.team import (
     ask_member,
+    beginning,
     find_member,
     member_plan,
     shared_text,
+    spoken,
     task_message,
     unknown_member,
-    voice_of,
     with_choices,
 )
 
@@ -145,7 +146,7 @@ def manage_tasks(
             result = str(calls[0].arguments["result"])
             answers.append(Message("assistant", result))
             if ctx.listening:
-                yield Emit("token", ctx.node, {"text": result, "attempt": ctx.attempt}, voice_of(ctx))
+                yield spoken(ctx, result)
         changed = {id: item for id, item in held.items() if item is not (state.get(tasks) or {}).get(id)}
         return {messages: answers, tasks: changed}
 
@@ -323,8 +324,8 @@ def do_task(
         told = [(done.member, done.title, done.result) for done in known or map(held.__getitem__, item.depends_on)]
         if told:
             text = f"{text}\n\n{shared_text(told)}"
-        given = [task_message(text, ctx.values.get("messages") or ())]
-        answer, update = yield from ask_member(plan, given, ctx, session_state=session_state, model=model)
+        begun = beginning(member, [task_message(text, ctx.values.get("messages") or ())])
+        answer, update = yield from ask_member(plan, begun, ctx, session_state=session_state, model=model)
         return {tasks: {id: item.now(status="done", member=plan.name, result=answer)}, **update}
 
     return run_member

@@ -32,10 +32,19 @@ def member_key(name: str) -> str:
 
 
 def find_member(ids: Collection[str], given: Any) -> str | None:
-    """The member that a model means by an id or a name; None when there is none."""
+    """The member that a model means by an id or a name, however it writes that; None when there is none, or several."""
     if not isinstance(given, str):
         return None
-    return given if given in ids else next((id for id in ids if id == member_key(given)), None)
+    for exact in (given, member_key(given)):
+        if exact in ids:
+            return exact
+    meant = [id for id in ids if _letters(id) == _letters(given)]
+    return meant[0] if len(meant) == 1 else None
+
+
+def _letters(name: str) -> str:
+    """A name without what models put between its words: Web Reader, web_reader and WebReader are one."""
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def unknown_member(ids: Collection[str], given: Any) -> str:
@@ -75,15 +84,28 @@ def delegations(
     ids: Collection[str], *, single: bool = False, messages: str = "messages", node: str = "tools"
 ) -> Callable[[Any], list[str | Send]]:
     """A router: a Send to a member's node for each delegation of the last message, to ``node`` for each other tool call, or END
-    when there is no call. ``single``: only the first delegation, and nothing beside it.
+    when there is no call. ``single``: of the delegations only the first, whose answer comes after those of the other tools;
+    ``unless_answered`` then leads on from these.
     """
 
     def route(state: Any) -> list[str | Send]:
         said = held_in(state, messages) or ()
         sends = [Send(_delegated(ids, call) or node, call) for call in said[-1].tool_calls] if said else []
-        if single:
-            sends = next(([send] for send in sends if send.node in ids), sends)
+        if single and (chosen := next((send for send in sends if send.node in ids), None)):
+            sends = [*(send for send in sends if send.arg.name != DELEGATE), chosen]
         return [*sends] or [END]
+
+    return route
+
+
+def unless_answered(leader: str = "leader", *, messages: str = "messages") -> Callable[[Any], list[str]]:
+    """A router after tools that may be called beside a member whose answer is ``final``: END when it has answered, else to the
+    leader, who reads what the tools gave.
+    """
+
+    def route(state: Any) -> list[str]:
+        last = (held_in(state, messages) or (None,))[-1]
+        return [END] if last is not None and last.role == "assistant" else [leader]
 
     return route
 
@@ -96,7 +118,8 @@ def _delegated(ids: Collection[str], call: ToolCall) -> str | None:
 
 
 def broadcast(ids: Sequence[str], *, messages: str = "messages") -> Callable[..., Command]:
-    """A node that calls all members at once, with what the user said, before a leader was asked.
+    """A node that calls all members at once, before a leader was asked, with what the run was given: the messages of the user
+    and, of a conversation, those of the assistant.
 
     It adds the calls to ``messages``, so that the leader finds them answered there. Add it with the members' nodes as its
     ``destinations=``.
@@ -128,14 +151,15 @@ def delegate(
     """A node that is a member: it gets the task of a delegation (a Send of the ToolCall, see ``delegations``), runs the
     member's graph on it as one user message, and adds the answer to ``messages`` as the tool message that the leader sees.
 
-    ``member``: a Graph whose state has ``messages``, or what compiles to one, such as an Agent; its own database is not used.
+    ``member``: a Graph whose state has ``messages``, or what compiles to one: an Agent, a Team, or a Workflow, whose input is
+    the task. Its own database is not used.
     Its steps are stored in the session of the graph around it: after a crash it goes on inside, its questions pause the whole
     run, and a finished one is not run again. Its conversation has a log of its own, named after the node, so it has a history.
     ``session_state`` of both graphs is shared: the member gets it, and the keys it changed come back.
 
     ``name``: the id of the member (the graph's name). ``final``: its answer, unchanged, is also the answer of the graph,
-    streamed as that; other calls of the same message are declined. ``shared_by``: ids of members whose answers in this run
-    are told to this one with the task. ``session_state``: keys for the member that the session does not have. ``model``:
+    streamed as that; other delegations of the same message are declined. ``shared_by``: ids of members whose answers in this
+    run are told to this one with the task. ``session_state``: keys for the member that the session does not have. ``model``:
     gives the model for members that have none. ``output_schema``: what a final answer has to be; a call's option takes
     precedence. Images and files of the user's messages are given along.
     """
@@ -150,8 +174,9 @@ def delegate(
             return {messages: [_answered(call, text)]}
         given = _brief(call, said, shared_by)
         schema = (ctx.options.get("output_schema") or output_schema) if final else None
+        begun = beginning(member, given)
         answer, update = yield from ask_member(
-            plan, given, ctx, final=final, session_state=session_state, model=model, output_schema=schema
+            plan, begun, ctx, final=final, session_state=session_state, model=model, output_schema=schema
         )
         if not final:
             return {messages: [_answered(call, answer)], **update}
@@ -159,6 +184,7 @@ def delegate(
         answered = [
             _answered(each, f"{plan.name} answers the user." if each.id == call.id else declined)
             for each in (said[-1].tool_calls if said else (call,))
+            if each.name == call.name
         ]
         return {messages: [*answered, Message("assistant", answer, name=plan.name)], **update}
 
@@ -169,7 +195,7 @@ def member_plan(member: Any, name: str | None = None) -> Plan:
     """The graph of a member under its name in the team. Raises GraphError for what is not a graph of messages."""
     plan = getattr(getattr(member, "graph", member), "plan", None)
     if not isinstance(plan, Plan):
-        raise GraphError(f"the member {member!r} is no graph: give an Agent, a Team, or a Graph whose state has messages")
+        raise GraphError(f"the member {member!r} is no graph: give an Agent, a Team, a Workflow, or a Graph of messages")
     channel = plan.schema.channels.get("messages")
     if channel is None or channel.kind != "messages":
         raise GraphError(
@@ -179,9 +205,22 @@ def member_plan(member: Any, name: str | None = None) -> Plan:
     return plan if name in (None, plan.name) else replace(plan, name=str(name))
 
 
+def beginning(member: Any, said: Sequence[Message]) -> dict[str, Any]:
+    """The channels that a member's graph begins with when it is given these messages: what ``member.run`` would begin with,
+    where it has one. A plain text is given as that, so that it is what the steps of a workflow find in ``input``.
+    """
+    given = [message.with_id(None) for message in said]
+    begin: Callable[[Any], dict[str, Any]] | None = getattr(member, "graph_input", None)
+    if begin is None:
+        return {"messages": given}
+    if len(given) != 1:
+        return begin(given)
+    return begin(given[0].text if given[0] == Message("user", given[0].text) else given[0])
+
+
 def ask_member(
     plan: Plan,
-    said: Sequence[Message],
+    begun: Mapping[str, Any],
     ctx: Context,
     *,
     final: bool = False,
@@ -189,8 +228,8 @@ def ask_member(
     model: Callable[[], Any] | None = None,
     output_schema: type[Any] | None = None,
 ) -> Flow[tuple[str, dict[str, Any]]]:
-    """Run a member's graph inside the current task. The text of its answer, and the update with what it changed in the
-    session_state; see ``delegate`` for the settings.
+    """Run a member's graph inside the current task, begun with these channels (see ``beginning``). The text of its answer, and
+    the update with what it changed in the session_state; see ``delegate`` for the settings.
     """
     task = current_task.get()
     assert task is not None
@@ -198,13 +237,14 @@ def ask_member(
     if model is None and outer is not None:
         model = outer.model
     speaker = Speaker(plan.name, model, voice_of(ctx) if final else None)
-    given: dict[str, Any] = {"messages": [message.with_id(None) for message in said]}
+    given = dict(begun)
     shares = "session_state" in plan.schema.channels
     before = {**(session_state or {}), **(ctx.values.get("session_state") or {})}
     if shares:
         given["session_state"] = before
     about = {"member": plan.name, "inside": task.path}
     if ctx.listening:
+        said = begun["messages"]
         yield Emit("member_started", ctx.node, {**about, "task": said[-1].text if said else ""}, ctx.ns)
     options = None if output_schema is None else CallOptions(options={"output_schema": output_schema})
     ended = yield from run_inside(plan, given, task, options=options, speaker=speaker)
@@ -220,6 +260,14 @@ def voice_of(ctx: Context) -> str:
     task = current_task.get()
     speaker = task.run.speaker if task is not None else None
     return ctx.ns if speaker is None or speaker.voice is None else speaker.voice
+
+
+def spoken(ctx: Context, text: str) -> Emit:
+    """The event that tells a text which no model said as part of the answer, as a model's would be."""
+    task = current_task.get()
+    speaker = task.run.speaker if task is not None else None
+    whose = {} if speaker is None else {"member": speaker.name}
+    return Emit("token", ctx.node, {"text": text, "attempt": ctx.attempt, **whose}, voice_of(ctx))
 
 
 def task_message(task: str, said: Sequence[Message]) -> Message:
@@ -253,9 +301,18 @@ def shared_text(told: Sequence[tuple[str, str, str]]) -> str:
 def _brief(call: ToolCall, said: Sequence[Message], shared_by: Collection[str]) -> list[Message]:
     task = call.arguments.get("task")
     if task is None:
-        return [message for message in said if message.role == "user"]
+        return _conversation(said)
     told = interactions(said, shared_by) if shared_by else ()
     return [task_message(f"{task}\n\n{shared_text(told)}" if told else task, said)]
+
+
+def _conversation(said: Sequence[Message]) -> list[Message]:
+    """What was said by the user and to the user, without the tools that were called for it."""
+    return [message.model_copy(update={"tool_calls": ()}) for message in said if _is_conversation(message)]
+
+
+def _is_conversation(message: Message) -> bool:
+    return message.role in ("user", "assistant") and bool(message.content or not message.tool_calls)
 
 
 def _answered(call: ToolCall, text: str) -> Message:

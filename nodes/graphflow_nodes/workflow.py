@@ -20,6 +20,7 @@ from graphflow.errors import SessionError, UnknownTarget
 from graphflow.messages import Message, TextPart
 from graphflow_nodes.model import as_text
 from graphflow_nodes.stepdata import Outline, Record, StepInput, StepOutput, last_number
+from graphflow_nodes.team import spoken
 
 Changes = dict[str, Any]
 Work = Callable[[StepInput, Context], Flow[Changes]]
@@ -112,7 +113,7 @@ def say(
     text = _text(place.outline.final(state, outputs, previous))
     update["messages"] = [Message("assistant", text)]
     if ctx.listening and text:
-        yield Emit("token", ctx.node, {"text": text, "attempt": ctx.attempt}, ctx.ns)
+        yield spoken(ctx, text)
 
 
 def _text(content: Any) -> str:

@@ -110,7 +110,7 @@ AGENT: dict[str, Use | str] = {
     "graph_builder": "nodes and edges, nothing of a session",
     "with_graph": "another object with the same database; its methods are these",
     "printed_sessions": "the ids this object has printed, by user",
-    **dict.fromkeys(("model", "name", "instructions", "tools", "db", "history", "output_schema"), "a setting"),
+    **dict.fromkeys(("model", "name", "description", "instructions", "tools", "db", "history", "output_schema"), "a setting"),
     **dict.fromkeys(
         ("session_id", "session_state", "session_state_reducers", "user_id", "on_event", "on_tool_error"), "a setting"
     ),

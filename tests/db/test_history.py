@@ -49,15 +49,36 @@ def test_only_completed_and_abandoned_runs_are_history(writer: Make) -> None:
     assert texts(session.db, last_runs=3, before=5) == ["q1", "a1", "left behind"]
 
 
+def member_run(writer: Make, session: Writer) -> None:
+    """A completed run of a member inside the run that the session is in."""
+    inner = writer()
+    inner.run_id, inner.epoch = "m1", session.epoch
+    from_parent = {"parent_run_id": session.run_id, "component_id": "member", "fingerprint": "f", "first_message": 1}
+    inner.step({}, [Message("user", "do it"), Message("assistant", "done")], ns="member", **opened("m1", from_parent))
+    session.db.commit(Commit("s1", session.head, session.epoch, "m1", ns="member", closed=[CloseRun("m1", "completed", 2)]))
+
+
+@pytest.mark.parametrize(
+    ("became", "counts"),
+    [("running", True), ("paused", True), ("completed", True), ("abandoned", True), ("error", False), ("cancelled", False)],
+)
+def test_a_run_of_a_member_is_history_by_what_became_of_the_run_around_it(writer: Make, became: str, counts: bool) -> None:
+    session = writer()
+    session.begin("r1", messages=[Message("user", "delegate")])
+    member_run(writer, session)
+    if became == "abandoned":
+        session.begin("r2", closed=[CloseRun("r1", "abandoned", 1)])
+    elif became != "running":
+        session.end(status=became)
+    for window in ({"last_runs": 3}, {"last_runs": None}, {"after": 0}):
+        assert texts(session.db, ns="member", **window) == (["do it", "done"] if counts else [])
+
+
 def test_runs_of_members_are_no_history_of_the_session_but_of_the_member(writer: Make) -> None:
     session = writer()
     session.turn("r1", "q", "a")
     session.begin("r2", messages=[Message("user", "delegate")])
-    inner = writer()
-    inner.run_id, inner.epoch = "m1", session.epoch
-    from_parent = {"parent_run_id": "r2", "component_id": "member", "fingerprint": "f", "first_message": 1}
-    inner.step({}, [Message("user", "do it"), Message("assistant", "done")], ns="member", **opened("m1", from_parent))
-    session.db.commit(Commit("s1", session.head, session.epoch, "m1", ns="member", closed=[CloseRun("m1", "completed", 2)]))
+    member_run(writer, session)
     session.end(messages=[Message("assistant", "ok")])
     assert texts(session.db, last_runs=9) == ["q", "a", "delegate", "ok"]
     assert texts(session.db, last_runs=1, ns="member") == ["do it", "done"]

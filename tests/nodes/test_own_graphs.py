@@ -11,7 +11,19 @@ from pydantic import BaseModel
 from graphflow import END, START, Graph, Message, Send, StateGraph, ToolCall, add_messages, logged, untracked
 from graphflow.models.base import Model, Reply
 from graphflow.testing import ScriptedModel
-from graphflow_nodes import delegate, delegations, history, recall, remember, respond, summarize, wanted_calls, when_due
+from graphflow_nodes import (
+    call_tools,
+    delegate,
+    delegations,
+    history,
+    recall,
+    remember,
+    respond,
+    summarize,
+    unless_answered,
+    wanted_calls,
+    when_due,
+)
 from graphflow_nodes.team import delegation_tool
 
 
@@ -79,6 +91,28 @@ def test_a_graph_wired_by_hand_hands_work_to_a_member(way: Any, db: Any) -> None
     assert [(run.ns, run.status) for run in members] == [("", "completed"), ("expert", "completed")]
 
 
+def test_a_graph_wired_by_hand_has_a_member_answer_and_runs_the_tools_beside_it(way: Any, db: Any) -> None:
+    def ticket(of: str) -> str:
+        """Open a ticket."""
+        return f"ticket of {of}"
+
+    member = StateGraph(Talk, name="expert").add_node("answer", respond(ScriptedModel(["42"])))
+    call = ToolCall("c1", "delegate_task_to_member", {"member_id": "expert", "task": "Count."})
+    leader = ScriptedModel([Reply(tool_calls=[call, ToolCall("c2", "ticket", {"of": "Ann"})])])
+    tools = [delegation_tool(["expert"]), ticket]
+
+    builder = StateGraph(Talk)
+    builder.add_node("leader", respond(leader, tools=tools)).add_node("tools", call_tools(tools))
+    builder.add_node("expert", delegate(member.add_edge(START, "answer").add_edge("answer", END).compile(), final=True))
+    builder.add_edge(START, "leader").add_edge("expert", END)
+    builder.add_conditional_edges("leader", delegations(["expert"], single=True), ["expert", "tools", END])
+    builder.add_conditional_edges("tools", unless_answered(), ["leader", END])
+    result = way.invoke(builder.compile(db=db), said("Count."), session_id="s")
+
+    told = [(message.role, message.text) for message in result["messages"][2:]]
+    assert told == [("tool", "ticket of Ann"), ("tool", "expert answers the user."), ("assistant", "42")]
+
+
 @dataclass
 class TalkDataclass:
     messages: Annotated[list[Message], add_messages, logged] = field(default_factory=list)
@@ -99,5 +133,7 @@ def test_routers_read_a_state_of_any_form(form: Any) -> None:
     ends = form(messages=[Message("assistant", "Done.")], history=[Message("user", "a"), Message("assistant", "b")])
     assert wanted_calls()(asks) == [Send("tools", CALL)] and wanted_calls()(ends) == [END]
     assert delegations(["expert"])(asks) == [Send("expert", CALL)] and delegations(["expert"])(ends) == [END]
+    called = form(messages=[Message("assistant", "", tool_calls=[CALL]), Message("tool", "4", tool_call_id="c1")], history=[])
+    assert unless_answered()(called) == ["leader"] and unless_answered()(ends) == [END]
     due, not_due = (when_due(wanted_calls(), after_messages=most) for most in (2, 3))
     assert due(ends) == ["summarize"] and not_due(ends) == [END] and due(asks) == [Send("tools", CALL)]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from pydantic import BaseModel
 
-from graphflow import END, START, Agent, Message, RunStatus, StateGraph, Team, Workflow, add_messages, logged, tool
+from graphflow import END, START, Agent, Message, RunStatus, StateGraph, Team, ToolCall, Workflow, add_messages, logged, tool
 from graphflow.db import SessionType
 from graphflow.errors import GraphError, ModelError
 from graphflow.messages import ImagePart, TextPart
@@ -62,9 +62,34 @@ def test_the_leader_is_told_who_its_members_are():
     assert spec.parameters["properties"]["member_id"]["enum"] == ["web-reader", "agent-2", "maths"]
 
 
-def test_a_member_may_be_meant_by_its_name(way):
-    leader = ScriptedModel([delegates(**{"Web Reader": "read"}), "done"])
-    assert way.run(Team([Agent(echo(), name="Web Reader")], model=leader), "q").tools[0].result == "read"
+def test_what_a_member_is_for_is_told_by_its_description():
+    leader = ScriptedModel(["ok", "ok"])
+    told = {"description": "Solves\n  sums. " + "x" * 500}
+    by_function = Agent("offline", name="adder", instructions=lambda ctx: "Add.", **told)
+    inner = Team([Agent("offline")], name="inner", instructions="Lead.", description="Asks others.")
+    flow = Workflow([Agent("offline", name="write")], name="flow", description="Writes articles.")
+    team = Team([by_function, inner, flow], model=leader)
+    team.run("q")
+    lines = system(leader.requests[0]).splitlines()[-3:]
+    assert lines[0] == f"- adder: Solves sums. {'x' * 500}", "on one line, and not cut"
+    assert lines[1:] == ["- inner: Asks others.; leads: agent-1", "- flow: Writes articles.; steps: write"]
+    by_function.description = "Adds up."
+    team.run("q")
+    assert "- adder: Adds up.\n" in system(leader.requests[1])
+
+
+@pytest.mark.parametrize("spelling", ["Web Reader", "web reader", "web_reader", "WebReader", " @Web-Reader "])
+def test_a_member_may_be_meant_by_its_name_however_that_is_written(way, spelling):
+    named = calls(("delegate_task_to_member", {"member_id": spelling, "task": "read"}))
+    members = [Agent(echo(), name="Web Reader"), Agent(ScriptedModel([]), name="Reader")]
+    assert way.run(Team(members, model=ScriptedModel([named, "done"])), "q").tools[0].result == "read"
+
+
+def test_a_spelling_that_may_mean_two_members_means_none(way):
+    named = calls(("delegate_task_to_member", {"member_id": "AB", "task": "x"}))
+    members = [Agent(ScriptedModel([]), name=name) for name in ("a b", "a_b")]
+    output = way.run(Team(members, model=ScriptedModel([named, "so be it"])), "q")
+    assert output.tools[0].result == "There is no member 'AB'. The members are: a-b, a_b."
 
 
 def test_an_unknown_member_or_a_missing_task_is_a_message_the_leader_sees(way, db):
@@ -183,6 +208,62 @@ def test_in_route_mode_one_member_answers(way, db):
     assert "one member gives the answer" in output.messages[3].text
 
 
+def ticketing(ticket: Any, *turns: Any, **settings: Any) -> Team:
+    """A router with a tool and a member."""
+    return Team([Agent(echo("re "), name="a")], mode="route", model=ScriptedModel(list(turns)), tools=[ticket], **settings)
+
+
+BOTH = calls(("delegate_task_to_member", {"member_id": "a", "task": "x"}), ("ticket", {"of": "q"}))
+
+
+def test_tools_beside_a_routed_delegation_are_called_and_the_member_answers(way, db):
+    def ticket(of: str) -> str:
+        """Open a ticket."""
+        return f"ticket of {of}"
+
+    team = ticketing(ticket, BOTH, db=db, session_id="s")
+    *events, last = way.events(team, "q")
+    output = last.output
+    assert output.content == "re x" and len(team.model.requests) == 1
+    assert [(each.name, each.result) for each in output.tools] == [
+        ("delegate_task_to_member", "a answers the user."),
+        ("ticket", "ticket of q"),
+    ]
+    assert [message.role for message in output.messages] == ["user", "assistant", "tool", "tool", "assistant"]
+    assert "".join(event.text for event in events if event.type == "token" and not event.ns) == "re x"
+    assert db.check().ok
+
+
+def test_a_question_of_a_tool_beside_a_routed_delegation_is_answered_before_the_run_ends(way, db):
+    @tool(requires_confirmation=True)
+    def ticket(of: str) -> str:
+        """Open a ticket."""
+        return f"ticket of {of}"
+
+    team = ticketing(ticket, BOTH, db=db, session_id="s")
+    assert way.run(team, "q").status == RunStatus.PAUSED
+    output = way.resume(team, "s", True)
+    assert (output.content, output.tools[1].result) == ("re x", "ticket of q")
+    assert len(team.members[0].model.requests) == 1
+
+
+def test_a_router_reads_what_its_tools_give_when_it_called_nobody(way):
+    def ticket(of: str) -> str:
+        """Open a ticket."""
+        return f"ticket of {of}"
+
+    team = ticketing(ticket, calls(("ticket", {"of": "q"})), delegates(a="y"))
+    assert way.run(team, "q").content == "re y"
+
+
+def test_a_routed_delegation_beside_more_tool_calls_than_are_allowed_is_carried_out(way):
+    def ticket(of: str) -> str:
+        """Open a ticket."""
+        return f"ticket of {of}"
+
+    assert way.run(ticketing(ticket, BOTH, tool_call_limit=1), "q").content == "re x"
+
+
 def test_a_router_that_names_nobody_may_try_again(way, db):
     leader = ScriptedModel([delegates(nobody="x"), delegates(a="x")])
     assert way.run(Team([Agent(echo("re "), name="a")], mode="route", model=leader, db=db), "q").content == "re x"
@@ -200,6 +281,43 @@ def test_a_routed_answer_has_the_schema_that_is_asked_for(way):
     assert member.requests[0].output_schema is Verdict
     other = Team([Agent(member, name="a")], mode="route", model=leader)
     assert way.run(other, "q", output_schema=Verdict).content == Verdict(good=False)
+
+
+def judging(*answers: str, leader: ScriptedModel, **settings: Any) -> Team:
+    """A router to a member that gives Verdicts and to one that talks."""
+    judge = Agent(ScriptedModel(list(answers)), name="judge", output_schema=Verdict)
+    return Team([judge, Agent(echo("re "), name="clerk")], mode="route", model=leader, **settings)
+
+
+def test_a_routed_answer_is_an_object_of_the_members_schema(way, db):
+    leader = ScriptedModel([delegates(judge="x"), delegates(clerk="x"), "I answer myself", delegates(judge="x")])
+    team = judging('{"good": true}', '{"good": false}', leader=leader, db=db, session_id="s")
+    assert [way.run(team, "q").content for _ in range(3)] == [Verdict(good=True), "re x", "I answer myself"]
+    last = way.events(team, "q")[-1]
+    assert last.output.content == Verdict(good=False)
+    assert db.get_runs("s")[0].content == '{"good": true}'
+
+
+def test_a_schema_of_the_team_goes_before_that_of_the_member(way):
+    class Other(BaseModel):
+        good: bool
+
+    team = judging('{"good": true}', leader=ScriptedModel([delegates(judge="x")]), output_schema=Other)
+    assert way.run(team, "q").content == Other(good=True)
+
+
+def test_a_routed_answer_that_another_process_comes_to_is_such_an_object(way, db):
+    leader = ScriptedModel([delegates(judge="x")])
+    with pytest.raises(ModelError, match="not a Verdict"):
+        way.run(judging("It is good", leader=leader, db=db, session_id="s"), "q")
+    again = judging('{"good": true}', leader=ScriptedModel([]), db=db, session_id="s")
+    assert way.resume(again, "s").content == Verdict(good=True)
+
+
+def test_a_routed_answer_that_is_given_again_for_its_key_is_such_an_object(way, db):
+    team = judging('{"good": true}', leader=ScriptedModel([delegates(judge="x")]), db=db)
+    first, again = (way.run(team, "q", idempotency_key="k") for _ in range(2))
+    assert first.content == again.content == Verdict(good=True)
 
 
 # --- broadcast ----------------------------------------------------------------------------------------------------------
@@ -220,6 +338,24 @@ def test_broadcast_asks_all_members_before_the_leader(way, db):
     assert [texts(model.requests[0]) for model in models] == [["What is it?"]] * 2
     assert len(leader.requests) == 1
     assert texts(leader.requests[0]) == ["What is it?", "", "I heard What is it?", "I heard What is it?"]
+
+
+def test_a_broadcast_conversation_is_given_to_the_members_as_it_stands(way, db):
+    member = echo()
+    look_up = ToolCall("1", "look_up", {})
+    conversation = [
+        Message("system", "Be brief."),
+        Message("user", "I live in Oslo"),
+        Message("assistant", "", tool_calls=[look_up]),
+        Message("tool", "Oslo: a town", tool_call_id="1"),
+        Message("assistant", "A fine town", tool_calls=[look_up]),
+        Message("tool", "Oslo: a town", tool_call_id="1"),
+        Message("user", "Where do I live?"),
+    ]
+    team = Team([Agent(member, name="a")], mode="broadcast", model=ScriptedModel(["Oslo"]), db=db, session_id="s")
+    assert way.run(team, conversation).content == "Oslo"
+    told = [(message.role, message.text, message.tool_calls) for message in member.requests[0].messages]
+    assert told == [("user", "I live in Oslo", ()), ("assistant", "A fine town", ()), ("user", "Where do I live?", ())]
 
 
 def test_a_broadcasting_leader_may_use_its_tools(way):
@@ -265,7 +401,7 @@ def test_a_graph_without_messages_cannot_be_a_member():
     builder = StateGraph(Other, name="other").add_node("n", lambda state: {}).add_edge(START, "n").add_edge("n", END)
     with pytest.raises(GraphError, match="'other' cannot be a member: its state needs messages"):
         Team([builder.compile()], model="offline").run("q")
-    with pytest.raises(ValueError, match="members='writer': give Agents, Teams or Graphs in the list"):
+    with pytest.raises(ValueError, match="members='writer': give Agents, Teams, Workflows or Graphs in the list"):
         Team(["writer"], model="offline")
 
 
@@ -317,6 +453,8 @@ def test_wrong_settings_are_named():
         Team([Agent("offline")], mode="vote")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"members=\[\]: give a list of at least one Agent"):
         Team([])
+    with pytest.raises(ValueError, match="description=7: give"):
+        Team([Agent("offline")], description=7)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="on_tool_error"):
         Team([Agent("offline")], on_tool_error="ignore")
     with pytest.raises(TypeError, match="sesion_id"):

@@ -104,6 +104,28 @@ def test_a_setting_that_does_not_exist_is_named():
 def test_a_member_takes_nothing_of_what_the_leader_says_for_words_of_the_user(way, db):
     keeper = ScriptedModel([json.dumps({"add": ["The leader wants a poem"]})])
     member = Agent(echo(), name="a", update_memory_on_run=True, memory=MemoryPolicy(model=keeper))
-    team = Team([member], model=ScriptedModel([delegates(a="Write a poem"), "done"]), db=db)
+    with pytest.warns(UserWarning, match="the member a has update_memory_on_run=True, but .* to the Team"):
+        team = Team([member], model=ScriptedModel([delegates(a="Write a poem"), "done"]), db=db)
     assert way.run(team, "Something nice, please", session_id="s", user_id="ann").content == "done"
     assert (keeper.requests, team.get_user_memories("ann")) == ([], [])
+
+
+def test_a_team_that_remembers_may_have_members_that_recall(way, db):
+    db.add_user_memory("ann", "Loves pizza")
+    keeper, model = MemoryPolicy(model=ScriptedModel(["{}"])), echo()
+    member = Agent(model, name="a", update_memory_on_run=True)
+    leader = leader_of("coordinate", 1)
+    team = Team([member], model=leader, db=db, update_memory_on_run=True, memory=keeper)
+    way.run(team, "Dinner?", session_id="s", user_id="ann")
+    assert "Loves pizza" in system(model.requests[0]) and "Loves pizza" in system(leader.requests[0])
+
+
+def test_a_member_has_a_summary_of_its_own(way, db):
+    model, keeper = echo("re "), ScriptedModel(itertools.repeat("What a did."))
+    summary = SummaryPolicy(model=keeper, after_messages=4, keep_last=1)
+    member = Agent(model, name="a", enable_session_summaries=True, summary=summary)
+    team = Team([member], model=leader_of("coordinate", 5), db=db, session_id="s")
+    for n in range(5):
+        way.run(team, f"question {n}")
+    assert "What a did." in system(model.requests[-1])
+    assert team.get_session_summary() is None

@@ -42,6 +42,49 @@ def test_history_may_be_switched_off_for_the_leader_and_for_each_member(way, db)
     assert texts(leader.requests[4]) == ["q2", "", "2", "2", "y", "q3"]
 
 
+def test_what_a_member_said_counts_as_history_by_what_became_of_the_teams_run(way, db):
+    member = echo("re ")
+    turns: list[Any] = [delegates(a="one"), ModelError("down"), delegates(a="two"), delegates(a="three"), "done"]
+    turns += [delegates(a="four"), "done", delegates(a="five"), "done"]
+    team = Team([Agent(member, name="a", num_history_runs=None)], model=ScriptedModel(turns), db=db, session_id="s")
+    with pytest.raises(ModelError, match="down"):
+        way.run(team, "q1")
+    way.run(team, "q2")
+    assert texts(member.requests[1]) == ["two"], "the run before came to an error"
+    assert texts(member.requests[2]) == ["two", "re two", "three"], "what was said in the same run is known"
+    way.run(team, "q3")
+    assert texts(member.requests[3]) == ["two", "re two", "three", "re three", "four"]
+    way.run(team, "q4", session_id=db.fork_session("s"))
+    assert "two" in texts(member.requests[4]) and "one" not in texts(member.requests[4]), "a fork knows the same"
+
+
+def test_a_resumed_run_of_a_team_is_history_of_its_members_like_any_other(way, db):
+    member = echo("re ")
+    leader = ScriptedModel([delegates(a="one"), ModelError("down"), delegates(a="two"), "done", delegates(a="three"), "done"])
+    team = Team([Agent(member, name="a")], model=leader, db=db, session_id="s")
+    with pytest.raises(ModelError, match="down"):
+        way.run(team, "q1")
+    way.resume(team, "s")
+    assert texts(member.requests[1]) == ["one", "re one", "two"]
+    way.run(team, "q2")
+    assert texts(member.requests[2]) == ["one", "re one", "two", "re two", "three"]
+
+
+def test_a_run_of_a_team_that_was_left_behind_is_history_of_its_members(way, db):
+    member = echo("re ")
+    asking = Agent(ScriptedModel([calls(("pay", {"to": "bob"}))]), name="b", tools=[tool(requires_confirmation=True)(pay)])
+    leader = ScriptedModel([delegates(a="one"), delegates(b="pay"), delegates(a="two"), "done"])
+    team = Team([Agent(member, name="a"), asking], model=leader, db=db, session_id="s")
+    assert way.run(team, "q1").status == RunStatus.PAUSED
+    way.run(team, "q2")
+    assert texts(member.requests[1]) == ["one", "re one", "two"]
+
+
+def pay(to: str) -> str:
+    """Pay."""
+    return f"paid {to}"
+
+
 def test_runs_of_members_are_child_runs_with_a_log_of_their_own(way, db):
     leader = ScriptedModel([delegates(a="x", b="y"), "done"])
     team = Team([Agent(echo("A"), name="a"), Agent(echo("B"), name="b")], model=leader, db=db, session_id="s", name="crew")

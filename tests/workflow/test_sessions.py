@@ -100,6 +100,22 @@ def test_steps_are_told_earlier_runs_when_that_is_switched_on(way: Way, db: Any)
     assert seen[-1] == ()
 
 
+def test_an_agent_of_a_step_is_not_shown_what_it_said_in_a_run_that_failed(way: Way, db: Any) -> None:
+    model = ScriptedModel(["one", "two"])
+    down = iter([True, False])
+
+    def publish(given: StepInput) -> str:
+        if next(down):
+            raise ConnectionError("down")
+        return "published"
+
+    workflow = Workflow([Agent(model, name="writer"), publish], db=db)
+    with pytest.raises(ConnectionError):
+        way.run(workflow, "first", session_id="s")
+    way.run(workflow, "second", session_id="s", on_unfinished="abandon")
+    assert [message.text for message in model.requests[1].messages] == ["second"]
+
+
 def test_an_agent_is_told_earlier_runs_beside_its_input(way: Way, db: Any) -> None:
     model = ScriptedModel(["one", "two"])
     agent = Agent(model, instructions="Be brief.", add_history_to_context=False)

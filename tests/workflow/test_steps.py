@@ -495,8 +495,9 @@ def test_wrong_settings_are_errors() -> None:
         Step("a", stop, retry=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="output_schema= is for agents"):
         Workflow([stop]).run("x", output_schema=dict)
-    with pytest.raises(ValueError, match=r"Workflow\(add_workflow_history=True\)"):
-        Workflow([stop]).run("x", add_history_to_context=True)
+    for asked in ({"add_history_to_context": True}, {"add_history_to_context": False}, {"num_history_runs": None}):
+        with pytest.raises(ValueError, match=r"Workflow\(add_workflow_history=True\), or give them to the agents"):
+            Workflow([stop]).run("x", **asked)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ ONE: Final[Any] = literal_column("1")
 COMPLETED: Final[Any] = literal_column("'completed'")
 ABANDONED: Final[Any] = literal_column("'abandoned'")
 RUNNING: Final[Any] = literal_column("'running'")
+ERROR: Final[Any] = literal_column("'error'")
+CANCELLED: Final[Any] = literal_column("'cancelled'")
 
 
 def matches(column: Any, name: str) -> Any:

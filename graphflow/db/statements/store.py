@@ -5,16 +5,18 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import BigInteger, and_, bindparam, delete, func, null, or_, select, update
+from sqlalchemy import BigInteger, and_, bindparam, delete, func, not_, null, or_, select, update
 from sqlalchemy.schema import CreateTable
 
 from graphflow.db.seals import SESSION_SEALED
 from graphflow.db.statements.compiled import (
     ABANDONED,
+    CANCELLED,
     CHECKPOINT,
     CLOSED,
     COMPLETED,
     EMPTY,
+    ERROR,
     FREE_FOR,
     HERE,
     LOGGED,
@@ -323,9 +325,20 @@ class StoreStatements(Compiled):
         return self.text(self._log().where(MESSAGE.seq.between(bindparam("low"), bindparam("high"))))
 
     def _counts(self) -> Any:
-        """Whether a run counts as history."""
+        """Whether a run counts as history. That of a nested graph is stored when it has come to its end; what becomes of the
+        run that it belongs to says whether it counts.
+        """
         over = or_(RUN.status == COMPLETED, RUN.status == ABANDONED)
-        return and_(over, or_(RUN.ns != EMPTY, RUN.parent_run_id.is_(None)), RUN.first_message < bindparam("before"))
+        around = runs.alias("around")
+        ended_badly = (
+            select(ONE)
+            .where(around.c.run_id == RUN.parent_run_id, around.c.session == RUN.session)
+            .where(or_(around.c.status == ERROR, around.c.status == CANCELLED))
+            .correlate(runs)
+            .exists()
+        )
+        ours = or_(RUN.parent_run_id.is_(None), and_(RUN.ns != EMPTY, not_(ended_badly)))
+        return and_(over, ours, RUN.first_message < bindparam("before"))
 
     def _last_runs(self) -> Any:
         return (

@@ -850,8 +850,12 @@ TEXTS = (
               'FROM gf_place.gf_sessions \n'
               'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C") AND gf_place.gf_runs.ns = '
               '%(ns)s::VARCHAR COLLATE "C" AND (gf_place.gf_runs.status = \'completed\' OR gf_place.gf_runs.status = '
-              "'abandoned') AND (gf_place.gf_runs.ns != '' OR gf_place.gf_runs.parent_run_id IS NULL) AND "
-              'gf_place.gf_runs.first_message < %(before)s::BIGINT ORDER BY gf_place.gf_runs.number DESC \n'
+              "'abandoned') AND (gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS "
+              '(SELECT 1 \n'
+              'FROM gf_place.gf_runs AS around \n'
+              'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = gf_place.gf_runs.session AND '
+              "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
+              '%(before)s::BIGINT ORDER BY gf_place.gf_runs.number DESC \n'
               ' LIMIT %(count)s::BIGINT OFFSET 0',
  'latest_summary': 'SELECT gf_place.gf_summaries.upto_seq, gf_place.gf_summaries.body, gf_place.gf_summaries.sha256 \n'
                    'FROM gf_place.gf_sessions JOIN gf_place.gf_summaries ON gf_place.gf_summaries.session = '
@@ -1106,15 +1110,21 @@ TEXTS = (
                'FROM gf_place.gf_sessions \n'
                'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C") AND gf_place.gf_runs.ns = '
                '%(ns)s::VARCHAR COLLATE "C" AND (gf_place.gf_runs.status = \'completed\' OR gf_place.gf_runs.status = '
-               "'abandoned') AND (gf_place.gf_runs.ns != '' OR gf_place.gf_runs.parent_run_id IS NULL) AND "
-               'gf_place.gf_runs.first_message < %(before)s::BIGINT ORDER BY gf_place.gf_runs.number DESC \n'
+               "'abandoned') AND (gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS "
+               '(SELECT 1 \n'
+               'FROM gf_place.gf_runs AS around \n'
+               'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = gf_place.gf_runs.session AND '
+               "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
+               '%(before)s::BIGINT ORDER BY gf_place.gf_runs.number DESC \n'
                ' LIMIT %(count)s::BIGINT OFFSET 0)\n'
                ' SELECT gf_place.gf_messages.seq, gf_place.gf_messages.role, gf_place.gf_messages.body, '
                'gf_place.gf_messages.sha256, gf_place.gf_runs.run_id, gf_place.gf_messages.run, '
                "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
-               "(gf_place.gf_runs.ns != '' OR gf_place.gf_runs.parent_run_id IS NULL) AND "
-               'gf_place.gf_runs.first_message < %(before)s::BIGINT AND gf_place.gf_runs.first_message >= (SELECT '
-               'min(last.first_message) AS min_1 \n'
+               "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
+               'FROM gf_place.gf_runs AS around \n'
+               'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = gf_place.gf_runs.session AND '
+               "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
+               '%(before)s::BIGINT AND gf_place.gf_runs.first_message >= (SELECT min(last.first_message) AS min_1 \n'
                'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
                'FROM last) AS anon_2 \n'
                'FROM gf_place.gf_messages LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = '

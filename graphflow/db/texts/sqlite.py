@@ -682,8 +682,12 @@ TEXTS = (
               'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
               'FROM gf_sessions \n'
               "WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = :ns AND (gf_runs.status = 'completed' OR "
-              "gf_runs.status = 'abandoned') AND (gf_runs.ns != '' OR gf_runs.parent_run_id IS NULL) AND "
-              'gf_runs.first_message < :before ORDER BY gf_runs.number DESC\n'
+              "gf_runs.status = 'abandoned') AND (gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS "
+              '(SELECT 1 \n'
+              'FROM gf_runs AS around \n'
+              'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND (around.status = '
+              "'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before ORDER BY gf_runs.number "
+              'DESC\n'
               ' LIMIT :count OFFSET 0',
  'latest_summary': 'SELECT gf_summaries.upto_seq, gf_summaries.body, gf_summaries.sha256 \n'
                    'FROM gf_sessions JOIN gf_summaries ON gf_summaries.session = gf_sessions.ordinal \n'
@@ -885,13 +889,20 @@ TEXTS = (
                'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
                'FROM gf_sessions \n'
                "WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = :ns AND (gf_runs.status = 'completed' OR "
-               "gf_runs.status = 'abandoned') AND (gf_runs.ns != '' OR gf_runs.parent_run_id IS NULL) AND "
-               'gf_runs.first_message < :before ORDER BY gf_runs.number DESC\n'
+               "gf_runs.status = 'abandoned') AND (gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS "
+               '(SELECT 1 \n'
+               'FROM gf_runs AS around \n'
+               'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND (around.status = '
+               "'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before ORDER BY gf_runs.number "
+               'DESC\n'
                ' LIMIT :count OFFSET 0)\n'
                ' SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, gf_runs.run_id, '
-               "gf_messages.run, (gf_runs.status = 'completed' OR gf_runs.status = 'abandoned') AND (gf_runs.ns != '' "
-               'OR gf_runs.parent_run_id IS NULL) AND gf_runs.first_message < :before AND gf_runs.first_message >= '
-               '(SELECT min(last.first_message) AS min_1 \n'
+               "gf_messages.run, (gf_runs.status = 'completed' OR gf_runs.status = 'abandoned') AND "
+               "(gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
+               'FROM gf_runs AS around \n'
+               'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND (around.status = '
+               "'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before AND "
+               'gf_runs.first_message >= (SELECT min(last.first_message) AS min_1 \n'
                'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
                'FROM last) AS anon_2 \n'
                'FROM gf_messages LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = gf_messages.run \n'
