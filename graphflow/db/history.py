@@ -101,7 +101,7 @@ def _last_messages(tx: Transaction, effect: ReadHistory, low: int, count: int) -
     span = count + MARGIN
     while True:
         start = max(low, effect.before - span)
-        messages = keep_pairs(folded(_window(tx, effect, start)))
+        messages = keep_pairs(_of_last_runs(tx, replace(effect, after=start - 1), start))
         if len(messages) >= count or start <= low:
             return keep_pairs(messages[max(0, len(messages) - count) :])
         span *= 2

@@ -46,7 +46,19 @@ def test_only_completed_and_abandoned_runs_are_history(writer: Make) -> None:
     session.end(status="error")
     session.begin("r3", messages=[Message("user", "left behind")])
     session.begin("r4", messages=[Message("user", "q4")], closed=[CloseRun("r3", "abandoned", 4)])
-    assert texts(session.db, last_runs=3, before=5) == ["q1", "a1", "left behind"]
+    for window in ({"last_runs": 3}, {"last_runs": None}, {"last_messages": 3}, {"after": 0}):
+        assert texts(session.db, before=5, **window) == ["q1", "a1", "left behind"]
+    assert texts(session.db, before=5, last_messages=2) == ["a1", "left behind"]
+
+
+def test_enough_messages_are_found_behind_many_failed_runs(writer: Make) -> None:
+    session = writer()
+    session.turn("r1", "q1", "a1")
+    for n in range(30):
+        session.begin(f"failed {n}", messages=[Message("user", "again?")])
+        session.end(status="error")
+    session.turn("r2", "q2", "a2")
+    assert texts(session.db, last_messages=3) == ["a1", "q2", "a2"]
 
 
 def member_run(writer: Make, session: Writer) -> None:
@@ -191,7 +203,7 @@ def media_rows(db: Any) -> int:
     "window", [{"last_runs": 3}, {"last_messages": 6}, {"after": 990}], ids=lambda window: next(iter(window))
 )
 def test_reading_history_costs_the_same_however_long_the_session_is(sqlite_db: SqliteDb, window: dict[str, Any]) -> None:
-    sessions = {"s1": 500, "short": 5}
+    sessions = {"s1": 500, "short": 20}
     steps = {}
     for session_id, turns in sessions.items():
         session = Writer(sqlite_db, session_id)
