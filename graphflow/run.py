@@ -15,6 +15,7 @@ from graphflow.core.control import MISSING
 from graphflow.core.ids import check_id, new_id
 from graphflow.errors import GraphError
 from graphflow.lazy import deferred
+from graphflow.messages import answer_in
 from graphflow.output import RunOutput as RunOutput
 from graphflow.output import RunStatus as RunStatus
 from graphflow.output import ToolExecution as ToolExecution
@@ -324,10 +325,10 @@ class Runner(Asked):
 
     def _output(self, ended: Ended, call: CallOptions) -> RunOutput:
         messages = list(ended.values.get("messages", ()))
+        answer = answer_in(messages) if ended.status == "completed" else None
+        content: Any = None if answer is None else answer.content
         schema = call.options.get("output_schema") or self.output_schema
-        answer = messages[-1] if messages and messages[-1].role == "assistant" else None
-        content: Any = answer.content if answer is not None else None
-        if schema is not None and ended.status == "completed" and answer is not None:
+        if answer is not None and schema is not None:
             content = structured.parse_output(schema, answer.text)
         return RunOutput(
             content=content,
