@@ -173,7 +173,8 @@ def _filled_in(ctx: Context, tool: Tool, arguments: dict[str, Any]) -> dict[str,
     """The arguments with the fields that a person gives. What of these does not fit is asked for again; what the model gave
     wrong is not theirs to mend.
     """
-    question = {"tool": tool.name, "arguments": arguments, "asks": "input", "fields": list(tool.user_input)}
+    fields = list(tool.user_input)
+    question = {"tool": tool.name, "arguments": arguments, "asks": "input", "fields": fields, "schema": tool.form}
     answer = ctx.ask(question)
     while True:
         if not isinstance(answer, Mapping) or set(answer) != set(tool.user_input):
