@@ -146,6 +146,8 @@ def as_message(value: Any) -> Message | RemoveMessage:
 
 def as_messages(value: Any) -> list[Message | RemoveMessage]:
     """A list of messages from one message or an iterable of them (see ``as_message``)."""
+    if isinstance(value, list):
+        return [as_message(item) for item in value]
     if isinstance(value, Message | RemoveMessage | dict):
         return [as_message(value)]
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):

@@ -302,25 +302,31 @@ class Runner(Asked):
         return self.graph.finishing(flow, call, lambda ended: self._output(ended, call)), self.graph.world(call)
 
     def _call(self, graph: Graph, arguments: Mapping[str, Any], listening: bool) -> CallOptions:
+        told: dict[str, Any] = {}
+        options: dict[str, Any] = {}
         for name, value in arguments.items():
             if name not in RunArguments.__annotations__:
                 raise TypeError(f"there is no argument {name!r}; it takes {', '.join(RunArguments.__annotations__)}")
             if name in _CHECKS:
                 _CHECKS[name](name, value)
-        told = {name: arguments[name] for name in _GRAPH_OPTIONS if arguments.get(name) is not None}
+            if name == "num_history_runs" or (name in _NODE_OPTIONS and value is not None):
+                options[name] = value
+            elif name in _GRAPH_OPTIONS and value is not None:
+                told[name] = value
         call = graph.call(told, listening=listening)
+        call.options = options
         call.component_id = self.component_id
         chosen = arguments.get("session_id")
         chosen = self.session_id if chosen is None else chosen
-        if chosen is not None or call.idempotency_key is None:  # a run that the key has begun before knows its session
-            call.session_id = check_id(new_id() if chosen is None else chosen, "session_id")
+        if chosen is not None:
+            call.session_id = check_id(chosen, "session_id")
+        elif call.idempotency_key is None:  # a run that the key has begun before knows its session
+            call.session_id = new_id()
         call.user_id = self._user(arguments.get("user_id"))
-        call.defaults = {"session_state": self._session_defaults()}
+        if defaults := self._session_defaults():
+            call.defaults = {"session_state": defaults}
         if arguments.get("session_state"):
             call.given = {"session_state": dict(arguments["session_state"])}
-        call.options = {name: arguments[name] for name in _NODE_OPTIONS if arguments.get(name) is not None}
-        if "num_history_runs" in arguments:
-            call.options["num_history_runs"] = arguments["num_history_runs"]
         return call
 
     def _output(self, ended: Ended, call: CallOptions) -> RunOutput:

@@ -50,6 +50,8 @@ def respond(
     options.type_of_values("output_schema", output_schema, none="plain text")
     table = tools if isinstance(tools, Mapping) else tool_table(tools)
     specs = [tool.spec() for tool in table.values()]
+    # The same in every request as long as nothing is added to it, so it is made and checked once.
+    constant = [Message("system", instructions)] if isinstance(instructions, str) and instructions else None
 
     @flow
     def ask_model(state: Any, ctx: Context) -> Flow[dict[str, Any]]:
@@ -59,12 +61,12 @@ def respond(
         limited = called >= tool_call_limit
         if turn_limit is not None:
             limited = limited or sum(1 for message in said if message.role == "assistant") >= turn_limit
-        system = _system(instructions, ctx, held_in(state, memories), held_in(state, summary))
-        asked = Request(
-            [*([Message("system", system)] if system else ()), *(held_in(state, history) or ()), *said],
-            () if limited else specs,
-            schema,
-        )
+        known, so_far = held_in(state, memories), held_in(state, summary)
+        system = constant
+        if system is None or known or so_far:
+            text = _system(instructions, ctx, known, so_far)
+            system = [Message("system", text)] if text else []
+        asked = Request([*system, *(held_in(state, history) or ()), *said], () if limited else specs, schema)
         reply: Reply = yield Ask(model if isinstance(model, Model) else model(), asked)
         calls = tuple(reply.tool_calls)
         if calls and limited:
