@@ -87,7 +87,7 @@ def _form(schema: Schema, defs: Schema) -> str:
         return ", ".join(map(str, schema.get("enum", (schema.get("const"),))))
     if choices := schema.get("anyOf") or schema.get("oneOf"):
         return " or ".join(dict.fromkeys(_form(choice, defs) for choice in choices))
-    kind = str(schema.get("type", "text"))
+    kind = str(schema.get("format") or schema.get("type", "text"))
     return _KINDS.get(kind, kind)
 
 

@@ -95,6 +95,7 @@ def test_an_answer_is_of_the_type_that_is_asked_for(type: Any, line: str, answer
         (bool, "maybe", "answer is 'maybe', but has to be of type boolean [y/n]", "y"),
         (int, "three", "answer is 'three', but has to be of type integer [integer]", "3"),
         (Literal["tea", "coffee"], "milk", "answer is 'milk', which is none of 'tea', 'coffee' [tea, coffee]", "tea"),
+        (date, "tomorrow", "answer is 'tomorrow', which breaks format 'date' [date]", "2026-01-01"),
         (list[int], "1, 2", "answer is '1, 2', but has to be of type array [JSON list]", "[1, 2]"),
         (Address, '{"town": "Oslo"}', "answer has no 'city' [city: text, number: integer or null; as JSON", '{"city": "Oslo"}'),
     ],
