@@ -461,6 +461,24 @@ def test_names_with_commas_and_colons_are_told_apart() -> None:
     assert told(graph("a", inner), graph("a", plain)) == ["node 'do: it' was a graph"]
 
 
+def test_a_join_that_waits_goes_on_under_the_new_names_of_its_nodes(way, db) -> None:  # type: ignore[no-untyped-def]
+    def graph(done: str, joined: str, late: Any, **aliases: str) -> Any:
+        builder = StateGraph(TypedDict("State", FIELDS), name="g")  # type: ignore[operator]
+        for name, node in (("first", visit("first")), (done, visit("done")), ("late", late), (joined, visit("joined"))):
+            builder.add_node(name, node)
+        builder.add_edge(START, "first").add_edge("first", "late").add_edge(START, done)
+        builder.add_edge([done, "late"], joined).add_edge(joined, END)
+        return builder.compile(db=db, aliases=aliases)
+
+    with pytest.raises(ZeroDivisionError):
+        way.invoke(graph("side", "both", lambda state: 1 / 0), {}, session_id="s")
+    with pytest.raises(GraphChanged, match=r"the join 'late\+side>both' is waiting but gone"):
+        way.resume(graph("aside", "merge", visit("late")), "s")
+    renamed = graph("aside", "merge", visit("late"), side="aside", both="merge")
+    with pytest.warns(GraphChangedWarning):
+        assert way.resume(renamed, "s")["path"] == ["first", "done", "late", "joined"]
+
+
 def test_a_step_of_a_workflow_goes_on_under_its_new_name(way, db) -> None:  # type: ignore[no-untyped-def]
     def workflow(name: str, work: Callable[..., Any]) -> Workflow:
         return Workflow([Step(name, work)], db=db, session_id="w", name="letters")
