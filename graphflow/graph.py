@@ -143,6 +143,11 @@ class Graph:
         return self.plan.name
 
     @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of the nodes, in the order they were added."""
+        return tuple(self.plan.nodes)
+
+    @property
     def fingerprint(self) -> str:
         """16 hex digits over nodes, edges, channel types and reducers; stored with each run and compared at resume."""
         return self.plan.fingerprint

@@ -146,6 +146,8 @@ def as_message(value: Any) -> Message | RemoveMessage:
 
 def as_messages(value: Any) -> list[Message | RemoveMessage]:
     """A list of messages from one message or an iterable of them (see ``as_message``)."""
+    if isinstance(value, list):
+        return [as_message(item) for item in value]
     if isinstance(value, Message | RemoveMessage | dict):
         return [as_message(value)]
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
@@ -153,3 +155,12 @@ def as_messages(value: Any) -> list[Message | RemoveMessage]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ValueError(f"{value!r} is not a list of messages")
     return [as_message(item) for item in value]
+
+
+def answer_in(messages: Sequence[Message]) -> Message | None:
+    """The answer that a finished run's messages end with; None when they end otherwise.
+
+    What a model says before it calls tools is none.
+    """
+    last = messages[-1] if messages else None
+    return last if last is not None and last.role == "assistant" and not last.tool_calls else None

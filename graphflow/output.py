@@ -38,9 +38,12 @@ class ToolExecution:
 
 @dataclass(frozen=True, slots=True)
 class RunOutput:
-    """What a run left. ``content`` is the answer: the last reply, as text or as an object of the ``output_schema``."""
+    """What a run left."""
 
     content: Any
+    """The answer: the last reply, as text or as an object of the ``output_schema``. None unless the run completed: what a model
+    says before it calls tools is no answer, and stands in ``messages``.
+    """
     messages: list[Message]
     """The messages of this run: the input, the model's, the tools'."""
     run_id: str

@@ -16,6 +16,7 @@ from graphflow.core.control import MISSING
 from graphflow.core.ids import check_id, new_id
 from graphflow.errors import GraphError
 from graphflow.lazy import deferred
+from graphflow.messages import answer_in
 from graphflow.output import RunOutput as RunOutput
 from graphflow.output import RunStatus as RunStatus
 from graphflow.output import ToolExecution as ToolExecution
@@ -302,33 +303,39 @@ class Runner(Asked):
         return self.graph.finishing(flow, call, lambda ended: self._output(ended, call)), self.graph.world(call)
 
     def _call(self, graph: Graph, arguments: Mapping[str, Any], listening: bool) -> CallOptions:
+        of_graph: dict[str, Any] = {}
+        of_nodes: dict[str, Any] = {}
         for name, value in arguments.items():
             if name not in RunArguments.__annotations__:
                 raise TypeError(f"there is no argument {name!r}; it takes {', '.join(RunArguments.__annotations__)}")
             if name in _CHECKS:
                 _CHECKS[name](name, value)
-        told = {name: arguments[name] for name in _GRAPH_OPTIONS if arguments.get(name) is not None}
-        call = graph.call(told, audience=EVERYBODY if listening else NOBODY)
+            if name == "num_history_runs" or (name in _NODE_OPTIONS and value is not None):
+                of_nodes[name] = value
+            elif name in _GRAPH_OPTIONS and value is not None:
+                of_graph[name] = value
+        call = graph.call(of_graph, audience=EVERYBODY if listening else NOBODY)
+        call.options = of_nodes
         call.component_id = self.component_id
         chosen = arguments.get("session_id")
         chosen = self.session_id if chosen is None else chosen
-        if chosen is not None or call.idempotency_key is None:  # a run that the key has begun before knows its session
-            call.session_id = check_id(new_id() if chosen is None else chosen, "session_id")
+        if chosen is not None:
+            call.session_id = check_id(chosen, "session_id")
+        elif call.idempotency_key is None:  # a run that the key has begun before knows its session
+            call.session_id = new_id()
         call.user_id = self._user(arguments.get("user_id"))
-        call.defaults = {"session_state": self._session_defaults()}
+        if defaults := self._session_defaults():
+            call.defaults = {"session_state": defaults}
         if arguments.get("session_state"):
             call.given = {"session_state": dict(arguments["session_state"])}
-        call.options = {name: arguments[name] for name in _NODE_OPTIONS if arguments.get(name) is not None}
-        if "num_history_runs" in arguments:
-            call.options["num_history_runs"] = arguments["num_history_runs"]
         return call
 
     def _output(self, ended: Ended, call: CallOptions) -> RunOutput:
         messages = list(ended.values.get("messages", ()))
+        answer = answer_in(messages) if ended.status == "completed" else None
+        content: Any = None if answer is None else answer.content
         schema = call.options.get("output_schema") or self.output_schema
-        answer = messages[-1] if messages and messages[-1].role == "assistant" else None
-        content: Any = answer.content if answer is not None else None
-        if schema is not None and ended.status == "completed" and answer is not None:
+        if answer is not None and schema is not None:
             content = structured.parse_output(schema, answer.text)
         return RunOutput(
             content=content,

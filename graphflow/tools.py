@@ -53,6 +53,8 @@ class Tool:
     """Whether somebody else executes the call and gives its result; ``fn`` is then never called."""
     user_input: tuple[str, ...] = ()
     """The parameters a person fills in, not the model."""
+    form: Mapping[str, Any] | None = dataclass_field(default=None, hash=False)
+    """JSON schema of what the person gives; None without ``user_input``."""
     _arguments: type[BaseModel] = dataclass_field(default=BaseModel, repr=False, compare=False)
 
     def spec(self) -> ToolSpec:
@@ -181,6 +183,7 @@ def _make(
         requires_confirmation,
         external,
         tuple(user_input),
+        signatures.without(schema, [name for name in parameters if name not in user_input]) if user_input else None,
         arguments,
     )
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sized
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -158,6 +160,20 @@ def _size(kind: type[Sized], holds: Callable[[int, Any], bool]) -> Callable[[Any
     return lambda value, bound: not isinstance(value, kind) or holds(len(value), bound)
 
 
+def _has_format(value: str, format: str) -> bool:
+    """Whether a text is written as the type that a format stands for; other formats are left to the type."""
+    if format not in _FORMATS:
+        return True
+    try:
+        answer_form(_FORMATS[format]).read(value, "")
+    except InvalidAnswer:
+        return False
+    return True
+
+
+_FORMATS: Mapping[str, type] = {"date": date, "date-time": datetime, "time": time, "duration": timedelta, "uuid": UUID}
+
+
 def _matches(value: str, pattern: str) -> bool:
     try:
         return re.search(pattern, value) is not None
@@ -176,5 +192,6 @@ _BOUNDS: Mapping[str, Callable[[Any, Any], bool]] = {
     "maxItems": _size(list, lambda size, bound: size <= bound),
     "minProperties": _size(dict, lambda size, bound: size >= bound),
     "maxProperties": _size(dict, lambda size, bound: size <= bound),
+    "format": lambda value, format: not isinstance(value, str) or _has_format(value, format),
     "pattern": lambda value, bound: not isinstance(value, str) or _matches(value, bound),
 }

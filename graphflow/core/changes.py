@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from graphflow.core.effects import Flow, ReadGraph
@@ -57,10 +57,16 @@ def _does_not_fit(plan: Plan, stored: Stored, missing: list[str], changes: list[
     run = "" if stored.run is None else f" {stored.run.run_id!r}"
     return GraphChanged(
         f"graph {plan.name!r} changed and the unfinished run{run} of session {stored.session_id!r} does not fit it: "
-        f"{'; '.join(missing)}. {_listed(changes)}Bring these back, compile with aliases={{'old': 'new'}} for nodes that have "
+        f"{'; '.join(missing)}. {_listed(changes)}Bring these back, {_how_to_alias(plan)} for nodes that have "
         "new names, or begin anew with on_unfinished='abandon'",
         changes=tuple(change.text for change in changes),
     )
+
+
+def _how_to_alias(plan: Plan) -> str:
+    compiling = "compile(aliases={'old': 'new'})"
+    kind = plan.session_type
+    return f"use {compiling}" if kind == "graph" else f"run on {kind}.with_graph({kind}.graph_builder().{compiling})"
 
 
 def check_values(plan: Plan, stored: Stored) -> Flow[None]:
@@ -80,7 +86,7 @@ def check_values(plan: Plan, stored: Stored) -> Flow[None]:
 def _changes(plan: Plan, fingerprint: str) -> Flow[list[Change]]:
     """The differences to the graph of a stored fingerprint; none when it is not known what that graph looked like."""
     outline: str | None = yield ReadGraph(fingerprint)
-    return [] if outline is None else differences(outline, plan.outline, plan.aliases)
+    return [] if outline is None else differences(outline, plan)
 
 
 def _misfits(plan: Plan, stored: Stored, changes: Iterable[Change]) -> list[str]:
@@ -132,13 +138,17 @@ class Change(NamedTuple):
     field: str | None = None
 
 
-def differences(before: str, after: str, aliases: Mapping[str, str]) -> list[Change]:
-    """What is different between the outlines of two graphs (see ``plan.description``): everything, nodes first.
+def differences(before: str, plan: Plan) -> list[Change]:
+    """What is different between the outline of a stored graph (see ``plan.description``) and a graph: everything, nodes first.
 
-    A node that went while another with the same edges came was probably renamed. ``aliases``: old names and what they are now.
+    A node that went while another with the same ways came was probably renamed. What differs inside a nested graph is told as
+    ``in 'node': …``.
     """
-    old, new = _Outline(before), _Outline(after)
-    declared = {was: now for was, now in aliases.items() if was in old.nodes and was not in new.nodes}
+    return _compared(_Outline(before.splitlines()), _Outline(plan.outline.splitlines()), plan)
+
+
+def _compared(old: _Outline, new: _Outline, plan: Plan) -> list[Change]:
+    declared = {was: now for was, now in plan.aliases.items() if was in old.nodes and was not in new.nodes}
     changes = [Change(f"node {was!r} is called {now!r} now, as aliases say") for was, now in declared.items()]
     old = old.renamed(declared)
     renamed = _renamed(old, new)
@@ -151,64 +161,101 @@ def differences(before: str, after: str, aliases: Mapping[str, str]) -> list[Cha
     changes += [Change(f"node {name!r} is new") for name in new.nodes if name not in old.nodes]
     for name in {**old.fields, **new.fields}:
         changes += _field_changes(name, old.fields.get(name), new.fields.get(name))
-    changes += [Change(f"the {line} is gone") for line in old.lines if line not in new.lines]
-    changes += [Change(f"the {line} is new") for line in new.lines if line not in old.lines]
+    changes += [Change(f"the {way.text} is gone") for way in old.ways if way not in new.ways]
+    changes += [Change(f"the {way.text} is new") for way in new.ways if way not in old.ways]
+    for name in new.nodes:
+        if name in old.nodes:
+            changes += _inner_changes(name, old.inside.get(name), new.inside.get(name), plan)
     return changes
 
 
-class _Outline:
-    """An outline taken apart: nodes, fields (type, reducer, lifetime), and other lines."""
+def _inner_changes(name: str, was: _Outline | None, now: _Outline | None, plan: Plan) -> list[Change]:
+    """What is different in a node that is, or was, a graph."""
+    inner = plan.nodes[name].graph
+    if was is None or now is None or inner is None:
+        return [] if was is now else [Change(f"node {name!r} {'is' if was is None else 'was'} a graph")]
+    return [Change(f"in {name!r}: {change.text}") for change in _compared(was, now, inner)]
 
-    def __init__(self, text: str) -> None:
-        self.nodes: list[str] = []
+
+class _Way(NamedTuple):
+    """A line that names nodes: ``edge a -> b``, ``branch a -> b, c``, ``join a, b -> c``."""
+
+    kind: str
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The line."""
+        return f"{self.kind} {' -> '.join(', '.join(side) for side in (self.sources, self.targets) if side)}"
+
+    def renamed(self, names: Mapping[str, str]) -> _Way:
+        """The line with nodes called by other names."""
+        sources, targets = (tuple(sorted(names.get(name, name) for name in side)) for side in (self.sources, self.targets))
+        return _Way(self.kind, sources, targets)
+
+
+class _Outline:
+    """An outline taken apart: nodes, the graphs inside them, fields (type, reducer, lifetime), and the ways between nodes."""
+
+    def __init__(self, lines: Iterable[str] = ()) -> None:
+        parted = [line.partition(" ") for line in lines]
+        self.nodes = [rest for kind, _, rest in parted if kind == "node"]
         self.fields: dict[str, tuple[str, str, str]] = {}
-        self.lines: list[str] = []
-        for line in text.splitlines():
-            kind, _, rest = line.partition(" ")
-            if kind == "node":
-                self.nodes.append(rest)
+        self.ways: list[_Way] = []
+        inside: dict[str, list[str]] = {}
+        for kind, _, rest in parted:
+            if kind == "in":
+                node, line = _inner_line(rest, self.nodes)
+                inside.setdefault(node, []).append(line)
             elif kind == "channel" and rest.count(" ") >= 3:
                 name, _, declared = rest.partition(": ")
                 type, reducer, lifetime = declared.rsplit(" ", 2)
                 self.fields[name] = (type, reducer, lifetime)
-            else:
-                self.lines.append(line)
+            elif kind != "node":
+                sources, _, targets = rest.partition(" -> ")
+                self.ways.append(_Way(kind, _listed_names(sources, self.nodes), _listed_names(targets, self.nodes)))
+        self.inside = {node: _Outline(lines) for node, lines in inside.items()}
 
-    def of(self, node: str) -> set[str]:
-        """The lines that name a node."""
-        return {line for line in self.lines if node in _names(line)}
+    def of(self, node: str) -> set[_Way]:
+        """The ways from and to a node."""
+        return {way for way in self.ways if node in (*way.sources, *way.targets)}
 
     def renamed(self, names: Mapping[str, str]) -> _Outline:
         """The outline with nodes called by other names."""
         if not names:
             return self
-        made = _Outline("")
+        made = _Outline()
         made.nodes = list(dict.fromkeys(names.get(name, name) for name in self.nodes))
         made.fields = self.fields
-        made.lines = [_with_names(line, names) for line in self.lines]
+        made.ways = [way.renamed(names) for way in self.ways]
+        made.inside = {names.get(name, name): inner for name, inner in self.inside.items()}
         return made
 
 
-def _names(line: str) -> list[str]:
-    """The nodes that a line names: ``edge a -> b``, ``branch a -> b, c``, ``join a, b -> c``."""
-    _, _, rest = line.partition(" ")
-    sources, _, targets = rest.partition(" -> ")
-    return [*sources.split(", "), *targets.split(", ")]
+def _inner_line(text: str, nodes: Iterable[str]) -> tuple[str, str]:
+    """The node and the line of ``node: line``; a name may hold a colon itself."""
+    named = max((name for name in nodes if text.startswith(f"{name}: ")), key=len, default=text.partition(": ")[0])
+    return named, text[len(named) + 2 :]
 
 
-def _with_names(line: str, names: Mapping[str, str]) -> str:
-    kind, _, rest = line.partition(" ")
-    sides = [sorted(names.get(name, name) for name in side.split(", ")) for side in rest.split(" -> ")]
-    return f"{kind} {' -> '.join(', '.join(side) for side in sides)}"
+def _listed_names(text: str, nodes: Sequence[str]) -> tuple[str, ...]:
+    """The names of a list; one of them may hold commas itself."""
+    names, pieces = [], text.split(", ") if text else []
+    while pieces:
+        most = next((size for size in range(len(pieces), 0, -1) if ", ".join(pieces[:size]) in nodes), 1)
+        names.append(", ".join(pieces[:most]))
+        pieces = pieces[most:]
+    return tuple(names)
 
 
 def _renamed(old: _Outline, new: _Outline) -> dict[str, str]:
-    """The nodes that went whose edges are now those of exactly one node that came."""
+    """The nodes that went whose ways are now those of exactly one node that came."""
     came = [name for name in new.nodes if name not in old.nodes]
     found: dict[str, str] = {}
     for was in old.nodes:
         if was not in new.nodes:
-            alike = [now for now in came if {_with_names(line, {was: now}) for line in old.of(was)} == new.of(now)]
+            alike = [now for now in came if {way.renamed({was: now}) for way in old.of(was)} == new.of(now)]
             if len(alike) == 1 and alike[0] not in found.values():
                 found[was] = alike[0]
     return found

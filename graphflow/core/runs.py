@@ -34,9 +34,7 @@ from graphflow.errors import (
 
 def invoke(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
     """Begin a run with ``input`` and go on until it ends. The input is durable before the first node runs."""
-    if call.idempotency_key is not None:
-        return (yield from _once(plan, input, call))
-    return (yield from _begin(plan, input, call))
+    return _begin(plan, input, call) if call.idempotency_key is None else _once(plan, input, call)
 
 
 def _begin(plan: Plan, input: Any, call: CallOptions, keyed: TaskResult | None = None) -> Flow[Ended]:

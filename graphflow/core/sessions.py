@@ -13,7 +13,7 @@ from graphflow.core.control import START, Interrupt, Send
 from graphflow.core.effects import Acquire, Flow, ForkSession, Load, LoadMany, OpenRun, ReadMessages
 from graphflow.core.ids import check_id, check_user, new_id
 from graphflow.core.memories import ReadSummary, Summary
-from graphflow.core.plan import Plan
+from graphflow.core.plan import Join, Plan
 from graphflow.core.routing import route
 from graphflow.core.stored import Stored, TaskResult, TaskRow
 from graphflow.core.tasks import lasting_namespace, namespace, task_id
@@ -43,11 +43,14 @@ def existing(
 
 
 def rename(stored: Stored, aliases: Mapping[str, str]) -> None:
-    """Call pending nodes by their new names, and their tasks' rows by the ids that go with them."""
+    """Call pending nodes, and those of joins that wait, by their new names, and tasks' rows by the ids that go with them."""
     before = pending_tasks(stored)
     frontier = stored.frontier
     frontier.next = [_renamed(arrival, aliases) for arrival in frontier.next]
     frontier.deferred = [aliases.get(name, name) for name in frontier.deferred]
+    frontier.joins = {
+        _renamed_join(key, aliases): [aliases.get(name, name) for name in ran] for key, ran in frontier.joins.items()
+    }
     ids = {old.id: new for old, new in zip(before, pending_tasks(stored), strict=True)}
     for row in stored.tasks:
         if row.task_id in ids:
@@ -58,6 +61,11 @@ def _renamed(arrival: str | Send, aliases: Mapping[str, str]) -> str | Send:
     if isinstance(arrival, Send):
         return Send(aliases.get(arrival.node, arrival.node), arrival.arg)
     return aliases.get(arrival, arrival)
+
+
+def _renamed_join(key: str, aliases: Mapping[str, str]) -> str:
+    sources, _, target = key.rpartition(">")
+    return Join(tuple(aliases.get(name, name) for name in sources.split("+")), aliases.get(target, target)).key
 
 
 @dataclass(frozen=True, slots=True)

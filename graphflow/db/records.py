@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from graphflow.core.memories import UserMemory as UserMemory
-from graphflow.messages import Message
+from graphflow.messages import Message, answer_in
 
 
 class SessionType(StrEnum):
@@ -113,8 +113,9 @@ class RunRecord:
 
     @cached_property
     def content(self) -> str | None:
-        """The text of the last thing an assistant said in this run."""
-        return next((message.text for message in reversed(self.messages) if message.role == "assistant"), None)
+        """The text of the answer; None for a run that is not completed, or whose messages do not end with one."""
+        answer = answer_in(self.messages) if self.status == "completed" else None
+        return None if answer is None else answer.text
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import chain, repeat
 from typing import Any
 
 from graphflow.core.control import Interrupt
 from graphflow.printing.text import call_text, clean, shown
+from graphflow.printing.typed import Read, typed, typed_fields, word_or_note
 
 
 def asked_text(question: Interrupt) -> str:
@@ -52,30 +53,24 @@ def how_to_answer(questions: Sequence[Interrupt], session_id: str | None) -> str
     return f"resume({session}, answers={{{listed}}}), all of them or some{told}"
 
 
-def ask(question: Interrupt, read: Callable[[str], str]) -> Any:
-    """A person's answer: yes or no (or a note) to a confirmation, a dict to a form, else what was typed.
-
-    ``read`` shows a prompt and gives the line. An answer that has to be of another type than text is typed as JSON.
+def ask(question: Interrupt, read: Read) -> Any:
+    """A person's answer: yes or no (or a note) to a confirmation or a review, a dict to a form, a value of the type that is
+    wanted, else what was typed. What does not fit is asked for again.
     """
-    asked = _asked(question)
+    asked, text = _asked(question), asked_text(question)
     kind = asked.get("asks")
     if kind in ("confirmation", "review"):
-        line = read(f"{asked_text(question)} [y/n or a note]")
-        return {"y": True, "yes": True, "n": False, "no": False, "": False}.get(line.lower(), line)
+        return word_or_note(text, read)
     if kind == "input":
-        return {field: read(f"{asked['tool']}: {field}") for field in asked["fields"]}
-    wanted = _type(question)
-    line = read(asked_text(question) if wanted in ("", "string") else f"{asked_text(question)} [{wanted}]")
-    return line if question.schema is None or wanted == "string" else _typed(line, wanted)
+        return _filled_in(text, asked, read)
+    return read(text) if question.schema is None else typed(text, question.schema, read)
 
 
-def _typed(line: str, wanted: str) -> Any:
-    if wanted == "boolean" and line.lower() in ("y", "yes", "n", "no"):
-        return line.lower().startswith("y")
-    try:
-        return json.loads(line)
-    except ValueError:
-        return line
+def _filled_in(text: str, asked: dict[str, Any], read: Read) -> dict[str, Any]:
+    """The fields of a form; the first one is asked for below what the form is."""
+    of_any_value = {"properties": {field: {} for field in asked["fields"]}, "required": asked["fields"]}
+    headings = chain([f"{text}\n"], repeat(""))
+    return typed_fields(asked.get("schema") or of_any_value, lambda prompt: read(f"{next(headings)}{asked['tool']}: {prompt}"))
 
 
 def _type(question: Interrupt) -> str:

@@ -23,11 +23,17 @@ class Speaker:
     task: str = ""
     thinking: str = ""
     said: str = ""
+    led_in: str = ""
+    """What it said before it called tools."""
     tools: dict[str, str] = field(default_factory=dict)
     """A line for each tool call, by id."""
     started: float = 0.0
     seconds: float | None = None
     """How long it took; None while it goes on."""
+
+    def act(self) -> None:
+        """It calls a tool or a member: what it said so far was no answer."""
+        self.led_in, self.said = self.said or self.led_in, ""
 
 
 @dataclass(slots=True)
@@ -112,7 +118,7 @@ class RunView:
         mark = {"tool_started": "…", "tool_completed": "✓", "tool_failed": "✗"}[event.type]
         result = "" if event.type == "tool_started" else f" → {in_a_line(event.result, LENGTH)}"
         speaker.tools[event.tool_call_id] = f"{mark} {call_text(event.tool, event.arguments)}{result}"
-        speaker.said = ""
+        speaker.act()
 
     def _member_started(self, event: Event) -> None:
         around = self.members.get(event.ns)
@@ -124,7 +130,7 @@ class RunView:
         self.members = dict([*members[:at], (event.inside, made), *members[at:]])
         speaker = self.speaker_of(event)
         if speaker is not None:
-            speaker.said = ""
+            speaker.act()
 
     def _member_completed(self, event: Event) -> None:
         member = self.members[event.inside]
@@ -183,8 +189,7 @@ class RunView:
             for speaker in (self.top, *self.members.values()):
                 speaker.tools = {id: _waiting(line) for id, line in speaker.tools.items()}
         content = getattr(output, "content", None)
-        if content is not None:
-            self.top.said = shown(content)
+        self.top.said = shown(content) if content is not None else self.top.said or self.top.led_in
 
 
 def _waiting(line: str) -> str:

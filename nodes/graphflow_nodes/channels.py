@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 
 def held_in(state: Any, channel: str) -> Any:
     """What a state (a dict, a dataclass or a pydantic model) holds in a channel; None when that is nothing."""
-    return state.get(channel) if isinstance(state, Mapping) else getattr(state, channel, None)
+    return state.get(channel) if isinstance(state, dict) else getattr(state, channel, None)

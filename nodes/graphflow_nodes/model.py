@@ -50,19 +50,20 @@ def respond(
     options.type_of_values("output_schema", output_schema, none="plain text")
     table = tools if isinstance(tools, Mapping) else tool_table(tools)
     specs = [tool.spec() for tool in table.values()]
+    # The same in every request as long as nothing is added to it, so it is made and checked once.
+    constant = [Message("system", instructions)] if isinstance(instructions, str) and instructions else None
 
     @flow
     def ask_model(state: Any, ctx: Context) -> Flow[dict[str, Any]]:
         schema = ctx.options.get("output_schema") or output_schema
         said = list(held_in(state, messages) or ())
         limited = _limit_reached(said, tool_call_limit, turn_limit)
-        system = _system(instructions, ctx, held_in(state, memories), held_in(state, summary))
-        system = "\n\n".join(filter(None, (system, ctx.options.get("background"))))
-        asked = Request(
-            [*([Message("system", system)] if system else ()), *(held_in(state, history) or ()), *said],
-            () if limited else specs,
-            schema,
-        )
+        told = held_in(state, memories), held_in(state, summary), ctx.options.get("background")
+        system = constant
+        if system is None or any(told):
+            text = _system(instructions, ctx, *told)
+            system = [Message("system", text)] if text else []
+        asked = Request([*system, *(held_in(state, history) or ()), *said], () if limited else specs, schema)
         reply: Reply = yield Ask(model if isinstance(model, Model) else model(), asked)
         calls = tuple(reply.tool_calls)
         if calls and limited:
@@ -187,7 +188,8 @@ def _filled_in(ctx: Context, tool: Tool, arguments: dict[str, Any]) -> dict[str,
     """The arguments with the fields that a person gives. What of these does not fit is asked for again; what the model gave
     wrong is not theirs to mend.
     """
-    question = {"tool": tool.name, "arguments": arguments, "asks": "input", "fields": list(tool.user_input)}
+    fields = list(tool.user_input)
+    question = {"tool": tool.name, "arguments": arguments, "asks": "input", "fields": fields, "schema": tool.form}
     answer = ctx.ask(question)
     while True:
         if not isinstance(answer, Mapping) or set(answer) != set(tool.user_input):
@@ -219,18 +221,24 @@ def _tell(ctx: Context, type: str, call: ToolCall, data: dict[str, Any]) -> Flow
         yield Emit(type, ctx.node, {"tool": call.name, "arguments": call.arguments, "tool_call_id": call.id, **data}, ctx.ns)
 
 
-def _system(instructions: Instructions, ctx: Context, memories: Sequence[str] | None, summary: str | None) -> str:
+def _system(
+    instructions: Instructions,
+    ctx: Context,
+    memories: Sequence[str] | None,
+    summary: str | None,
+    background: str | None,
+) -> str:
     if instructions is None:
         told = ""
     elif isinstance(instructions, str):
         told = instructions
     else:
         told = instructions(ctx) if callable(instructions) else "\n".join(instructions)
-    if not memories and not summary:
-        return told
     parts = [told] if told else []
     if memories:
         parts.append("Memories about the user, from earlier conversations:\n" + "\n".join(f"- {each}" for each in memories))
     if summary:
         parts.append(f"Summary of the conversation so far:\n{summary}")
+    if background:
+        parts.append(background)
     return "\n\n".join(parts)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphflow import Agent, Context, HistoryPolicy, Message, RunStatus, ToolCall, tool
+from graphflow import END, Agent, Context, HistoryPolicy, Message, RunStatus, ToolCall, tool
 from graphflow.core.control import Cancelled
 from graphflow.db import InMemoryDb, SqliteDb
 from graphflow.errors import InvalidId, InvalidUpdate, ModelError, NoDatabase, NotOwner
@@ -386,6 +386,57 @@ def test_a_tool_that_needs_confirmation_waits_for_it(way, db):
     output = way.resume(agent, "s", answers={second.id: "too expensive"})
     assert (output.content, paid) == ("done", [5])
     assert "too expensive" in (output.tools[1].result or "")
+
+
+def test_what_is_said_before_a_question_is_no_answer(way, db):
+    @tool(requires_confirmation=True)
+    def pay(amount: int) -> str:
+        return "paid"
+
+    model = ScriptedModel([Reply("Let me pay that.", [ToolCall("1", "pay", {"amount": 5})]), "Paid."])
+    agent = Agent(model, tools=[pay], db=db, session_id="s")
+    output = way.run(agent, "q")
+    assert (output.status, output.content, output.messages[-1].text) == ("paused", None, "Let me pay that.")
+    assert db.get_runs("s")[0].content is None
+    assert way.resume(agent, "s", True).content == "Paid." == db.get_runs("s")[0].content
+
+
+def test_a_run_that_was_left_behind_has_no_answer(way, db):
+    @tool(external=True)
+    def fetch(url: str) -> str:
+        """Somebody else does it."""
+
+    model = ScriptedModel([Reply("Let me look.", [ToolCall("1", "fetch", {"url": "u"})]), "Hello!"])
+    agent = Agent(model, tools=[fetch], db=db, session_id="s")
+    way.run(agent, "q")
+    way.run(agent, "never mind")
+    assert [(run.status, run.content) for run in db.get_runs("s")] == [("abandoned", None), ("completed", "Hello!")]
+
+
+def test_a_cancelled_run_has_no_answer(way, db):
+    def stop(ctx: Context) -> str:
+        agent.cancel(ctx.run_id)
+        return "stopping"
+
+    model = ScriptedModel([Reply("Let me stop.", [ToolCall("1", "stop", {})]), "Done."])
+    agent = Agent(model, tools=[stop], db=db, session_id="s")
+    output = way.run(agent, "q")
+    assert (output.status, output.content) == ("cancelled", None)
+    assert db.get_runs("s")[0].content is None
+
+
+def test_a_run_that_ends_with_a_tool_call_has_no_answer(way, db):
+    def look(place: str) -> str:
+        return f"{place} is nice"
+
+    model = ScriptedModel([Reply("Let me look.", [ToolCall("1", "look", {"place": "Oslo"})])])
+    agent = Agent(model, tools=[look], db=db, session_id="s")
+    builder = agent.graph_builder()
+    builder.remove_edge("tools", "model")
+    builder.add_edge("tools", END)
+    output = way.run(agent.with_graph(builder), "q")
+    assert (output.status, output.content) == ("completed", None)
+    assert db.get_runs("s")[0].content is None
 
 
 def test_a_tool_executed_outside_and_one_a_person_fills_in(way, db):

@@ -9,12 +9,29 @@ from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
 
-from graphflow import END, START, Agent, Send, StateGraph, add_messages, append, interrupt, logged, merge, untracked
+from graphflow import (
+    END,
+    START,
+    Agent,
+    Reply,
+    Send,
+    StateGraph,
+    Team,
+    ToolCall,
+    add_messages,
+    append,
+    interrupt,
+    logged,
+    merge,
+    tool,
+    untracked,
+)
 from graphflow.core.changes import differences
 from graphflow.db import InMemoryDb
 from graphflow.errors import GraphChanged, GraphChangedWarning, GraphflowError
 from graphflow.messages import Message
 from graphflow.testing import ScriptedModel
+from graphflow.workflow import Step, Workflow
 
 Declared = dict[str, Any]
 
@@ -356,10 +373,121 @@ def test_sends_to_a_node_that_is_gone_are_named(db) -> None:  # type: ignore[no-
 
 
 def test_outlines_of_any_names_are_compared() -> None:
-    before = "edge a -> b\nnode a\nnode b -> c\nsomething else"
-    assert [c.text for c in differences(before, "node a", {})] == [
+    plan = Design().build(InMemoryDb()).plan
+    before = f"{plan.outline}\nedge first -> b\nnode b -> c\nsomething else"
+    assert [change.text for change in differences(before, plan)] == [
         "node 'b -> c' is gone",
-        "the edge a -> b is gone",
+        "the edge first -> b is gone",
         "the something else is gone",
     ]
     assert issubclass(GraphChanged, GraphflowError)
+
+
+# --- graphs inside graphs ------------------------------------------------------------------------------------------------
+
+
+@tool(requires_confirmation=True)
+def pay(amount: int) -> str:
+    """Pay."""
+    return "paid"
+
+
+def member(name: str, *tools: Any) -> Agent:
+    asks = Reply(tool_calls=[ToolCall("p", "pay", {"amount": 5})])
+    return Agent(ScriptedModel([asks] if tools == (pay,) else ["it is paid"]), name=name, tools=tools)
+
+
+def crew(db: Any, worker: Agent, *replies: Any) -> Team:
+    """A team of a worker, who has something to do, and of another member."""
+    return Team([worker, member("other")], model=ScriptedModel(replies), db=db, session_id="s", name="crew")
+
+
+def paused_crew(db: Any, worker: str = "researcher") -> None:
+    task = ToolCall("1", "delegate_task_to_member", {"member_id": worker, "task": "pay"})
+    assert crew(db, member(worker, pay), Reply(tool_calls=[task])).run("q").status == "paused"
+
+
+def test_a_delegation_goes_on_under_the_members_new_name(way, db) -> None:  # type: ignore[no-untyped-def]
+    paused_crew(db)
+    team = crew(db, Agent(ScriptedModel(["it is paid"]), name="scout", tools=[pay]), "done")
+    with pytest.raises(GraphChanged, match="node 'researcher' is pending but gone") as error:
+        way.resume(team, "s", True)
+    assert error.value.changes == (
+        "node 'researcher' seems to be called 'scout' now (aliases={'researcher': 'scout'} says so)",
+    )
+    assert "team.with_graph(team.graph_builder().compile(aliases={'old': 'new'}))" in str(error.value)
+    renamed = team.with_graph(team.graph_builder().compile(aliases={"researcher": "scout"}))
+    with pytest.warns(GraphChangedWarning, match="node 'researcher' is called 'scout' now, as aliases say"):
+        output = way.resume(renamed, "s", True)
+    assert (output.content, output.tools[0].result) == ("done", "it is paid")
+    assert db.check().ok
+
+
+def test_what_changed_in_a_member_is_told_with_its_name(way, db) -> None:  # type: ignore[no-untyped-def]
+    paused_crew(db)
+    stripped = crew(db, member("researcher"), "done")
+    with (
+        pytest.warns(GraphChangedWarning) as caught,
+        pytest.raises(GraphChanged, match=r"graph 'researcher' changed .* node 'tools' is pending but gone.* run on agent\."),
+    ):
+        way.resume(stripped, "s", True)
+    told = str(caught[0].message)
+    assert told.endswith(
+        "What is different: in 'researcher': node 'tools' is gone; "
+        "in 'researcher': the branch model -> __end__, tools is gone; "
+        "in 'researcher': the edge tools -> model is gone; in 'researcher': the edge model -> __end__ is new."
+    )
+
+
+def told(before: Any, after: Any) -> list[str]:
+    return [change.text for change in differences(before.plan.outline, after.plan)]
+
+
+def test_names_with_commas_and_colons_are_told_apart() -> None:
+    def graph(last: str, work: Any) -> Any:
+        builder = StateGraph(TypedDict("State", FIELDS), name="g")  # type: ignore[operator]
+        builder.add_sequence([("do: it", work), (last, visit(last))])
+        return builder.add_edge(START, "do: it").add_edge(last, END).compile()
+
+    plain, inner, renamed = visit("x"), Design().build(None), Design().rename("last", "final").build(None)
+    aliases = "aliases={'wash, dry': 'clean, dry'}"
+    assert told(graph("wash, dry", plain), graph("clean, dry", plain)) == [
+        f"node 'wash, dry' seems to be called 'clean, dry' now ({aliases} says so)"
+    ]
+    assert told(graph("a", inner), graph("a", renamed)) == [
+        "in 'do: it': node 'last' seems to be called 'final' now (aliases={'last': 'final'} says so)"
+    ]
+    assert told(graph("a", plain), graph("a", inner)) == ["node 'do: it' is a graph"]
+    assert told(graph("a", inner), graph("a", plain)) == ["node 'do: it' was a graph"]
+
+
+def test_a_join_that_waits_goes_on_under_the_new_names_of_its_nodes(way, db) -> None:  # type: ignore[no-untyped-def]
+    def graph(done: str, joined: str, late: Any, **aliases: str) -> Any:
+        builder = StateGraph(TypedDict("State", FIELDS), name="g")  # type: ignore[operator]
+        for name, node in (("first", visit("first")), (done, visit("done")), ("late", late), (joined, visit("joined"))):
+            builder.add_node(name, node)
+        builder.add_edge(START, "first").add_edge("first", "late").add_edge(START, done)
+        builder.add_edge([done, "late"], joined).add_edge(joined, END)
+        return builder.compile(db=db, aliases=aliases)
+
+    with pytest.raises(ZeroDivisionError):
+        way.invoke(graph("side", "both", lambda state: 1 / 0), {}, session_id="s")
+    with pytest.raises(GraphChanged, match=r"the join 'late\+side>both' is waiting but gone"):
+        way.resume(graph("aside", "merge", visit("late")), "s")
+    renamed = graph("aside", "merge", visit("late"), side="aside", both="merge")
+    with pytest.warns(GraphChangedWarning):
+        assert way.resume(renamed, "s")["path"] == ["first", "done", "late", "joined"]
+
+
+def test_a_step_of_a_workflow_goes_on_under_its_new_name(way, db) -> None:  # type: ignore[no-untyped-def]
+    def workflow(name: str, work: Callable[..., Any]) -> Workflow:
+        return Workflow([Step(name, work)], db=db, session_id="w", name="letters")
+
+    with pytest.raises(ZeroDivisionError):
+        way.run(workflow("draft", lambda given: 1 / 0), "tea")
+    after = workflow("write", lambda given: f"about {given.input}")
+    with pytest.raises(GraphChanged, match=r"workflow\.with_graph"):
+        way.resume(after, "w")
+    renamed = after.with_graph(after.graph_builder().compile(aliases={"draft": "write"}))
+    with pytest.warns(GraphChangedWarning, match="as aliases say"):
+        assert way.resume(renamed, "w").content == "about tea"

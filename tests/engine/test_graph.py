@@ -340,6 +340,11 @@ def test_a_result_that_no_target_is_mapped_to_is_named(way):
         way.invoke(builder.compile(), {})
 
 
+def test_a_graph_names_its_nodes_in_the_order_they_were_added():
+    graph = graph_of("b", "a", edges=[(START, "b"), ("b", "a"), ("a", END)])
+    assert graph.nodes == StateGraph.of(graph).nodes == ("b", "a")
+
+
 def test_the_fingerprint_tells_graphs_apart_and_equal_ones_not():
     edges = [(START, "a"), ("a", "b"), ("b", END)]
     one, same = graph_of("a", "b", edges=edges), graph_of("a", "b", edges=edges)
@@ -367,7 +372,7 @@ def test_one_graph_may_run_in_many_threads_at_once():
     assert sorted(results) == sorted([[str(i), "a", "b"] for i in range(50)] * 8)
 
 
-@pytest.mark.parametrize("name", ["db", "plan", "on_event", "name", "fingerprint", "invoke"])
+@pytest.mark.parametrize("name", ["db", "plan", "on_event", "name", "nodes", "fingerprint", "invoke"])
 def test_a_graph_cannot_be_changed(way, name):
     graph = graph_of("a", edges=[(START, "a"), ("a", END)], db=InMemoryDb())
     before = getattr(graph, name)

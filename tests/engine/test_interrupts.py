@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal, TypedDict
+from uuid import UUID
 
 import pytest
 from pydantic import BaseModel, Field, field_validator
@@ -254,6 +255,9 @@ def test_an_answer_comes_as_the_type_that_was_asked_for(way, db):
         (dict[str, float], {"a": 1}, {"a": 1.0}),
         (date, date(2030, 1, 2), date(2030, 1, 2)),
         (date, "2030-01-02", date(2030, 1, 2)),
+        (datetime, datetime(2030, 1, 2, 3), datetime(2030, 1, 2, 3)),
+        (timedelta, timedelta(hours=1), timedelta(hours=1)),
+        (Annotated[str, Field(json_schema_extra={"format": "email"})], "ann@example.com", "ann@example.com"),
         (tuple[int, str], (1, "x"), (1, "x")),
     ],
     ids=repr,
@@ -282,6 +286,9 @@ def test_answers_that_fit(way, db, schema, good, expected):
         (dict[str, int], {"a": "b"}, r"answer\.a"),
         (tuple[int, str], ["x", "x"], r"answer\[0\]"),
         (Annotated[str, Field(pattern="^[a-z]+$")], "ABC", "pattern"),
+        (date, "tomorrow", "answer is 'tomorrow', which breaks format 'date'"),
+        (timedelta | None, "soon", "none of what is allowed"),
+        (dict[str, UUID], {"a": "b"}, r"answer\.a is 'b', which breaks format 'uuid'"),
         (int, len, "cannot be checked"),
     ],
     ids=repr,

@@ -138,6 +138,12 @@ def test_a_question_says_how_it_is_answered():
     assert "Response" not in text and " paused · " in text
 
 
+def test_what_was_said_before_a_question_is_shown_though_it_is_no_answer():
+    asked = Reply("Let me book that.", [ToolCall("1", "book", {"place": "Oslo"})])
+    text = drawn(view_of(Agent(ScriptedModel([asked]), tools=[book], db=InMemoryDb())))
+    assert "Let me book that." in text and "May book(place='Oslo') be called?" in text
+
+
 def test_several_questions_are_told_apart():
     asked = calls(("book", {"place": "Oslo"}), ("visit", {"place": "Rome"}))
     agent = Agent(ScriptedModel([asked]), tools=[book, visit], db=InMemoryDb(), session_id="s")

@@ -19,7 +19,8 @@ from graphflow.db import SqliteDb
 
 BOT = '''
 import time
-from graphflow import Agent, Team, tool
+from pydantic import BaseModel
+from graphflow import Agent, Team, interrupt, tool
 from graphflow.db import SqliteDb
 from graphflow.models import OfflineModel
 from graphflow.workflow import Step, Workflow
@@ -38,6 +39,16 @@ def visit(city: str, day: str) -> str:
     """Visit a city."""
     return f"{city} on {day}"
 
+class Guest(BaseModel):
+    name: str
+    seats: int = 1
+
+def booking(given):
+    guest = interrupt("Who comes?", response_schema=Guest)
+    nights = interrupt("How many nights?", response_schema=int)
+    paid = interrupt("Is it paid?", response_schema=bool)
+    return f"{guest.name} and {guest.seats - 1} more, {nights} nights, {'paid' if paid else 'owed'}"
+
 class Moody(OfflineModel):
     def _react(self, request):
         text = request.messages[-1].text
@@ -53,6 +64,7 @@ class Moody(OfflineModel):
 agent = Agent(Moody(), tools=[pay, weather, visit], db=SqliteDb("talk.db"), session_id="s")
 step = Step("draft", lambda given: f"about {given.input}", review="Is it good?")
 draft = Workflow([step], db=SqliteDb("talk.db"), session_id="w")
+hotel = Workflow([Step("booking", booking)], db=SqliteDb("talk.db"), session_id="h")
 forgetful = Agent(Moody(), tools=[pay])
 '''
 
@@ -196,9 +208,28 @@ def test_a_review_of_a_workflow_is_a_part_of_the_conversation(terminal):
     shell.wait_for("you >")
     shell.type("tea")
     assert "about tea" in shell.wait_for("[y/n or a note]")
-    shell.type("y")
+    shell.type("True")
     shell.wait_for("Response")
     shell.wait_for("about tea")
+    shell.wait_for("you >")
+
+
+def test_a_question_with_a_type_is_asked_until_it_has_an_answer_of_that_type(terminal):
+    shell = terminal("bot.hotel.cli_app()")
+    shell.wait_for("you >")
+    shell.type("a room")
+    shell.wait_for("Who comes? [name: text, seats: integer; as JSON, or Enter for one after the other]")
+    for prompt, line in (
+        ("name", ""),
+        ("seats [integer; Enter for 1]", "Ann"),
+        ("How many nights? [integer]", "3"),
+        ("answer is 'two', but has to be of type integer [integer]", "two"),
+        ("Is it paid? [y/n]", "2"),
+    ):
+        shell.type(line)
+        shell.wait_for(prompt)
+    shell.type("yes")
+    shell.wait_for("Ann and 2 more, 2 nights, paid")
     shell.wait_for("you >")
 
 
