@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from graphflow.core.effects import ReadHistory
 from graphflow.db import PostgresDb
 from graphflow.errors import LeaseLost
 from graphflow.messages import ImagePart, Message
@@ -164,7 +163,7 @@ def test_a_picture_that_another_session_is_just_given_is_not_deleted(meeting: Me
     steps = (give, sql.insert_media, delete) if order == "deleted while used" else (delete, sql.delete_session[0], give)
     for future in meeting.between(*steps):
         future.result()
-    assert meeting.db.read_history(ReadHistory("other", before=9, last_messages=9))[0].content == PICTURE.content
+    assert meeting.db.get_messages("other")[0].content == PICTURE.content
     assert meeting.db.check().ok
 
 
