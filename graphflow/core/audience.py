@@ -28,9 +28,13 @@ class Audience:
         """Whether nothing is heard that is told while a node runs."""
         return self.outermost is not None and self.outermost <= BETWEEN and self.nested == frozenset()
 
-    def hears(self, type: str, ns: str = "") -> bool:
+    def types(self, ns: str) -> Types:
+        """The types of events from a namespace that are heard."""
+        return self.nested if ns else self.outermost
+
+    def hears(self, type: str, ns: str) -> bool:
         """Whether an event of a type from a namespace is heard."""
-        types = self.nested if ns else self.outermost
+        types = self.types(ns)
         return types is None or type in types
 
 

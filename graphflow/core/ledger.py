@@ -174,8 +174,11 @@ class Ledger:
         start = first + len(removals)
         ahead = f"+{len(self._riding)}" if self._riding else ""
         prefix = self.own_ids if ranges is not None else f"{self.own_ids}{self.head + 1}{ahead}.{name}."
-        named = {id(m): m.with_id(f"{prefix}{start + n}") for n, m in enumerate(changed) if m.id is None}
-        if named:
+        if changed and "set" not in op and all(message.id is None for message in changed):  # they are the end of the list
+            changed = [message.with_id(f"{prefix}{number}") for number, message in enumerate(changed, start)]
+            value = [*value[: -len(changed)], *changed]
+        else:
+            named = {id(m): m.with_id(f"{prefix}{start + n}") for n, m in enumerate(changed) if m.id is None}
             value = [named.get(id(m), m) for m in value]
             changed = [named.get(id(m), m) for m in changed]
         if ranges is None:

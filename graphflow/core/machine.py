@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from graphflow.core.advice import advice
-from graphflow.core.audience import NOBODY
 from graphflow.core.control import START, Cancelled, Command, Interrupt
 from graphflow.core.effects import Emit, Flow, RunTasks
 from graphflow.core.ledger import Ledger, question_rows, result_rows
@@ -51,9 +50,12 @@ class Machine:
         self.schema = plan.schema
         self.ledger = Ledger(plan.schema, info)
         self.steps = 0
-        self.tells_begin, self.tells_end, self.tells_state = map(info.hears, ("node_started", "node_completed", "checkpoint"))
-        self.tells = info.audience is not NOBODY and any(map(info.hears, SUPERSTEP))
+        heard = info.audience.types(info.ns)
+        self.tells = heard is None or not heard.isdisjoint(SUPERSTEP)
         """Whether anything of a superstep is told."""
+        self.tells_begin = heard is None or "node_started" in heard
+        self.tells_end = heard is None or "node_completed" in heard
+        self.tells_state = heard is None or "checkpoint" in heard
         self.noted: dict[str, Any] = {}
         """What its nodes noted (``ctx.note``); it is among the metrics, too."""
         self.interrupts: tuple[Interrupt, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -154,8 +154,13 @@ def _reduce_plain(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any,
     return value, {"set": value}
 
 
+def _items(writes: list[Write]) -> list[Any]:
+    """What is in the lists that were written, one after the other."""
+    return writes[0][1] if len(writes) == 1 else [item for _, value in writes for item in value]
+
+
 def _reduce_append(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:
-    items = writes[0][1] if len(writes) == 1 else [item for _, value in writes for item in value]
+    items = _items(writes)
     if not items:
         return ([] if old is MISSING else old), None
     return (items if old is MISSING or not old else old + items), {"append": items}
@@ -214,7 +219,9 @@ def _keys_conflict(channel: Channel, key: str, writes: list[Write], repair: str)
 
 def _reduce_messages(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:
     base: list[Message] = [] if old is MISSING else old
-    changes: Iterable[Message | RemoveMessage] = (change for _, value in writes for change in value)
+    changes: list[Message | RemoveMessage] = _items(writes)
+    if all(change.id is None for change in changes):  # what most nodes write: messages that come after the others
+        return [*base, *changes], ({"upsert": changes} if changes else None)
     try:
         new = upsert(base, changes)
     except ValueError as error:
