@@ -24,7 +24,7 @@ class Audience:
     nested: Types
 
     @property
-    def waits(self) -> bool:
+    def between_only(self) -> bool:
         """Whether nothing is heard that is told while a node runs."""
         return self.outermost is not None and self.outermost <= BETWEEN and self.nested == frozenset()
 

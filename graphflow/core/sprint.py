@@ -54,11 +54,11 @@ def sprint(machine: Machine) -> Flow[list[Outcome]]:
                 ledger.merge([(node, result)])
         except GraphflowError:
             return outcomes
+        machine.measure(outcomes)
         if node.after is None:
             yield from route(plan, values, frontier, [(node, result)])
         else:
             frontier.next = [*node.after]
-        machine.measure(outcomes)
         ledger.passes()
         if machine.tells:
             outcomes[0].result = result

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import warnings
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -78,6 +79,10 @@ async def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
         return
     except Exception as error:
         stop.add_note(f"and the run could not be closed: {error}")
+        with suppress(Warning):  # where warnings are errors, this one is not to take the place of the cancellation
+            # A note is seen by nobody whose task is cancelled, or who has left a stream.
+            what = f"a run of session {world.call.session_id!r} was stopped, and that could not be stored"
+            warnings.warn(f"{what}: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
 
 
 async def execute(task: Task, world: World, alone: str | None = None) -> Outcome:

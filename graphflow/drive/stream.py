@@ -13,9 +13,8 @@ it answered, if it did, as one), ``checkpoint`` (its last), and the last event, 
 
 Tasks that wait or fail have no ``node_completed``, nor have their finished siblings until their superstep is committed. An
 event becomes a part of each mode that shows it, in the order the modes were given, before the next event. The reader may be
-``STREAM_SIZE`` parts behind; then the run waits for it. Under plain calls, a stream of what only comes between supersteps
-(modes values, updates, tasks, checkpoints; neither tokens nor nested graphs) goes on as far as it is read, in the reader's own
-thread.
+``STREAM_SIZE`` parts behind; then the run waits for it. Under plain calls, the updates and values of a run without a database
+are made as they are read, in the reader's own thread.
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ runs on one process-wide loop.
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from time import perf_counter
 from typing import Any
 
@@ -24,6 +25,7 @@ from graphflow.drive.crew import Crew
 from graphflow.drive.stream import Event, View
 from graphflow.drive.threads import in_own_thread
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
+from graphflow.errors import DatabaseFailed, LeaseLost, SerializationError
 from graphflow.models.base import Reply, Restart, Token, Usage
 
 
@@ -47,19 +49,31 @@ def give_back(world: World) -> None:
 
 def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
     """Drive a flow to its end."""
+    driven = _driven(flow, world, usage)
+    while True:
+        try:
+            next(driven)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def _driven(flow: Flow[T], world: World, usage: list[Any] | None = None) -> Generator[None, None, T]:
+    """Drive a flow, pausing after each effect; stopped there, it lets the flow write its last commit."""
     outcome: Any = None
     step: Callable[[Any], Any] = flow.send
     while True:
         try:
             effect = step(outcome)
-        except StopIteration as stop:
-            result: T = stop.value
+        except StopIteration as end:
+            result: T = end.value
             return result
         try:
-            outcome = _HANDLERS[type(effect)](effect, world, usage)
-            step = flow.send
-        except (Exception, Cancelled) as error:
-            outcome, step = error, flow.throw
+            try:
+                outcome, step = _HANDLERS[type(effect)](effect, world, usage), flow.send
+            except (Exception, Cancelled) as error:
+                outcome, step = error, flow.throw
+            yield
         except BaseException as stop:
             _cancel(flow, world, stop)
             raise
@@ -291,21 +305,24 @@ STREAM_SIZE = 256
 
 ENDS = ("_completed", "_failed", "_updated")
 """How the types of events end that tell the end of something."""
+UNSTORED = (DatabaseFailed, LeaseLost, SerializationError)
+"""What is raised when something could not be stored."""
 
 
 def stream(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> Iterator[Any]:
     """Drive a flow and give its parts as they come; what it raises is raised at the end.
 
-    Parts that only come between supersteps are made in the reader's thread, as it asks for them; those that nodes tell while
-    they run come from a helper thread. Leaving the iterator early stops the run at its next border, or at its next event that
-    does not tell the end of something (what a tool or a step has done is stored first); the committed work is kept and can be
-    resumed.
+    Leaving the iterator early stops the run at its next border, or at its next event that does not tell the end of something
+    (what a tool or a step has done is stored first); the committed work is kept and can be resumed. When it cannot be stored
+    that the run was left, closing the iterator raises that.
     """
-    return _between(flow, world, view, listener) if view.audience.waits else _meanwhile(flow, world, view, listener)
+    if world.store is None and view.audience.between_only:
+        return _between(flow, world, view, listener)
+    return _meanwhile(flow, world, view, listener)
 
 
 def _between(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> Iterator[Any]:
-    """The parts of a flow that is driven as far as the reader asks."""
+    """The parts of a flow that is driven by its reader, as far as that asks: it holds no session that others wait for."""
     told: deque[Any] = deque()
 
     def emit(event: Event) -> None:
@@ -314,34 +331,9 @@ def _between(flow: Flow[Any], world: World, view: View, listener: Emitter | None
         told.extend(view(event))
 
     world.emitter = emit
-    driven = _effects(flow, world)
-    try:
-        for _ in driven:
-            while told:
-                yield told.popleft()
-    finally:
-        driven.close()
-        give_back(world)
-
-
-def _effects(flow: Flow[Any], world: World) -> Generator[None, None, None]:
-    """Drive a flow to its end, one effect after the other; closed earlier, it is stopped there."""
-    outcome: Any = None
-    step: Callable[[Any], Any] = flow.send
-    while True:
-        try:
-            effect = step(outcome)
-        except StopIteration:
-            return
-        try:
-            try:
-                outcome, step = _HANDLERS[type(effect)](effect, world, None), flow.send
-            except (Exception, Cancelled) as error:
-                outcome, step = error, flow.throw
-            yield
-        except BaseException as stop:
-            _cancel(flow, world, stop)
-            raise
+    for _ in _driven(flow, world):
+        while told:
+            yield told.popleft()
 
 
 def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> Iterator[Any]:
@@ -349,12 +341,12 @@ def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitter | No
     channel = _Channel(STREAM_SIZE)
 
     def emit(event: Event) -> None:
+        if listener is not None:
+            listener(event)
         if channel.abandoned:
             if event.type.endswith(ENDS):
                 return
             raise Cancelled
-        if listener is not None:
-            listener(event)
         for part in view(event):
             channel.put(part)
 
@@ -365,11 +357,24 @@ def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitter | No
             channel.end()
 
     world.emitter = emit
+    process = os.getpid()
     done = in_own_thread(work, "graphflow-stream")
     try:
         yield from channel.read()
-    finally:
-        channel.abandon()
-        world.call.stop.request()
-        wait([done])
+    except GeneratorExit:
+        if os.getpid() == process:  # the thread is not in a process that was forked meanwhile
+            _leave(channel, world, done)
+            if isinstance(done.exception(), UNSTORED):
+                done.result()
+        raise
+    except BaseException:
+        _leave(channel, world, done)
+        raise
     done.result()
+
+
+def _leave(channel: _Channel, world: World, done: Future[None]) -> None:
+    """Stop a run that nobody reads any more, and wait for its end."""
+    channel.abandon()
+    world.call.stop.request()
+    wait([done])

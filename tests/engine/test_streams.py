@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from typing import Annotated, Any, TypedDict
@@ -13,6 +14,7 @@ from graphflow import END, START, Message, RetryPolicy, Send, StateGraph, add_me
 from graphflow.core.effects import Ask
 from graphflow.core.plan import flow
 from graphflow.drive.sync import STREAM_SIZE
+from graphflow.errors import SerializationError
 from graphflow.models.base import Request
 from graphflow.testing import ScriptedModel
 
@@ -277,13 +279,13 @@ def test_a_run_waits_for_a_slow_reader_instead_of_filling_memory(db):
     assert [0, *parts] == list(range(STREAM_SIZE * 2))
 
 
-def test_a_run_goes_on_as_its_updates_are_read_and_in_the_thread_that_reads_them(db):
+def test_a_run_that_is_not_stored_goes_on_as_its_updates_are_read_and_in_the_thread_that_reads_them():
     ran = []
 
     def node(state):
         ran.append(threading.current_thread())
 
-    parts = chain(db, node, node, node).stream({}, session_id="s")
+    parts = chain(None, node, node, node).stream({})
     next(parts)
     assert ran == [threading.current_thread()]
     rest = []
@@ -291,7 +293,60 @@ def test_a_run_goes_on_as_its_updates_are_read_and_in_the_thread_that_reads_them
     reader.start()
     reader.join()
     assert ran == [threading.current_thread(), reader, reader] and len(rest) == 2
-    assert [run.status for run in db.get_runs("s")] == ["completed"]
+
+
+@pytest.mark.parametrize("mode", ["updates", "values", "events"])
+def test_whoever_reads_a_stream_may_use_its_session_meanwhile(db, mode):
+    graph = chain(db, writing("a"), writing("b"))
+    for n, _ in enumerate(graph.stream({}, session_id="s", stream_mode=mode)):
+        if n == 0:
+            graph.update_state("s", {"path": ["edited"]})
+    assert graph.get_state("s").values["path"] == ["a", "b", "edited"]
+
+
+@pytest.mark.parametrize("mode", ["updates", "events"])
+def test_a_stream_that_the_garbage_collector_finds_is_left_like_any_other(db, mode):
+    graph = chain(db, *[writing(name, name) for name in "abcd"])
+    cycle: list[Any] = [graph.stream({}, session_id="s", stream_mode=mode)]
+    next(cycle[0])
+    cycle.append(cycle)
+    del cycle
+    gc.collect()
+    assert db.get_session("s").status in ("cancelled", "completed")
+    assert graph.resume("s")["path"] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("mode", ["updates", "events"])
+def test_a_listener_hears_how_a_run_ended_that_nobody_reads_any_more(db, mode):
+    heard: list[str] = []
+    slow = [lambda state: time.sleep(0.01)] * 20
+    parts = chain(db, *slow, on_event=lambda event: heard.append(event.type)).stream({}, session_id="s", stream_mode=mode)
+    next(parts)
+    parts.close()
+    assert heard[-1] == "run_cancelled"
+
+
+def test_closing_a_stream_raises_what_kept_its_run_from_being_stored(db):
+    parts = chain(db, lambda state: {"path": [object()]}, *[lambda state: time.sleep(0.01)] * 20).stream(
+        {}, session_id="s", durability="exit"
+    )
+    next(parts)
+    with pytest.raises(SerializationError, match="path"):
+        parts.close()
+
+
+def test_leaving_an_async_stream_warns_of_what_kept_its_run_from_being_stored(db):
+    async def wait(state):
+        await asyncio.sleep(0.01)
+
+    async def main():
+        graph = chain(db, lambda state: {"path": [object()]}, *[wait] * 20)
+        parts = graph.astream({}, session_id="s", durability="exit")
+        await anext(parts)
+        await parts.aclose()
+
+    with pytest.warns(RuntimeWarning, match="'s' was stopped, and that could not be stored: SerializationError"):
+        asyncio.run(main())
 
 
 @pytest.mark.parametrize("mode", ["updates", "custom"])
