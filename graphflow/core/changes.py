@@ -46,7 +46,9 @@ def _missing(plan: Plan, stored: Stored) -> list[str]:
     """What is pending or waiting and is not in the graph."""
     joins = {join.key for join in plan.joins}
     missing = [f"node {name!r} is pending but gone" for name in _pending(stored) if name not in plan.nodes]
-    return missing + [f"the join {key!r} is waiting but gone" for key in stored.frontier.joins if key not in joins]
+    missing += [f"the join {key!r} is waiting but gone" for key in stored.frontier.joins if key not in joins]
+    gone = [name for name in stored.frontier.refresh if name not in plan.nodes]
+    return missing + [f"node {name!r}, which made what is not stored, is gone" for name in gone]
 
 
 def _pending(stored: Stored) -> list[str]:

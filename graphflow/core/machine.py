@@ -270,7 +270,7 @@ class Machine:
     def refresh(self) -> Flow[None]:
         """Run the rerunnable nodes again whose untracked output is gone, because another process made it."""
         for name in self.ledger.frontier.refresh:
-            if name in self.plan.nodes:
+            if name in self.plan.nodes and self.plan.nodes[name].rerunnable:
                 node, ledger = self.plan.nodes[name], self.ledger
                 task = Task(node, node.schema.view(ledger.values), 0, ledger.frontier.origin, self.info)
                 (outcome,) = yield RunTasks([watched(task, self.schema) if self.info.watched else task])

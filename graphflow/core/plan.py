@@ -61,17 +61,37 @@ class Branch:
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+_IN_KEYS = {"+": "%2B", ">": "%3E", "%": "%25"}
+"""How names write what stands between them in the key of a join."""
+
+
+def _in_key(name: str) -> str:
+    return "".join(_IN_KEYS.get(char, char) for char in name)
+
+
+def _out_of_key(text: str) -> str:
+    for char, code in _IN_KEYS.items():
+        text = text.replace(code, char)
+    return text
+
+
+@dataclass(frozen=True, eq=False)
 class Join:
     """``add_edge([a, b], c)``: c runs when all sources have run."""
 
     sources: tuple[str, ...]
     target: str
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """What a checkpoint calls this join."""
-        return f"{'+'.join(sorted(self.sources))}>{self.target}"
+        return f"{'+'.join(sorted(map(_in_key, self.sources)))}>{_in_key(self.target)}"
+
+    @classmethod
+    def of(cls, key: str) -> Join:
+        """The join that a checkpoint calls so."""
+        sources, _, target = key.partition(">")
+        return cls(tuple(map(_out_of_key, sources.split("+"))), _out_of_key(target))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -43,11 +43,14 @@ def existing(
 
 
 def rename(stored: Stored, aliases: Mapping[str, str]) -> None:
-    """Call pending nodes, and those of joins that wait, by their new names, and tasks' rows by the ids that go with them."""
+    """Call nodes that are pending, those of joins that wait and those to be refreshed by their new names, and tasks' rows by
+    the ids that go with them.
+    """
     before = pending_tasks(stored)
     frontier = stored.frontier
     frontier.next = [_renamed(arrival, aliases) for arrival in frontier.next]
     frontier.deferred = [aliases.get(name, name) for name in frontier.deferred]
+    frontier.refresh = [aliases.get(name, name) for name in frontier.refresh]
     frontier.joins = {
         _renamed_join(key, aliases): [aliases.get(name, name) for name in ran] for key, ran in frontier.joins.items()
     }
@@ -64,8 +67,8 @@ def _renamed(arrival: str | Send, aliases: Mapping[str, str]) -> str | Send:
 
 
 def _renamed_join(key: str, aliases: Mapping[str, str]) -> str:
-    sources, _, target = key.rpartition(">")
-    return Join(tuple(aliases.get(name, name) for name in sources.split("+")), aliases.get(target, target)).key
+    join = Join.of(key)
+    return Join(tuple(aliases.get(name, name) for name in join.sources), aliases.get(join.target, join.target)).key
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.effects import ReadHistory
 from graphflow.db.media import media_of
-from graphflow.db.messagelog import LogRow, folded, log_head, read_log, verified
+from graphflow.db.messagelog import LogRow, folded, log_head, verified
 from graphflow.errors import CorruptCheckpoint
 from graphflow.messages import Message, RemoveMessage
 
@@ -34,14 +34,6 @@ def read_history(tx: Transaction, effect: ReadHistory) -> Any:
     return messages
 
 
-def _window(tx: Transaction, effect: ReadHistory, low: int) -> list[LogRow]:
-    """The rows from ``low`` on, without those that replace what came earlier."""
-    if low >= effect.before:
-        return []
-    rows = read_log(tx, effect.session_id, effect.ns, low, effect.before - 1, media_of(tx))
-    return _since(tx, effect, low, rows)
-
-
 def _since(tx: Transaction, effect: ReadHistory, low: int, rows: list[LogRow]) -> list[LogRow]:
     """``rows``, which were read from ``low`` on, without those that replace what came earlier; none may be missing."""
     last = rows[-1].seq if rows else low - 1
@@ -62,39 +54,42 @@ def _replaces_earlier(tx: Transaction, row: LogRow, low: int) -> bool:
 
 
 def _of_last_runs(tx: Transaction, effect: ReadHistory, low: int) -> list[Message]:
-    which = _which_runs(effect, low)
-    found = tx.all(tx.sql.recent_log, {**which, "low": low})
-    first = found[0][-1] if found else min((first for _, first in tx.all(tx.sql.last_runs, which)), default=effect.before)
-    low = max(low, first)
-    if low >= effect.before:
-        return []
-    rows = verified((row[:6] for row in found), effect.session_id, effect.ns, low, media_of(tx))
-    rows = _since(tx, effect, low, rows)
-    counted = {row[5] for row in found if row[6]}
+    rows, counted = _log(tx, effect, low)
     ids = {row.entry.id for row in rows if row.run in counted and row.entry.id == f"{row.run_id}-{row.seq}"}
     # Rows of other runs count only where they replace or remove a message of these.
     return folded(row for row in rows if row.run in counted or row.entry.id in ids)
 
 
-def _which_runs(effect: ReadHistory, low: int) -> dict[str, Any]:
-    """What the statements about runs that count take. Each run has a message at least, so that there are no more of them after
-    a row than there are rows.
-    """
-    most = ALL if effect.after is None else max(0, effect.before - low)
-    count = most if effect.last_runs is None else min(most, effect.last_runs)
-    return {"session_id": effect.session_id, "ns": effect.ns, "before": effect.before, "count": min(count, ALL)}
-
-
 def _numbered(tx: Transaction, effect: ReadHistory, low: int) -> list[tuple[int, Message]]:
     """The messages from ``low`` on, each with the seq of the row that brought it."""
-    before = min(effect.before, log_head(tx, effect.session_id, effect.ns) + 1)
-    effect = replace(effect, before=before)
-    counted = {ordinal for ordinal, _ in tx.all(tx.sql.last_runs, _which_runs(effect, low))}
-    rows = [row for row in _window(tx, effect, low) if row.run in counted or row.run_id == effect.run_id]
+    effect = replace(effect, before=min(effect.before, log_head(tx, effect.session_id, effect.ns) + 1))
+    found, counted = _log(tx, effect, low)
+    rows = [row for row in found if row.run in counted or row.run_id == effect.run_id]
     seqs: dict[str | None, int] = {}
     for row in rows:
         seqs.setdefault(row.entry.id, row.seq)
     return [(seqs[message.id], message) for message in keep_pairs(folded(rows))]
+
+
+def _log(tx: Transaction, effect: ReadHistory, low: int) -> tuple[list[LogRow], set[int]]:
+    """The rows from ``low``, or where the last runs that are asked for begin, and the runs among theirs that count."""
+    which = {"session_id": effect.session_id, "ns": effect.ns, "before": effect.before}
+    if effect.last_runs is None:
+        found = tx.all(tx.sql.log_since, {**which, "low": low})
+    else:
+        which["count"] = min(effect.last_runs, ALL)
+        found = tx.all(tx.sql.recent_log, {**which, "low": low})
+        low = max(low, found[0][-1] if found else _begin(tx, which))
+    if low >= effect.before:
+        return [], set()
+    rows = verified((row[:6] for row in found), effect.session_id, effect.ns, low, media_of(tx))
+    return _since(tx, effect, low, rows), {row[5] for row in found if row[6]}
+
+
+def _begin(tx: Transaction, which: dict[str, Any]) -> int:
+    """Where the last runs begin that wrote no message."""
+    firsts: list[int] = [first for _, first in tx.all(tx.sql.last_runs, which)]
+    return min(firsts, default=int(which["before"]))
 
 
 def _last_messages(tx: Transaction, effect: ReadHistory, low: int, count: int) -> list[Message]:

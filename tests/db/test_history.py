@@ -61,6 +61,21 @@ def test_enough_messages_are_found_behind_many_failed_runs(writer: Make) -> None
     assert texts(session.db, last_messages=3) == ["a1", "q2", "a2"]
 
 
+def test_runs_that_say_nothing_take_no_messages_out_of_the_history(writer: Make) -> None:
+    session = writer()
+    for n in range(3):
+        session.turn(f"r{n}", f"q{n}", f"a{n}")
+    for n in range(20):
+        session.begin(f"silent {n}")
+        session.end()
+    session.turn("r9", "q9", "a9")
+    assert texts(session.db, last_messages=4) == ["q2", "a2", "q9", "a9"]
+    assert texts(session.db, after=2) == ["q1", "a1", "q2", "a2", "q9", "a9"]
+    numbered = session.db.read_history(ReadHistory("s1", before=ALL, after=2, numbered=True))
+    assert [(seq, message.text) for seq, message in numbered] == list(enumerate(["q1", "a1", "q2", "a2", "q9", "a9"], 3))
+    assert texts(session.db, last_runs=2) == ["q9", "a9"], "a run that said nothing is a run"
+
+
 def member_run(writer: Make, session: Writer) -> None:
     """A completed run of a member inside the run that the session is in."""
     inner = writer()

@@ -491,3 +491,70 @@ def test_a_step_of_a_workflow_goes_on_under_its_new_name(way, db) -> None:  # ty
     renamed = after.with_graph(after.graph_builder().compile(aliases={"draft": "write"}))
     with pytest.warns(GraphChangedWarning, match="as aliases say"):
         assert way.resume(renamed, "w").content == "about tea"
+
+
+def test_a_node_that_is_called_otherwise_makes_again_what_is_not_stored() -> None:
+    db, down = InMemoryDb(), [True]
+
+    class Seen(TypedDict, total=False):
+        found: Annotated[str, untracked]
+        answer: str
+
+    def say(state: Any) -> Declared:
+        if down:
+            raise ConnectionError
+        return {"answer": state.get("found", "nothing")}
+
+    def graph(name: str, rerunnable: bool = True, **aliases: str) -> Any:
+        builder = StateGraph(Seen)
+        builder.add_node(name, lambda state: {"found": "tea"}, rerunnable=rerunnable)
+        builder.add_node("mid", lambda state: {})
+        builder.add_node("say", say)
+        for left, right in ((START, name), (name, "mid"), ("mid", "say"), ("say", END)):
+            builder.add_edge(left, right)
+        return builder.compile(db=db, aliases=aliases)
+
+    for session in ("renamed", "lost", "once"):
+        with pytest.raises(ConnectionError):
+            graph("look").invoke({}, session_id=session)
+    down.clear()
+    with pytest.raises(GraphChanged, match="node 'look', which made what is not stored, is gone"):
+        graph("find").resume("lost")
+    with pytest.warns(GraphChangedWarning):
+        assert graph("find", look="find").resume("renamed")["answer"] == "tea"
+    assert graph("look", rerunnable=False).resume("once")["answer"] == "nothing", "what is not to be repeated is not"
+
+
+def test_joins_of_nodes_whose_names_have_signs_in_them_are_told_apart() -> None:
+    ran: list[str] = []
+    builder = StateGraph(TypedDict("S", {"n": int}))
+    for name in ("a", "b+c", "a+b", "c", "50%", "d>e", "first", "second"):
+        builder.add_node(name, lambda state, name=name: ran.append(name) or {})
+        if name not in ("first", "second"):
+            builder.add_edge(START, name)
+    builder.add_edge(["a", "b+c"], "first")
+    builder.add_edge(["a+b", "c"], "second")
+    builder.add_edge(["50%", "d>e"], "second")
+    builder.add_edge("first", END)
+    builder.add_edge("second", END)
+    builder.compile().invoke({})
+    assert sorted(ran[-2:]) == ["first", "second"] and len(ran) == 8
+
+
+def test_a_join_that_waits_is_found_under_new_names_with_signs_in_them() -> None:
+    db = InMemoryDb()
+
+    def graph(done: str, **options: Any) -> Any:
+        builder = StateGraph(TypedDict("S", {"n": int}))
+        for name in (done, "asks", "a+b"):
+            builder.add_node(name, (lambda state: interrupt("sure?") and {}) if name == "asks" else lambda state: {})
+        builder.add_edge(START, done)
+        builder.add_edge(START, "asks")
+        builder.add_edge([done, "asks"], "a+b")
+        builder.add_edge("a+b", END)
+        return builder.compile(db=db, **options)
+
+    graph("x+y").invoke({}, session_id="s")
+    with pytest.warns(GraphChangedWarning):
+        result = graph("x>y", aliases={"x+y": "x>y"}).resume("s", True)
+    assert result.status == "completed" and "a+b" in result.metrics["nodes"]

@@ -370,6 +370,17 @@ class StoreStatements(Compiled):
         )
 
     @cached_property
+    def log_since(self) -> str:
+        """The log from ``low`` on: what ``log_range`` gives of each row, and whether its run counts."""
+        return self.text(
+            select(*LOGGED, self._counts())
+            .select_from(messages.outerjoin(runs, RUN.ordinal == MESSAGE.run))
+            .where(MESSAGE.session == ORDINAL, matches(MESSAGE.ns, "ns"))
+            .where(MESSAGE.seq >= bindparam("low"), MESSAGE.seq < bindparam("before"))
+            .order_by(MESSAGE.seq)
+        )
+
+    @cached_property
     def get_media(self) -> str:
         return self.text(select(media.c.data).where(matches(media.c.sha256, "sha256")))
 

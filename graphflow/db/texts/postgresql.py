@@ -982,6 +982,21 @@ TEXTS = (
               'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND gf_place.gf_messages.ns '
               '= %(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_messages.seq BETWEEN %(low)s::BIGINT AND %(high)s::BIGINT '
               'ORDER BY gf_place.gf_messages.seq',
+ 'log_since': 'SELECT gf_place.gf_messages.seq, gf_place.gf_messages.role, gf_place.gf_messages.body, '
+              'gf_place.gf_messages.sha256, gf_place.gf_runs.run_id, gf_place.gf_messages.run, '
+              "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
+              "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
+              'FROM gf_place.gf_runs AS around \n'
+              'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = gf_place.gf_runs.session AND '
+              "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
+              '%(before)s::BIGINT AS anon_1 \n'
+              'FROM gf_place.gf_messages LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = '
+              'gf_place.gf_messages.run \n'
+              'WHERE gf_place.gf_messages.session = (SELECT gf_place.gf_sessions.ordinal \n'
+              'FROM gf_place.gf_sessions \n'
+              'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C") AND '
+              'gf_place.gf_messages.ns = %(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_messages.seq >= %(low)s::BIGINT '
+              'AND gf_place.gf_messages.seq < %(before)s::BIGINT ORDER BY gf_place.gf_messages.seq',
  'log_spaces': 'SELECT DISTINCT gf_place.gf_messages.ns \n'
                'FROM gf_place.gf_messages \n'
                'WHERE gf_place.gf_messages.session = %(session)s::BIGINT ORDER BY gf_place.gf_messages.ns',

@@ -782,6 +782,17 @@ TEXTS = (
               'ON gf_runs.ordinal = gf_messages.run \n'
               'WHERE gf_sessions.session_id = :session_id AND gf_messages.ns = :ns AND gf_messages.seq BETWEEN :low '
               'AND :high ORDER BY gf_messages.seq',
+ 'log_since': 'SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, gf_runs.run_id, '
+              "gf_messages.run, (gf_runs.status = 'completed' OR gf_runs.status = 'abandoned') AND "
+              "(gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
+              'FROM gf_runs AS around \n'
+              'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND (around.status = '
+              "'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before AS anon_1 \n"
+              'FROM gf_messages LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = gf_messages.run \n'
+              'WHERE gf_messages.session = (SELECT gf_sessions.ordinal \n'
+              'FROM gf_sessions \n'
+              'WHERE gf_sessions.session_id = :session_id) AND gf_messages.ns = :ns AND gf_messages.seq >= :low AND '
+              'gf_messages.seq < :before ORDER BY gf_messages.seq',
  'log_spaces': 'SELECT DISTINCT gf_messages.ns \n'
                'FROM gf_messages \n'
                'WHERE gf_messages.session = :session ORDER BY gf_messages.ns',
