@@ -19,7 +19,7 @@ from graphflow.drive.world import World
 PATIENCE = 0.005
 """Seconds without the end of a task after which the tasks of a crew seem to wait."""
 SHORTEST_WAIT = 0.0001
-"""Seconds that a task has to last to be called idle: shorter ones are not worth another thread."""
+"""Seconds after which is asked whether a thread was idle, and that it has to have been: less is not worth another thread."""
 COLLECTING = 0.01
 """Seconds in which tasks that only compute may end before they are recorded, all together."""
 RECORDING = 0.25
@@ -30,7 +30,7 @@ class Crew:
     """The caller's thread and helpers, taking the tasks of one superstep from one queue; finished ones are recorded meanwhile.
 
     At most one helper is on its way at a time, and each one calls the next. The first takes a task as soon as those that run
-    seem to wait for something: one that ended was idle for most of its time, or none has ended for a while. Threads that only
+    seem to wait for something: a thread was idle for most of its time, or none has ended for a while. Threads that only
     compute would hinder each other, above all where a database lets go of the interpreter at each statement; so tasks that do
     not wait are done by the caller, and tasks that wait are soon all running. Nobody ever waits for a helper that has not
     begun, so crews inside crews cannot starve.
@@ -44,7 +44,8 @@ class Crew:
         self.record = effect.record
         self.world = world
         self.outcomes: dict[int, Outcome] = {}
-        self.changed = threading.Condition()
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
         self.unrecorded: list[Outcome] = []
         self.recorder: Future[None] | None = None
         self.failure: BaseException | None = None
@@ -64,7 +65,7 @@ class Crew:
             self._start_async()
         self._work()
         try:
-            with self.changed:
+            with self.lock:
                 while self.running or self.working:
                     self.changed.wait()
         except BaseException as stop:  # Ctrl-C while helpers work: no other task begins
@@ -79,7 +80,7 @@ class Crew:
 
     def _keep_rest(self, failure: BaseException) -> None:
         """Keep what finished beside a task that was stopped. After a failed recording, another would fail as well."""
-        with self.changed:
+        with self.lock:
             rest, self.unrecorded = self.unrecorded, []
         if isinstance(failure, Exception) or self.record is None or not rest:
             return
@@ -108,12 +109,13 @@ class Crew:
         self._finished(task, None if error is not None else future.result())
 
     def _work(self) -> None:
-        with self.changed:
+        with self.lock:
             if self.working >= self.limit:
                 return
             self.working += 1
+        looked, worked = perf_counter(), thread_time()
         while True:
-            with self.changed:
+            with self.lock:
                 if not self.waiting or self.failure is not None:
                     self.working -= 1
                     self.changed.notify_all()
@@ -125,18 +127,19 @@ class Crew:
             if summon:
                 workers().submit(contextvars.copy_context().run, self._help)
             outcome: Outcome | None = None
-            begun, worked = perf_counter(), thread_time()
             try:
                 outcome = drive.sync.execute(task, self.world)
             except BaseException as stop:
                 self.failure = stop
-            if not self.idle:
-                worked = thread_time() - worked
-                self.idle = perf_counter() - begun > max(2 * worked, SHORTEST_WAIT)
+            now = perf_counter()
+            if now - looked > SHORTEST_WAIT and not self.idle:
+                busy = thread_time()
+                self.idle = now - looked > 2 * (busy - worked) + SHORTEST_WAIT
+                looked, worked = now, busy
             self._finished(task, outcome)
 
     def _help(self) -> None:
-        with self.changed:
+        with self.lock:
             while self.waiting and self.failure is None and not self.idle:
                 ended = len(self.outcomes)
                 self.changed.wait(PATIENCE)
@@ -145,14 +148,14 @@ class Crew:
         self._work()
 
     def _finished(self, task: Task, outcome: Outcome | None) -> None:
-        with self.changed:
+        with self.lock:
             self.running -= 1
             if outcome is not None:
                 self.outcomes[id(task)] = outcome
                 self.unrecorded.append(outcome)
-            if not self.running or self.idle:
-                self.changed.notify_all()
             others = self.running or self.waiting
+            if self.idle or not others:
+                self.changed.notify_all()
             if others and self.record is not None and self.recorder is None and self.failure is None:
                 self.recorder = workers().submit(self._record)
 
@@ -161,7 +164,7 @@ class Crew:
         assert self.record is not None
         collecting = COLLECTING
         while True:
-            with self.changed:
+            with self.lock:
                 self._collect(perf_counter() + collecting)
                 if not self.unrecorded or self.failure is not None or not (self.running or self.waiting):
                     self.recorder = None
