@@ -193,6 +193,11 @@ class Ledger:
         """The names of the nodes that run next."""
         return tuple(a if isinstance(a, str) else a.node for a in self.frontier.next or self.frontier.deferred)
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing runs next."""
+        return not (self.frontier.next or self.frontier.deferred)
+
     def passes(self) -> None:
         """A superstep of a run that is not stored is over."""
         self.head += 1
@@ -203,7 +208,7 @@ class Ledger:
     @property
     def waits(self) -> bool:
         """Whether a superstep of a run that is committed at its end is left to a later commit, or to none."""
-        return bool(self.upcoming()) or (self.fleeting and self.head < 0)
+        return not self.over or (self.fleeting and self.head < 0)
 
     @property
     def opened(self) -> bool:
@@ -290,7 +295,7 @@ class Ledger:
             self.side = [*side, *self.side]
         frontier = self.frontier
         frontier.origin = self.head + 1
-        done = not frontier.next and not frontier.deferred
+        done = self.over
         if done:
             frontier.joins, frontier.refresh = {}, []
         status = "completed" if done else "paused" if paused else None

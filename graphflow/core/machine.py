@@ -303,7 +303,7 @@ class Machine:
             yield from self._commit(outcomes, delta, entries, paused)
             ledger.advanced()
             self._lost = False
-            self._closed = paused or not ledger.upcoming()
+            self._closed = paused or ledger.over
         if self.tells:
             yield from self.tell_end(outcomes)
         return paused
