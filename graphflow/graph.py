@@ -54,7 +54,9 @@ class GraphResult:
     values: Values
     value: Any
     status: str
-    """completed, paused (see ``interrupts``), cancelled, or that of a stored run that had already ended."""
+    """completed, paused (at the ``interrupts``, or without any before what is next), cancelled, or that of a stored run that
+    had already ended.
+    """
     interrupts: tuple[Interrupt, ...]
     session_id: str | None
     run_id: str
@@ -100,7 +102,8 @@ class Snapshot:
     interrupts: tuple[Interrupt, ...]
     tasks: tuple[PendingTask, ...]
     status: str
-    """running, paused, completed, error, cancelled, or crashed: unfinished, and nobody runs it any more."""
+    """running, paused (it waits for answers to ``interrupts``, or without any for ``resume`` to run what is ``next``),
+    completed, error, cancelled, or crashed: unfinished, and nobody runs it any more."""
 
 
 class Graph:
@@ -281,6 +284,7 @@ class Graph:
         """Write to the state by hand, through the reducers; returns the new checkpoint's seq.
 
         ``as_node``: as if that node had written it, so its edges say what ``resume`` runs next (START: as if it were an input).
+        What was asked or next before is then given up: the run is paused before what is next now, or completed.
         """
         return drive.sync.run(*self._with_db(sessions.update_state(self.plan, session_id, user_id, update, as_node, self.db)))
 
@@ -296,8 +300,10 @@ class Graph:
         """A new session with the past of session ``source`` up to checkpoint ``at`` (None: all of it); returns its id.
 
         ``session_id`` is the new session's id (None: one is made). The source is untouched. A fork of a paused session is
-        paused at the same questions, under ids of its own, and is answered independently; at an earlier checkpoint, or where a
-        run failed, nothing is asked yet: ``resume`` runs what is next.
+        paused at the same questions, under ids of its own, and is answered independently. At a checkpoint in the middle of a
+        run nothing is asked yet: the fork is paused before what is next, which ``resume`` runs; new input meets it as it does
+        any paused run (an agent leaves it behind, with its messages in the history). Where a run failed, the fork's has failed,
+        too.
         """
         return drive.sync.run(*self._with_db(sessions.fork(source, user_id, at, session_id)))
 

@@ -60,7 +60,8 @@ class Session:
     name: str | None
     metadata: Mapping[str, Any] | None
     status: str
-    """running, paused, completed, error, cancelled, or crashed: unfinished, and nobody runs it any more."""
+    """running, paused (it waits for answers, or for ``resume``: before a node, as a fork or after an edit), completed, error,
+    cancelled, or crashed: unfinished, and nobody runs it any more."""
     created_at: datetime
     updated_at: datetime
     _db: Reader = field(repr=False, compare=False)

@@ -46,6 +46,18 @@ def test_a_fork_names_the_new_session_and_stops_at_a_checkpoint(way: Way, db: An
         way.fork(agent, session_id="copy")
 
 
+def test_a_fork_in_the_middle_of_a_run_goes_on_or_takes_another_question(way: Way, db: Any) -> None:
+    agent = chat(db, session_id="s")
+    agent.run("hello")
+    for_resume, for_question = way.fork(agent, "s", at=0), way.fork(agent, "s", at=0)
+    assert [run.status for run in db.get_runs(for_resume)] == ["paused"]
+    model = ScriptedModel(["resumed", "answered"])
+    other = Agent(model, db=db)
+    assert way.resume(other, for_resume).content == "resumed"
+    assert way.run(other, "and now?", session_id=for_question).content == "answered"
+    assert texts(model.requests[-1].messages) == ["hello", "and now?"]
+
+
 def test_a_workflow_is_asked_like_an_agent(way: Way, db: Any) -> None:
     workflow = Workflow([lambda step: "done"], db=db, session_id="w", session_state={"n": 1})
     workflow.run("go")
