@@ -28,7 +28,7 @@ from graphflow.db.base import Db
 from graphflow.drive.stream import StreamMode, View
 from graphflow.drive.world import Emitter, World, guarded
 from graphflow.errors import GraphflowError, NoDatabase
-from graphflow.messages import Message
+from graphflow.messages import Message, answer_in
 
 if TYPE_CHECKING:
     from graphflow.draw.network import Network
@@ -445,6 +445,8 @@ class Graph:
         if call.audience is not NOBODY:
             if call.replayed:
                 yield from self._told_again(ended)
+            elif call.spoken is not None and not call.spoken.answer and ended.status == "completed":
+                yield from _spoken(ended)
             told = {"output": result, "interrupts": ended.interrupts, "replayed": call.replayed}
             yield Emit(_LAST_EVENT.get(ended.status, "run_completed"), "", told)
         return result
@@ -496,6 +498,13 @@ class Graph:
         plan = plan_at(self.plan, checks.text("ns", ns))
         checks.whole("limit", limit, none="all")
         return _all_shown(plan, sessions.get_state_history(plan, session_id, user_id, limit, ns)), World(self._need_db())
+
+
+def _spoken(ended: Ended) -> Flow[None]:
+    """The answer as one token."""
+    answer = answer_in(ended.values.get("messages") or ())
+    if answer is not None and answer.text:
+        yield Emit("token", "", {"text": answer.text, "attempt": 1})
 
 
 def _put_out(flow: Flow[Ended], output: Callable[[Ended], Any]) -> Flow[Any]:

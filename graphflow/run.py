@@ -37,6 +37,7 @@ events = deferred("graphflow.drive.stream")
 inputs = deferred("graphflow.input")
 printing = deferred("graphflow.printing")
 runs = deferred("graphflow.core.runs")
+spoken = deferred("graphflow.core.spoken")
 structured = deferred("graphflow.models.structured")
 
 
@@ -145,8 +146,9 @@ class Runner(Asked):
         """Answer ``input`` (text, a Message, parts, a list of messages, a dict or a pydantic object) and return a RunOutput.
 
         ``stream=True`` returns an iterator of Events instead; the texts of the top level's token events are the content (what a
-        model says before it calls tools comes as tokens, too, but is not part of it), and the last event carries the RunOutput
-        as ``output``. ``session_id``: of the call, else of the object, else a new one (in the RunOutput).
+        model says before it calls tools comes as tokens, too, but is not part of it; an answer that no model told, because a
+        node wrote it, comes as one token at the end), and the last event carries the RunOutput as ``output``. ``session_id``:
+        of the call, else of the object, else a new one (in the RunOutput).
         ``session_state``: keys for this session, over the stored ones.
         ``num_history_runs=None`` asks for the history of all runs. Failures raise; with a ``db`` the run is then stored
         with status ``error``, the input is not lost, and ``resume`` goes on. ``on_busy`` and ``idempotency_key``: see
@@ -316,6 +318,7 @@ class Runner(Asked):
                 of_graph[name] = value
         call = graph.call(of_graph, audience=EVERYBODY if listening else NOBODY)
         call.options = of_nodes
+        call.spoken = spoken.Spoken()
         call.component_id = self.component_id
         chosen = arguments.get("session_id")
         chosen = self.session_id if chosen is None else chosen
