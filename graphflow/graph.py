@@ -4,6 +4,7 @@ driver.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -449,6 +450,8 @@ class Graph:
                 yield from _spoken(ended)
             told = {"output": result, "interrupts": ended.interrupts, "replayed": call.replayed}
             yield Emit(_LAST_EVENT.get(ended.status, "run_completed"), "", told)
+        if ended.status == "paused" and call.db is None:
+            _warn_of_pause(call)
         return result
 
     def _told_again(self, ended: Ended) -> Flow[None]:
@@ -498,6 +501,15 @@ class Graph:
         plan = plan_at(self.plan, checks.text("ns", ns))
         checks.whole("limit", limit, none="all")
         return _all_shown(plan, sessions.get_state_history(plan, session_id, user_id, limit, ns)), World(self._need_db())
+
+
+def _warn_of_pause(call: CallOptions) -> None:
+    warnings.warn(
+        f"{call.component_id!r} paused, and without a database nothing of it is stored, so it can be neither answered nor "
+        "resumed: give db=SqliteDb(…), or db=InMemoryDb() for as long as the program runs",
+        RuntimeWarning,
+        stacklevel=2,
+    )
 
 
 def _spoken(ended: Ended) -> Flow[None]:

@@ -254,7 +254,7 @@ class Runner(Asked):
         Without a session id it keeps one of its own, per user.
         """
         told = self._printing(arguments)
-        with printing.live(input) as show:
+        with printing.live(input, stored=self.db is not None) as show:
             events = self.run(input, stream=True, **told)
             for event in events if stream else list(events):
                 show(event)
@@ -262,7 +262,7 @@ class Runner(Asked):
     async def aprint_response(self, input: Any, *, stream: bool = True, **arguments: Unpack[RunArguments]) -> None:
         """``print_response`` for asyncio."""
         told = self._printing(arguments)
-        with printing.live(input) as show:
+        with printing.live(input, stored=self.db is not None) as show:
             events = self.arun(input, stream=True, **told)
             if stream:
                 async for event in events:

@@ -480,8 +480,9 @@ def test_a_rerunnable_node_does_not_carry_a_run_over_a_pause(way, db):
     assert way.resume(graph, "s")["path"] == ["read", "work"]
 
 
-def test_without_a_database_a_pause_ends_the_call(way):
-    result = way.invoke(chain(None, "a", "b", interrupt_before=["b"]), {})
+def test_without_a_database_a_pause_ends_the_call_and_is_warned_of(way):
+    with pytest.warns(RuntimeWarning, match="'graph' paused, and without a database .* neither answered nor resumed: give db="):
+        result = way.invoke(chain(None, "a", "b", interrupt_before=["b"]), {})
     assert (result.status, result["path"]) == ("paused", ["a"])
 
 
