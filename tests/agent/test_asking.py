@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from graphflow import END, START, Agent, Message, StateGraph, Workflow, add_messages, logged, merge
+from graphflow import END, START, Agent, Message, RunStatus, StateGraph, Workflow, add_messages, logged, merge
 from graphflow.errors import NoDatabase, SessionNotFound
 from graphflow.testing import ScriptedModel
 from tests.conftest import Way
@@ -50,7 +50,8 @@ def test_a_fork_in_the_middle_of_a_run_goes_on_or_takes_another_question(way: Wa
     agent = chat(db, session_id="s")
     agent.run("hello")
     for_resume, for_question = way.fork(agent, "s", at=0), way.fork(agent, "s", at=0)
-    assert [run.status for run in db.get_runs(for_resume)] == ["paused"]
+    assert [run.status for run in db.get_runs(for_resume)] == [RunStatus.PAUSED]
+    assert isinstance(db.get_runs(for_resume)[0].status, RunStatus)
     model = ScriptedModel(["resumed", "answered"])
     other = Agent(model, db=db)
     assert way.resume(other, for_resume).content == "resumed"
