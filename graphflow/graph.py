@@ -18,8 +18,7 @@ from graphflow.core.audience import EVERYBODY, NOBODY, Audience
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Cancelled, Command, Interrupt, current_step, current_task
 from graphflow.core.effects import Emit, Flow, T
-from graphflow.core.hints import hint
-from graphflow.core.ids import new_id
+from graphflow.core.ids import check_resumed, new_id
 from graphflow.core.nested import call_graph, plan_at
 from graphflow.core.plan import Plan
 from graphflow.core.schemas import context_value, json_schema
@@ -404,6 +403,8 @@ class Graph:
         audience: Audience = NOBODY,
     ) -> tuple[Flow[GraphResult], World]:
         self._need_db()
+        checks.names(options, ("session_id", *RunOptions.__annotations__, "answer", "answers"), "option")
+        check_resumed(session_id)
         checks.keyed("answers", answers, none="none")
         if options.get("idempotency_key") is not None:
             raise ValueError("an idempotency_key is for beginning a run; resume() needs none")
@@ -412,11 +413,8 @@ class Graph:
 
     def call(self, options: Mapping[str, Any], *, session_id: str | None = None, audience: Audience = NOBODY) -> CallOptions:
         """What one call says (RunOptions), checked. Raises TypeError for an unknown option, ValueError for a wrong value."""
+        checks.names(options, ("session_id", *RunOptions.__annotations__), "option")
         for name in options:
-            if name not in RunOptions.__annotations__:
-                known = ("session_id", *RunOptions.__annotations__)
-                near = hint(name, known, f"it takes {', '.join(known)}")
-                raise TypeError(f"there is no option {name!r}; {near}")
             if name in _CALL_CHECKS:
                 _CALL_CHECKS[name](name, options[name])
         options = {"durability": self.plan.durability, **options}

@@ -19,7 +19,8 @@ def review(place: Place, node: str, question: Any, skip: bool) -> Node:
     """A node after a step that shows its output to a person and waits for a word on it.
 
     True accepts it; a run that it ends (``stop=True``) is ended then. A text is a note: the step runs again and is given it.
-    ``{"content": …}`` puts another content in its place. False rejects it: the run fails with StepRejected or, where the step may be skipped, goes on without it.
+    ``{"content": …}`` puts another content in its place. False rejects it: the run fails with StepRejected or, where the step
+    may be skipped, goes on without it.
     ``question``: True, a text, or a function of the StepOutput that gives one (or nothing, when nobody has to be asked).
     """
     name = place.name
