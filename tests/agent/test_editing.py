@@ -9,7 +9,7 @@ import pytest
 from graphflow import END, START, Agent, Message, StateGraph, Team, Workflow, add_messages, interrupt, logged
 from graphflow.core.reducers import merge_keys
 from graphflow.db import SessionType
-from graphflow.errors import GraphError
+from graphflow.errors import GraphError, InvalidUpdate
 from graphflow.testing import ScriptedModel
 from graphflow_nodes import respond
 
@@ -51,6 +51,19 @@ def test_the_agent_it_came_from_stays_as_it_is(db):
     assert guarded.run("bomb").content == "I would rather not."
     assert agent.run("bomb").content == "Boom"
     assert "moderate" not in agent.graph.plan.nodes and "moderate" in guarded.graph.plan.nodes
+
+
+def test_a_node_that_writes_a_field_of_its_own_is_told_where_to_keep_things(way, db):
+    agent = Agent(ScriptedModel(["Hello"] * 2), db=db, session_id="s")
+
+    def edited(written: dict[str, Any]) -> Agent:
+        builder = agent.graph_builder()
+        builder.replace_node("history", lambda state: written)
+        return agent.with_graph(builder)
+
+    with pytest.raises(InvalidUpdate, match=r"wrote 'mood', .* may be kept in session_state"):
+        way.run(edited({"mood": "good"}), "Hi")
+    assert way.run(edited({"session_state": {"mood": "good"}}), "Hi").session_state == {"mood": "good"}
 
 
 def test_an_answer_that_a_node_wrote_itself_is_told_by_one_token(way, db):
