@@ -742,6 +742,21 @@ def test_a_fork_in_the_middle_of_a_run_is_paused_before_what_is_next(way, db):
     assert way.resume(graph, fork)["path"] == ["a", "b"]
 
 
+def test_a_copy_of_a_run_that_goes_on_is_paused_where_that_was(way, db):
+    copies: list[str] = []
+
+    def copy(state):
+        if not copies:
+            copies.append(db.import_session(db.export_session("s"), session_id="copy"))
+        return {"path": ["b"]}
+
+    graph = chain(visit("a"), copy, db=db)
+    way.invoke(graph, {}, session_id="s")
+    state, (run,) = way.get_state(graph, "copy"), db.get_runs("copy")
+    assert (state.status, state.next, db.get_session("copy").status, run.status) == ("paused", ("n1",), "paused", "paused")
+    assert way.resume(graph, "copy")["path"] == ["a", "b"] and db.check().ok
+
+
 def test_a_fork_where_a_run_failed_has_failed_too(way, db):
     flaky = Flaky()
     graph = chain(visit("a"), flaky, db=db)
