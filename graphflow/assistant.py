@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from graphflow import drive
 from graphflow.conversation import Conversation
-from graphflow.core.hints import hint
+from graphflow.core import options
 from graphflow.lazy import deferred
 
 if TYPE_CHECKING:
@@ -49,10 +50,9 @@ class Assistant(Conversation):
 
     def _take_past(self, settings: Mapping[str, Any]) -> None:
         """Set what is given and leave the rest switched off. Raises TypeError for an unknown name."""
-        for name in settings:
-            if name not in _NOT_SET:
-                near = hint(name, PAST, f"there are {', '.join(PAST)}")
-                raise TypeError(f"{type(self).__name__} has no setting {name!r}; {near}")
+        if not settings.keys() <= _NOT_SET.keys():
+            own = [each.name for each in signature(type(self)).parameters.values() if each.kind is not each.VAR_KEYWORD]
+            options.names(settings, (*own, *PAST), "setting", type(self).__name__)
         for name, value in {**_NOT_SET, **settings}.items():
             setattr(self, name, value)
 

@@ -17,7 +17,16 @@ from graphflow.core.policies import CachePolicy, RetryPolicy, guarded, policies
 from graphflow.core.schemas import node_view, part_schema
 from graphflow.core.state import state_schema
 from graphflow.db.base import Db
-from graphflow.declaring import DeclaredNode, check_list, declared_destinations, from_compiled, graph_of, parted_from, without
+from graphflow.declaring import (
+    DeclaredNode,
+    check_list,
+    declared_destinations,
+    from_compiled,
+    graph_of,
+    no_other_settings,
+    parted_from,
+    without,
+)
 from graphflow.drive.world import Emitter
 from graphflow.errors import GraphError, UnknownTarget
 from graphflow.graph import Graph, checked_durability
@@ -93,6 +102,7 @@ class StateGraph:
             found += [(source, target) for branch in branches for target in (branch.targets or {}).values()]
         return list(dict.fromkeys(found))
 
+    @no_other_settings
     def add_node(
         self,
         node: str | Callable[..., Any] | Graph,
@@ -299,6 +309,7 @@ class StateGraph:
         self._branches.setdefault(source, []).append(Branch(function, table, label))
         return self
 
+    @no_other_settings
     def compile(
         self,
         db: Db | None = None,

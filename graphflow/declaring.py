@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import wraps
+from inspect import signature
+from typing import Any, Final, ParamSpec, TypeVar
 
+from graphflow.core import options
 from graphflow.core.plan import Branch, NodePlan, literal_targets, speaks_of
 from graphflow.core.policies import Policies
 from graphflow.errors import GraphError
 from graphflow.graph import Graph
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,30 @@ def declared_destinations(action: Any, on_error: Any) -> tuple[str, ...] | None:
             return None
         named += targets or ()
     return tuple(dict.fromkeys(named)) or None
+
+
+def no_other_settings(method: Callable[P, R]) -> Callable[P, R]:
+    """The method, which refuses settings that it does not have by a TypeError that says what they are called here."""
+    _, *known = signature(method).parameters
+
+    @wraps(method)
+    def checked(*args: P.args, **settings: P.kwargs) -> R:
+        for name in settings:
+            if name in _CALLED_HERE and name not in known:
+                raise TypeError(f"{method.__name__} has no setting {name!r}; write {_CALLED_HERE[name]}")
+        options.names(settings, known, "setting", method.__name__)
+        return method(*args, **settings)
+
+    return checked
+
+
+_CALLED_HERE: Final = {
+    "retry_policy": "retry=RetryPolicy(…)",
+    "cache_policy": "cache=CachePolicy(…)",
+    "error_handler": "on_error=handler",
+    "checkpointer": "db=SqliteDb(…)",
+    "cache": "add_node(…, cache=CachePolicy(…))",
+}
 
 
 def check_list(names: Any, what: str) -> None:

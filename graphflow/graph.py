@@ -4,6 +4,7 @@ driver.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,8 +18,7 @@ from graphflow.core.audience import EVERYBODY, NOBODY, Audience
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.control import MISSING, Cancelled, Command, Interrupt, current_step, current_task
 from graphflow.core.effects import Emit, Flow, T
-from graphflow.core.hints import hint
-from graphflow.core.ids import new_id
+from graphflow.core.ids import check_resumed, new_id
 from graphflow.core.nested import call_graph, plan_at
 from graphflow.core.plan import Plan
 from graphflow.core.schemas import context_value, json_schema
@@ -28,7 +28,7 @@ from graphflow.db.base import Db
 from graphflow.drive.stream import StreamMode, View
 from graphflow.drive.world import Emitter, World, guarded
 from graphflow.errors import GraphflowError, NoDatabase
-from graphflow.messages import Message
+from graphflow.messages import Message, answer_in
 
 if TYPE_CHECKING:
     from graphflow.draw.network import Network
@@ -54,7 +54,9 @@ class GraphResult:
     values: Values
     value: Any
     status: str
-    """completed, paused (see ``interrupts``), cancelled, or that of a stored run that had already ended."""
+    """completed, paused (at the ``interrupts``, or without any before what is next), cancelled, or that of a stored run that
+    had already ended.
+    """
     interrupts: tuple[Interrupt, ...]
     session_id: str | None
     run_id: str
@@ -100,7 +102,8 @@ class Snapshot:
     interrupts: tuple[Interrupt, ...]
     tasks: tuple[PendingTask, ...]
     status: str
-    """running, paused, completed, error, cancelled, or crashed: unfinished, and nobody runs it any more."""
+    """running, paused (it waits for answers to ``interrupts``, or without any for ``resume`` to run what is ``next``),
+    completed, error, cancelled, or crashed: unfinished, and nobody runs it any more."""
 
 
 class Graph:
@@ -281,6 +284,7 @@ class Graph:
         """Write to the state by hand, through the reducers; returns the new checkpoint's seq.
 
         ``as_node``: as if that node had written it, so its edges say what ``resume`` runs next (START: as if it were an input).
+        What was asked or next before is then given up: the run is paused before what is next now, or completed.
         """
         return drive.sync.run(*self._with_db(sessions.update_state(self.plan, session_id, user_id, update, as_node, self.db)))
 
@@ -296,8 +300,10 @@ class Graph:
         """A new session with the past of session ``source`` up to checkpoint ``at`` (None: all of it); returns its id.
 
         ``session_id`` is the new session's id (None: one is made). The source is untouched. A fork of a paused session is
-        paused at the same questions, under ids of its own, and is answered independently; at an earlier checkpoint, or where a
-        run failed, nothing is asked yet: ``resume`` runs what is next.
+        paused at the same questions, under ids of its own, and is answered independently. At a checkpoint in the middle of a
+        run nothing is asked yet: the fork is paused before what is next, which ``resume`` runs; new input meets it as it does
+        any paused run (an agent leaves it behind, with its messages in the history). Where a run failed, the fork's has failed,
+        too.
         """
         return drive.sync.run(*self._with_db(sessions.fork(source, user_id, at, session_id)))
 
@@ -397,6 +403,8 @@ class Graph:
         audience: Audience = NOBODY,
     ) -> tuple[Flow[GraphResult], World]:
         self._need_db()
+        checks.names(options, ("session_id", *RunOptions.__annotations__, "answer", "answers"), "option")
+        check_resumed(session_id)
         checks.keyed("answers", answers, none="none")
         if options.get("idempotency_key") is not None:
             raise ValueError("an idempotency_key is for beginning a run; resume() needs none")
@@ -405,11 +413,8 @@ class Graph:
 
     def call(self, options: Mapping[str, Any], *, session_id: str | None = None, audience: Audience = NOBODY) -> CallOptions:
         """What one call says (RunOptions), checked. Raises TypeError for an unknown option, ValueError for a wrong value."""
+        checks.names(options, ("session_id", *RunOptions.__annotations__), "option")
         for name in options:
-            if name not in RunOptions.__annotations__:
-                known = ("session_id", *RunOptions.__annotations__)
-                near = hint(name, known, f"it takes {', '.join(known)}")
-                raise TypeError(f"there is no option {name!r}; {near}")
             if name in _CALL_CHECKS:
                 _CALL_CHECKS[name](name, options[name])
         options = {"durability": self.plan.durability, **options}
@@ -439,8 +444,12 @@ class Graph:
         if call.audience is not NOBODY:
             if call.replayed:
                 yield from self._told_again(ended)
+            elif call.spoken is not None and not call.spoken.answer and ended.status == "completed":
+                yield from _spoken(ended)
             told = {"output": result, "interrupts": ended.interrupts, "replayed": call.replayed}
             yield Emit(_LAST_EVENT.get(ended.status, "run_completed"), "", told)
+        if ended.status == "paused" and call.db is None:
+            _warn_of_pause(call)
         return result
 
     def _told_again(self, ended: Ended) -> Flow[None]:
@@ -490,6 +499,22 @@ class Graph:
         plan = plan_at(self.plan, checks.text("ns", ns))
         checks.whole("limit", limit, none="all")
         return _all_shown(plan, sessions.get_state_history(plan, session_id, user_id, limit, ns)), World(self._need_db())
+
+
+def _warn_of_pause(call: CallOptions) -> None:
+    warnings.warn(
+        f"{call.component_id!r} paused, and without a database nothing of it is stored, so it can be neither answered nor "
+        "resumed: give db=SqliteDb(…), or db=InMemoryDb() for as long as the program runs",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+def _spoken(ended: Ended) -> Flow[None]:
+    """The answer as one token."""
+    answer = answer_in(ended.values.get("messages") or ())
+    if answer is not None and answer.text:
+        yield Emit("token", "", {"text": answer.text, "attempt": 1})
 
 
 def _put_out(flow: Flow[Ended], output: Callable[[Ended], Any]) -> Flow[Any]:

@@ -6,24 +6,13 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from graphflow.core.status import RunStatus as RunStatus
 
 if TYPE_CHECKING:
     from graphflow.core.control import Interrupt
     from graphflow.messages import Message
-
-
-class RunStatus(StrEnum):
-    """How a run stands."""
-
-    RUNNING = "running"
-    COMPLETED = "completed"
-    PAUSED = "paused"
-    ERROR = "error"
-    CANCELLED = "cancelled"
-    ABANDONED = "abandoned"
-    CRASHED = "crashed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from graphflow.asking import Asked
 from graphflow.core import options
 from graphflow.core.audience import EVERYBODY, NOBODY
 from graphflow.core.control import MISSING
-from graphflow.core.ids import check_id, new_id
+from graphflow.core.ids import check_id, check_resumed, new_id
 from graphflow.errors import GraphError
 from graphflow.lazy import deferred
 from graphflow.messages import answer_in
@@ -37,6 +37,7 @@ events = deferred("graphflow.drive.stream")
 inputs = deferred("graphflow.input")
 printing = deferred("graphflow.printing")
 runs = deferred("graphflow.core.runs")
+spoken = deferred("graphflow.core.spoken")
 structured = deferred("graphflow.models.structured")
 
 
@@ -145,8 +146,9 @@ class Runner(Asked):
         """Answer ``input`` (text, a Message, parts, a list of messages, a dict or a pydantic object) and return a RunOutput.
 
         ``stream=True`` returns an iterator of Events instead; the texts of the top level's token events are the content (what a
-        model says before it calls tools comes as tokens, too, but is not part of it), and the last event carries the RunOutput
-        as ``output``. ``session_id``: of the call, else of the object, else a new one (in the RunOutput).
+        model says before it calls tools comes as tokens, too, but is not part of it; an answer that no model told, because a
+        node wrote it, comes as one token at the end), and the last event carries the RunOutput as ``output``. ``session_id``:
+        of the call, else of the object, else a new one (in the RunOutput).
         ``session_state``: keys for this session, over the stored ones.
         ``num_history_runs=None`` asks for the history of all runs. Failures raise; with a ``db`` the run is then stored
         with status ``error``, the input is not lost, and ``resume`` goes on. ``on_busy`` and ``idempotency_key``: see
@@ -198,7 +200,8 @@ class Runner(Asked):
         **arguments: Any,
     ) -> RunOutput | Iterator[Event]:
         """Go on with the unfinished run of a session: after a crash or an error, or with answers to its questions
-        (see Graph.resume). ``stream=True`` returns an iterator of Events, as for ``run``.
+        (see Graph.resume). ``stream=True`` returns an iterator of Events, as for ``run``. The other arguments are those of
+        ``run``, but for what a run begins with (``session_state``, ``idempotency_key``: ValueError).
         """
         prepared = self._prepare_resume(session_id, answer, answers, arguments, stream)
         return drive.sync.stream(*prepared, events.View("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)
@@ -252,7 +255,7 @@ class Runner(Asked):
         Without a session id it keeps one of its own, per user.
         """
         told = self._printing(arguments)
-        with printing.live(input) as show:
+        with printing.live(input, stored=self.db is not None) as show:
             events = self.run(input, stream=True, **told)
             for event in events if stream else list(events):
                 show(event)
@@ -260,7 +263,7 @@ class Runner(Asked):
     async def aprint_response(self, input: Any, *, stream: bool = True, **arguments: Unpack[RunArguments]) -> None:
         """``print_response`` for asyncio."""
         told = self._printing(arguments)
-        with printing.live(input) as show:
+        with printing.live(input, stored=self.db is not None) as show:
             events = self.arun(input, stream=True, **told)
             if stream:
                 async for event in events:
@@ -282,6 +285,7 @@ class Runner(Asked):
     # --- the flows behind them -------------------------------------------------------------------------------------------
 
     def _prepare(self, input: Any, arguments: Mapping[str, Any], listening: bool) -> tuple[Flow[RunOutput], World]:
+        options.names(arguments, _OF_A_RUN)
         graph = self.graph_for(arguments)
         call = self._call(graph, arguments, listening)
         return graph.begin(self.graph_input(input), call, listening, lambda ended: self._output(ended, call))
@@ -296,18 +300,20 @@ class Runner(Asked):
     ) -> tuple[Flow[RunOutput], World]:
         self._need_db()
         options.keyed("answers", answers, none="none")
-        if arguments.get("idempotency_key") is not None:
-            raise ValueError("an idempotency_key is for beginning a run; resume() needs none")
-        call = self._call(self.graph, {**arguments, "session_id": self._session(session_id)}, listening)
-        flow = runs.resume(self.graph.plan, call, answer, answers)
-        return self.graph.finishing(flow, call, lambda ended: self._output(ended, call)), self.graph.world(call)
+        options.names(arguments, _OF_A_RESUME)
+        check_resumed(session_id)
+        for name, instead in _TO_BEGIN_WITH.items():
+            if arguments.get(name) is not None:
+                raise ValueError(f"{name}= is for beginning a run; {instead}")
+        graph = self.graph_for(arguments)
+        call = self._call(graph, {**arguments, "session_id": self._session(session_id)}, listening)
+        flow = runs.resume(graph.plan, call, answer, answers)
+        return graph.finishing(flow, call, lambda ended: self._output(ended, call)), graph.world(call)
 
     def _call(self, graph: Graph, arguments: Mapping[str, Any], listening: bool) -> CallOptions:
         of_graph: dict[str, Any] = {}
         of_nodes: dict[str, Any] = {}
         for name, value in arguments.items():
-            if name not in RunArguments.__annotations__:
-                raise TypeError(f"there is no argument {name!r}; it takes {', '.join(RunArguments.__annotations__)}")
             if name in _CHECKS:
                 _CHECKS[name](name, value)
             if name == "num_history_runs" or (name in _NODE_OPTIONS and value is not None):
@@ -316,6 +322,7 @@ class Runner(Asked):
                 of_graph[name] = value
         call = graph.call(of_graph, audience=EVERYBODY if listening else NOBODY)
         call.options = of_nodes
+        call.spoken = spoken.Spoken()
         call.component_id = self.component_id
         chosen = arguments.get("session_id")
         chosen = self.session_id if chosen is None else chosen
@@ -364,6 +371,13 @@ class Runner(Asked):
         return self._printed
 
 
+_TO_BEGIN_WITH: Mapping[str, str] = {
+    "idempotency_key": "resume() needs none",
+    "session_state": "resume() goes on with what the session has (graph.update_state changes it)",
+}
+"""The arguments of a run that mean nothing to one that was begun, and what does instead."""
+_OF_A_RUN = ("input", "stream", *RunArguments.__annotations__)
+_OF_A_RESUME = ("session_id", "answer", "answers", *_OF_A_RUN[1:])
 _GRAPH_OPTIONS = ("context", "recursion_limit", "on_unfinished", "on_busy", "idempotency_key")
 _NODE_OPTIONS = ("add_history_to_context", "output_schema")
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {

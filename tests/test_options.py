@@ -247,6 +247,40 @@ def test_a_call_takes_the_options_of_runs_and_no_others(way: Way, name: str) -> 
     assert graph.db.count_sessions() == 0
 
 
+MISSPELT: list[tuple[Callable[[Way, Agent], Any], str]] = [
+    (lambda way, agent: way.run(agent, "hi", sesion_id="s"), "no argument 'sesion_id'; did you mean 'session_id'?"),
+    (lambda way, agent: way.run(agent, "hi", zzz=1), "no argument 'zzz'; it takes input, stream, session_id, user_id, "),
+    (lambda way, agent: way.resume(agent, "s", anwser=1), "no argument 'anwser'; did you mean 'answer'?"),
+    (lambda way, agent: way.resume(agent.graph, "s", anwser=1), "no option 'anwser'; did you mean 'answer'?"),
+    (lambda way, agent: Team([agent], instructons="x"), "Team has no setting 'instructons'; did you mean 'instructions'?"),
+    (lambda way, agent: Team([agent], zzz=1), "Team has no setting 'zzz'; it takes members, mode, model, name, description, "),
+    (lambda way, agent: StateGraph(State).add_node("a", unchanged, retry_policy=1), "write retry=RetryPolicy(…)"),
+    (lambda way, agent: StateGraph(State).add_node("a", unchanged, timout=1), "'timout'; did you mean 'timeout'?"),
+    (lambda way, agent: builder().compile(checkpointer=1), "compile has no setting 'checkpointer'; write db=SqliteDb(…)"),
+    (lambda way, agent: builder().compile(zzz=1), "'zzz'; it takes db, name, interrupt_before, interrupt_after, "),
+]
+
+
+@pytest.mark.parametrize(("call", "told"), MISSPELT, ids=[told for _, told in MISSPELT])
+def test_a_misspelt_name_is_told_what_is_meant(way: Way, call: Callable[[Way, Agent], Any], told: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(told)):
+        call(way, Agent("offline", db=InMemoryDb()))
+
+
+def test_an_answer_in_the_place_of_the_session_is_told_so(way: Way) -> None:
+    agent = Agent("offline", db=InMemoryDb(), session_id="s")
+    for runner in (agent, agent.graph):
+        with pytest.raises(InvalidId, match=r"resume\(True\): the session's id comes first.*resume\(session_id, True\)"):
+            way.resume(runner, True)
+
+
+@pytest.mark.parametrize("begins", [{"idempotency_key": "k"}, {"session_state": {"n": 1}}])
+def test_a_resume_is_given_nothing_that_only_a_new_run_can_take(way: Way, begins: dict[str, Any]) -> None:
+    agent = Agent("offline", db=InMemoryDb(), session_id="s")
+    with pytest.raises(ValueError, match=f"{next(iter(begins))}= is for beginning a run"):
+        way.resume(agent, **begins)
+
+
 def test_an_agent_stores_its_runs_under_its_own_name_and_not_that_of_its_graph(way: Way) -> None:
     db = InMemoryDb()
     agent = Agent(ScriptedModel(["one", "two"]), name="Ann", db=db)

@@ -13,6 +13,7 @@ from graphflow.core.effects import CancelRun, Flow, Sleep
 from graphflow.core.machine import Machine
 from graphflow.core.ownership import everywhere
 from graphflow.core.plan import Plan
+from graphflow.core.spoken import Spoken
 from graphflow.core.state import Values
 from graphflow.core.stopping import Stop
 from graphflow.core.stored import Stored
@@ -55,6 +56,8 @@ class CallOptions:
     given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """For dict channels: keys to write at the begin of a run."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    spoken: Spoken | None = None
+    """Whether tokens told the answer, for calls whose answer has to be among what is told."""
 
 
 @dataclass(slots=True, eq=False)

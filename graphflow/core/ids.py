@@ -29,6 +29,15 @@ def check_user(user_id: str | None) -> str | None:
     return None if user_id is None else check_id(user_id, "user_id")
 
 
+def check_resumed(value: object) -> None:
+    """Raise InvalidId for an answer that was given in the place of the session's id. None is no answer there."""
+    if value is not None and not isinstance(value, str):
+        raise InvalidId(
+            f"resume({excerpt(value, 60)}): the session's id comes first, and this is no id; give an answer after it, "
+            f"resume(session_id, {excerpt(value, 60)}), or as answer="
+        )
+
+
 def check_id(value: object, what: str) -> str:
     """The id itself. Raises InvalidId when it is not 1-255 printable characters."""
     if isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable():

@@ -10,12 +10,21 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NewType, TypeVar, get_origin
 
 from graphflow.core.excerpts import excerpt
+from graphflow.core.hints import hint
 
 
 def refused(name: str, value: object, repair: str, none: str | None = None, of: str = "") -> ValueError:
     """The error for a value that an option cannot have."""
     shown = excerpt(value, 200)
     return ValueError(f"{name}={shown}{of and f' of {of}'}: give {repair}{f', or None for {none}' if none else ''}")
+
+
+def names(given: Collection[str], known: Sequence[str], what: str = "argument", of: str = "") -> None:
+    """Refuse names that are not among those there are, with a TypeError that asks whether the nearest was meant."""
+    for name in given:
+        if name not in known:
+            listed = f"it takes {', '.join(known)}"
+            raise TypeError(f"{of or 'there is no'}{of and ' has no'} {what} {name!r}; {hint(name, known, listed)}")
 
 
 def whole(name: str, value: Any, least: int = 0, most: int | None = None, *, none: str | None = None, of: str = "") -> Any:

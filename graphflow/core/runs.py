@@ -17,7 +17,7 @@ from graphflow.core.machine import Machine
 from graphflow.core.plan import Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.schemas import given_fields
-from graphflow.core.sessions import existing, pending_questions
+from graphflow.core.sessions import existing, pending_questions, pending_tasks
 from graphflow.core.state import Values
 from graphflow.core.stored import Stored, TaskResult, TaskRow
 from graphflow.core.updates import Write, checked, reset
@@ -168,14 +168,18 @@ def _open(
 def _abandoned(plan: Plan, stored: Stored, call: CallOptions) -> CloseRun:
     assert stored.run is not None
     if (call.on_unfinished or plan.on_unfinished) != "abandon":
-        what = (
-            "is paused at a question" if stored.run.status == "paused" else "was not finished (it crashed, or is still running)"
-        )
+        what = _paused_at(stored) if stored.run.status == "paused" else "was not finished (it crashed, or is still running)"
         raise UnfinishedRun(
             f"run {stored.run.run_id!r} of session {stored.session_id!r} {what}; go on with resume({stored.session_id!r}), "
             "or give on_unfinished='abandon' to leave it behind"
         )
     return CloseRun(stored.run.run_id, "abandoned", stored.log_head, metrics=stored.run.metrics)
+
+
+def _paused_at(stored: Stored) -> str:
+    if pending_questions(stored):
+        return "is paused at a question"
+    return f"is paused before {', '.join(dict.fromkeys(repr(task.node) for task in pending_tasks(stored)))}"
 
 
 def _drive(machine: Machine, call: CallOptions) -> Flow[Ended]:
@@ -239,7 +243,7 @@ def _reopen(plan: Plan, call: CallOptions, stored: Stored, answer: Any, answers:
     if ledger.upcoming():
         yield from check_fit(plan, stored)
         if stored.status in ("paused", "error") and (plan.pauses or stored.inner_rows):
-            # Whoever resumes (or forked: "error") has seen where it paused: it goes past that, also after a crash from here on.
+            # Whoever resumes has seen where it paused: it goes past that, also after a crash from here on.
             rows.append(TaskRow("", "", "passed", ledger.epoch + 1))
             ledger.passed = ledger.recorded = True
             machine.info.fence.passed = ledger.epoch + 1

@@ -22,6 +22,8 @@ def unknown_field(schema: StateSchema, key: Any, node: str, where: str) -> Inval
     """The error for a key that is no channel, with the nearest name."""
     near = difflib.get_close_matches(str(key), schema.channels, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"its fields are {', '.join(schema.channels)}"
+    if not near and "session_state" in schema.channels:
+        hint = f"{hint}; what has none of its own may be kept in session_state"
     return InvalidUpdate(f"{where} wrote {key!r}, which is not a field of {schema.cls.__name__}; {hint}", nodes=(node,))
 
 

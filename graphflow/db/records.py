@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from graphflow.core.memories import UserMemory as UserMemory
+from graphflow.core.status import RunStatus as RunStatus
 from graphflow.messages import Message, answer_in
 
 
@@ -60,7 +61,8 @@ class Session:
     name: str | None
     metadata: Mapping[str, Any] | None
     status: str
-    """running, paused, completed, error, cancelled, or crashed: unfinished, and nobody runs it any more."""
+    """running, paused (it waits for answers, or for ``resume``: before a node, as a fork or after an edit), completed, error,
+    cancelled, or crashed: unfinished, and nobody runs it any more."""
     created_at: datetime
     updated_at: datetime
     _db: Reader = field(repr=False, compare=False)
@@ -95,7 +97,7 @@ class RunRecord:
     ns: str
     number: int
     """1, 2, 3… among the runs of its namespace in the session."""
-    status: str
+    status: RunStatus
     """As that of a session, or abandoned."""
     parent_run_id: str | None
     user_id: str | None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.control import MISSING
 from graphflow.core.reducers import apply_op
+from graphflow.core.status import RunStatus
 from graphflow.db import memories
 from graphflow.db.jsontext import loads
 from graphflow.db.loading import check_not_foreign, read_chain
@@ -241,7 +242,7 @@ def _run(row: Row, db: Reader) -> RunRecord:
         session_id=session_id,
         ns=ns,
         number=number,
-        status=_shown(status, session_id, [lease_owner, lease_left], db),
+        status=RunStatus(_shown(status, session_id, [lease_owner, lease_left], db)),
         parent_run_id=parent,
         user_id=user_id,
         component_id=component_id,

@@ -457,8 +457,9 @@ class SqlDb(UserMemories):
         """Copy a session up to checkpoint ``at`` (default: its last) and return the new id. The source is untouched.
 
         The copy has the runs and messages up to there, under new run ids. If something was left to run after that checkpoint,
-        ``resume()`` runs it in the copy. The copy of a paused session is paused at the same questions, under ids of
-        its own: each is answered independently. Raises SessionNotFound, NotOwner, and ValueError when the new id is taken.
+        the copy is paused before it, and ``resume()`` runs it. The copy of a paused session is paused at the same questions,
+        under ids of its own: each is answered independently; that of one that failed or was cancelled has done so, too. Raises
+        SessionNotFound, NotOwner, and ValueError when the new id is taken.
         """
         _check(id, user_id)
         options.whole("at", at, none="all of it")

@@ -27,7 +27,8 @@ VERSION: Final = 1
 def fork(tx: Transaction, session: int, at: int | None, session_id: str, now: int) -> None:
     """Copy a session up to checkpoint ``at`` (its head) under a new id. The copy of an unfinished run can be resumed.
 
-    That of a paused one is paused, too: its questions, and what finished or was answered beside them, are in the copy.
+    That of a paused one is paused, too: its questions, and what finished or was answered beside them, are in the copy. In the
+    middle of a run nothing has failed or been asked yet: the copy is paused there, before what is next.
     """
     archive = read_archive(tx, session)
     source = archive.session
@@ -35,17 +36,24 @@ def fork(tx: Transaction, session: int, at: int | None, session_id: str, now: in
     last = next((row for row in archive.checkpoints if row["ns"] == "" and row["seq"] == head), None)
     if last is None:
         raise no_checkpoint(tx, source["session_id"], head, source["head"])
-    paused = source["status"] == "paused" and head == source["head"]
     tasks, epoch = archive.tasks, source["epoch"]
-    status = "paused" if paused else "error" if is_unfinished(last["frontier"]) else "completed"
+    status = _status_at(source, last)
     cut_off(archive, last, status)
-    if paused:
+    if source["status"] == "paused" and head == source["head"]:
         archive.tasks = tasks
     else:
         epoch = max(row["epoch"] for row in archive.checkpoints)  # no row is of a later one
     archive.session |= {"head": head, "epoch": epoch, "status": status, "lease_owner": None, "lease_until": None}
     archive.session |= {"created_at": now, "updated_at": now}
     write_archive(tx, archive, session_id, as_copy=True)
+
+
+def _status_at(source: Fields, last: Fields) -> str:
+    """The status of a copy that ends with checkpoint ``last``: a failure or a cancellation is one only where it happened."""
+    if not is_unfinished(last["frontier"]):
+        return "completed"
+    ended = last["seq"] == source["head"] and source["status"] in ("error", "cancelled")
+    return str(source["status"]) if ended else "paused"
 
 
 def is_unfinished(frontier: str | None) -> bool:
@@ -205,9 +213,15 @@ def parse_export(exported: Any) -> Archive:
 
 
 def copy_of(archive: Archive) -> None:
-    """Leave out what a copy under another id does not have: finished tasks of an unfinished superstep, unless it is paused."""
+    """Leave out what a copy under another id does not have: finished tasks of an unfinished superstep, unless it is paused.
+
+    Nobody runs the copy of a run that goes on: it is paused.
+    """
     if archive.session["status"] not in ("completed", "paused"):
-        archive.tasks, archive.session["status"] = [], "error"
+        archive.tasks = []
+    for row in (archive.session, *archive.runs):
+        if row["status"] == "running":
+            row["status"] = "paused"
 
 
 def _parsed(part: str, row: Any) -> Fields:

@@ -8,6 +8,9 @@ The order of events, the same under both drivers:
    after its commit ``node_completed`` of its tasks in task order · ``checkpoint``.
 3. One of ``run_completed``, ``interrupted`` (the run waits), ``run_failed``, ``run_cancelled``.
 
+Of an Agent, a Team or a Workflow, an answer that came by no token, because a node wrote it itself, is told by one ``token``
+before the last event.
+
 A call that is given what an earlier one with its idempotency key came to runs nothing. It tells of that run ``token`` (the text
 it answered, if it did, as one), ``checkpoint`` (its last), and the last event, whose ``replayed`` is True.
 
@@ -24,8 +27,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from graphflow.core import options
 from graphflow.core.audience import Audience, Types
-from graphflow.core.control import END, Overwrite
-from graphflow.messages import Message
+from graphflow.core.control import END
+from graphflow.core.spoken import messages_in
 
 StreamMode = Literal["values", "updates", "messages", "custom", "tasks", "checkpoints", "events"]
 """A view of the events of a run; see ``Graph.stream``."""
@@ -109,15 +112,9 @@ class _Messages:
         if event.type == "checkpoint":
             self.streaming = {known for known in self.streaming if known[0] != event.ns}
             return []
-        said = [message for value in event.data["update"].values() for message in _messages_in(value)]
+        said = [message for value in event.data["update"].values() for message in messages_in(value)]
         told = place in self.streaming
         return [(message, about) for message in said if not (told and message.role == "assistant")]
-
-
-def _messages_in(value: Any) -> list[Message]:
-    if isinstance(value, Overwrite):
-        value = value.value
-    return [item for item in value if isinstance(item, Message)] if isinstance(value, list) else []
 
 
 def _custom(event: Event) -> Any:

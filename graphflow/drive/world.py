@@ -66,6 +66,8 @@ class World:
     def emit(self, type: str, node: str, data: Mapping[str, Any], ns: str = "") -> None:
         """Hand an event to the listeners, if there are any."""
         if self.emitter is not None:
+            if not ns and self.call.spoken is not None:
+                self.call.spoken.hear(type, data)
             self.emitter(Event(type, node, ns, self.call.run_id or "", self.call.session_id, data))
 
     def inside(self, listener: Emitter | None = None) -> World:

@@ -16,6 +16,7 @@ from graphflow.printing.text import clean, plain
 from graphflow.printing.view import RunView, Speaker
 
 _COLOURS = {"✓": "green", "✗": "red", "…": "yellow", "?": "magenta"}
+_UNANSWERABLE = "It cannot be answered, because nothing is stored without a database: give db=SqliteDb(…)"
 _THINKING_LINES = 4
 """Of what a model thinks, the newest lines that are shown."""
 
@@ -23,8 +24,10 @@ _THINKING_LINES = 4
 class Panels:
     """What a run looks like now. While it is live only the newest lines that fit on the screen are shown, at the end all."""
 
-    def __init__(self, view: RunView, asks: bool = True) -> None:
+    def __init__(self, view: RunView, asks: bool = True, stored: bool = True) -> None:
         self.view = view
+        self.stored = stored
+        """Whether the run is stored, so that its questions can be answered."""
         self.asks = asks
         """Whether the questions of a paused run are among them."""
         self.live = False
@@ -54,7 +57,7 @@ class Panels:
         if view.kept:
             yield _panel(Text("\n".join(view.kept)), "Kept", "bright_black")
         if view.questions and self.asks:
-            yield _panel(_questions(view), "Waiting for an answer", "magenta")
+            yield _panel(_questions(view, self.stored), "Waiting for an answer", "magenta")
         if view.error is not None:
             yield error_panel(view.error)
         answered = view.status == "completed" or not (view.ended or view.steps or view.members)
@@ -105,12 +108,12 @@ def _steps(view: RunView) -> Table:
     return table
 
 
-def _questions(view: RunView) -> Text:
+def _questions(view: RunView, stored: bool) -> Text:
     asked = [asked_text(question) for question in view.questions]
     if len(asked) > 1:
         asked = [f"{question.id}: {text}" for question, text in zip(view.questions, asked, strict=True)]
-    how = how_to_answer(view.questions, view.session_id)
-    return Text.assemble("\n".join(asked), "\n\n", (f"Answer: {clean(how)}", "dim"))
+    how = f"Answer: {how_to_answer(view.questions, view.session_id)}" if stored else _UNANSWERABLE
+    return Text.assemble("\n".join(asked), "\n\n", (clean(how), "dim"))
 
 
 def error_panel(error: BaseException) -> Panel:

@@ -118,7 +118,7 @@ class Talk:
     def _resumed(self, questions: Sequence[Interrupt] = ()) -> Callable[[], Iterator[Event]]:
         """The run, to be gone on with once the questions are answered."""
         answers = {question.id: ask(question, self._read) for question in questions} or None
-        told = {name: value for name, value in self.arguments.items() if name != "idempotency_key"}
+        told = {name: value for name, value in self.arguments.items() if name not in ("idempotency_key", "session_state")}
         return lambda: self.runner.resume(self.session_id, answers=answers, stream=True, **told)
 
     def _go_on(self) -> None:

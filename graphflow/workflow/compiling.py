@@ -226,7 +226,7 @@ class Compiler:
         reviewed = step.review is not None and step.review is not False
         action, graph = self._work(step, place)
         skip = step.on_error == "skip"
-        worked = replace(place, advances=False, last=False, ends=()) if reviewed else place
+        worked = replace(place, advances=False, last=False, ends=(), joined=True) if reviewed else place
         node = nodes.step(worked, action, skip=skip, retry=step.retry)
         self._add(name, _Node(node, self.order[name], graph, step.retry))
         if reviewed:

@@ -138,8 +138,9 @@ class Parallel(Group):
 class Condition(Group):
     """``steps`` when the evaluator says so, else ``else_steps``.
 
-    ``evaluator``: a function ``(step_input[, ctx]) -> bool``, def or async def, with parameters as a Step's, or a bool. Its
-    answer is stored, so a resumed run goes the same way. Where no step runs, the content of the step before goes on.
+    ``evaluator``: a function ``(step_input[, ctx]) -> bool``, def or async def, with parameters as a Step's, or a bool. Of
+    another value it counts whether it is true, as in an ``if``: None, 0 and what is empty lead to ``else_steps``. The way is
+    stored, so a resumed run goes the same one. Where no step runs, the content of the step before goes on.
     """
 
     __slots__ = ("asked", "else_steps", "evaluator", "steps")
@@ -169,7 +170,8 @@ class Condition(Group):
 class Loop(Group):
     """Steps that run again and again: ``max_iterations`` times, or until ``end_condition`` says that it is enough.
 
-    ``end_condition``: a function of the list of the iteration's StepOutputs, def or async def. In each iteration the first
+    ``end_condition``: a function of the list of the iteration's StepOutputs, def or async def; the loop ends when what it
+    returns is true, as in an ``if``. In each iteration the first
     step is given the content from before the loop or, with ``forward_output``, that of the iteration before. An Agent in a
     loop has a history, which is what the session stores: with a ``db`` it also sees its earlier iterations, without one it sees
     nothing but what it is given. ``add_history_to_context=False`` of the agent makes both the same.

@@ -10,16 +10,17 @@ from pydantic import ValidationError
 from graphflow.core.control import Context
 from graphflow.core.effects import Flow
 from graphflow.core.plan import Function, flow
-from graphflow.errors import StepRejected
-from graphflow_nodes.stepdata import plain
-from graphflow_nodes.workflow import AGAIN, DONE, Changes, Node, Place, called, say, tell_ends
+from graphflow.errors import GraphChanged, StepRejected
+from graphflow_nodes.stepdata import StepOutput, plain
+from graphflow_nodes.workflow import AGAIN, DONE, Changes, Node, Place, called, settled
 
 
 def review(place: Place, node: str, question: Any, skip: bool) -> Node:
     """A node after a step that shows its output to a person and waits for a word on it.
 
-    True accepts it. A text is a note: the step runs again and is given it. ``{"content": …}`` puts another content in its
-    place. False rejects it: the run fails with StepRejected or, where the step may be skipped, goes on without it.
+    True accepts it; a run that it ends (``stop=True``) is ended then. A text is a note: the step runs again and is given it.
+    ``{"content": …}`` puts another content in its place. False rejects it: the run fails with StepRejected or, where the step
+    may be skipped, goes on without it.
     ``question``: True, a text, or a function of the StepOutput that gives one (or nothing, when nobody has to be asked).
     """
     name = place.name
@@ -27,6 +28,8 @@ def review(place: Place, node: str, question: Any, skip: bool) -> Node:
     @flow
     def ask(state: Any, ctx: Context) -> Flow[Any]:
         outputs = state["outputs"]
+        if name not in outputs:
+            raise _renamed(name, outputs, ctx)
         record = outputs[name]
         output = place.outline.output(name, outputs)
         text = (yield from called(question, output, ctx)) if isinstance(question, Function) else question
@@ -46,18 +49,26 @@ def review(place: Place, node: str, question: Any, skip: bool) -> Node:
                 )
             changed = {"n": record["n"], "content": None, "skipped": True, "error": "rejected by the reviewer"}
         elif isinstance(answer, Mapping):
-            changed = {**place.outline.record(name, answer["content"], ctx.stored), "n": record["n"]}
+            given = StepOutput(answer["content"], bool(record.get("stop")))
+            changed = {**place.outline.record(name, given, ctx.stored), "n": record["n"]}
         if changed is not record:
             update["outputs"] = {name: changed}
         if not changed.get("skipped"):
             update["previous"] = name
         outputs = {**outputs, name: changed}
-        yield from tell_ends(place, state, ctx, outputs)
-        if place.last and place.outermost:
-            yield from say(place, state, ctx, update, outputs, update.get("previous", state.get("previous")))
-        return update
+        return (yield from settled(place, state, ctx, update, outputs, stop=bool(changed.get("stop"))))
 
     return ask
+
+
+def _renamed(name: str, outputs: Mapping[str, Any], ctx: Context) -> GraphChanged:
+    change = f"step {name!r} has no output in the stored run, whose steps are {', '.join(map(repr, outputs))}"
+    return GraphChanged(
+        f"the run of session {ctx.session_id!r} waits at the review of a step that was called otherwise when it ran: {change}. "
+        "Outputs are kept by the names of their steps: give the step its old name until the run has ended, or begin anew with "
+        "on_unfinished='abandon'",
+        changes=(change,),
+    )
 
 
 def _answer(place: Place, ctx: Context, payload: dict[str, Any]) -> Any:

@@ -55,8 +55,10 @@ class WorkflowState(BranchState):
 class StepOutput(Generic[T]):
     """What a step gives. ``content`` is any value the database keeps, or an object of the type that the step declares.
 
-    A step may return a plain value instead, which is its content. ``stop=True`` ends the whole run: its status is ``completed``
-    and its content this one (of several branches of a Parallel that do so, that of the first in the order of declaration).
+    A step may return a plain value instead, which is its content. ``stop=True`` ends the run of the workflow that the step
+    belongs to, whatever groups it is in: its status is ``completed`` and its content this one (of several branches of a
+    Parallel that do so, that of the first in the order of declaration). A workflow inside another is a step of it: its run
+    ends, and the one around it goes on with that content. A step with a ``review`` is asked about first.
     ``name`` is filled in by the workflow. A step with ``on_error="skip"`` that failed is ``skipped`` and has an ``error``; it
     has no content, and the next step is given that of the step before.
     """

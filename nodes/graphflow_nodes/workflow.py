@@ -52,7 +52,7 @@ class Place:
     ends: tuple[Place, ...] = ()
     """The conditions that end with it, innermost first."""
     joined: bool = False
-    """Whether a join comes next, which ends the run where a branch said so."""
+    """Whether a join or a review comes next, which ends the run where what was before it said so."""
 
 
 def step(place: Place, work: Work, *, skip: bool = False, retry: Sequence[RetryPolicy] = ()) -> Node:
@@ -97,6 +97,11 @@ def _finished(place: Place, state: Any, ctx: Context, update: Changes) -> Flow[A
         yield from tell(
             "step_completed", place, state, ctx, content=output.content, skipped=output.skipped, error=output.error, stop=stop
         )
+    return (yield from settled(place, state, ctx, update, outputs, stop=stop))
+
+
+def settled(place: Place, state: Any, ctx: Context, update: Changes, outputs: Mapping[str, Record], *, stop: bool) -> Flow[Any]:
+    """The update of a step that nothing changes any more, and where it leads: on, or with ``stop`` to the end of the run."""
     stop = stop and not place.joined
     if not stop:
         yield from tell_ends(place, state, ctx, outputs)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from graphflow import END, START, Agent, Message, StateGraph, Workflow, add_messages, logged, merge
+from graphflow import END, START, Agent, Message, RunStatus, StateGraph, Workflow, add_messages, logged, merge
 from graphflow.errors import NoDatabase, SessionNotFound
 from graphflow.testing import ScriptedModel
 from tests.conftest import Way
@@ -44,6 +44,19 @@ def test_a_fork_names_the_new_session_and_stops_at_a_checkpoint(way: Way, db: An
     assert texts(agent.get_chat_history(way.fork(agent))) == ["hello", "one", "again", "two"], "its own session, all of it"
     with pytest.raises(ValueError, match="there is a session 'copy' already"):
         way.fork(agent, session_id="copy")
+
+
+def test_a_fork_in_the_middle_of_a_run_goes_on_or_takes_another_question(way: Way, db: Any) -> None:
+    agent = chat(db, session_id="s")
+    agent.run("hello")
+    for_resume, for_question = way.fork(agent, "s", at=0), way.fork(agent, "s", at=0)
+    assert [run.status for run in db.get_runs(for_resume)] == [RunStatus.PAUSED]
+    assert isinstance(db.get_runs(for_resume)[0].status, RunStatus)
+    model = ScriptedModel(["resumed", "answered"])
+    other = Agent(model, db=db)
+    assert way.resume(other, for_resume).content == "resumed"
+    assert way.run(other, "and now?", session_id=for_question).content == "answered"
+    assert texts(model.requests[-1].messages) == ["hello", "and now?"]
 
 
 def test_a_workflow_is_asked_like_an_agent(way: Way, db: Any) -> None:

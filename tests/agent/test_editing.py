@@ -9,7 +9,7 @@ import pytest
 from graphflow import END, START, Agent, Message, StateGraph, Team, Workflow, add_messages, interrupt, logged
 from graphflow.core.reducers import merge_keys
 from graphflow.db import SessionType
-from graphflow.errors import GraphError
+from graphflow.errors import GraphError, InvalidUpdate
 from graphflow.testing import ScriptedModel
 from graphflow_nodes import respond
 
@@ -51,6 +51,61 @@ def test_the_agent_it_came_from_stays_as_it_is(db):
     assert guarded.run("bomb").content == "I would rather not."
     assert agent.run("bomb").content == "Boom"
     assert "moderate" not in agent.graph.plan.nodes and "moderate" in guarded.graph.plan.nodes
+
+
+def test_a_node_that_writes_a_field_of_its_own_is_told_where_to_keep_things(way, db):
+    agent = Agent(ScriptedModel(["Hello"] * 2), db=db, session_id="s")
+
+    def edited(written: dict[str, Any]) -> Agent:
+        builder = agent.graph_builder()
+        builder.replace_node("history", lambda state: written)
+        return agent.with_graph(builder)
+
+    with pytest.raises(InvalidUpdate, match=r"wrote 'mood', .* may be kept in session_state"):
+        way.run(edited({"mood": "good"}), "Hi")
+    assert way.run(edited({"session_state": {"mood": "good"}}), "Hi").session_state == {"mood": "good"}
+
+
+def test_an_answer_that_a_node_wrote_itself_is_told_by_one_token(way, db):
+    heard = []
+    agent = Agent(ScriptedModel(["Hello there"]), db=db, on_event=heard.append)
+    guarded = agent.with_graph(moderated(agent, "model"))
+    for events in (way.events(guarded, "bomb", session_id="s"), heard):
+        assert [event.text for event in events if event.type == "token"] == ["I would rather not."]
+        assert [event.type for event in events[-2:]] == ["token", "run_completed"]
+    said = [event.text for event in way.events(guarded, "Hi", session_id="s") if event.type == "token"]
+    assert "".join(said) == "Hello there" and len(said) > 1
+
+
+def test_an_answer_after_that_of_the_model_is_told_after_it(way, db):
+    agent = Agent(ScriptedModel(["the model's"]), db=db)
+    builder = agent.graph_builder()
+    builder.remove_edge("model", END)
+    builder.add_node("sign", lambda state: {"messages": [Message("assistant", "signed")]})
+    builder.add_edge("model", "sign")
+    builder.add_edge("sign", END)
+    events = way.events(agent.with_graph(builder), "Hi")
+    tokens = [event.text for event in events if event.type == "token"]
+    assert "".join(tokens[:-1]) == "the model's" and tokens[-1] == events[-1].output.content == "signed"
+
+
+def test_a_resumed_run_tells_the_answer_that_was_written_before_it_broke_off(way, db):
+    agent = Agent(ScriptedModel(["the answer"]), db=db)
+    builder = agent.graph_builder()
+    failures = [ConnectionError("away")]
+
+    def last(state: Any) -> None:
+        if failures:
+            raise failures.pop()
+
+    builder.remove_edge("model", END)
+    builder.add_node("last", last)
+    builder.add_edge("model", "last")
+    builder.add_edge("last", END)
+    edited = agent.with_graph(builder)
+    with pytest.raises(ConnectionError):
+        way.run(edited, "Hi", session_id="s")
+    assert [event.text for event in way.resumed(edited, "s") if event.type == "token"] == ["the answer"]
 
 
 def test_an_edited_agent_streams_and_prints(db, capsys, monkeypatch):

@@ -87,10 +87,10 @@ def test_a_fork_at_a_finished_checkpoint_is_finished(told: Writer) -> None:
     assert loaded(told.db, new, at=0).values["count"] == 1
 
 
-def test_a_fork_in_the_middle_of_a_run_ends_it_there(told: Writer) -> None:
+def test_a_fork_in_the_middle_of_a_run_is_paused_there(told: Writer) -> None:
     new = told.db.fork_session("s1", at=2)
     fork = loaded(told.db, new)
-    assert (fork.status, fork.values["count"], fork.values["notes"], fork.log_head) == ("error", 2, [], 3)
+    assert (fork.status, fork.values["count"], fork.values["notes"], fork.log_head) == ("paused", 2, [], 3)
     assert texts(told.db, new) == ["q1", "a1", ""]
     branch = Writer(told.db, new, user_id="ada")
     branch.head, branch.epoch, branch.log_head, branch.values, branch.weight = 2, fork.epoch, 3, fork.values, fork.weight

@@ -314,8 +314,10 @@ def test_what_json_schema_cannot_say_is_the_nodes_error_and_a_fork_is_asked_agai
 
     graph = asking(db, Even)
     way.invoke(graph, {}, session_id="s")
-    with pytest.raises(InvalidAnswer, match=r"'a'.*answer\.n.*odd"):
+    with pytest.raises(InvalidAnswer, match=r"'a'.*answer\.n.*odd") as refused:
         way.resume(graph, "s", {"n": 3})
+    assert "resume('s') raises this again: fork the session" in refused.value.__notes__[-1]
+    assert "response_schema=" in refused.value.__notes__[-1]
     fork = graph.fork("s")
     way.resume(graph, fork)
     assert way.resume(graph, fork, {"n": 4}).status == "completed"
@@ -480,8 +482,9 @@ def test_a_rerunnable_node_does_not_carry_a_run_over_a_pause(way, db):
     assert way.resume(graph, "s")["path"] == ["read", "work"]
 
 
-def test_without_a_database_a_pause_ends_the_call(way):
-    result = way.invoke(chain(None, "a", "b", interrupt_before=["b"]), {})
+def test_without_a_database_a_pause_ends_the_call_and_is_warned_of(way):
+    with pytest.warns(RuntimeWarning, match="'graph' paused, and without a database .* neither answered nor resumed: give db="):
+        result = way.invoke(chain(None, "a", "b", interrupt_before=["b"]), {})
     assert (result.status, result["path"]) == ("paused", ["a"])
 
 

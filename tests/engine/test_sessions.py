@@ -692,6 +692,18 @@ def test_update_state_as_a_node_runs_what_follows_it(way, db):
         way.update_state(graph, "s", {}, as_node="nowhere")
 
 
+def test_update_state_as_the_node_that_asked_gives_its_question_up(way, db):
+    graph = chain(ask, visit("z"), db=db)
+    way.invoke(graph, {}, session_id="s")
+    way.update_state(graph, "s", {"path": ["by hand"]}, as_node="n0")
+    state = way.get_state(graph, "s")
+    assert (state.status, state.next, state.interrupts) == ("paused", ("n1",), ())
+    with pytest.raises(UnfinishedRun, match="is paused before 'n1'; go on with resume"):
+        way.invoke(graph, {}, session_id="s")
+    assert way.resume(graph, "s")["path"] == ["by hand", "z"]
+    assert way.get_state(graph, "s").status == db.get_session("s").status == db.get_runs("s")[0].status == "completed"
+
+
 def test_update_state_keeps_finished_siblings_and_pending_questions(way, db):
     graph = chain(ask, db=db)
     way.invoke(graph, {}, session_id="s")
@@ -716,6 +728,45 @@ def test_a_fork_goes_its_own_way_and_leaves_the_source_alone(way, db):
     assert way.get_state_history(graph, "s") == before
     assert way.fork(graph, "s", session_id="named") == "named"
     assert way.get_state(graph, "named").values == before[0].values
+
+
+def test_a_fork_in_the_middle_of_a_run_is_paused_before_what_is_next(way, db):
+    graph = chain(visit("a"), visit("b"), db=db)
+    way.invoke(graph, {}, session_id="s")
+    fork = way.fork(graph, "s", at=1)
+    state, (run,) = way.get_state(graph, fork), db.get_runs(fork)
+    assert (state.status, state.next, state.interrupts) == ("paused", ("n1",), ())
+    assert (db.get_session(fork).status, run.status, run.error) == ("paused", "paused", None)
+    with pytest.raises(UnfinishedRun, match="is paused before 'n1'; go on with resume"):
+        way.invoke(graph, {}, session_id=fork)
+    assert way.resume(graph, fork)["path"] == ["a", "b"]
+
+
+def test_a_copy_of_a_run_that_goes_on_is_paused_where_that_was(way, db):
+    copies: list[str] = []
+
+    def copy(state):
+        if not copies:
+            copies.append(db.import_session(db.export_session("s"), session_id="copy"))
+        return {"path": ["b"]}
+
+    graph = chain(visit("a"), copy, db=db)
+    way.invoke(graph, {}, session_id="s")
+    state, (run,) = way.get_state(graph, "copy"), db.get_runs("copy")
+    assert (state.status, state.next, db.get_session("copy").status, run.status) == ("paused", ("n1",), "paused", "paused")
+    assert way.resume(graph, "copy")["path"] == ["a", "b"] and db.check().ok
+
+
+def test_a_fork_where_a_run_failed_has_failed_too(way, db):
+    flaky = Flaky()
+    graph = chain(visit("a"), flaky, db=db)
+    with pytest.raises(ValueError):
+        way.invoke(graph, {}, session_id="s")
+    fork = way.fork(graph, "s")
+    assert (way.get_state(graph, fork).status, db.get_runs(fork)[0].error) == ("error", db.get_runs("s")[0].error)
+    assert way.get_state(graph, way.fork(graph, "s", at=0)).status == "paused", "before it failed"
+    flaky.broken = False
+    assert way.resume(graph, fork)["path"] == ["a", "flaky"]
 
 
 def test_a_fork_of_a_paused_session_asks_again(way, db):

@@ -138,6 +138,14 @@ def test_a_question_says_how_it_is_answered():
     assert "Response" not in text and " paused · " in text
 
 
+@pytest.mark.filterwarnings("ignore:.* paused, and without a database:RuntimeWarning")
+def test_a_question_that_nothing_stores_says_that_it_cannot_be_answered(capsys):
+    agent = Agent(ScriptedModel([calls(("book", {"place": "Oslo"}))]), tools=[book])
+    agent.print_response("Book")
+    out = " ".join(capsys.readouterr().out.split())
+    assert "May book(place='Oslo') be called?" in out and "It cannot be answered" in out and "resume(" not in out
+
+
 def test_what_was_said_before_a_question_is_shown_though_it_is_no_answer():
     asked = Reply("Let me book that.", [ToolCall("1", "book", {"place": "Oslo"})])
     text = drawn(view_of(Agent(ScriptedModel([asked]), tools=[book], db=InMemoryDb())))

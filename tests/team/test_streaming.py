@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated, TypedDict
 
 import pytest
 
-from graphflow import Agent, MemoryPolicy, Team
+from graphflow import END, START, Agent, MemoryPolicy, Message, StateGraph, Team, add_messages, logged
 from graphflow.testing import ScriptedModel
 from tests.team.conftest import calls, delegates, echo
 
@@ -92,6 +93,19 @@ def test_in_route_mode_the_members_tokens_are_the_top_levels(way, db):
     assert len(tokens) > 2
     assert {(event.ns, event.member) for event in tokens} == {("", "a")}
     assert spoken(events) == events[-1].output.content == "the answer to it all"
+
+
+def test_a_member_without_a_model_that_is_routed_to_is_told_by_one_token(way, db):
+    class Talk(TypedDict):
+        messages: Annotated[list[Message], add_messages, logged]
+
+    builder = StateGraph(Talk, name="clock")
+    builder.add_node("tell", lambda talk: {"messages": [Message("assistant", "it is noon")]})
+    builder.add_edge(START, "tell")
+    builder.add_edge("tell", END)
+    team = Team([builder.compile()], mode="route", model=ScriptedModel([delegates(clock="the time")]), db=db)
+    events = way.events(team, "q")
+    assert spoken(events) == events[-1].output.content == "it is noon"
 
 
 def test_a_route_inside_a_route_speaks_at_the_top(way, db):

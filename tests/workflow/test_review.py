@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from graphflow import Agent, tool
-from graphflow.errors import StepRejected
+from graphflow.errors import GraphChanged, GraphChangedWarning, StepRejected
 from graphflow.messages import ToolCall
 from graphflow.models.base import Reply
 from graphflow.testing import ScriptedModel
-from graphflow.workflow import Loop, Parallel, Step, StepInput, StepOutput, Workflow
+from graphflow.workflow import Loop, Parallel, Step, StepInput, StepOutput, Steps, Workflow
 from tests.conftest import Way
 
 
@@ -67,6 +68,41 @@ def test_another_content_may_be_put_in_its_place(way: Way, db: Any) -> None:
     way.run(workflow, "tea", session_id="s")
     out = way.resume(workflow, "s", {"content": "my own words"})
     assert out.content == "published: my own words" and out.steps["draft"].content == "my own words"
+
+
+def stopping(given: StepInput) -> StepOutput:
+    return StepOutput("enough" + (f", {given.review_note}" if given.review_note else ""), stop=True)
+
+
+@pytest.mark.parametrize("around", [lambda step: step, lambda step: Parallel(step, publish), lambda step: Steps("in", [step])])
+@pytest.mark.parametrize(("answer", "content"), [(True, "enough"), ({"content": "my own words"}, "my own words")])
+def test_a_step_that_ends_the_run_is_asked_about_before(
+    way: Way, db: Any, around: Callable[[Step], Any], answer: Any, content: str
+) -> None:
+    never = Step("never", publish)
+    workflow = Workflow([around(Step("draft", stopping, review=True)), never], db=db)
+    assert way.run(workflow, "tea", session_id="s").interrupts[0].value["content"] == "enough"
+    assert way.resume(workflow, "s", "please").interrupts[0].value["content"] == "enough, please"
+    out = way.resume(workflow, "s", answer)
+    assert (out.status, out.content, "never" in out.steps) == ("completed", content.replace("enough", "enough, please"), False)
+
+
+def test_a_step_that_ends_the_run_is_left_out_when_it_is_rejected_and_may_be_skipped(way: Way, db: Any) -> None:
+    workflow = Workflow([Step("draft", stopping, review=True, on_error="skip"), publish], db=db)
+    way.run(workflow, "tea", session_id="s")
+    assert way.resume(workflow, "s", False).content == "published: tea"
+
+
+def test_a_step_that_was_renamed_under_review_is_named(way: Way, db: Any) -> None:
+    way.run(reviewed(db, Writer()), "tea", session_id="s")
+    renamed = Workflow([Step("sketch", Writer(), review=True), publish], db=db)
+    aliases = {"draft": "sketch", "review draft": "review sketch"}
+    renamed = renamed.with_graph(renamed.graph_builder().compile(aliases=aliases))
+    with (
+        pytest.warns(GraphChangedWarning),
+        pytest.raises(GraphChanged, match=r"session 's' waits at the review .* step 'sketch' has no output .* 'draft'"),
+    ):
+        way.resume(renamed, "s", True)
 
 
 def test_false_fails_the_run_and_a_new_one_may_begin(way: Way, db: Any) -> None:

@@ -302,6 +302,12 @@ def stop(given: StepInput) -> StepOutput:
     return StepOutput("stopped", stop=True)
 
 
+def test_a_stop_in_a_workflow_inside_another_ends_that_one_alone(way: Way, db: Any) -> None:
+    inner = Workflow([stop, wrap("never")], name="inner")
+    out = way.run(Workflow([inner, Step("after", lambda given: f"{given.message}!")], db=db), "x")
+    assert (out.content, out.steps["inner"].content, out.steps["inner"].stop) == ("stopped!", "stopped", False)
+
+
 @pytest.mark.parametrize(
     "steps",
     [

@@ -1,0 +1,20 @@
+"""What becomes of a run, in one word."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class RunStatus(StrEnum):
+    """How a run stands, which is also a text.
+
+    Crashed is one that is unfinished while nobody runs it any more, abandoned one that new input left behind.
+    """
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PAUSED = "paused"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+    CRASHED = "crashed"
