@@ -403,7 +403,7 @@ class Graph:
         audience: Audience = NOBODY,
     ) -> tuple[Flow[GraphResult], World]:
         self._need_db()
-        checks.names(options, ("session_id", *RunOptions.__annotations__, "answer", "answers"), "option")
+        checks.names(options, (*_OF_A_RUN, "answer", "answers"), "option")
         check_resumed(session_id)
         checks.keyed("answers", answers, none="none")
         if options.get("idempotency_key") is not None:
@@ -413,7 +413,7 @@ class Graph:
 
     def call(self, options: Mapping[str, Any], *, session_id: str | None = None, audience: Audience = NOBODY) -> CallOptions:
         """What one call says (RunOptions), checked. Raises TypeError for an unknown option, ValueError for a wrong value."""
-        checks.names(options, ("session_id", *RunOptions.__annotations__), "option")
+        checks.names(options, _OF_A_RUN, "option")
         for name in options:
             if name in _CALL_CHECKS:
                 _CALL_CHECKS[name](name, options[name])
@@ -537,6 +537,8 @@ def checked_durability(value: Any) -> Any:
     return checks.one_of("durability", value, ("sync", "exit"))
 
 
+_OF_A_RUN: Final = ("session_id", *RunOptions.__annotations__)
+"""The names of what a call may say."""
 _CALL_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "durability": lambda name, value: checked_durability(value),
     "recursion_limit": lambda name, value: checks.whole(name, value, 1),

@@ -322,7 +322,8 @@ class Runner(Asked):
                 of_graph[name] = value
         call = graph.call(of_graph, audience=EVERYBODY if listening else NOBODY)
         call.options = of_nodes
-        call.spoken = spoken.Spoken()
+        if call.audience is not NOBODY:
+            call.spoken = spoken.Spoken()
         call.component_id = self.component_id
         chosen = arguments.get("session_id")
         chosen = self.session_id if chosen is None else chosen
