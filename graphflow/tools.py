@@ -81,7 +81,16 @@ class Tool:
 
 
 @overload
-def tool(fn: Callable[..., Any], /) -> Tool: ...
+def tool(
+    fn: Callable[..., Any],
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    requires_confirmation: bool = False,
+    external: bool = False,
+    user_input: Sequence[str] = (),
+) -> Tool: ...
 @overload
 def tool(
     *,
@@ -101,23 +110,22 @@ def tool(
     external: bool = False,
     user_input: Sequence[str] = (),
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
-    """Declare a function to be a tool; bare (``@tool``) or with settings.
+    """Declare a function to be a tool; bare (``@tool``), with settings, or as a call: ``tool(fn, external=True)``.
 
     The description is the first paragraph of the docstring; parameters are described by ``Annotated[int, "text"]``,
     ``Field(description=…)`` or the ``Args:`` section. ``requires_confirmation`` asks a person before each call, ``external``
     leaves the execution to somebody else, ``user_input`` names parameters that a person fills in.
-    Raises GraphError when the signature cannot be a tool's, ValueError for a setting that cannot be.
+    Raises GraphError when the signature cannot be a tool's or ``fn`` is a Tool already, ValueError for a setting that cannot be.
     """
-    if fn is None:
-        return functools.partial(
-            _make,
-            name=name,
-            description=description,
-            requires_confirmation=requires_confirmation,
-            external=external,
-            user_input=user_input,
-        )
-    return _make(fn)
+    make = functools.partial(
+        _make,
+        name=name,
+        description=description,
+        requires_confirmation=requires_confirmation,
+        external=external,
+        user_input=user_input,
+    )
+    return make if fn is None else make(fn)
 
 
 def as_tool(fn: Callable[..., Any] | Tool) -> Tool:
@@ -156,6 +164,11 @@ def _make(
 ) -> Tool:
     from graphflow import signatures  # noqa: PLC0415  # loads pydantic's JSON schemas, for whoever has tools
 
+    if isinstance(fn, Tool):
+        raise GraphError(
+            f"{fn.name!r} is a tool already: give its own @tool(...) the settings, or make another tool of its function, "
+            "tool(it.fn, ...)"
+        )
     options.text("name", name, none="that of the function")
     options.text("description", description, none="that of the docstring")
     options.flag("requires_confirmation", requires_confirmation)
