@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, field_validator
 from graphflow import END, START, Command, Send, StateGraph, append, interrupt
 from graphflow.core.effects import Commit
 from graphflow.db import SqliteDb
-from graphflow.errors import InvalidAnswer, UnfinishedRun, UnknownTarget
+from graphflow.errors import GraphChangedWarning, InvalidAnswer, UnfinishedRun, UnknownTarget
 
 
 class S(TypedDict):
@@ -112,6 +112,15 @@ def test_an_answered_question_may_be_followed_by_an_error(way, db):
         way.resume(graph, "s", "kept")
     broken.clear()
     assert way.resume(graph, "s")["path"] == ["kept"]
+
+
+def test_an_answer_to_a_question_that_was_removed_is_not_dropped_without_a_word(way, db):
+    way.invoke(chain(db, lambda state: {"path": [interrupt("May I?"), interrupt("How?")]}), {}, session_id="s")
+    way.resume(chain(db, lambda state: {"path": [interrupt("May I?"), interrupt("How?")]}), "s", "yes")
+    changed = chain(db, lambda state: {"path": [interrupt("May I?")]})
+    with pytest.warns(GraphChangedWarning, match="node 'a' of session 's' was answered a question .*: 'How.'") as told:
+        assert way.resume(changed, "s", "fast")["path"] == ["yes"]
+    assert len(told) == 1
 
 
 def parallel(db, calls):
