@@ -15,8 +15,9 @@ from graphflow.errors import ModelError
 from graphflow.messages import Message, ToolCall
 from graphflow.models.base import Model, Reply, Request
 from graphflow.models.structured import parse_output
-from graphflow.tools import Tool, WrongArguments, tool_table
+from graphflow.tools import Tool, tool_table
 from graphflow_nodes.channels import held_in
+from graphflow_nodes.questions import filled_in, given_result, refusal
 
 Instructions = str | Sequence[str] | Callable[[Context], str] | None
 
@@ -127,7 +128,6 @@ def call_tools(
 
     @flow
     def run_tool(call: ToolCall, ctx: Context) -> Flow[Any]:
-        yield from _tell(ctx, "tool_started", call, {})
         done = sum(1 for message in ctx.values.get(messages) or () if message.role == "tool")
         if done + ctx.position >= tool_call_limit:
             content, failed = (
@@ -151,22 +151,21 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
     tool = table.get(call.name)
     if tool is None:
         return f"There is no tool {call.name!r}. The tools are: {', '.join(table) or 'none'}.", True
-    arguments = dict(call.arguments)
-    if tool.requires_confirmation:
-        answer = _confirmed(ctx, {"tool": tool.name, "arguments": arguments, "asks": "confirmation"})
-        if answer is not True:
-            note = f" Their note: {answer}" if answer else ""
-            return f"The user declined this call.{note}", True
-    if tool.user_input:
-        arguments = _filled_in(ctx, tool, arguments)
+    declined = refusal(tool, call, ctx)
+    if declined is not None:
+        return declined, True
+    arguments = filled_in(tool, call, ctx) if tool.user_input else dict(call.arguments)
     if tool.external:
-        return as_text(ctx.ask({"tool": tool.name, "arguments": arguments, "asks": "result"})), False
+        result = given_result(tool, call, arguments, ctx)
+        yield from _tell(ctx, "tool_started", call, {})
+        return as_text(result), False
     try:
         bound = tool.bind(arguments)
     except ValueError as error:
         return str(error), True
     if tool.context_parameter is not None:
         bound[tool.context_parameter] = ctx
+    yield from _tell(ctx, "tool_started", call, {})
     try:
         result = yield Call(tool.fn, (), bound, tool.is_async)
         return result if isinstance(result, Update) else as_text(result), False
@@ -174,36 +173,6 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
         if on_tool_error == "raise":
             raise
         return f"The tool failed: {type(error).__name__}: {error}", True
-
-
-def _confirmed(ctx: Context, question: dict[str, Any]) -> bool | str:
-    """A person's True, False or note of refusal. Anything else is no answer, so the question is asked again."""
-    answer = ctx.ask(question)
-    while not isinstance(answer, bool | str):
-        answer = ctx.ask({**question, "problem": f"{answer!r} is no answer: give True, False, or a text that says why not"})
-    return answer
-
-
-def _filled_in(ctx: Context, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with the fields that a person gives. What of these does not fit is asked for again; what the model gave
-    wrong is not theirs to mend.
-    """
-    fields = list(tool.user_input)
-    question = {"tool": tool.name, "arguments": arguments, "asks": "input", "fields": fields, "schema": tool.form}
-    answer = ctx.ask(question)
-    while True:
-        if not isinstance(answer, Mapping) or set(answer) != set(tool.user_input):
-            problem = f"give a dict with the fields {', '.join(tool.user_input)}"
-        else:
-            try:
-                tool.bind({**arguments, **answer})
-                return {**arguments, **answer}
-            except WrongArguments as error:
-                theirs = [told for name, told in error.wrong.items() if name in tool.user_input]
-                if not theirs:
-                    return {**arguments, **answer}
-                problem = "; ".join(theirs)
-        answer = ctx.ask({**question, "problem": problem})
 
 
 def as_text(value: Any) -> str:

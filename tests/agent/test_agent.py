@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from graphflow import END, Agent, Context, HistoryPolicy, Message, RunStatus, ToolCall, tool
 from graphflow.core.control import Cancelled
 from graphflow.db import InMemoryDb, SqliteDb
-from graphflow.errors import InvalidId, InvalidUpdate, ModelError, NoDatabase, NotOwner
+from graphflow.errors import GraphChanged, GraphChangedWarning, InvalidId, InvalidUpdate, ModelError, NoDatabase, NotOwner
 from graphflow.messages import FilePart, ImagePart, TextPart
 from graphflow.models import OfflineModel
 from graphflow.models.base import AsyncModel, Reply, Usage
@@ -473,7 +473,13 @@ def test_an_answer_that_is_none_is_asked_for_again(way, db):
     assert output.status == RunStatus.PAUSED and "1 is no answer" in output.interrupts[0].value["problem"]
     output = way.resume(agent, "s", True)
     output = way.resume(agent, "s", {"pni": 1})
-    assert "pin" in output.interrupts[0].value["problem"]
+    assert output.interrupts[0].value["problem"] == "pin is missing; 'pni' is not asked for; give a dict with the fields pin"
+    output = way.resume(agent, "s", {"pin": 1, "door": "front"})
+    assert output.interrupts[0].value["problem"] == "'door' is not asked for; give a dict with the fields pin"
+    output = way.resume(agent, "s", {})
+    assert output.interrupts[0].value["problem"] == "pin is missing; give a dict with the fields pin"
+    output = way.resume(agent, "s", False)
+    assert output.interrupts[0].value["problem"] == "False is no dict; give a dict with the fields pin"
     output = way.resume(agent, "s", {"pin": "x"})
     assert output.status == RunStatus.PAUSED
     problem = output.interrupts[0].value["problem"]
@@ -493,6 +499,70 @@ def test_what_the_model_gave_wrong_is_not_asked_of_the_person_again(way, db):
     output = way.resume(agent, "s", {"pin": 7})
     assert output.content == "done"
     assert output.tools[0].result.startswith("wrong arguments for unlock: door: Input should be a valid integer")
+
+
+def paying(paid, **settings):
+    """A tool called pay, declared with these settings, that notes what it paid."""
+
+    @tool(**settings)
+    def pay(amount: int, account: str = "main") -> str:
+        paid.append(amount)
+        return f"paid from {account}"
+
+    return pay
+
+
+@pytest.mark.parametrize("settings", [{}, {"external": True}, {"user_input": ["account"]}], ids=["local", "external", "input"])
+@pytest.mark.parametrize("answer", [False, "too expensive"], ids=["no", "note"])
+def test_what_was_declined_is_not_called_though_the_tool_stopped_asking(way, db, answer, settings):
+    paid: list[int] = []
+    model = ScriptedModel([calls(("pay", {"amount": 5})), "not paid"])
+    way.run(Agent(model, tools=[paying(paid, requires_confirmation=True)], db=db, session_id="s"), "q")
+    with pytest.warns(GraphChangedWarning, match=r"node 'tools' of session 's' was answered a question .*'amount': 5"):
+        output = way.resume(Agent(model, tools=[paying(paid, **settings)], db=db, session_id="s"), "s", answer)
+    assert (output.content, paid) == ("not paid", [])
+    assert output.tools[0].result.startswith("The user declined this call.") and str(answer or "") in output.tools[0].result
+
+
+def test_what_was_agreed_to_is_called_when_the_tool_stopped_asking_and_its_own_question_is_a_new_one(way, db):
+    def pay(amount: int, ctx: Context) -> str:
+        return f"paid from {ctx.ask('From which account?')}"
+
+    model = ScriptedModel([calls(("pay", {"amount": 5})), "done"])
+    way.run(Agent(model, tools=[tool(pay, requires_confirmation=True)], db=db, session_id="s"), "q")
+    agent = Agent(model, tools=[pay], db=db, session_id="s")
+    with pytest.warns(GraphChangedWarning, match="'asks': 'confirmation'"):
+        (question,) = way.resume(agent, "s", True).interrupts
+    assert question.value == "From which account?"
+    with pytest.warns(GraphChangedWarning, match="'asks': 'confirmation'"):
+        output = way.resume(agent, "s", "savings")
+    assert (output.content, output.tools[0].result) == ("done", "paid from savings")
+
+
+@pytest.mark.parametrize(
+    "before, answer, now",
+    [
+        ({"external": True}, "paid by hand", {}),
+        ({"external": True}, "paid by hand", {"requires_confirmation": True}),
+        ({"user_input": ["account"]}, {"account": "savings"}, {}),
+        ({"requires_confirmation": True}, True, {"external": True}),
+    ],
+    ids=["local", "confirmed", "no input", "external"],
+)
+def test_an_answer_to_what_the_tool_does_not_ask_now_calls_nothing_until_it_asks_again(way, db, before, answer, now):
+    paid: list[int] = []
+    model = ScriptedModel([calls(("pay", {"amount": 5})), "done"])
+    agent = Agent(model, tools=[paying(paid, **before)], db=db, session_id="s")
+    way.run(agent, "q")
+    changed = Agent(model, tools=[paying(paid, **now)], db=db, session_id="s")
+    if before.get("requires_confirmation"):
+        with pytest.warns(GraphChangedWarning):  # a call that was agreed to waits for the one who executes it
+            assert way.resume(changed, "s", answer).interrupts[0].value["asks"] == "result"
+    else:
+        with pytest.raises(GraphChanged, match=r"tool 'pay' changed while session 's' was paused .*let it ask for the same again"):
+            way.resume(changed, "s", answer)
+        assert way.resume(agent, "s").content == "done"
+    assert paid == ([5] if "user_input" in before else [])
 
 
 # --- structured output, parts, metrics ---------------------------------------------------------------------------------
@@ -568,6 +638,30 @@ def test_the_tokens_of_a_stream_are_the_content_and_its_last_event_the_output(wa
     assert events[0].type == "run_started" and events[-1].type == "run_completed"
     assert events[-1].output.content == "one two three"
     assert {event.session_id for event in events} == {"s"} and {event.run_id for event in events} == {events[-1].output.run_id}
+
+
+def test_a_call_that_waits_for_a_person_has_not_started(way, db):
+    @tool(requires_confirmation=True)
+    def pay(amount: int) -> str:
+        return "paid"
+
+    def told(events):
+        return [event.type for event in events if event.type.startswith("tool_")]
+
+    model = ScriptedModel([calls(("pay", {"amount": 5})), calls(("pay", {"amount": 7})), "done"])
+    agent = Agent(model, tools=[pay], db=db, session_id="s")
+    assert told(way.events(agent, "q")) == []
+    assert told(way.resumed(agent, "s", True)) == ["tool_started", "tool_completed"]
+    assert told(way.resumed(agent, "s", False)) == ["tool_failed"]
+
+
+def test_a_call_that_cannot_be_made_never_starts(way):
+    def look(what: int) -> str:
+        return "seen"
+
+    model = ScriptedModel([calls(("look", {}), ("find", {})), "ok"])
+    events = way.events(Agent(model, tools=[look]), "q")
+    assert [event.type for event in events if event.type.startswith("tool_")] == ["tool_failed", "tool_failed"]
 
 
 def test_tools_tell_when_they_start_and_end(way):
