@@ -115,7 +115,7 @@ def _changed(tool: Tool, ctx: Context, before: Sequence[str]) -> GraphChanged:
     asked, asks = ", ".join(before), ", ".join(_asks(tool)) or "nothing"
     return GraphChanged(
         f"tool {tool.name!r} changed while session {ctx.session_id!r} was paused at node {ctx.node!r}: what it asked for was "
-        f"answered ({asked}), and now it asks for {asks}, so the call is not made; let it ask for the same again and resume, or "
-        "begin a new run",
+        f"answered ({asked}), and now it asks for {asks}, so the call is not made; let it ask for the same again and "
+        "resume, or begin a new run",
         changes=(f"tool {tool.name!r} asked for {asked}, and asks for {asks}",),
     )
