@@ -115,8 +115,7 @@ def tool(
     The description is the first paragraph of the docstring; parameters are described by ``Annotated[int, "text"]``,
     ``Field(description=…)`` or the ``Args:`` section. ``requires_confirmation`` asks a person before each call, ``external``
     leaves the execution to somebody else, ``user_input`` names parameters that a person fills in.
-    Raises GraphError when the signature cannot be a tool's or ``fn`` is a Tool already, and ValueError for a setting that cannot
-    be.
+    Raises GraphError when the signature cannot be a tool's or ``fn`` is a Tool already, ValueError for a wrong setting.
     """
     make = functools.partial(
         _make,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from graphflow.models.structured import parse_output
 from graphflow.tools import Tool, tool_table
 from graphflow_nodes.channels import held_in
 from graphflow_nodes.questions import filled_in, given_result, refusal
+from graphflow_nodes.turns import said_in_turn
 
 Instructions = str | Sequence[str] | Callable[[Context], str] | None
 
@@ -40,8 +42,8 @@ def respond(
     The request holds, in this order: one system message (``instructions``, then what the channels ``memories`` and ``summary``
     hold, then the call's option ``background``), the channel ``history``, and ``messages``; of these channels ``messages`` has
     to be there. ``model`` may be a function that gives the model, called when it is first needed. When a run has made
-    ``tool_call_limit`` tool calls, or asked the model ``turn_limit`` times, the model is asked without tools, so that it has to
-    answer. With ``output_schema`` the answer has to be JSON of that type; anything else is a ModelError (the run can be
+    ``tool_call_limit`` tool calls, or asked the model ``turn_limit`` times (both counted since the user's last message), the
+    model is asked without tools, so that it has to answer. With ``output_schema`` the answer has to be JSON of that type; anything else is a ModelError (the run can be
     resumed). A call's option ``output_schema`` takes precedence. Token events are streamed when somebody listens.
     """
     if not isinstance(model, Model) and not callable(model):
@@ -66,7 +68,7 @@ def respond(
             system = [Message("system", text)] if text else []
         asked = Request([*system, *(held_in(state, history) or ()), *said], () if limited else specs, schema)
         reply: Reply = yield Ask(model if isinstance(model, Model) else model(), asked)
-        calls = tuple(reply.tool_calls)
+        calls = _told_apart(reply.tool_calls)
         if calls and limited:
             calls = ()
             if not reply.content:
@@ -81,6 +83,18 @@ def respond(
     return ask_model
 
 
+def _told_apart(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """The calls of a reply, each under an id of its own: a model may give one twice, and answers are joined to calls by id."""
+    given = [call.id for call in calls]
+    if len(set(given)) == len(given):
+        return tuple(calls)
+    ids: list[str] = []
+    for id in given:
+        others = (f"{id}-{n}" for n in itertools.count(2))
+        ids.append(id if id not in ids else next(other for other in others if other not in given and other not in ids))
+    return tuple(ToolCall(id, call.name, call.arguments) for id, call in zip(ids, calls, strict=True))
+
+
 class _Limit(NamedTuple):
     """A limit that a run has come to."""
 
@@ -89,12 +103,10 @@ class _Limit(NamedTuple):
 
 
 def _limit_reached(said: Sequence[Message], tool_call_limit: int, turn_limit: int | None) -> _Limit | None:
-    roles = [message.role for message in said]
-    if turn_limit is not None and roles.count("assistant") >= turn_limit:
+    if turn_limit is not None and said_in_turn(said, "assistant") >= turn_limit:
         return _Limit(f"was asked {turn_limit} times", "max_iterations")
-    if roles.count("tool") >= tool_call_limit:
-        return _Limit(f"made {roles.count('tool')} tool calls", "tool_call_limit")
-    return None
+    made = said_in_turn(said, "tool")
+    return _Limit(f"made {made} tool calls", "tool_call_limit") if made >= tool_call_limit else None
 
 
 def wanted_calls(messages: str = "messages", node: str = "tools") -> Callable[[Any], list[str | Send]]:
@@ -128,8 +140,7 @@ def call_tools(
 
     @flow
     def run_tool(call: ToolCall, ctx: Context) -> Flow[Any]:
-        done = sum(1 for message in ctx.values.get(messages) or () if message.role == "tool")
-        if done + ctx.position >= tool_call_limit:
+        if said_in_turn(ctx.values.get(messages) or (), "tool") + ctx.position >= tool_call_limit:
             content, failed = (
                 f"Not called: this run has made its {tool_call_limit} tool calls. Answer with what you have.",
                 True,

@@ -336,6 +336,23 @@ def test_the_tool_call_limit_holds_for_parallel_calls_and_for_a_model_that_goes_
     assert len(stubborn.requests) == 2
 
 
+def test_what_a_conversation_holds_already_is_not_counted_among_the_calls_of_the_run(way):
+    def again() -> str:
+        return "again"
+
+    earlier = calls(("again", {}))
+    before = [
+        Message("user", "once"),
+        Message("assistant", "", tool_calls=earlier.tool_calls),
+        Message("tool", "again", name="again", tool_call_id="call-0"),
+        Message("user", "and again"),
+    ]
+    model = ScriptedModel([earlier, "enough"])
+    output = way.run(Agent(model, tools=[again], tool_call_limit=1), before)
+    assert [execution.result for execution in output.tools] == ["again", "again"]
+    assert [bool(request.tools) for request in model.requests] == [True, False]
+
+
 def test_a_changed_setting_of_an_agent_counts_from_its_next_run(way):
     model = ScriptedModel(["a", "b"])
     agent = Agent(model, instructions="old")
