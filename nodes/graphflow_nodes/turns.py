@@ -9,7 +9,7 @@ from graphflow.messages import Message
 
 
 def said_in_turn(said: Sequence[Message], role: str) -> int:
-    """How many messages of a role came after the last one of the user. What a run was given before that is not its own doing, so
-    limits of a run count these.
+    """How many messages of a role came after the last one of the user: what a run was given before is not its own doing, so this
+    is what its limits count.
     """
     return sum(message.role == role for message in takewhile(lambda message: message.role != "user", reversed(said)))

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from graphflow import END, Agent, Context, HistoryPolicy, Message, RunStatus, ToolCall, tool
 from graphflow.core.control import Cancelled
 from graphflow.db import InMemoryDb, SqliteDb
-from graphflow.errors import GraphChanged, GraphChangedWarning, InvalidId, InvalidUpdate, ModelError, NoDatabase, NotOwner
+from graphflow.errors import GraphChanged, GraphChangedWarning, InvalidAnswer, InvalidId, InvalidUpdate, ModelError, NoDatabase, NotOwner
 from graphflow.messages import FilePart, ImagePart, TextPart
 from graphflow.models import OfflineModel
 from graphflow.models.base import AsyncModel, Reply, Usage
@@ -403,6 +403,22 @@ def test_a_tool_that_needs_confirmation_waits_for_it(way, db):
     output = way.resume(agent, "s", answers={second.id: "too expensive"})
     assert (output.content, paid) == ("done", [5])
     assert "too expensive" in (output.tools[1].result or "")
+
+
+def test_one_answer_to_several_questions_is_told_what_each_asks_in_the_order_of_the_calls(way, db):
+    @tool(requires_confirmation=True)
+    def pay(amount: int) -> str:
+        return "paid"
+
+    wanted = calls(*(("pay", {"amount": amount}) for amount in range(9)))
+    agent = Agent(ScriptedModel([wanted]), tools=[pay], db=db, session_id="s")
+    output = way.run(agent, "q")
+    assert [question.value["tool_call_id"] for question in output.interrupts] == [call.id for call in output.tools]
+    with pytest.raises(InvalidAnswer, match="session 's' has 9 pending questions; answer them by id") as told:
+        way.resume(agent, "s", True)
+    listed = str(told.value).partition("answers={id: …}: ")[2].split("; ")
+    for question, line, amount in zip(output.interrupts, listed, range(9), strict=True):
+        assert line.startswith(f"{question.id!r} asks {{'tool': 'pay', 'arguments': {{'amount': {amount}}}")
 
 
 def test_what_is_said_before_a_question_is_no_answer(way, db):
