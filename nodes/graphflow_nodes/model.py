@@ -43,9 +43,9 @@ def respond(
     hold, then the call's option ``background``), the channel ``history``, and ``messages``; of these channels ``messages`` has
     to be there. ``model`` may be a function that gives the model, called when it is first needed. When a run has made
     ``tool_call_limit`` tool calls, or asked the model ``turn_limit`` times (both counted since the user's last message), the
-    model is asked without tools, so that it has to answer. With ``output_schema`` the answer has to be JSON of that type; anything
-    else is a ModelError (the run can be resumed). A call's option ``output_schema`` takes precedence. Token events are streamed
-    when somebody listens.
+    model is asked without tools, so that it has to answer. With ``output_schema`` the answer has to be JSON of that type;
+    anything else is a ModelError (the run can be resumed). A call's option ``output_schema`` takes precedence. Token events are
+    streamed when somebody listens.
     """
     if not isinstance(model, Model) and not callable(model):
         raise options.refused("model", model, "a Model, or a function that gives one")

@@ -9,7 +9,7 @@ from graphflow.messages import Message
 
 
 def said_in_turn(said: Sequence[Message], role: str) -> int:
-    """How many messages of a role came after the last one of the user: what a run was given before is not its own doing, so this
-    is what its limits count.
+    """How many messages of a role came after the last one of the user. Limits of a run count these, since what it was given
+    before is not its own doing.
     """
     return sum(message.role == role for message in takewhile(lambda message: message.role != "user", reversed(said)))

@@ -13,7 +13,16 @@ from pydantic import BaseModel
 from graphflow import END, Agent, Context, HistoryPolicy, Message, RunStatus, ToolCall, tool
 from graphflow.core.control import Cancelled
 from graphflow.db import InMemoryDb, SqliteDb
-from graphflow.errors import GraphChanged, GraphChangedWarning, InvalidAnswer, InvalidId, InvalidUpdate, ModelError, NoDatabase, NotOwner
+from graphflow.errors import (
+    GraphChanged,
+    GraphChangedWarning,
+    InvalidAnswer,
+    InvalidId,
+    InvalidUpdate,
+    ModelError,
+    NoDatabase,
+    NotOwner,
+)
 from graphflow.messages import FilePart, ImagePart, TextPart
 from graphflow.models import OfflineModel
 from graphflow.models.base import AsyncModel, Reply, Usage
