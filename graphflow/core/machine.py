@@ -59,6 +59,8 @@ class Machine:
         self.noted: dict[str, Any] = {}
         """What its nodes noted (``ctx.note``); it is among the metrics, too."""
         self.interrupts: tuple[Interrupt, ...] = ()
+        self.unmerged: tuple[TaskResult, ...] = ()
+        """Results of the finished tasks of a superstep that others pause, in the order of the tasks."""
         self.leaving: list[Command] = []
         """What tasks of a nested graph told the graph around it when they left."""
         self.metrics: dict[str, Any] = {"input_tokens": 0, "output_tokens": 0, "seconds": 0.0, "nodes": {}}
@@ -366,6 +368,7 @@ class Machine:
     def _pause(self, outcomes: list[Outcome]) -> Flow[str]:
         """Stop at questions, or where the run is held. Cancelled meanwhile, it ends as that; its questions stay, for resume."""
         self._cancelled = self.info.stop.cancelled and not self.info.ns
+        self.unmerged = tuple(outcome.result for outcome in outcomes if outcome.result is not None)
         status = "cancelled" if self._cancelled else "paused"
         yield from self._stop(status, outcomes)
         return status

@@ -197,7 +197,8 @@ def _drive(machine: Machine, call: CallOptions) -> Flow[Ended]:
 
 def _ended(machine: Machine, status: str) -> Ended:
     info, ledger = machine.info, machine.ledger
-    return Ended(status, ledger.values, machine.interrupts, info.session_id, info.run_id, ledger.head, machine.metrics)
+    place = info.session_id, info.run_id, ledger.head
+    return Ended(status, ledger.values, machine.interrupts, *place, machine.metrics, machine.unmerged)
 
 
 # --- going on ----------------------------------------------------------------------------------------------------------

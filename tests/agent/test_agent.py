@@ -408,10 +408,26 @@ def test_a_tool_that_needs_confirmation_waits_for_it(way, db):
     assert output.status == RunStatus.PAUSED and paid == []
     first, second = output.interrupts
     assert first.value["arguments"] == {"amount": 5}
-    assert way.resume(agent, "s", answers={first.id: True}).status == RunStatus.PAUSED
+    output = way.resume(agent, "s", answers={first.id: True})
+    assert output.status == RunStatus.PAUSED and [call.result for call in output.tools] == ["paid", None]
+    assert [call.result for call in way.resume(agent, "s").tools] == ["paid", None]
     output = way.resume(agent, "s", answers={second.id: "too expensive"})
     assert (output.content, paid) == ("done", [5])
     assert "too expensive" in (output.tools[1].result or "")
+
+
+def test_a_request_that_comes_again_sees_what_is_finished_of_a_paused_run(way, db):
+    def look() -> str:
+        return "seen"
+
+    @tool(requires_confirmation=True)
+    def pay() -> str:
+        return "paid"
+
+    model = ScriptedModel([calls(("look", {}), ("pay", {}), ("look", {}))])
+    agent = Agent(model, tools=[look, pay], db=db, session_id="s")
+    first, again = (way.run(agent, "q", idempotency_key="k") for _ in range(2))
+    assert [call.result for call in first.tools] == [call.result for call in again.tools] == ["seen", None, "seen"]
 
 
 def test_one_answer_to_several_questions_is_told_what_each_asks_in_the_order_of_the_calls(way, db):
