@@ -278,7 +278,7 @@ class Runner(Asked):
         ``/help`` lists what else can be typed. Without a ``db`` the session lives as long as the conversation.
         """
         told = self._printing(arguments)
-        printing.Talk(self, told.pop("session_id", None) or self.session_id or "", told).run()
+        printing.Talk(self, self._session(told.pop("session_id", None)), told).run()
 
     # --- the flows behind them -------------------------------------------------------------------------------------------
 
