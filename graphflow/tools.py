@@ -55,6 +55,9 @@ class Tool:
     """The parameters a person fills in, not the model."""
     form: Mapping[str, Any] | None = dataclass_field(default=None, hash=False)
     """JSON schema of what the person gives; None without ``user_input``."""
+    result: Mapping[str, Any] | None = dataclass_field(default=None, hash=False)
+    """JSON schema of what somebody else's execution has to give, from the return annotation; None where that says nothing, and
+    for tools that are not ``external``."""
     _arguments: type[BaseModel] = dataclass_field(default=BaseModel, repr=False, compare=False)
 
     def spec(self) -> ToolSpec:
@@ -114,7 +117,8 @@ def tool(
 
     The description is the first paragraph of the docstring; parameters are described by ``Annotated[int, "text"]``,
     ``Field(description=…)`` or the ``Args:`` section. ``requires_confirmation`` asks a person before each call, ``external``
-    leaves the execution to somebody else, ``user_input`` names parameters that a person fills in.
+    leaves the execution to somebody else (who has to give what the return annotation says), ``user_input`` names parameters
+    that a person fills in.
     Raises GraphError when the signature cannot be a tool's or ``fn`` is a Tool already, ValueError for a wrong setting.
     """
     make = functools.partial(
@@ -197,6 +201,7 @@ def _make(
         external,
         tuple(user_input),
         signatures.without(schema, [name for name in parameters if name not in user_input]) if user_input else None,
+        signatures.result_schema(inner) if external else None,
         arguments,
     )
 

@@ -38,7 +38,11 @@ class Talk:
     """
 
     def __init__(
-        self, runner: Runner, session_id: str | None = None, arguments: Mapping[str, Any] | None = None, out: Console | None = None
+        self,
+        runner: Runner,
+        session_id: str | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        out: Console | None = None,
     ) -> None:
         if runner.db is None:  # questions are answered by resuming, which needs something stored
             runner = copy(runner)

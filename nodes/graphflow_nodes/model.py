@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
 
@@ -180,7 +181,7 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
     yield from _tell(ctx, "tool_started", call, {})
     try:
         result = yield Call(tool.fn, (), bound, tool.is_async)
-        return result if isinstance(result, Update) else as_text(result), False
+        return result if isinstance(result, Update) else _readable(tool, result), False
     except Exception as error:
         if on_tool_error == "raise":
             raise
@@ -188,13 +189,33 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
 
 
 def as_text(value: Any) -> str:
-    """What a tool returned, as the model reads it: text as it is, anything else as JSON where it can be."""
+    """A value as a model reads it: text as it is, anything else as JSON where it can be."""
+    text = _as_json(value)
+    return str(value) if text is None else text
+
+
+def _as_json(value: Any) -> str | None:
     if isinstance(value, str):
         return value
     try:
         return to_json(value, inf_nan_mode="constants").decode()
     except (ValueError, TypeError):
-        return str(value)
+        return None
+
+
+def _readable(tool: Tool, result: Any) -> str:
+    """What a tool returned, as a model reads it. Raises TypeError for what Python shows as an address in memory."""
+    text = as_text(result)
+    if _ADDRESS.search(text) and _as_json(result) is None:
+        raise TypeError(
+            f"{tool.name} was called, but returned an object of type {type(result).__name__} that cannot be read: it should "
+            "return text, or what JSON can express (numbers, lists, dicts, dataclasses, pydantic objects)"
+        )
+    return text
+
+
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+>")
+"""What Python shows of an object that has no text of its own."""
 
 
 def _tell(ctx: Context, type: str, call: ToolCall, data: dict[str, Any]) -> Flow[None]:

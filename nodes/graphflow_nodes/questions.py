@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, takewhile
 from typing import Any, Final
 
+from pydantic_core import to_jsonable_python
+
+from graphflow.core.answers import problems
 from graphflow.core.control import Context, Interrupt
 from graphflow.core.excerpts import excerpt
 from graphflow.errors import GraphChanged
@@ -47,8 +50,12 @@ def filled_in(tool: Tool, call: ToolCall, ctx: Context) -> dict[str, Any]:
 
 
 def given_result(tool: Tool, call: ToolCall, arguments: Mapping[str, Any], ctx: Context) -> Any:
-    """What somebody else's execution of the call gave."""
-    return ctx.ask({**_question(tool, call, _RESULT), "arguments": arguments})
+    """What somebody else's execution of the call gave; asked for again until it fits the tool's return annotation."""
+    question = {**_question(tool, call, _RESULT), "arguments": arguments, **({"schema": tool.result} if tool.result else {})}
+    answer = ctx.ask(question)
+    while problem := next(_misfits(tool, answer), ""):
+        answer = ctx.ask({**question, "problem": problem})
+    return answer
 
 
 def _question(tool: Tool, call: ToolCall, asks: str) -> dict[str, Any]:
@@ -61,6 +68,11 @@ def _confirmed(ctx: Context, question: dict[str, Any]) -> bool | str:
     while not isinstance(answer, bool | str):
         answer = ctx.ask({**question, "problem": f"{answer!r} is no answer: give True, False, or a text that says why not"})
     return answer
+
+
+def _misfits(tool: Tool, result: Any) -> Iterator[str]:
+    plain = to_jsonable_python(result, bytes_mode="base64", fallback=str)
+    return problems(plain, tool.result, (tool.result or {}).get("$defs", {}))
 
 
 def _problem(tool: Tool, arguments: Mapping[str, Any], answer: Any) -> str:

@@ -515,6 +515,56 @@ def test_a_tool_executed_outside_and_one_a_person_fills_in(way, db):
     assert [t.result for t in output.tools] == ["the page", "front with 1234"]
 
 
+class Page(BaseModel):
+    title: str
+    words: int
+
+
+class Handle:
+    """What JSON cannot express, and has no text of its own."""
+
+
+def test_the_result_of_an_execution_outside_is_what_the_tool_says_it_returns(way, db):
+    @tool(external=True)
+    def fetch(url: str) -> Page | None:
+        """Somebody else does it."""
+
+    agent = Agent(ScriptedModel([calls(("fetch", {"url": "u"})), "done"]), tools=[fetch], db=db, session_id="s")
+    question = way.run(agent, "q").interrupts[0]
+    assert set(question.value["schema"]["$defs"]["Page"]["properties"]) == {"title", "words"}
+    (question,) = way.resume(agent, "s", False).interrupts
+    assert question.value["problem"] == "answer is False, which is none of what is allowed"
+    output = way.resume(agent, "s", {"title": "Tea", "words": 7})
+    assert (output.content, output.tools[0].result) == ("done", '{"title":"Tea","words":7}')
+
+
+def test_a_tool_whose_annotation_says_nothing_takes_any_result(way, db):
+    @tool(external=True)
+    def fetch() -> Handle:
+        return Handle()
+
+    agent = Agent(ScriptedModel([calls(("fetch", {})), "done"]), tools=[fetch], db=db, session_id="s")
+    assert "schema" not in way.run(agent, "q").interrupts[0].value
+    assert way.resume(agent, "s", False).tools[0].result == "false"
+
+
+def test_a_result_that_cannot_be_read_is_an_error_the_model_sees(way):
+    class Table:
+        def __str__(self) -> str:
+            return "a | b"
+
+    results = {"handle": Handle(), "inside": [Handle()], "table": Table(), "log": {"line": "<x at 0x1f>"}}
+
+    def give(what: str) -> Any:
+        return results[what]
+
+    model = ScriptedModel([calls(*(("give", {"what": what}) for what in results)), "ok"])
+    handle, inside, table, log = (call.result for call in way.run(Agent(model, tools=[give]), "q").tools)
+    assert handle.startswith("The tool failed: TypeError: give was called, but returned an object of type Handle that cannot")
+    assert "an object of type list" in inside
+    assert (table, log) == ("a | b", '{"line":"<x at 0x1f>"}')
+
+
 def test_an_answer_that_is_none_is_asked_for_again(way, db):
     @tool(requires_confirmation=True)
     def pay(amount: int) -> str:
