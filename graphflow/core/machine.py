@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from graphflow.core.advice import advice
+from graphflow.core.changes import warn_of_unasked
 from graphflow.core.control import START, Cancelled, Command, Interrupt
 from graphflow.core.effects import Emit, Flow, RunTasks
 from graphflow.core.ledger import Ledger, question_rows, result_rows
@@ -240,7 +241,7 @@ class Machine:
             return
         task, value = outcome.task, outcome.value
         if task.answers:
-            task.pass_over()
+            warn_of_unasked(task)
         try:
             if type(value) is dict:
                 result = TaskResult(checked(self.schema, value, task.node.name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from graphflow.core.answers import answer_form
 from graphflow.core.audience import NOBODY, Audience
 from graphflow.core.control import Command, Context, Interrupt, Suspended, current_step
-from graphflow.core.excerpts import excerpt
 from graphflow.core.ids import digest
 from graphflow.core.state import Values
 from graphflow.core.stopping import Stop
 from graphflow.core.stored import RunWrite, TaskResult, Weight
-from graphflow.errors import GraphChangedWarning, StepError
+from graphflow.errors import StepError
 
 if TYPE_CHECKING:
     from graphflow.core.ledger import Ledger
@@ -210,20 +208,9 @@ class Task:
         questions = {} if self.run.ledger is None else self.run.ledger.questions
         return [(questions[self.id, nth], answer) for nth, answer in sorted(self.answers.items())]
 
-    def pass_over(self, count: int | None = None) -> None:
-        """Go past answers (None: all that are left) that the node asks for no more, with a warning for each question. What it
-        asks next is a new question.
-        """
-        passed = self.answered[self.asked :][:count]
-        self.asked += len(passed)
-        for question, _ in passed:
-            warnings.warn(
-                f"node {self.node.name!r} of session {self.run.session_id!r} was answered a question that it does not ask any "
-                f"more, so the answer is not used: {excerpt(question.value, 200)}. If it should count, give the node its "
-                "question back and ask again",
-                GraphChangedWarning,
-                stacklevel=2,
-            )
+    def pass_over(self, count: int) -> None:
+        """Count answers as taken that the node asks for no more, so that what it asks next is a new question."""
+        self.asked += count
 
 
 @dataclass(slots=True, eq=False)

@@ -102,13 +102,12 @@ def _agreed_before(tool: Tool, ctx: Context) -> Any:
     said = ctx.task.answered
     kinds = [_kind(tool, question) for question, _ in said]
     dropped = 0 if tool.requires_confirmation else len(list(takewhile(_CONFIRMATION.__eq__, kinds)))
-    if dropped and said[dropped - 1][1] is not True:
-        return said[dropped - 1][1]
+    agreed = said[dropped - 1][1] if dropped else True
     before, now = [kind for kind, _ in groupby(kinds[dropped:])], [*_asks(tool), _OWN]
-    if before != now[: len(before)]:
+    if agreed is True and before != now[: len(before)]:
         raise _changed(tool, ctx, before)
     ctx.task.pass_over(dropped)
-    return True
+    return agreed
 
 
 def _kind(tool: Tool, question: Interrupt) -> str:
