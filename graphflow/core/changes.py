@@ -38,10 +38,11 @@ def check_fit(plan: Plan, stored: Stored) -> Flow[None]:
 
 def warn_of_unasked(task: Task) -> None:
     """Warn of each answer that a node did not ask for when it ran again: the question was removed while the run waited."""
+    where = f"node {task.node.name!r} of session {task.run.session_id!r}"
     for question, _ in task.answered[task.asked :]:
         warnings.warn(
-            f"node {task.node.name!r} of session {task.run.session_id!r} does not ask any more what was answered, so the answer "
-            f"is not used: {excerpt(question.value, 200)}. If it should count, give the node its question back and ask again",
+            f"{where} does not ask any more what was answered, so the answer is not used: {excerpt(question.value, 200)}. If it "
+            "should count, give the node its question back and ask again",
             GraphChangedWarning,
             stacklevel=2,
         )
