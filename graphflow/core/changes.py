@@ -41,8 +41,8 @@ def warn_of_unasked(task: Task) -> None:
     where = f"node {task.node.name!r} of session {task.run.session_id!r}"
     for question, _ in task.answered[task.asked :]:
         warnings.warn(
-            f"{where} does not ask any more what was answered, so the answer is not used: {excerpt(question.value, 200)}. If it "
-            "should count, give the node its question back and ask again",
+            f"{where} does not ask any more what was answered, so the answer is not used: {excerpt(question.value, 200)}. If "
+            "it should count, give the node its question back and ask again",
             GraphChangedWarning,
             stacklevel=2,
         )
