@@ -16,7 +16,7 @@ from graphflow.core.control import MISSING
 from graphflow.core.ids import check_id, check_resumed, new_id
 from graphflow.errors import GraphError
 from graphflow.lazy import deferred
-from graphflow.messages import answer_in
+from graphflow.messages import Message, answer_in
 from graphflow.output import RunOutput as RunOutput
 from graphflow.output import RunStatus as RunStatus
 from graphflow.output import ToolExecution as ToolExecution
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from graphflow.graph import Graph
 
 builder = deferred("graphflow.builder")
+calls = deferred("graphflow.core.calls")
 events = deferred("graphflow.drive.stream")
 inputs = deferred("graphflow.input")
 printing = deferred("graphflow.printing")
@@ -280,7 +281,7 @@ class Runner(Asked):
         ``/help`` lists what else can be typed. Without a ``db`` the session lives as long as the conversation.
         """
         told = self._printing(arguments)
-        printing.Talk(self, told.pop("session_id", None) or self.session_id or "", told).run()
+        printing.Talk(self, self._session(told.pop("session_id", None)), told).run()
 
     # --- the flows behind them -------------------------------------------------------------------------------------------
 
@@ -353,7 +354,7 @@ class Runner(Asked):
             user_id=call.user_id,
             status=RunStatus(ended.status),
             interrupts=ended.interrupts,
-            tools=executions(messages),
+            tools=executions([*messages, *_waiting_to_be_said(ended)]),
             metrics=ended.metrics,
             session_state=ended.values.get("session_state", {}),
         )
@@ -370,6 +371,12 @@ class Runner(Asked):
         if self._printed is None:
             self._printed = {}
         return self._printed
+
+
+def _waiting_to_be_said(ended: Ended) -> list[Message]:
+    """The messages of finished tasks, such as tool calls, that are added when the others of their superstep have finished."""
+    updates = [value for value in calls.written(ended, "messages") if isinstance(value, list)]
+    return [message for update in updates for message in update if isinstance(message, Message)]
 
 
 _TO_BEGIN_WITH: Mapping[str, str] = {

@@ -17,6 +17,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
+from graphflow.core.answers import answer_form
 from graphflow.core.control import Context
 from graphflow.errors import GraphError
 
@@ -66,14 +67,31 @@ def parameters_of(fn: Any, inner: Any, tool_name: str) -> tuple[dict[str, tuple[
     return parameters, context_parameter
 
 
+def result_schema(inner: Any) -> dict[str, Any] | None:
+    """The JSON schema of what a function returns; None where its annotation says nothing that JSON can express."""
+    annotation = getattr(inner, "__annotations__", {}).get("return")
+    try:
+        return None if annotation is None else answer_form(_resolved(annotation, inner)).json_schema or None
+    except (*_UNRESOLVED, ValueError):
+        return None
+
+
+_UNRESOLVED = (NameError, AttributeError, TypeError, SyntaxError)
+
+
+def _resolved(annotation: Any, inner: Any) -> Any:
+    """An annotation as the type that it names, where it was written as text."""
+    holder = SimpleNamespace(__annotations__={"it": annotation})
+    return get_type_hints(holder, globalns=getattr(inner, "__globals__", {}), include_extras=True)["it"]
+
+
 def _annotation(parameter: inspect.Parameter, inner: Any, tool_name: str) -> Any:
     annotation = parameter.annotation
     if annotation is parameter.empty:
         return Any
-    holder = SimpleNamespace(__annotations__={"it": annotation})
     try:
-        return get_type_hints(holder, globalns=getattr(inner, "__globals__", {}), include_extras=True)["it"]
-    except (NameError, AttributeError, TypeError, SyntaxError) as error:
+        return _resolved(annotation, inner)
+    except _UNRESOLVED as error:
         # A Context that is only imported for type checkers is common, and all that has to be known of it is its name.
         if isinstance(annotation, str) and re.fullmatch(r"([\w.]+\.)?Context( \| None)?", annotation):
             return Context

@@ -55,6 +55,9 @@ class Tool:
     """The parameters a person fills in, not the model."""
     form: Mapping[str, Any] | None = dataclass_field(default=None, hash=False)
     """JSON schema of what the person gives; None without ``user_input``."""
+    result: Mapping[str, Any] | None = dataclass_field(default=None, hash=False)
+    """JSON schema of what somebody else's execution has to give, from the return annotation; None where that says nothing, and
+    for tools that are not ``external``."""
     _arguments: type[BaseModel] = dataclass_field(default=BaseModel, repr=False, compare=False)
 
     def spec(self) -> ToolSpec:
@@ -81,7 +84,16 @@ class Tool:
 
 
 @overload
-def tool(fn: Callable[..., Any], /) -> Tool: ...
+def tool(
+    fn: Callable[..., Any],
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    requires_confirmation: bool = False,
+    external: bool = False,
+    user_input: Sequence[str] = (),
+) -> Tool: ...
 @overload
 def tool(
     *,
@@ -101,23 +113,23 @@ def tool(
     external: bool = False,
     user_input: Sequence[str] = (),
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
-    """Declare a function to be a tool; bare (``@tool``) or with settings.
+    """Declare a function to be a tool; bare (``@tool``), with settings, or as a call: ``tool(fn, external=True)``.
 
     The description is the first paragraph of the docstring; parameters are described by ``Annotated[int, "text"]``,
     ``Field(description=…)`` or the ``Args:`` section. ``requires_confirmation`` asks a person before each call, ``external``
-    leaves the execution to somebody else, ``user_input`` names parameters that a person fills in.
-    Raises GraphError when the signature cannot be a tool's, ValueError for a setting that cannot be.
+    leaves the execution to somebody else (who has to give what the return annotation says), ``user_input`` names parameters
+    that a person fills in.
+    Raises GraphError when the signature cannot be a tool's or ``fn`` is a Tool already, ValueError for a wrong setting.
     """
-    if fn is None:
-        return functools.partial(
-            _make,
-            name=name,
-            description=description,
-            requires_confirmation=requires_confirmation,
-            external=external,
-            user_input=user_input,
-        )
-    return _make(fn)
+    make = functools.partial(
+        _make,
+        name=name,
+        description=description,
+        requires_confirmation=requires_confirmation,
+        external=external,
+        user_input=user_input,
+    )
+    return make if fn is None else make(fn)
 
 
 def as_tool(fn: Callable[..., Any] | Tool) -> Tool:
@@ -156,6 +168,11 @@ def _make(
 ) -> Tool:
     from graphflow import signatures  # noqa: PLC0415  # loads pydantic's JSON schemas, for whoever has tools
 
+    if isinstance(fn, Tool):
+        raise GraphError(
+            f"{fn.name!r} is a tool already: give its own @tool(...) the settings, or make another tool of its function, "
+            "tool(it.fn, ...)"
+        )
     options.text("name", name, none="that of the function")
     options.text("description", description, none="that of the docstring")
     options.flag("requires_confirmation", requires_confirmation)
@@ -184,6 +201,7 @@ def _make(
         external,
         tuple(user_input),
         signatures.without(schema, [name for name in parameters if name not in user_input]) if user_input else None,
+        signatures.result_schema(inner) if external else None,
         arguments,
     )
 

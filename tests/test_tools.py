@@ -8,7 +8,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -97,6 +97,22 @@ def test_the_decorator_works_bare_and_with_settings() -> None:
     made = tool(name="plus", description="Sum.", requires_confirmation=True, external=True)(add)
     assert (made.name, made.description, made.requires_confirmation, made.external) == ("plus", "Sum.", True, True)
     assert made(1, b=4) == 5
+
+
+def test_a_call_with_settings_means_what_the_decorator_means() -> None:
+    settings: dict[str, Any] = {"name": "plus", "description": "Sum.", "requires_confirmation": True, "user_input": ["b"]}
+    assert replace(tool(add, **settings), _arguments=BaseModel) == replace(tool(**settings)(add), _arguments=BaseModel)
+    assert tool(add, requires_confirmation=True).requires_confirmation
+    with pytest.raises(ValueError, match="requires_confirmation"):
+        tool(add, requires_confirmation="yes")  # type: ignore[call-overload]
+    with pytest.raises(GraphError, match="no parameter 'c' for user_input"):
+        tool(add, user_input=["c"])
+
+
+@pytest.mark.parametrize("settings", [{}, {"requires_confirmation": True}], ids=["bare", "settings"])
+def test_a_tool_cannot_be_made_of_a_tool(settings: dict[str, Any]) -> None:
+    with pytest.raises(GraphError, match=r"'add' is a tool already: .*tool\(it\.fn, \.\.\.\)"):
+        tool(tool(add), **settings)
 
 
 def test_a_tool_is_taken_as_it_is() -> None:

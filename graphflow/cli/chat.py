@@ -31,7 +31,7 @@ def chat(
     """Talk to an agent. Reads lines from the terminal, or from stdin until its end."""
     talker = _agent(agent, db, schema)
     try:
-        Talk(talker, session or talker.session_id or "", {"user_id": user or talker.user_id}).run()
+        Talk(talker, talker.session_id if session is None else session, {"user_id": user}).run()
     except Exception as error:
         raise error if is_expected(error) else Failure(in_one_line(error)) from error
 

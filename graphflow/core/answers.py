@@ -164,9 +164,19 @@ def _has_format(value: str, format: str) -> bool:
     """Whether a text is written as the type that a format stands for; other formats are left to the type."""
     if format not in _FORMATS:
         return True
+    if format != "uuid" and _is_number(value):  # the type would count seconds since 1970 with it
+        return False
     try:
         answer_form(_FORMATS[format]).read(value, "")
     except InvalidAnswer:
+        return False
+    return True
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
         return False
     return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -16,7 +16,7 @@ from graphflow.core.plan import Plan
 from graphflow.core.spoken import Spoken
 from graphflow.core.state import Values
 from graphflow.core.stopping import Stop
-from graphflow.core.stored import Stored
+from graphflow.core.stored import Stored, TaskResult
 from graphflow.core.tasks import RunInfo
 from graphflow.errors import (
     LeaseLost,
@@ -71,6 +71,14 @@ class Ended:
     run_id: str
     seq: int
     metrics: Mapping[str, Any]
+    unmerged: Sequence[TaskResult] = ()
+    """Results of tasks that finished while others of their superstep wait for answers, in the order of the tasks: they are
+    stored, and not in ``values`` yet."""
+
+
+def written(ended: Ended, channel: str) -> Iterator[Any]:
+    """What finished tasks beside those that wait wrote to a channel, in the order of the tasks."""
+    return (value for result in ended.unmerged for name, value in result.writes if name == channel)
 
 
 class KeyTaken(SessionBusy):

@@ -10,6 +10,7 @@ from graphflow.core.effects import Flow, ReadGraph
 from graphflow.core.excerpts import excerpt
 from graphflow.core.plan import Plan, join_line
 from graphflow.core.stored import Stored
+from graphflow.core.tasks import Task
 from graphflow.errors import GraphChanged, GraphChangedWarning
 
 
@@ -33,6 +34,18 @@ def check_fit(plan: Plan, stored: Stored) -> Flow[None]:
         GraphChangedWarning,
         stacklevel=2,
     )
+
+
+def warn_of_unasked(task: Task) -> None:
+    """Warn of each answer that a node did not ask for when it ran again: the question was removed while the run waited."""
+    where = f"node {task.node.name!r} of session {task.run.session_id!r}"
+    for question, _ in task.answered[task.asked :]:
+        warnings.warn(
+            f"{where} does not ask any more what was answered, so the answer is not used: {excerpt(question.value, 200)}. If "
+            "it should count, give the node its question back and ask again",
+            GraphChangedWarning,
+            stacklevel=2,
+        )
 
 
 def check_pending(plan: Plan, stored: Stored) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.effects import Flow, KeyedRun
 from graphflow.core.plan import Plan
-from graphflow.core.sessions import existing, pending_questions
+from graphflow.core.sessions import existing, questions_in_order, results_in_order
 from graphflow.core.stored import Stored
 from graphflow.errors import KeyReused, UnfinishedRun
 
@@ -38,5 +38,6 @@ def stored_end(plan: Plan, call: CallOptions, found: KeyedRun) -> Flow[Ended]:
     call.replayed = True
     at = found.last_seq if found.status == "completed" else None
     stored = yield from existing(plan, found.session_id, call.user_id, at=at, with_log=True)
-    questions = tuple(row.value for row in pending_questions(stored)) if found.status == "paused" else ()
-    return Ended(found.status, stored.values, questions, found.session_id, found.run_id, stored.seq, found.metrics)
+    questions = tuple(questions_in_order(stored)) if found.status == "paused" else ()
+    unmerged = results_in_order(stored) if found.status == "paused" else ()
+    return Ended(found.status, stored.values, questions, found.session_id, found.run_id, stored.seq, found.metrics, unmerged)

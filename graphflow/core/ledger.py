@@ -49,6 +49,8 @@ class Ledger:
         """Side writes of the superstep that is being merged."""
         self.answers: dict[str, dict[int, Any]] = {}
         """Answers to questions of the current superstep, by task id and order."""
+        self.questions: dict[tuple[str, int], Interrupt] = {}
+        """Questions of the current superstep, answered or not, by task id and order."""
         self.waiting: dict[str, Interrupt] = {}
         """Questions of the current superstep that are still without an answer, by task id."""
         self.recorded = False
@@ -91,14 +93,15 @@ class Ledger:
         self.passed = bool(rows) if held is None else self.info.fence.passed > held
         self.held = held is not None and not self.passed
         self.results = {row.task_id: row.value for row in rows if row.kind == "result"}
+        self.questions = {(row.task_id, row.nth): row.value for row in rows if row.kind == "interrupt"}
         for row in rows:
             if row.kind == "answer":
                 self.answers.setdefault(row.task_id, {})[row.nth] = row.value
             elif row.kind == "step":
                 self.steps.add(self.frontier.origin, row)
-        for row in rows:
-            if row.kind == "interrupt" and row.task_id not in self.results and row.nth not in self.answers.get(row.task_id, {}):
-                self.waiting[row.task_id] = row.value
+        for (task_id, nth), question in self.questions.items():
+            if task_id not in self.results and nth not in self.answers.get(task_id, {}):
+                self.waiting[task_id] = question
 
     def took_over(self) -> None:
         """The session is ours under a new fencing number, which the graphs inside this one write under, too."""
@@ -115,7 +118,7 @@ class Ledger:
 
     def _forget(self) -> None:
         """Begin a superstep that nothing is known of."""
-        self.results, self.answers, self.waiting = {}, {}, {}
+        self.results, self.answers, self.questions, self.waiting = {}, {}, {}, {}
 
     # --- the state -----------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from graphflow.core.advice import advice
+from graphflow.core.changes import warn_of_unasked
 from graphflow.core.control import START, Cancelled, Command, Interrupt
 from graphflow.core.effects import Emit, Flow, RunTasks
 from graphflow.core.ledger import Ledger, question_rows, result_rows
@@ -59,6 +60,8 @@ class Machine:
         self.noted: dict[str, Any] = {}
         """What its nodes noted (``ctx.note``); it is among the metrics, too."""
         self.interrupts: tuple[Interrupt, ...] = ()
+        self.unmerged: tuple[TaskResult, ...] = ()
+        """Results of the finished tasks of a superstep that others pause, in the order of the tasks."""
         self.leaving: list[Command] = []
         """What tasks of a nested graph told the graph around it when they left."""
         self.metrics: dict[str, Any] = {"input_tokens": 0, "output_tokens": 0, "seconds": 0.0, "nodes": {}}
@@ -237,6 +240,8 @@ class Machine:
             self._held = True
             return
         task, value = outcome.task, outcome.value
+        if task.answers:
+            warn_of_unasked(task)
         try:
             if type(value) is dict:
                 result = TaskResult(checked(self.schema, value, task.node.name))
@@ -364,6 +369,7 @@ class Machine:
     def _pause(self, outcomes: list[Outcome]) -> Flow[str]:
         """Stop at questions, or where the run is held. Cancelled meanwhile, it ends as that; its questions stay, for resume."""
         self._cancelled = self.info.stop.cancelled and not self.info.ns
+        self.unmerged = tuple(outcome.result for outcome in outcomes if outcome.result is not None)
         status = "cancelled" if self._cancelled else "paused"
         yield from self._stop(status, outcomes)
         return status

@@ -11,13 +11,14 @@ from graphflow.core.calls import CallOptions, Ended, KeyTaken, Patience, check_f
 from graphflow.core.changes import check_fit, check_values
 from graphflow.core.control import MISSING, START, Cancelled
 from graphflow.core.effects import Acquire, CloseRun, Emit, FindKey, Flow, KeyedRun, Load, OpenRun
+from graphflow.core.excerpts import excerpt
 from graphflow.core.ids import check_id, check_user, new_id
 from graphflow.core.keys import check_key, check_resumable, stored_end
 from graphflow.core.machine import Machine
 from graphflow.core.plan import Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.schemas import given_fields
-from graphflow.core.sessions import existing, pending_questions, pending_tasks
+from graphflow.core.sessions import existing, pending_questions, pending_tasks, questions_in_order
 from graphflow.core.state import Values
 from graphflow.core.stored import Stored, TaskResult, TaskRow
 from graphflow.core.updates import Write, checked, reset
@@ -200,7 +201,8 @@ def _drive(machine: Machine, call: CallOptions) -> Flow[Ended]:
 
 def _ended(machine: Machine, status: str) -> Ended:
     info, ledger = machine.info, machine.ledger
-    return Ended(status, ledger.values, machine.interrupts, info.session_id, info.run_id, ledger.head, machine.metrics)
+    place = info.session_id, info.run_id, ledger.head
+    return Ended(status, ledger.values, machine.interrupts, *place, machine.metrics, machine.unmerged)
 
 
 # --- going on ----------------------------------------------------------------------------------------------------------
@@ -274,13 +276,7 @@ def _answer_rows(stored: Stored, answer: Any, answers: Mapping[str, Any] | None)
         if answers is not None:
             raise ValueError("give either an answer or answers=, not both")
         if len(questions) != 1:
-            raise InvalidAnswer(
-                f"{where} has no pending question; resume({stored.session_id!r}) without an answer "
-                "goes on with what is unfinished"
-                if not questions
-                else f"{where} has {len(questions)} pending questions; answer by id: "
-                f"answers={{{', '.join(map(repr, questions))}: …}}"
-            )
+            raise _unclear(stored)
         answers = {next(iter(questions)): answer}
     for id in answers or {}:
         if id not in questions:
@@ -291,6 +287,17 @@ def _answer_rows(stored: Stored, answer: Any, answers: Mapping[str, Any] | None)
         row = questions[id]
         rows.append(replace(row, kind="answer", value=storable(value, row.value.schema, f"{where}, question {id!r}")))
     return rows
+
+
+def _unclear(stored: Stored) -> InvalidAnswer:
+    """The error for one answer where none is asked for, or several."""
+    where, questions = f"session {stored.session_id!r}", questions_in_order(stored)
+    if not questions:
+        return InvalidAnswer(
+            f"{where} has no pending question; resume({stored.session_id!r}) without an answer goes on with what is unfinished"
+        )
+    listed = "; ".join(f"{question.id!r} asks {excerpt(question.value)}" for question in questions)
+    return InvalidAnswer(f"{where} has {len(questions)} pending questions; answer them by id, answers={{id: …}}: {listed}")
 
 
 def _before(machine: Machine) -> Flow[None]:

@@ -108,6 +108,17 @@ def pending_questions(stored: Stored) -> list[TaskRow]:
     return [row for row in own if (row.task_id, row.nth) not in answered] + stored.questions
 
 
+def questions_in_order(stored: Stored) -> list[Interrupt]:
+    """The questions that have no answer yet, in the order of the tasks that ask."""
+    return [question for task in pending_tasks(stored) for question in task.interrupts]
+
+
+def results_in_order(stored: Stored) -> list[TaskResult]:
+    """The results of finished tasks whose siblings are not, in the order of the tasks."""
+    results = {row.task_id: row.value for row in stored.tasks if row.kind == "result"}
+    return [results[task.id] for task in pending_tasks(stored) if task.id in results]
+
+
 def get_state(plan: Plan, session_id: str, user_id: str | None, at: int | None, ns: str, outermost: Plan) -> Flow[Stored]:
     """The session, or a nested graph in it, at its head or at checkpoint ``at``. ``plan`` is that graph's."""
     stored = yield from existing(plan, check_id(session_id, "session_id"), user_id, ns=ns, at=at, with_log=True)

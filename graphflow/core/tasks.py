@@ -202,6 +202,16 @@ class Task:
         schema = None if form is None else form.json_schema
         raise Suspended(Interrupt(f"{self.id}-{nth}", payload, self.node.name, self.run.ns, schema))
 
+    @property
+    def answered(self) -> list[tuple[Interrupt, Any]]:
+        """The task's questions that have an answer, with it, in their order; whether or not the node still asks them."""
+        questions = {} if self.run.ledger is None else self.run.ledger.questions
+        return [(questions[self.id, nth], answer) for nth, answer in sorted(self.answers.items())]
+
+    def pass_over(self, count: int) -> None:
+        """Count answers as taken that the node asks for no more, so that what it asks next is a new question."""
+        self.asked += count
+
 
 @dataclass(slots=True, eq=False)
 class Outcome:

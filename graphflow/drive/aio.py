@@ -22,11 +22,11 @@ from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event
-from graphflow.drive.sync import STREAM_SIZE, give_back, keep, note_usage, tell_piece
+from graphflow.drive.sync import STREAM_SIZE, give_back, keep, note_usage, streamed, tell_piece
 from graphflow.drive.threads import in_own_thread, in_thread
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.errors import NodeTimeout
-from graphflow.models.base import AsyncModel, Reply
+from graphflow.models.base import AsyncModel, Reply, as_piece, as_reply, last_piece
 
 
 async def run(flow: Flow[T], world: World) -> T:
@@ -212,23 +212,17 @@ async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
 
 async def _answer(effect: Ask, world: World) -> Reply:
     model, request = effect.model, effect.request
-    reply: Reply
     if world.emitter is None or effect.quiet:
-        reply = (
-            await model.arespond(request) if isinstance(model, AsyncModel) else await _threaded(lambda: model.respond(request))
-        )
-    else:
-        task = current_task.get()
-        if isinstance(model, AsyncModel):
-            async for piece in model.astream(request):
-                tell_piece(piece, task, world)
-                if world.pressure is not None:
-                    await world.pressure()
-        else:
-            piece = await _threaded(functools.partial(_stream_in_thread, model, request, task, world))
-        assert isinstance(piece, Reply)
-        reply = piece
-    return reply
+        awaits = isinstance(model, AsyncModel)
+        return as_reply(model, await (model.arespond(request) if awaits else _threaded(lambda: model.respond(request))))
+    task, piece = current_task.get(), None
+    if not isinstance(model, AsyncModel):
+        return await _threaded(functools.partial(streamed, model, request, task, world))
+    async for piece in model.astream(request):
+        tell_piece(as_piece(model, piece), task, world)
+        if world.pressure is not None:
+            await world.pressure()
+    return last_piece(model, piece)
 
 
 @contextmanager
@@ -280,14 +274,6 @@ async def left_when_cancelled(work: Awaitable[T], world: World) -> T:
 
     with _left_when_stopping(stop, when_over):
         return await work
-
-
-def _stream_in_thread(model: Any, request: Any, task: Task | None, world: World) -> Any:
-    for piece in model.stream(request):
-        if world.call.stop.requested:
-            raise Cancelled
-        tell_piece(piece, task, world)
-    return piece
 
 
 async def _emit(effect: Emit, world: World, usage: Any) -> None:

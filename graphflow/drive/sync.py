@@ -26,7 +26,7 @@ from graphflow.drive.stream import Event, View
 from graphflow.drive.threads import in_own_thread
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.errors import DatabaseFailed, LeaseLost, SerializationError
-from graphflow.models.base import Reply, Restart, Token, Usage
+from graphflow.models.base import Model, Piece, Reply, Request, Restart, Token, Usage, as_piece, as_reply, last_piece
 
 
 def run(flow: Flow[T], world: World) -> T:
@@ -148,19 +148,24 @@ def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
     if stop.requested:
         raise Cancelled
     if world.emitter is None or effect.quiet:
-        reply: Reply = effect.model.respond(effect.request)
+        reply = as_reply(effect.model, effect.model.respond(effect.request))
     else:
-        task = current_task.get()
-        for piece in effect.model.stream(effect.request):
-            if stop.requested:
-                raise Cancelled
-            tell_piece(piece, task, world)
-        reply = piece
+        reply = streamed(effect.model, effect.request, current_task.get(), world)
     note_usage(usage, reply.usage)
     return reply
 
 
-def tell_piece(piece: Any, task: Task | None, world: World) -> None:
+def streamed(model: Model, request: Request, task: Task | None, world: World) -> Reply:
+    """The answer of a model whose pieces are passed on to the listeners as they come."""
+    piece = None
+    for piece in model.stream(request):
+        if world.call.stop.requested:
+            raise Cancelled
+        tell_piece(as_piece(model, piece), task, world)
+    return last_piece(model, piece)
+
+
+def tell_piece(piece: Piece, task: Task | None, world: World) -> None:
     """Pass a piece of a streamed answer on to the listeners. Raises NodeTimeout when the asking attempt was given up."""
     node, ns = "", ""
     told: dict[str, Any] = {"attempt": 1}

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from graphflow.core.excerpts import excerpt
+from graphflow.errors import ModelError
 from graphflow.messages import Message, ToolCall
 
 
@@ -79,7 +81,7 @@ class Model:
 
     def stream(self, request: Request) -> Iterator[Piece]:
         """The answer in pieces, the Reply last."""
-        reply = self.respond(request)
+        reply = as_reply(self, self.respond(request))
         if reply.content:
             yield Token(reply.content)
         yield reply
@@ -96,3 +98,33 @@ class AsyncModel(Model):
         """``stream`` for asyncio. The default suits models that answer at once and never block."""
         for piece in self.stream(request):
             yield piece
+
+
+def as_reply(model: Model, given: Any) -> Reply:
+    """What ``respond`` of a model gave. Raises ModelError when it is no Reply."""
+    if isinstance(given, Reply):
+        return given
+    raise ModelError(
+        f"respond of {type(model).__name__} gave {excerpt(given)}, which is no Reply: let it return Reply(content, "
+        "tool_calls=…), or, if it is async, make it arespond of an AsyncModel"
+    )
+
+
+def as_piece(model: Model, given: Any) -> Piece:
+    """What ``stream`` of a model yielded. Raises ModelError when it is no piece of an answer."""
+    if isinstance(given, Token | Restart | Reply):
+        return given
+    raise ModelError(
+        f"stream of {type(model).__name__} yielded {excerpt(given)}, which is no piece of an answer: let it yield Token(text) "
+        "for each piece and, last, the whole Reply"
+    )
+
+
+def last_piece(model: Model, piece: Piece | None) -> Reply:
+    """The Reply that ``stream`` of a model ended with. Raises ModelError when it ended with something else, or with nothing."""
+    if isinstance(piece, Reply):
+        return piece
+    raise ModelError(
+        f"stream of {type(model).__name__} ended {'without a piece' if piece is None else f'with {excerpt(piece)}'}: let it "
+        "yield the whole Reply last, also when its content was yielded in Tokens before"
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import chain, repeat
 from typing import Any
 
+from graphflow.core.answers import Schema
 from graphflow.core.control import Interrupt
 from graphflow.printing.text import call_text, clean, shown
 from graphflow.printing.typed import Read, typed, typed_fields, word_or_note
@@ -34,7 +35,7 @@ def answer_form(question: Interrupt) -> str:
     forms = {
         "confirmation": 'True, False, or "a text that says why not"',
         "input": "{" + ", ".join(f'"{field}": …' for field in asked.get("fields", ())) + "}",
-        "result": "what it gave",
+        "result": "what it gave" if "schema" not in asked else f"what it gave, of type {_type(question)}",
         "review": 'True, False, "what to change", or {"content": …}',
     }
     if asked.get("asks") in forms:
@@ -63,7 +64,8 @@ def ask(question: Interrupt, read: Read) -> Any:
         return word_or_note(text, read)
     if kind == "input":
         return _filled_in(text, asked, read)
-    return read(text) if question.schema is None else typed(text, question.schema, read)
+    schema = _wanted(question)
+    return read(text) if schema is None else typed(text, schema, read)
 
 
 def _filled_in(text: str, asked: dict[str, Any], read: Read) -> dict[str, Any]:
@@ -74,8 +76,13 @@ def _filled_in(text: str, asked: dict[str, Any], read: Read) -> dict[str, Any]:
 
 
 def _type(question: Interrupt) -> str:
-    schema = question.schema or {}
+    schema = _wanted(question) or {}
     return str(schema.get("type") or schema.get("title") or ("" if not schema else "JSON"))
+
+
+def _wanted(question: Interrupt) -> Schema | None:
+    """The JSON schema of the answer: the node's own, or that of a tool's result."""
+    return question.schema or (_asked(question).get("schema") if _asked(question).get("asks") == "result" else None)
 
 
 def _asked(question: Interrupt) -> dict[str, Any]:

@@ -38,13 +38,17 @@ class Talk:
     """
 
     def __init__(
-        self, runner: Runner, session_id: str = "", arguments: Mapping[str, Any] | None = None, out: Console | None = None
+        self,
+        runner: Runner,
+        session_id: str | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        out: Console | None = None,
     ) -> None:
         if runner.db is None:  # questions are answered by resuming, which needs something stored
             runner = copy(runner)
             runner.db = InMemoryDb()  # type: ignore[misc]  # the slot is in the classes below Runner
         self.runner = runner
-        self.session_id = check_id(session_id, "session_id") if session_id else new_id()
+        self.session_id = new_id() if session_id is None else check_id(session_id, "session_id")
         self.arguments = dict(arguments or {})
         check_user(self._user())
         self.out = out or Console(highlight=False)
@@ -140,8 +144,8 @@ class Talk:
             return None
 
     def _user(self) -> str | None:
-        user: str | None = self.arguments.get("user_id") or self.runner.user_id
-        return user
+        given: str | None = self.arguments.get("user_id")
+        return self.runner.user_id if given is None else given
 
     # --- the terminal ------------------------------------------------------------------------------------------------------
 

@@ -188,8 +188,17 @@ class RunView:
         if self.questions:
             for speaker in (self.top, *self.members.values()):
                 speaker.tools = {id: _waiting(line) for id, line in speaker.tools.items()}
+        for question in self.questions:
+            self._show_held(question)
         content = getattr(output, "content", None)
         self.top.said = shown(content) if content is not None else self.top.said or self.top.led_in
+
+    def _show_held(self, question: Interrupt) -> None:
+        """A tool call that has not begun, because of what is asked about it, has a line as well."""
+        held = question.value if isinstance(question.value, dict) else {}
+        speaker = self.members.get(question.ns) if question.ns else self.top
+        if speaker is not None and "tool_call_id" in held:
+            speaker.tools[held["tool_call_id"]] = f"? {call_text(held['tool'], held['arguments'])}"
 
 
 def _waiting(line: str) -> str:

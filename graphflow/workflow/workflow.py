@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from graphflow.core.calls import CallOptions, Ended
+from graphflow.core.calls import CallOptions, Ended, written
 from graphflow.core.plan import Plan
 from graphflow.core.reducers import Reducer
 from graphflow.db.base import Db
@@ -172,7 +172,9 @@ class Workflow(Runner):
 
     def _output(self, ended: Ended, call: CallOptions) -> RunOutput:
         values, outline = ended.values, self.outline
-        outputs = values.get("outputs") or {}
+        outputs = dict(values.get("outputs") or {})
+        for made in written(ended, "outputs"):
+            outputs.update(made)
         done = ended.status == "completed"
         steps = {name: output for name in everything(self.steps) if (output := outline.output(name, outputs)) is not None}
         return RunOutput(

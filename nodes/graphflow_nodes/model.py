@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
 
@@ -15,8 +17,10 @@ from graphflow.errors import ModelError
 from graphflow.messages import Message, ToolCall
 from graphflow.models.base import Model, Reply, Request
 from graphflow.models.structured import parse_output
-from graphflow.tools import Tool, WrongArguments, tool_table
+from graphflow.tools import Tool, tool_table
 from graphflow_nodes.channels import held_in
+from graphflow_nodes.questions import filled_in, given_result, refusal
+from graphflow_nodes.turns import said_in_turn
 
 Instructions = str | Sequence[str] | Callable[[Context], str] | None
 
@@ -39,9 +43,10 @@ def respond(
     The request holds, in this order: one system message (``instructions``, then what the channels ``memories`` and ``summary``
     hold, then the call's option ``background``), the channel ``history``, and ``messages``; of these channels ``messages`` has
     to be there. ``model`` may be a function that gives the model, called when it is first needed. When a run has made
-    ``tool_call_limit`` tool calls, or asked the model ``turn_limit`` times, the model is asked without tools, so that it has to
-    answer. With ``output_schema`` the answer has to be JSON of that type; anything else is a ModelError (the run can be
-    resumed). A call's option ``output_schema`` takes precedence. Token events are streamed when somebody listens.
+    ``tool_call_limit`` tool calls, or asked the model ``turn_limit`` times (both counted since the user's last message), the
+    model is asked without tools, so that it has to answer. With ``output_schema`` the answer has to be JSON of that type;
+    anything else is a ModelError (the run can be resumed). A call's option ``output_schema`` takes precedence. Token events are
+    streamed when somebody listens.
     """
     if not isinstance(model, Model) and not callable(model):
         raise options.refused("model", model, "a Model, or a function that gives one")
@@ -65,7 +70,7 @@ def respond(
             system = [Message("system", text)] if text else []
         asked = Request([*system, *(held_in(state, history) or ()), *said], () if limited else specs, schema)
         reply: Reply = yield Ask(model if isinstance(model, Model) else model(), asked)
-        calls = tuple(reply.tool_calls)
+        calls = _told_apart(reply.tool_calls)
         if calls and limited:
             calls = ()
             if not reply.content:
@@ -80,6 +85,18 @@ def respond(
     return ask_model
 
 
+def _told_apart(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """The calls of a reply, each under an id of its own: a model may give one twice, and answers are joined to calls by id."""
+    given = [call.id for call in calls]
+    if len(set(given)) == len(given):
+        return tuple(calls)
+    ids: list[str] = []
+    for id in given:
+        others = (f"{id}-{n}" for n in itertools.count(2))
+        ids.append(id if id not in ids else next(other for other in others if other not in given and other not in ids))
+    return tuple(ToolCall(id, call.name, call.arguments) for id, call in zip(ids, calls, strict=True))
+
+
 class _Limit(NamedTuple):
     """A limit that a run has come to."""
 
@@ -88,12 +105,10 @@ class _Limit(NamedTuple):
 
 
 def _limit_reached(said: Sequence[Message], tool_call_limit: int, turn_limit: int | None) -> _Limit | None:
-    roles = [message.role for message in said]
-    if turn_limit is not None and roles.count("assistant") >= turn_limit:
+    if turn_limit is not None and said_in_turn(said, "assistant") >= turn_limit:
         return _Limit(f"was asked {turn_limit} times", "max_iterations")
-    if roles.count("tool") >= tool_call_limit:
-        return _Limit(f"made {roles.count('tool')} tool calls", "tool_call_limit")
-    return None
+    made = said_in_turn(said, "tool")
+    return _Limit(f"made {made} tool calls", "tool_call_limit") if made >= tool_call_limit else None
 
 
 def wanted_calls(messages: str = "messages", node: str = "tools") -> Callable[[Any], list[str | Send]]:
@@ -127,9 +142,7 @@ def call_tools(
 
     @flow
     def run_tool(call: ToolCall, ctx: Context) -> Flow[Any]:
-        yield from _tell(ctx, "tool_started", call, {})
-        done = sum(1 for message in ctx.values.get(messages) or () if message.role == "tool")
-        if done + ctx.position >= tool_call_limit:
+        if said_in_turn(ctx.values.get(messages) or (), "tool") + ctx.position >= tool_call_limit:
             content, failed = (
                 f"Not called: this run has made its {tool_call_limit} tool calls. Answer with what you have.",
                 True,
@@ -151,69 +164,58 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
     tool = table.get(call.name)
     if tool is None:
         return f"There is no tool {call.name!r}. The tools are: {', '.join(table) or 'none'}.", True
-    arguments = dict(call.arguments)
-    if tool.requires_confirmation:
-        answer = _confirmed(ctx, {"tool": tool.name, "arguments": arguments, "asks": "confirmation"})
-        if answer is not True:
-            note = f" Their note: {answer}" if answer else ""
-            return f"The user declined this call.{note}", True
-    if tool.user_input:
-        arguments = _filled_in(ctx, tool, arguments)
+    declined = refusal(tool, call, ctx)
+    if declined is not None:
+        return declined, True
+    arguments = filled_in(tool, call, ctx) if tool.user_input else dict(call.arguments)
     if tool.external:
-        return as_text(ctx.ask({"tool": tool.name, "arguments": arguments, "asks": "result"})), False
+        result = given_result(tool, call, arguments, ctx)
+        yield from _tell(ctx, "tool_started", call, {})
+        return as_text(result), False
     try:
         bound = tool.bind(arguments)
     except ValueError as error:
         return str(error), True
     if tool.context_parameter is not None:
         bound[tool.context_parameter] = ctx
+    yield from _tell(ctx, "tool_started", call, {})
     try:
         result = yield Call(tool.fn, (), bound, tool.is_async)
-        return result if isinstance(result, Update) else as_text(result), False
+        return result if isinstance(result, Update) else _readable(tool, result), False
     except Exception as error:
         if on_tool_error == "raise":
             raise
         return f"The tool failed: {type(error).__name__}: {error}", True
 
 
-def _confirmed(ctx: Context, question: dict[str, Any]) -> bool | str:
-    """A person's True, False or note of refusal. Anything else is no answer, so the question is asked again."""
-    answer = ctx.ask(question)
-    while not isinstance(answer, bool | str):
-        answer = ctx.ask({**question, "problem": f"{answer!r} is no answer: give True, False, or a text that says why not"})
-    return answer
-
-
-def _filled_in(ctx: Context, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with the fields that a person gives. What of these does not fit is asked for again; what the model gave
-    wrong is not theirs to mend.
-    """
-    fields = list(tool.user_input)
-    question = {"tool": tool.name, "arguments": arguments, "asks": "input", "fields": fields, "schema": tool.form}
-    answer = ctx.ask(question)
-    while True:
-        if not isinstance(answer, Mapping) or set(answer) != set(tool.user_input):
-            problem = f"give a dict with the fields {', '.join(tool.user_input)}"
-        else:
-            try:
-                tool.bind({**arguments, **answer})
-                return {**arguments, **answer}
-            except WrongArguments as error:
-                theirs = [told for name, told in error.wrong.items() if name in tool.user_input]
-                if not theirs:
-                    return {**arguments, **answer}
-                problem = "; ".join(theirs)
-        answer = ctx.ask({**question, "problem": problem})
-
-
 def as_text(value: Any) -> str:
-    """What a tool returned, as the model reads it: text as it is, anything else as JSON where it can be."""
+    """A value as a model reads it: text as it is, anything else as JSON where it can be."""
+    text = _as_json(value)
+    return str(value) if text is None else text
+
+
+def _as_json(value: Any) -> str | None:
     if isinstance(value, str):
         return value
     try:
         return to_json(value, inf_nan_mode="constants").decode()
     except (ValueError, TypeError):
-        return str(value)
+        return None
+
+
+def _readable(tool: Tool, result: Any) -> str:
+    """What a tool returned, as a model reads it. Raises TypeError for what Python shows as an address in memory."""
+    text = as_text(result)
+    if _ADDRESS.search(text) and _as_json(result) is None:
+        raise TypeError(
+            f"{tool.name} was called, but returned an object of type {type(result).__name__} that cannot be read: it should "
+            "return text, or what JSON can express (numbers, lists, dicts, dataclasses, pydantic objects)"
+        )
+    return text
+
+
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+>")
+"""What Python shows of an object that has no text of its own."""
 
 
 def _tell(ctx: Context, type: str, call: ToolCall, data: dict[str, Any]) -> Flow[None]:

@@ -13,7 +13,15 @@ from pydantic import BaseModel
 from graphflow import END, Agent, Context, HistoryPolicy, Message, RunStatus, ToolCall, tool
 from graphflow.core.control import Cancelled
 from graphflow.db import InMemoryDb, SqliteDb
-from graphflow.errors import InvalidId, InvalidUpdate, ModelError, NoDatabase, NotOwner
+from graphflow.errors import (
+    GraphChanged,
+    InvalidAnswer,
+    InvalidId,
+    InvalidUpdate,
+    ModelError,
+    NoDatabase,
+    NotOwner,
+)
 from graphflow.messages import FilePart, ImagePart, TextPart
 from graphflow.models import OfflineModel
 from graphflow.models.base import AsyncModel, Reply, Usage
@@ -336,6 +344,23 @@ def test_the_tool_call_limit_holds_for_parallel_calls_and_for_a_model_that_goes_
     assert len(stubborn.requests) == 2
 
 
+def test_what_a_conversation_holds_already_is_not_counted_among_the_calls_of_the_run(way):
+    def again() -> str:
+        return "again"
+
+    earlier = calls(("again", {}))
+    before = [
+        Message("user", "once"),
+        Message("assistant", "", tool_calls=earlier.tool_calls),
+        Message("tool", "again", name="again", tool_call_id="call-0"),
+        Message("user", "and again"),
+    ]
+    model = ScriptedModel([earlier, "enough"])
+    output = way.run(Agent(model, tools=[again], tool_call_limit=1), before)
+    assert [execution.result for execution in output.tools] == ["again", "again"]
+    assert [bool(request.tools) for request in model.requests] == [True, False]
+
+
 def test_a_changed_setting_of_an_agent_counts_from_its_next_run(way):
     model = ScriptedModel(["a", "b"])
     agent = Agent(model, instructions="old")
@@ -382,10 +407,42 @@ def test_a_tool_that_needs_confirmation_waits_for_it(way, db):
     assert output.status == RunStatus.PAUSED and paid == []
     first, second = output.interrupts
     assert first.value["arguments"] == {"amount": 5}
-    assert way.resume(agent, "s", answers={first.id: True}).status == RunStatus.PAUSED
+    output = way.resume(agent, "s", answers={first.id: True})
+    assert output.status == RunStatus.PAUSED and [call.result for call in output.tools] == ["paid", None]
+    assert [call.result for call in way.resume(agent, "s").tools] == ["paid", None]
     output = way.resume(agent, "s", answers={second.id: "too expensive"})
     assert (output.content, paid) == ("done", [5])
     assert "too expensive" in (output.tools[1].result or "")
+
+
+def test_a_request_that_comes_again_sees_what_is_finished_of_a_paused_run(way, db):
+    def look() -> str:
+        return "seen"
+
+    @tool(requires_confirmation=True)
+    def pay() -> str:
+        return "paid"
+
+    model = ScriptedModel([calls(("look", {}), ("pay", {}), ("look", {}))])
+    agent = Agent(model, tools=[look, pay], db=db, session_id="s")
+    first, again = (way.run(agent, "q", idempotency_key="k") for _ in range(2))
+    assert [call.result for call in first.tools] == [call.result for call in again.tools] == ["seen", None, "seen"]
+
+
+def test_one_answer_to_several_questions_is_told_what_each_asks_in_the_order_of_the_calls(way, db):
+    @tool(requires_confirmation=True)
+    def pay(amount: int) -> str:
+        return "paid"
+
+    wanted = calls(*(("pay", {"amount": amount}) for amount in range(9)))
+    agent = Agent(ScriptedModel([wanted]), tools=[pay], db=db, session_id="s")
+    output = way.run(agent, "q")
+    assert [question.value["tool_call_id"] for question in output.interrupts] == [call.id for call in output.tools]
+    with pytest.raises(InvalidAnswer, match="session 's' has 9 pending questions; answer them by id") as told:
+        way.resume(agent, "s", True)
+    listed = str(told.value).partition("answers={id: …}: ")[2].split("; ")
+    for question, line, amount in zip(output.interrupts, listed, range(9), strict=True):
+        assert line.startswith(f"{question.id!r} asks {{'tool': 'pay', 'arguments': {{'amount': {amount}}}")
 
 
 def test_what_is_said_before_a_question_is_no_answer(way, db):
@@ -457,6 +514,56 @@ def test_a_tool_executed_outside_and_one_a_person_fills_in(way, db):
     assert [t.result for t in output.tools] == ["the page", "front with 1234"]
 
 
+class Page(BaseModel):
+    title: str
+    words: int
+
+
+class Handle:
+    """What JSON cannot express, and has no text of its own."""
+
+
+def test_the_result_of_an_execution_outside_is_what_the_tool_says_it_returns(way, db):
+    @tool(external=True)
+    def fetch(url: str) -> Page | None:
+        """Somebody else does it."""
+
+    agent = Agent(ScriptedModel([calls(("fetch", {"url": "u"})), "done"]), tools=[fetch], db=db, session_id="s")
+    question = way.run(agent, "q").interrupts[0]
+    assert set(question.value["schema"]["$defs"]["Page"]["properties"]) == {"title", "words"}
+    (question,) = way.resume(agent, "s", False).interrupts
+    assert question.value["problem"] == "answer is False, which is none of what is allowed"
+    output = way.resume(agent, "s", {"title": "Tea", "words": 7})
+    assert (output.content, output.tools[0].result) == ("done", '{"title":"Tea","words":7}')
+
+
+def test_a_tool_whose_annotation_says_nothing_takes_any_result(way, db):
+    @tool(external=True)
+    def fetch() -> Handle:
+        return Handle()
+
+    agent = Agent(ScriptedModel([calls(("fetch", {})), "done"]), tools=[fetch], db=db, session_id="s")
+    assert "schema" not in way.run(agent, "q").interrupts[0].value
+    assert way.resume(agent, "s", False).tools[0].result == "false"
+
+
+def test_a_result_that_cannot_be_read_is_an_error_the_model_sees(way):
+    class Table:
+        def __str__(self) -> str:
+            return "a | b"
+
+    results = {"handle": Handle(), "inside": [Handle()], "table": Table(), "log": {"line": "<x at 0x1f>"}}
+
+    def give(what: str) -> Any:
+        return results[what]
+
+    model = ScriptedModel([calls(*(("give", {"what": what}) for what in results)), "ok"])
+    handle, inside, table, log = (call.result for call in way.run(Agent(model, tools=[give]), "q").tools)
+    assert handle.startswith("The tool failed: TypeError: give was called, but returned an object of type Handle that cannot")
+    assert "an object of type list" in inside
+    assert (table, log) == ("a | b", '{"line":"<x at 0x1f>"}')
+
+
 def test_an_answer_that_is_none_is_asked_for_again(way, db):
     @tool(requires_confirmation=True)
     def pay(amount: int) -> str:
@@ -473,7 +580,13 @@ def test_an_answer_that_is_none_is_asked_for_again(way, db):
     assert output.status == RunStatus.PAUSED and "1 is no answer" in output.interrupts[0].value["problem"]
     output = way.resume(agent, "s", True)
     output = way.resume(agent, "s", {"pni": 1})
-    assert "pin" in output.interrupts[0].value["problem"]
+    assert output.interrupts[0].value["problem"] == "pin is missing; 'pni' is not asked for; give a dict with the fields pin"
+    output = way.resume(agent, "s", {"pin": 1, "door": "front"})
+    assert output.interrupts[0].value["problem"] == "'door' is not asked for; give a dict with the fields pin"
+    output = way.resume(agent, "s", {})
+    assert output.interrupts[0].value["problem"] == "pin is missing; give a dict with the fields pin"
+    output = way.resume(agent, "s", False)
+    assert output.interrupts[0].value["problem"] == "False is no dict; give a dict with the fields pin"
     output = way.resume(agent, "s", {"pin": "x"})
     assert output.status == RunStatus.PAUSED
     problem = output.interrupts[0].value["problem"]
@@ -493,6 +606,66 @@ def test_what_the_model_gave_wrong_is_not_asked_of_the_person_again(way, db):
     output = way.resume(agent, "s", {"pin": 7})
     assert output.content == "done"
     assert output.tools[0].result.startswith("wrong arguments for unlock: door: Input should be a valid integer")
+
+
+def paying(paid, **settings):
+    """A tool called pay, declared with these settings, that notes what it paid."""
+
+    @tool(**settings)
+    def pay(amount: int, account: str = "main") -> str:
+        paid.append(amount)
+        return f"paid from {account}"
+
+    return pay
+
+
+@pytest.mark.parametrize("settings", [{}, {"external": True}, {"user_input": ["account"]}], ids=["local", "external", "input"])
+@pytest.mark.parametrize("answer", [False, "too expensive"], ids=["no", "note"])
+def test_what_was_declined_is_not_called_though_the_tool_stopped_asking(way, db, answer, settings):
+    paid: list[int] = []
+    model = ScriptedModel([calls(("pay", {"amount": 5})), "not paid"])
+    way.run(Agent(model, tools=[paying(paid, requires_confirmation=True)], db=db, session_id="s"), "q")
+    output = way.resume(Agent(model, tools=[paying(paid, **settings)], db=db, session_id="s"), "s", answer)
+    assert (output.content, paid) == ("not paid", [])
+    assert output.tools[0].result.startswith("The user declined this call.") and str(answer or "") in output.tools[0].result
+
+
+def test_what_was_agreed_to_is_called_when_the_tool_stopped_asking_and_its_own_question_is_a_new_one(way, db):
+    def pay(amount: int, ctx: Context) -> str:
+        return f"paid from {ctx.ask('From which account?')}"
+
+    model = ScriptedModel([calls(("pay", {"amount": 5})), "done"])
+    way.run(Agent(model, tools=[tool(pay, requires_confirmation=True)], db=db, session_id="s"), "q")
+    agent = Agent(model, tools=[pay], db=db, session_id="s")
+    (question,) = way.resume(agent, "s", True).interrupts
+    assert question.value == "From which account?"
+    output = way.resume(agent, "s", "savings")
+    assert (output.content, output.tools[0].result) == ("done", "paid from savings")
+
+
+@pytest.mark.parametrize(
+    "before, answer, now",
+    [
+        ({"external": True}, "paid by hand", {}),
+        ({"external": True}, "paid by hand", {"requires_confirmation": True}),
+        ({"user_input": ["account"]}, {"account": "savings"}, {}),
+        ({"requires_confirmation": True}, True, {"external": True}),
+    ],
+    ids=["local", "confirmed", "no input", "external"],
+)
+def test_an_answer_to_what_the_tool_does_not_ask_now_calls_nothing_until_it_asks_again(way, db, before, answer, now):
+    paid: list[int] = []
+    model = ScriptedModel([calls(("pay", {"amount": 5})), "done"])
+    agent = Agent(model, tools=[paying(paid, **before)], db=db, session_id="s")
+    way.run(agent, "q")
+    changed = Agent(model, tools=[paying(paid, **now)], db=db, session_id="s")
+    if before.get("requires_confirmation"):
+        assert way.resume(changed, "s", answer).interrupts[0].value["asks"] == "result", "who executes it was not asked yet"
+    else:
+        with pytest.raises(GraphChanged, match=r"tool 'pay' changed while session 's' .*let it ask for the same again"):
+            way.resume(changed, "s", answer)
+        assert way.resume(agent, "s").content == "done"
+    assert paid == ([5] if "user_input" in before else [])
 
 
 # --- structured output, parts, metrics ---------------------------------------------------------------------------------
@@ -568,6 +741,30 @@ def test_the_tokens_of_a_stream_are_the_content_and_its_last_event_the_output(wa
     assert events[0].type == "run_started" and events[-1].type == "run_completed"
     assert events[-1].output.content == "one two three"
     assert {event.session_id for event in events} == {"s"} and {event.run_id for event in events} == {events[-1].output.run_id}
+
+
+def test_a_call_that_waits_for_a_person_has_not_started(way, db):
+    @tool(requires_confirmation=True)
+    def pay(amount: int) -> str:
+        return "paid"
+
+    def told(events):
+        return [event.type for event in events if event.type.startswith("tool_")]
+
+    model = ScriptedModel([calls(("pay", {"amount": 5})), calls(("pay", {"amount": 7})), "done"])
+    agent = Agent(model, tools=[pay], db=db, session_id="s")
+    assert told(way.events(agent, "q")) == []
+    assert told(way.resumed(agent, "s", True)) == ["tool_started", "tool_completed"]
+    assert told(way.resumed(agent, "s", False)) == ["tool_failed"]
+
+
+def test_a_call_that_cannot_be_made_never_starts(way):
+    def look(what: int) -> str:
+        return "seen"
+
+    model = ScriptedModel([calls(("look", {}), ("find", {})), "ok"])
+    events = way.events(Agent(model, tools=[look]), "q")
+    assert [event.type for event in events if event.type.startswith("tool_")] == ["tool_failed", "tool_failed"]
 
 
 def test_tools_tell_when_they_start_and_end(way):

@@ -132,6 +132,13 @@ def test_an_id_that_cannot_be_one_is_told_in_a_line(graphflow: Command) -> None:
     assert done.returncode == 1 and "session_id" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("option", ["--session", "--user"])
+def test_an_empty_id_is_none_and_chooses_nobody_else(graphflow: Command, option: str) -> None:
+    done = graphflow("chat", option, "", said="Hello")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"graphflow: {option[2:]}_id '' cannot be used: give 1-255 printable characters\n"
+
+
 def test_a_file_that_is_no_database_is_told_in_a_line(graphflow: Command, tmp_path: Path) -> None:
     (tmp_path / "x.db").write_text("hello, I am a text\n" * 100, "utf-8")
     done = graphflow("chat", "--db", "x.db", said="Hello")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Literal, TypedDict
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, field_validator
 from graphflow import END, START, Command, Send, StateGraph, append, interrupt
 from graphflow.core.effects import Commit
 from graphflow.db import SqliteDb
-from graphflow.errors import InvalidAnswer, UnfinishedRun, UnknownTarget
+from graphflow.errors import GraphChangedWarning, InvalidAnswer, UnfinishedRun, UnknownTarget
 
 
 class S(TypedDict):
@@ -112,6 +112,15 @@ def test_an_answered_question_may_be_followed_by_an_error(way, db):
         way.resume(graph, "s", "kept")
     broken.clear()
     assert way.resume(graph, "s")["path"] == ["kept"]
+
+
+def test_an_answer_to_a_question_that_was_removed_is_not_dropped_without_a_word(way, db):
+    way.invoke(chain(db, lambda state: {"path": [interrupt("May I?"), interrupt("How?")]}), {}, session_id="s")
+    way.resume(chain(db, lambda state: {"path": [interrupt("May I?"), interrupt("How?")]}), "s", "yes")
+    changed = chain(db, lambda state: {"path": [interrupt("May I?")]})
+    with pytest.warns(GraphChangedWarning, match="node 'a' of session 's' does not ask any more .*: 'How.'") as told:
+        assert way.resume(changed, "s", "fast")["path"] == ["yes"]
+    assert len(told) == 1
 
 
 def parallel(db, calls):
@@ -257,6 +266,8 @@ def test_an_answer_comes_as_the_type_that_was_asked_for(way, db):
         (date, "2030-01-02", date(2030, 1, 2)),
         (datetime, datetime(2030, 1, 2, 3), datetime(2030, 1, 2, 3)),
         (timedelta, timedelta(hours=1), timedelta(hours=1)),
+        (timedelta, "01:00:00", timedelta(hours=1)),
+        (UUID, "1" * 32, UUID("1" * 32)),
         (Annotated[str, Field(json_schema_extra={"format": "email"})], "ann@example.com", "ann@example.com"),
         (tuple[int, str], (1, "x"), (1, "x")),
     ],
@@ -287,6 +298,11 @@ def test_answers_that_fit(way, db, schema, good, expected):
         (tuple[int, str], ["x", "x"], r"answer\[0\]"),
         (Annotated[str, Field(pattern="^[a-z]+$")], "ABC", "pattern"),
         (date, "tomorrow", "answer is 'tomorrow', which breaks format 'date'"),
+        (date, "5", "answer is '5', which breaks format 'date'"),
+        (datetime, "1700000000", "format 'date-time'"),
+        (datetime, " 1.7e9", "format 'date-time'"),
+        (time, "86000", "format 'time'"),
+        (timedelta, "5", "format 'duration'"),
         (timedelta | None, "soon", "none of what is allowed"),
         (dict[str, UUID], {"a": "b"}, r"answer\.a is 'b', which breaks format 'uuid'"),
         (int, len, "cannot be checked"),

@@ -106,6 +106,14 @@ def test_what_does_not_fit_is_asked_for_again(type: Any, wrong: str, problem: st
     assert person.prompts[0].startswith("Well? [") and person.prompts[1].startswith(problem)
 
 
+def test_the_result_of_an_execution_outside_is_of_the_type_that_the_tool_returns() -> None:
+    asked = {"asks": "result", "tool": "weigh", "arguments": {}}
+    person = Person("heavy", "5")
+    assert answered(person, {**asked, "schema": {"type": "integer"}}) == 5
+    assert "type integer" in person.prompts[1]
+    assert answered(Person("heavy"), asked) == "heavy"
+
+
 def test_the_fields_of_an_object_are_asked_for_one_by_one() -> None:
     person = Person("", "tea", "many", "", "", "Oslo", "")
     assert answered(person, "Your order?", Order) == {"item": "tea", "count": 1, "address": {"city": "Oslo", "number": None}}

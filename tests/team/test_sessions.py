@@ -223,7 +223,7 @@ def test_a_question_of_a_member_pauses_the_team_and_is_answered_inside(way, db):
     paused = way.run(team, "q")
     assert (paused.status, paid) == (RunStatus.PAUSED, [])
     (question,) = paused.interrupts
-    assert question.value == {"tool": "pay", "arguments": {"to": "a"}, "asks": "confirmation"}
+    assert question.value == {"tool": "pay", "arguments": {"to": "a"}, "asks": "confirmation", "tool_call_id": "call-0"}
     assert question.ns.startswith("a:")
     assert way.get_state(team.graph, "s").interrupts == paused.interrupts
     (waiting,) = team.graph.get_state("s").tasks
@@ -244,7 +244,8 @@ def test_questions_of_several_members_are_answered_one_by_one_by_other_objects(w
 
     questions = {q.ns.split(":")[0]: q.id for q in way.run(team(), "q").interrupts}
     assert set(questions) == {"a", "b", "c"}
-    assert way.resume(team(), "s", answers={questions["b"]: True}).status == RunStatus.PAUSED
+    one_done = way.resume(team(), "s", answers={questions["b"]: True})
+    assert (one_done.status, [call.result for call in one_done.tools]) == (RunStatus.PAUSED, [None, "b is paid", None])
     assert way.resume(team(), "s", answers={questions["c"]: "too dear"}).status == RunStatus.PAUSED
     assert [q.id for q in team().graph.get_state("s").interrupts] == [questions["a"]]
     done = way.resume(team(), "s", True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphflow import Agent, Team
+from graphflow import Agent, Message, Reply, Team, ToolCall
 from graphflow.errors import ModelError
 from graphflow.testing import ScriptedModel
 from tests.team.conftest import calls, delegates, echo
@@ -175,6 +175,25 @@ def test_a_leader_that_goes_on_and_on_has_to_answer(way):
     stubborn = ScriptedModel([calls(("list_tasks", {}))] * 4)
     with pytest.raises(ModelError, match=r"the model was asked 3 times, its limit, .* a higher max_iterations="):
         way.run(team_of(stubborn, max_iterations=3), "q")
+
+
+def test_what_a_conversation_holds_already_is_no_turn_of_the_leader(way):
+    leader = ScriptedModel([calls(("list_tasks", {})), "enough"])
+    before = [Message("user", "Hello"), Message("assistant", "Hello!"), Message("user", "A text, please")]
+    assert way.run(team_of(leader, max_iterations=1), before).content == "enough"
+    assert [bool(request.tools) for request in leader.requests] == [True, False]
+
+
+def test_calls_that_share_an_id_are_all_carried_out(way, db):
+    same = [ToolCall("c", name, arguments) for name, arguments in (execute("1", "a"), execute("9"), ("list_tasks", {}))]
+    leader = ScriptedModel([calls(create("collect")), Reply(tool_calls=same), calls(finish("The text"))])
+    output = way.run(team_of(leader, db=db, session_id="s"), "A text, please")
+    assert [execution.result for execution in output.tools[1:4]] == [
+        "a did collect",
+        "There is no task '9'. The tasks are: task-1.",
+        "task-1 [running by a] collect",
+    ]
+    assert len({execution.id for execution in output.tools[1:4]}) == 3
 
 
 def test_a_leader_may_use_tools_beside_the_list(way, db):

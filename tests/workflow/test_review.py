@@ -232,6 +232,7 @@ def test_a_tool_that_has_to_be_confirmed_pauses_the_workflow(way: Way, db: Any) 
     workflow = Workflow(steps, db=db)
     out = way.run(workflow, "x", session_id="s")
     assert out.interrupts[0].value["tool"] == "pay"
+    assert "buyer" not in out.steps and out.steps["beside"].content == "published: published: x"
     out = way.resume(workflow, "s", True)
     assert out.steps["buyer"].content == "It is paid." and out.status == "completed"
     assert model.requests[1].messages[-1].text == "paid 5"

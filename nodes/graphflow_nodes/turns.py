@@ -1,0 +1,15 @@
+"""The turn that a conversation is in: what was said since the user's last message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+from graphflow.messages import Message
+
+
+def said_in_turn(said: Sequence[Message], role: str) -> int:
+    """How many messages of a role came after the last one of the user. Limits of a run count these, since what it was given
+    before is not its own doing.
+    """
+    return sum(message.role == role for message in takewhile(lambda message: message.role != "user", reversed(said)))
