@@ -7,6 +7,7 @@ import json
 import os
 import random
 import time
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from email.utils import parsedate_to_datetime
@@ -168,7 +169,11 @@ class OpenAIChat(AsyncModel):
     def _sync_client(self) -> Any:
         # Clients of a parent process stay here untouched: closing their inherited connections would end the parent's.
         pid = os.getpid()
-        return self._sync_clients.get(pid) or self._sync_clients.setdefault(pid, self._new_client(_openai().OpenAI))
+        if pid not in self._sync_clients:
+            client = self._sync_clients.setdefault(pid, self._new_client(_openai().OpenAI))
+            # Left to the garbage collector, connections may be found before the client, and warn that nobody closed them.
+            weakref.finalize(self, _close, client, pid).atexit = False
+        return self._sync_clients[pid]
 
     async def _async_client(self) -> Any:
         loop = asyncio.get_running_loop()
@@ -263,6 +268,12 @@ def _give_up(state: Any) -> None:
 
 async def _each(response: Any) -> AsyncIterator[Any]:
     yield response
+
+
+def _close(client: Any, pid: int) -> None:
+    """Close a client in the process that it belongs to."""
+    if os.getpid() == pid:
+        client.close()
 
 
 async def _kept_open(client: Any) -> AsyncGenerator[None, None]:

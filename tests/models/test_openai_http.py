@@ -545,6 +545,18 @@ def test_an_ended_loop_leaves_no_open_connection_behind(server: OpenAIServer) ->
     assert len(model._async_clients) == 1
 
 
+def test_a_model_that_is_used_no_more_leaves_no_open_connection_behind(server: OpenAIServer) -> None:
+    server.play(says("hi"))
+    model = model_at(server)
+    model.respond(HELLO)
+    client = model._sync_client()
+    cycle: list[Any] = [model]
+    cycle.append(cycle)
+    del model, cycle
+    gc.collect()
+    assert client.is_closed()
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_process_asks_over_a_connection_of_its_own(server: OpenAIServer) -> None:
     server.play(says("hi"))
