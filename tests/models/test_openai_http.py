@@ -417,8 +417,8 @@ def test_the_attempts_are_bounded_and_the_error_counts_them(server: OpenAIServer
 @all_ways
 def test_a_server_that_never_answers_is_given_up_after_the_timeout(server: OpenAIServer, ask: Asking) -> None:
     server.play(never_answers())
-    with pytest.raises(ModelError, match=r"no answer within 0\.1 seconds"):
-        ask(model_at(server, timeout=0.1, max_retries=1), HELLO)
+    with pytest.raises(ModelError, match=r"no answer within 0\.3 seconds"):
+        ask(model_at(server, timeout=0.3, max_retries=1), HELLO)
 
 
 @all_ways
