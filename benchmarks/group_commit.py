@@ -34,8 +34,9 @@ class Alone(SqliteDb):
     """Commits each transaction by itself."""
 
     def _write_once(self, work: Callable[[Transaction], Any]) -> Any:
-        with self._open.line.kept_out():
-            return self._alone(work)
+        opened = self._open
+        with opened.line.kept_out():
+            return self._alone(opened, work)
 
 
 def steps_per_second(db: SqliteDb, threads: int, numbers: Any) -> float:

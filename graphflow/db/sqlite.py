@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -81,37 +82,42 @@ class SqliteDb(SqlDb):
     # --- transactions ------------------------------------------------------------------------------------------------------
 
     def _write_once(self, work: Callable[[Transaction], T]) -> T:
-        return self._open.line.write(work, self._alone, self._together)
+        opened = self._open  # the same all along, also when another thread closes the object meanwhile
+        result: T = opened.line.write(work, partial(self._alone, opened), partial(self._together, opened))
+        return result
 
-    def _alone(self, work: Callable[[Transaction], T]) -> T:
+    def _alone(self, opened: _Connections, work: Callable[[Transaction], T]) -> T:
         """A transaction of its own. Called by whoever has the line's lock."""
         committing = False
         try:
-            execute = (tx := self._open.writer or self._open_writer()).execute
+            execute = (tx := opened.writer or self._open_writer(opened)).execute
             execute("BEGIN IMMEDIATE")
             result = work(tx)
             committing = True
             execute("COMMIT")
         except BaseException as error:
-            _roll_back(self._open.writer)
+            _roll_back(opened.writer)
             self._translate(error, committing)
             raise
+        finally:
+            opened.tidy()
         return result
 
-    def _together(self, group: list[Request]) -> None:
+    def _together(self, opened: _Connections, group: list[Request]) -> None:
         """One transaction for all. Called by whoever has the line's lock.
 
         Work that raises is taken back by itself; when the transaction as a whole fails, each is done alone.
         """
-        if len(group) > 1 and not self._share(group):
-            _roll_back(self._open.writer)
+        if len(group) > 1 and not self._share(opened, group):
+            _roll_back(opened.writer)
         for request in group:
             if not request.done:
-                request.attempt(self._alone)
+                request.attempt(partial(self._alone, opened))
+        opened.tidy()
 
-    def _share(self, group: list[Request]) -> bool:
+    def _share(self, opened: _Connections, group: list[Request]) -> bool:
         try:
-            execute = (tx := self._open.writer or self._open_writer()).execute
+            execute = (tx := opened.writer or self._open_writer(opened)).execute
             execute("BEGIN IMMEDIATE")
         except Exception as error:
             for request in group:
@@ -146,7 +152,7 @@ class SqliteDb(SqlDb):
             try:
                 tx = opened.readers.pop()
             except IndexError:
-                tx = self._open_reader()
+                tx = self._open_reader(opened)
             execute = tx.execute
             execute("BEGIN")
             result = work(tx)
@@ -210,37 +216,38 @@ class SqliteDb(SqlDb):
 
     # --- connections ---------------------------------------------------------------------------------------------------------
 
-    def _connect(self) -> Transaction:
-        with self._open.opening_lock:
+    def _connect(self, opened: _Connections) -> Transaction:
+        with opened.opening_lock:
             connection = sqlite3.connect(self._path, timeout=self.busy_timeout, isolation_level=None, check_same_thread=False)
             try:
                 connection.execute(f"PRAGMA synchronous = {self.synchronous}")
             except sqlite3.Error:
                 connection.close()
                 raise
-            self._open.all.append(connection)
+            opened.all.append(connection)
         return Transaction(connection.cursor().execute, self._statements(), connection)
 
-    def _open_writer(self) -> Transaction:
+    def _open_writer(self, opened: _Connections) -> Transaction:
         """The one connection that writes, to a database that has its tables. Called by whoever has the line's lock."""
-        tx = self._connect()
+        tx = self._connect(opened)
         try:
             _patiently(lambda: tx.execute("PRAGMA journal_mode = WAL").fetchone(), self.busy_timeout)
             tx.execute("BEGIN IMMEDIATE")
             migrations.migrate(tx, self._stamp())
             tx.execute("COMMIT")
         except BaseException:
-            self._open.end(tx)
+            opened.end(tx)
             raise
-        self._open.writer, self._open.version = tx, _data_version(tx)
+        opened.writer, opened.version = tx, _data_version(tx)
         return tx
 
-    def _open_reader(self) -> Transaction:
-        if self._open.writer is None:
-            with self._open.line.kept_out():
-                if self._open.writer is None:
-                    self._open_writer()
-        return self._connect()
+    def _open_reader(self, opened: _Connections) -> Transaction:
+        if opened.writer is None:
+            with opened.line.kept_out():
+                if opened.writer is None:
+                    self._open_writer(opened)
+                opened.tidy()
+        return self._connect(opened)
 
     def _begin_anew(self) -> None:
         self._open = _Connections()
@@ -323,6 +330,11 @@ class _Connections:
         if writer is not None:
             self.end(writer)
         self._close_readers()
+
+    def tidy(self) -> None:
+        """Close what was opened since these connections were closed. Called by whoever has the line's lock."""
+        if self.closed:
+            self.close_idle()
 
     def give_back(self, tx: Transaction) -> None:
         """A reader is done with its connection."""

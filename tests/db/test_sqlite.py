@@ -185,6 +185,31 @@ def test_every_connection_has_the_chosen_durability(tmp_path: Path, synchronous:
     db.close()
 
 
+def test_closing_leaves_a_connection_alone_that_another_thread_writes_with(tmp_path: Path) -> None:
+    code = """
+import sys, threading, time
+from graphflow.db import SqliteDb
+db = SqliteDb(sys.argv[1], synchronous="normal")
+ends, done = time.monotonic() + 1.5, [0, 0]
+
+def write(n):
+    while time.monotonic() < ends:
+        db.add_user_memory("u", f"fact {n} {done[n]}")
+        done[n] += 1
+
+writers = [threading.Thread(target=write, args=(n,)) for n in range(2)]
+for thread in writers:
+    thread.start()
+while time.monotonic() < ends:
+    db.close()
+    time.sleep(0.0002)
+for thread in writers:
+    thread.join()
+print(min(done) > 0 and len(db.get_user_memories("u")) == sum(done))
+"""
+    assert output(python(code, tmp_path / "s.db")) == "True"
+
+
 def test_closing_leaves_a_connection_alone_that_another_thread_reads_with(tmp_path: Path) -> None:
     db = SqliteDb(tmp_path / "s.db")
     Writer(db).turn("r1")
