@@ -16,7 +16,6 @@ from graphflow.core.control import MISSING
 from graphflow.core.ids import check_id, check_resumed, new_id
 from graphflow.errors import GraphError
 from graphflow.lazy import deferred
-from graphflow.messages import Message, answer_in
 from graphflow.output import RunOutput as RunOutput
 from graphflow.output import RunStatus as RunStatus
 from graphflow.output import ToolExecution as ToolExecution
@@ -31,11 +30,13 @@ if TYPE_CHECKING:
     from graphflow.drive.stream import Event
     from graphflow.drive.world import World
     from graphflow.graph import Graph
+    from graphflow.messages import Message
 
 builder = deferred("graphflow.builder")
 calls = deferred("graphflow.core.calls")
 events = deferred("graphflow.drive.stream")
 inputs = deferred("graphflow.input")
+speech = deferred("graphflow.messages")
 printing = deferred("graphflow.printing")
 runs = deferred("graphflow.core.runs")
 spoken = deferred("graphflow.core.spoken")
@@ -341,7 +342,7 @@ class Runner(Asked):
 
     def _output(self, ended: Ended, call: CallOptions) -> RunOutput:
         messages = list(ended.values.get("messages", ()))
-        answer = answer_in(messages) if ended.status == "completed" else None
+        answer = speech.answer_in(messages) if ended.status == "completed" else None
         content: Any = None if answer is None else answer.content
         schema = call.options.get("output_schema") or self.output_schema
         if answer is not None and schema is not None:
@@ -376,7 +377,7 @@ class Runner(Asked):
 def _waiting_to_be_said(ended: Ended) -> list[Message]:
     """The messages of finished tasks, such as tool calls, that are added when the others of their superstep have finished."""
     updates = [value for value in calls.written(ended, "messages") if isinstance(value, list)]
-    return [message for update in updates for message in update if isinstance(message, Message)]
+    return [message for update in updates for message in update if isinstance(message, speech.Message)]
 
 
 _TO_BEGIN_WITH: Mapping[str, str] = {
