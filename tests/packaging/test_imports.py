@@ -169,7 +169,7 @@ def test_an_order_that_fails_is_told(run_python: Callable[..., str]) -> None:
             {"openai", "networkx", "sqlalchemy", "psycopg", "rich", "pydantic", "typer", "tenacity", "asyncio"},
         ),
         ("import graphflow_nodes", {"openai", "networkx", "sqlalchemy", "psycopg", "rich", "pydantic", "typer", "asyncio"}),
-        ("from graphflow import Agent, Team, tool", {"openai", "networkx", "sqlalchemy", "psycopg", "rich", "typer", "pydantic"}),
+        ("from graphflow import Agent", {"openai", "networkx", "sqlalchemy", "psycopg", "rich", "typer", "pydantic"}),
         ("from graphflow import StateGraph", {"openai", "networkx", "sqlalchemy", "psycopg", "rich", "typer"}),
         ("import graphflow.core.machine", {"openai", "networkx", "sqlalchemy", "psycopg", "rich", "typer", "asyncio"}),
     ],
