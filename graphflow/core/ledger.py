@@ -59,7 +59,7 @@ class Ledger:
         """Whether the current superstep has begun before, so that nothing holds it back (``interrupt_before``)."""
         self.held = False
         """Whether a nested graph has paused where it stands, and nobody has gone past that."""
-        self.steps = info.steps = StepBook(self.record_step if self.durable else None)
+        self.steps = info.steps = StepBook(self.durable)
         self.rides = False
         """Whether supersteps were made since the last commit that wait for the next one."""
         self.added: Container[str] = ()
@@ -108,6 +108,10 @@ class Ledger:
         self.epoch += 1
         fence = self.info.fence
         fence.epoch, fence.weight = self.epoch, self.weight
+
+    def leave(self) -> None:
+        """Be known to nobody through the run, which is over: then all of it is gone at once, without the garbage collector."""
+        self.info.ledger = self.info.steps = None
 
     def begin(self) -> None:
         """Forget what an earlier run of the session left pending: a new run begins."""
