@@ -111,7 +111,7 @@ class Ledger:
 
     def leave(self) -> None:
         """Be known to nobody through the run, which is over: then all of it is gone at once, without the garbage collector."""
-        self.info.ledger = self.info.steps = None
+        self.info.ledger = None
 
     def begin(self) -> None:
         """Forget what an earlier run of the session left pending: a new run begins."""

@@ -83,7 +83,9 @@ class StepBook:
                 return _copied(known.value)
             value = yield from _computed(OpenStep(name, node, task.id, task.run.run_id), fn, args, kwargs)
             row = TaskRow(task.id, node, "step", _copied(value), name, nth)
-            if self.durable and task.run.ledger is not None:
+            if self.durable:
+                if task.run.ledger is None:
+                    raise StepError(f"node {node!r} computed its step {name!r} after its run was over: it cannot be recorded")
                 yield Keep(task, partial(task.run.ledger.record_step, row))
             self.add(task.origin, row)
             return value
