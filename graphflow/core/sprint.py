@@ -44,7 +44,7 @@ def sprint(machine: Machine) -> Flow[list[Outcome]]:
             yield from machine.tell_begin([task])
         outcomes: list[Outcome] = yield RunTasks([task])
         update = outcomes[0].value
-        if type(update) is not dict or task.runs or task.session_changes():
+        if type(update) is not dict or task.runs or (task.session is not None and task.session_changes()):
             return outcomes
         try:
             result = TaskResult(checked(schema, update, name))
