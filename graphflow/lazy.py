@@ -40,6 +40,7 @@ class deferred:
 
     def __getattr__(self, attribute: str) -> Any:
         module = import_module(self._name)
-        for name in [name for name, value in self._importer.items() if value is self]:
-            self._importer[name] = module  # from now on it is found there as if it had been imported
+        for name, value in list(self._importer.items()):
+            if value is self:
+                self._importer[name] = module  # from now on it is found there as if it had been imported
         return getattr(module, attribute)
