@@ -40,7 +40,8 @@ class NestedRun:
         for seq, (role, body) in enumerate(self.bodies, first):
             checksum = digest("message", session_id, made.ns, seq, made.run_id, role, body)
             tx.execute(tx.sql.insert_message, (session, made.ns, seq, inserted[0], role, body, checksum))
-        tx.execute(tx.sql.close_run, self._closed(session, first + len(self.bodies) - 1))
+        ended = closing(made.run_id, "completed", first + len(self.bodies) - 1, None, self.now)
+        tx.execute(tx.sql.close_run, (*ended, session))
 
     def _opened(self, session: int, first: int) -> dict[str, Any]:
         made = self.made
@@ -60,7 +61,3 @@ class NestedRun:
             "created_at": self.now,
         }
         return {**fields, "seal": run_seal(fields)}
-
-    def _closed(self, session: int, last: int) -> dict[str, Any]:
-        ended = {"status": "completed", "last_message": last, "last_seq": None, "ended_at": self.now}
-        return closing(session, {"run_id": self.made.run_id, **ended, "error": None, "metrics": None})

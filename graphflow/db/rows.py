@@ -46,10 +46,25 @@ def run_digest(run: Mapping[str, Any]) -> bytes | None:
     return None if run["ended_at"] is None else digest("ended", *(run[name] for name in ENDED))
 
 
-def closing(session: int | None, run: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that close a run which ended with these columns."""
-    new = {f"new_{name}": run[name] for name in ENDED if name != "run_id"}
-    return {"session": session, "run_id": run["run_id"], **new, "new_sha256": run_digest(run)}
+CLOSING: Final = (
+    *("new_status", "new_last_message", "new_last_seq", "new_error", "new_metrics", "new_sha256", "new_ended_at"),
+    "run_id",
+)
+"""What the values of ``closing`` are of."""
+
+
+def closing(
+    run_id: str,
+    status: str,
+    last_message: int | None,
+    last_seq: int | None,
+    ended_at: int,
+    error: str | None = None,
+    metrics: str | None = None,
+) -> tuple[Any, ...]:
+    """The values that close a run which ended with these columns."""
+    checksum = digest("ended", run_id, status, last_message, last_seq, ended_at, error, metrics)
+    return status, last_message, last_seq, error, metrics, checksum, ended_at, run_id
 
 
 def run_matches(run: Mapping[str, Any], checksum: bytes | None) -> bool:

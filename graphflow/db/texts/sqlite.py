@@ -79,9 +79,8 @@ TEXTS = (
                       ':low',
  'clear_index': ['DELETE FROM gf_memory_index WHERE gf_memory_index.owner = :owner',
                  'DELETE FROM gf_memory_terms WHERE gf_memory_terms.owner = :owner'],
- 'close_run': 'UPDATE gf_runs SET status=:new_status, last_message=:new_last_message, last_seq=:new_last_seq, '
-              'error=:new_error, metrics=:new_metrics, sha256=:new_sha256, ended_at=:new_ended_at WHERE gf_runs.run_id '
-              '= :run_id AND gf_runs.session = :session',
+ 'close_run': 'UPDATE gf_runs SET status=?, last_message=?, last_seq=?, error=?, metrics=?, sha256=?, ended_at=? WHERE '
+              'gf_runs.run_id = ? AND gf_runs.session = ?',
  'columns': {'gf_sessions': ('ordinal',
                              'session_id',
                              'session_type',
@@ -592,9 +591,8 @@ TEXTS = (
                       'WHERE gf_pruned.session = :session ORDER BY gf_pruned.ns',
  'get_graph': 'SELECT gf_graphs.outline \nFROM gf_graphs \nWHERE gf_graphs.fingerprint = :fingerprint',
  'get_media': 'SELECT gf_media.data \nFROM gf_media \nWHERE gf_media.sha256 = :sha256',
- 'give_up': 'UPDATE gf_sessions SET status=:new_status, head=:new_head, lease_owner=NULL, lease_until=NULL, '
-            'updated_at=:now, time_seal=:time_seal WHERE gf_sessions.session_id = :session_id AND gf_sessions.head = '
-            ':expected_head AND gf_sessions.epoch = :expected_epoch RETURNING ordinal',
+ 'give_up': 'UPDATE gf_sessions SET status=?, head=?, lease_owner=NULL, lease_until=NULL, updated_at=?, time_seal=? '
+            'WHERE gf_sessions.ordinal = ? AND gf_sessions.head = ? AND gf_sessions.epoch = ?',
  'hold': 'SELECT gf_sessions.ordinal, gf_sessions.head, gf_sessions.epoch, gf_sessions.user_id, '
          "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS "
          'INTEGER) AS lease_left \n'
@@ -1084,6 +1082,12 @@ TEXTS = (
          "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) OR gf_sessions.lease_owner = :me OR "
          'gf_sessions.lease_owner = :dead) RETURNING ordinal, session_id, session_type, user_id, component_id, name, '
          'metadata, created_at, seal',
+ 'take_own': 'UPDATE gf_sessions SET status=coalesce(?, gf_sessions.status), head=?, epoch=(gf_sessions.epoch + 1), '
+             "lease_owner=?, lease_until=(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) + ?), "
+             'updated_at=?, time_seal=? WHERE gf_sessions.ordinal = ? AND gf_sessions.head = ? AND gf_sessions.epoch = '
+             '? AND gf_sessions.user_id IS ? AND gf_sessions.seal IS NOT NULL AND (gf_sessions.lease_owner IS NULL OR '
+             "gf_sessions.lease_until < CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) OR "
+             'gf_sessions.lease_owner = ?)',
  'unindexed_memories': 'SELECT gf_memories.ordinal, gf_memories.user_id, gf_memories.memory \n'
                        'FROM gf_memories \n'
                        'WHERE (gf_memories.ordinal NOT IN (SELECT gf_memory_index.memory \n'
