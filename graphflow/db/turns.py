@@ -51,6 +51,9 @@ class SessionQueue:
         self._empty = threading.Condition(self._lock)
         self._lines: dict[tuple[str, str], deque[Ticket]] = {}
         self._closed = False
+        self._at_once: Future[None] = Future()
+        """That of all whose turn it is when they come."""
+        self._at_once.set_result(None)
 
     def join(self, identity: str, session_id: str, holder: Holder | None = None, *, cancelling: bool = False) -> Ticket:
         """Stand in line for a session of the store ``identity``.
@@ -58,21 +61,24 @@ class SessionQueue:
         With ``cancelling``, the run that has its turn is asked to stop, and this ticket comes next. Raises SessionBusy when
         the line is too long.
         """
-        ticket = Ticket((identity, session_id), holder, cancelling)
+        key = (identity, session_id)
         with self._lock:
-            if self._closed:
+            line = self._lines.get(key)
+            if line is None and not self._closed:
+                ticket = Ticket(key, holder, cancelling, self._at_once)
+                self._lines[key] = deque([ticket])
+                return ticket
+            ticket = Ticket(key, holder, cancelling)
+            if line is None or self._closed:
                 _refuse_soon(ticket)
                 return ticket
-            line = self._lines.setdefault(ticket.key, deque())
             if len(line) > LONGEST_LINE:
                 raise SessionBusy(f"{LONGEST_LINE} runs wait for session {session_id!r} already; try again later")
-            if not line:
-                ticket.future.set_result(None)
             if cancelling:
                 line.insert(next((n for n, other in enumerate(line) if n and not other.cancelling), len(line)), ticket)
             else:
                 line.append(ticket)
-            to_stop = line[0].holder if cancelling and line[0] is not ticket else None
+            to_stop = line[0].holder if cancelling else None
         if to_stop is not None:
             to_stop.stop.cancel()
         return ticket
