@@ -36,11 +36,8 @@ class Ticket:
     cancelling: bool = False
     """Whether the run before it is to be cancelled."""
     future: Future[None] = field(default_factory=Future)
-
-    @property
-    def has_turn(self) -> bool:
-        """Whether it is this ticket's turn."""
-        return self.future.done() and not self.future.cancelled() and self.future.exception() is None
+    has_turn: bool = False
+    """Whether it is this ticket's turn."""
 
 
 class SessionQueue:
@@ -65,7 +62,7 @@ class SessionQueue:
         with self._lock:
             line = self._lines.get(key)
             if line is None and not self._closed:
-                ticket = Ticket(key, holder, cancelling, self._at_once)
+                ticket = Ticket(key, holder, cancelling, self._at_once, has_turn=True)
                 self._lines[key] = deque([ticket])
                 return ticket
             ticket = Ticket(key, holder, cancelling)
@@ -99,6 +96,7 @@ class SessionQueue:
             superseded = len(line) > 1 and line[1].cancelling and not head.future.done()
             if not head.future.done():  # decided under the lock: two that leave at once would both call the next one
                 head.future.set_result(None)
+                head.has_turn = True
         if superseded and head.holder is not None:
             head.holder.stop.cancel()
 
