@@ -36,6 +36,9 @@ class Lease(NamedTuple):
     microseconds: int
 
 
+NO_LEASE: Final = Lease(None, 0)
+
+
 class ReadyCommit:
     """The parameters of one commit's statements. ``write`` may be called again when a transaction has to be repeated."""
 
@@ -56,7 +59,9 @@ class ReadyCommit:
         "session",
         "side",
         "snapshot",
+        "takes_lease",
         "tasks",
+        "weight",
     )
 
     def __init__(self, effect: Commit, now: int, lease: Lease, limits: Limits) -> None:
@@ -70,7 +75,11 @@ class ReadyCommit:
         checkpoint = effect.checkpoint
         self.seq = effect.head if checkpoint is None else checkpoint.seq
         """Where the session's head stands after this commit."""
+        self.takes_lease = lease.me is not None and effect.status == "running" and (effect.take_over or effect.epoch == 0)
+        """Whether a run goes on after this commit that did not before."""
         self.base = -1
+        self.weight = 0
+        """What the row adds to its chain of deltas."""
         self.delta: str | None = None
         self.snapshot: str | None = None
         self.outline: str | None = None
@@ -92,12 +101,13 @@ class ReadyCommit:
         epoch = effect.epoch + (effect.take_over or effect.epoch == 0)
         delta = encode_delta(new.schema, new.delta, self.media, new.values) if new.delta else None
         frontier = encode_frontier(new.frontier, seq, new.schema, self.media)
+        self.weight = ROW_WEIGHT if delta is None else ROW_WEIGHT + len(delta)
         base, snapshot = weight.snapshot_seq, None
         if base < 0:
             base = seq
             if seq > 0:
                 snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
-        elif weight.delta_bytes + _weight(delta) >= max(weight.snapshot_bytes, LIGHTEST_SNAPSHOT):
+        elif weight.delta_bytes + self.weight >= max(weight.snapshot_bytes, LIGHTEST_SNAPSHOT):
             base = seq
             snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
         check_checkpoint(self.limits, new, delta, frontier, snapshot)
@@ -309,12 +319,6 @@ class ReadyCommit:
         """When the session is being used, and the seal of that."""
         return self.now, time_seal(self.effect.session_id, self.now)
 
-    @property
-    def takes_lease(self) -> bool:
-        """Whether a run goes on after this commit that did not before."""
-        effect = self.effect
-        return self.lease.me is not None and (effect.take_over or effect.epoch == 0) and effect.status == "running"
-
     def _new_session(self) -> Params:
         effect = self.effect
         owner, ttl = self._held()
@@ -377,11 +381,7 @@ class ReadyCommit:
             weight.snapshot_bytes = len(self.snapshot or self.delta or "")
             weight.delta_bytes = 0
         else:
-            weight.delta_bytes += _weight(self.delta)
-
-
-def _weight(delta: str | None) -> int:
-    return len(delta or "") + ROW_WEIGHT
+            weight.delta_bytes += self.weight
 
 
 def _metrics(metrics: Mapping[str, Any] | None) -> str | None:
@@ -394,5 +394,5 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6)
     if type(value) is dict or isinstance(value, Mapping):
-        return {key: _rounded(item) for key, item in value.items() if item}
+        return {key: round(item, 6) if type(item) is float else _rounded(item) for key, item in value.items() if item}
     return value

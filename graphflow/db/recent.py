@@ -181,7 +181,8 @@ class _Kept:
         if len(self.earlier) < last_runs and not self.reaches_back:
             return None
         turns = [*self.earlier][max(0, len(self.earlier) - last_runs) :]
-        return keep_pairs([_own_copy(message) for turn in turns for message in turn.said])
+        said = [message for turn in turns for message in turn.said]
+        return said if all([turn.plain for turn in turns]) else keep_pairs([*map(_own_copy, said)])
 
     def bound(self) -> None:
         """Let go of the oldest runs, which nobody asks for, or which are too much to keep."""
@@ -192,13 +193,14 @@ class _Kept:
 
 
 class _Turn:
-    """What was said in a run, and how much that is."""
+    """What was said in a run, how much that is, and whether it is nothing but texts, without calls of tools."""
 
-    __slots__ = ("length", "said")
+    __slots__ = ("length", "plain", "said")
 
     def __init__(self, said: list[Message]) -> None:
         self.said = said
         self.length = sum([_length(message) for message in said])
+        self.plain = all([m.role != "tool" and not m.tool_calls and isinstance(m.content, str) for m in said])
 
 
 def _left(schema: StateSchema, values: Values) -> Values | None:

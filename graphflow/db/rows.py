@@ -19,6 +19,7 @@ from graphflow.db.tags import Fetch, Media, Refused, pack_message, unpack_messag
 from graphflow.errors import GraphChangedWarning, SerializationError
 from graphflow.messages import Message, RemoveMessage
 
+_TEXT: Final = frozenset({str})
 REMOVED: Final = "removed"
 """The role of a log row that removes a message."""
 
@@ -82,8 +83,8 @@ def run_matches(run: Mapping[str, Any], checksum: bytes | None) -> bool:
 
 def plain_text(text: str | None) -> str | None:
     """Text that every database takes: NUL and lone surrogates are written out as escapes."""
-    if text is None:
-        return None
+    if text is None or text.isprintable():
+        return text
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
@@ -92,11 +93,14 @@ def plain_text(text: str | None) -> str | None:
 
 def encode_frontier(frontier: Frontier, seq: int, schema: StateSchema, media: Media | None = None) -> str | None:
     """The JSON text of what is next, without its empty parts; None when nothing is and the origin is ``seq`` itself."""
+    targets = frontier.next
+    if not _TEXT.issuperset(map(type, targets)):
+        targets = [_without_untracked(target, schema) for target in targets]
     parts: dict[str, Any] = {}
     if frontier.origin != seq:
         parts["origin"] = frontier.origin
-    if frontier.next:
-        parts["next"] = frontier.next
+    if targets:
+        parts["next"] = targets
     if frontier.joins:
         parts["joins"] = frontier.joins
     if frontier.deferred:
@@ -107,12 +111,9 @@ def encode_frontier(frontier: Frontier, seq: int, schema: StateSchema, media: Me
         parts["caller"] = frontier.caller
     if frontier.added:
         return write(lambda packer: _with_added(parts, frontier, schema, packer), "state", media)
-    if not parts:
-        return None
-    if any(type(target) is not str for target in frontier.next):
-        parts["next"] = [_without_untracked(target, schema) for target in frontier.next]
+    if targets is not frontier.next:
         return write(lambda packer: packer.pack(parts), "frontier", media)
-    return dumps(parts)
+    return dumps(parts) if parts else None
 
 
 def _with_added(parts: dict[str, Any], frontier: Frontier, schema: StateSchema, packer: Packer) -> dict[str, Any]:
@@ -120,7 +121,7 @@ def _with_added(parts: dict[str, Any], frontier: Frontier, schema: StateSchema, 
     added = {
         name: [_packed_write(codecs[name], name, value, packer) for value in values] for name, values in frontier.added.items()
     }
-    return {**packer.pack({**parts, "next": [_without_untracked(target, schema) for target in frontier.next]}), "added": added}
+    return {**packer.pack(parts), "added": added}
 
 
 def _without_untracked(target: str | Send, schema: StateSchema) -> str | Send:
