@@ -11,7 +11,17 @@ from graphflow.db import outlines
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
 from graphflow.db.leases import in_words, is_dead
 from graphflow.db.limits import Limits, check_checkpoint, check_message, check_names, check_task
-from graphflow.db.rows import closing, digest, encode_entry, encode_frontier, encode_task, input_digest, plain_text
+from graphflow.db.rows import (
+    closing,
+    digest,
+    encode_entry,
+    encode_frontier,
+    encode_task,
+    input_digest,
+    new_run,
+    new_session,
+    plain_text,
+)
 from graphflow.db.seals import run_seal, seal_taken, session_seal, time_seal
 from graphflow.db.sidewrites import ReadySideWrites
 from graphflow.db.tags import Media
@@ -227,8 +237,8 @@ class ReadyCommit:
         """The session's ordinal, after its row was compared and set."""
         effect, sql = self.effect, tx.sql
         if effect.epoch == 0:
-            row = tx.one(sql.insert_session, self._new_session())
-        elif effect.ns:
+            return self._make(tx)
+        if effect.ns:
             # A nested graph writes under its root's fencing number; where the session stands is the root's to say.
             fence = sql.fenced if self.side is None else sql.fenced_alone
             row = tx.one(fence, {"session_id": effect.session_id, "expected_epoch": effect.epoch})
@@ -242,6 +252,13 @@ class ReadyCommit:
             raise self._lost(tx)
         ordinal: int = row[0]
         return ordinal
+
+    def _make(self, tx: Transaction) -> int:
+        """A new session."""
+        session = tx.inserted(tx.sql.insert_session, new_session(self._new_session()))
+        if session is None:
+            raise self._lost(tx)
+        return session
 
     def _advance(self, tx: Transaction) -> int:
         """The way of a run that goes on, or ends."""
@@ -356,11 +373,10 @@ class ReadyCommit:
         opened = self.effect.opened
         assert opened is not None
         params = self.opened_row(opened, session)
-        row = tx.one(tx.sql.insert_run, params)
-        if row is None:
+        run = tx.inserted(tx.sql.insert_run, new_run(params))
+        if run is None:
             raise self._taken(tx, params)
-        ordinal: int = row[0]
-        return ordinal
+        return run
 
     def _taken(self, tx: Transaction, params: Params) -> Exception:
         key = params["idempotency_key"]

@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any, Final
 
 from graphflow.core.control import Overwrite, Send
@@ -46,6 +47,22 @@ def run_digest(run: Mapping[str, Any]) -> bytes | None:
     """The checksum of what a run with these columns ended with; none before it has ended."""
     return None if run["ended_at"] is None else digest("ended", *(run[name] for name in ENDED))
 
+
+NEW_SESSION: Final = (
+    *("session_id", "session_type", "user_id", "component_id", "status", "head", "epoch", "lease_owner", "lease_ttl"),
+    *("created_at", "updated_at", "seal", "time_seal"),
+)
+"""What a new session's row is made of, in the order that it is inserted in."""
+new_session: Final = itemgetter(*NEW_SESSION)
+"""The values of these."""
+
+NEW_RUN: Final = (
+    *("run_id", "session", "ns", "session", "ns", "status", "parent_run_id", "component_id", "user_id", "input"),
+    *("first_message", "first_seq", "fingerprint", "idempotency_key", "created_at", "seal"),
+)
+"""What a new run's row is made of, in the order that it is inserted in; its place is asked for twice, to number it."""
+new_run: Final = itemgetter(*NEW_RUN)
+"""The values of these."""
 
 CLOSING: Final = (
     *("new_status", "new_last_message", "new_last_seq", "new_error", "new_metrics", "new_sha256", "new_ended_at"),

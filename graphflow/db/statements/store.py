@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 from sqlalchemy import BigInteger, Text, and_, bindparam, delete, func, not_, null, or_, select, update
 from sqlalchemy.schema import CreateTable
 
-from graphflow.db.rows import CLOSING
+from graphflow.db.rows import CLOSING, NEW_RUN, NEW_SESSION
 from graphflow.db.seals import SESSION_SEALED
 from graphflow.db.statements.compiled import (
     ABANDONED,
@@ -145,23 +146,10 @@ class StoreStatements(Compiled):
 
     @cached_property
     def insert_session(self) -> str:
-        columns = [
-            "session_id",
-            "session_type",
-            "user_id",
-            "component_id",
-            "status",
-            "head",
-            "epoch",
-            "created_at",
-            "updated_at",
-            "lease_owner",
-            "seal",
-            "time_seal",
-        ]
-        values: dict[str, Any] = {name: bindparam(name) for name in columns}
-        insert = self.insert(sessions).values(**values, lease_until=self.now + bindparam("lease_ttl", type_=BigInteger))
-        return self.text(insert.on_conflict_do_nothing().returning(SESSION.ordinal))
+        """Values: ``rows.NEW_SESSION``."""
+        values: dict[str, Any] = {name: bindparam(name) for name in NEW_SESSION if name != "lease_ttl"}
+        values["lease_until"] = self.now + bindparam("lease_ttl", type_=BigInteger)
+        return self._numbered(self.insert(sessions).values(**values), SESSION.ordinal, NEW_SESSION)
 
     @cached_property
     def advance(self) -> str:
@@ -315,13 +303,17 @@ class StoreStatements(Compiled):
 
     @cached_property
     def insert_run(self) -> str:
-        columns = ["run_id", "session", "ns", "status", "parent_run_id", "component_id", "user_id", "first_message"]
-        columns += ["first_seq", "fingerprint", "idempotency_key", "input", "created_at", "seal"]
+        """Values: ``rows.NEW_RUN``."""
         others = runs.alias("others")
         last = select(func.max(others.c.number)).where(others.c.session == bindparam("session"), others.c.ns == bindparam("ns"))
         number = func.coalesce(last.scalar_subquery(), ZERO) + ONE
-        insert = self.insert(runs).values(number=number, **{name: bindparam(name) for name in columns})
-        return self.text(insert.on_conflict_do_nothing().returning(RUN.ordinal))
+        values: dict[str, Any] = {name: bindparam(name) for name in NEW_RUN}
+        return self._numbered(self.insert(runs).values(**values, number=number), RUN.ordinal, NEW_RUN)
+
+    def _numbered(self, insert: Any, ordinal: Any, columns: Sequence[str]) -> str:
+        """An insert that tells the ordinal of its row (see ``Transaction.inserted``), or does nothing when there is one."""
+        insert = insert.on_conflict_do_nothing()
+        return self.positional(insert if self.dialect.name == "sqlite" else insert.returning(ordinal), list(columns))
 
     @cached_property
     def close_run(self) -> str:

@@ -783,25 +783,21 @@ TEXTS = (
                    '%s)',
  'insert_run': 'INSERT INTO gf_place.gf_runs (run_id, session, ns, number, status, parent_run_id, component_id, '
                'user_id, input, first_message, first_seq, fingerprint, idempotency_key, created_at, seal) VALUES '
-               '(%(run_id)s::VARCHAR COLLATE "C", %(session)s::BIGINT, %(ns)s::VARCHAR COLLATE "C", (coalesce((SELECT '
-               'max(others.number) AS max_1 \n'
+               '(%s::VARCHAR COLLATE "C", %s::BIGINT, %s::VARCHAR COLLATE "C", (coalesce((SELECT max(others.number) AS '
+               'max_1 \n'
                'FROM gf_place.gf_runs AS others \n'
-               'WHERE others.session = %(session)s::BIGINT AND others.ns = %(ns)s::VARCHAR COLLATE "C"), 0) + 1), '
-               '%(status)s::VARCHAR COLLATE "C", %(parent_run_id)s::VARCHAR COLLATE "C", %(component_id)s::VARCHAR '
-               'COLLATE "C", %(user_id)s::VARCHAR COLLATE "C", %(input)s::VARCHAR COLLATE "C", '
-               '%(first_message)s::BIGINT, %(first_seq)s::BIGINT, %(fingerprint)s::VARCHAR COLLATE "C", '
-               '%(idempotency_key)s::VARCHAR COLLATE "C", %(created_at)s::BIGINT, %(seal)s) ON CONFLICT DO NOTHING '
-               'RETURNING gf_place.gf_runs.ordinal',
+               'WHERE others.session = %s::BIGINT AND others.ns = %s::VARCHAR COLLATE "C"), 0) + 1), %s::VARCHAR '
+               'COLLATE "C", %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", %s::VARCHAR '
+               'COLLATE "C", %s::BIGINT, %s::BIGINT, %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", %s::BIGINT, %s) '
+               'ON CONFLICT DO NOTHING RETURNING gf_place.gf_runs.ordinal',
  'insert_schema_version': 'INSERT INTO gf_place.gf_schema (version, applied_at) VALUES (%(version)s::INTEGER, '
                           '%(applied_at)s::BIGINT)',
  'insert_session': 'INSERT INTO gf_place.gf_sessions (session_id, session_type, user_id, component_id, status, head, '
-                   'epoch, lease_owner, lease_until, created_at, updated_at, seal, time_seal) VALUES '
-                   '(%(session_id)s::VARCHAR COLLATE "C", %(session_type)s::VARCHAR COLLATE "C", %(user_id)s::VARCHAR '
-                   'COLLATE "C", %(component_id)s::VARCHAR COLLATE "C", %(status)s::VARCHAR COLLATE "C", '
-                   '%(head)s::BIGINT, %(epoch)s::BIGINT, %(lease_owner)s::VARCHAR COLLATE "C", (CAST(EXTRACT(EPOCH '
-                   'FROM clock_timestamp()) * 1000000 AS BIGINT) + %(lease_ttl)s::BIGINT), %(created_at)s::BIGINT, '
-                   '%(updated_at)s::BIGINT, %(seal)s, %(time_seal)s) ON CONFLICT DO NOTHING RETURNING '
-                   'gf_place.gf_sessions.ordinal',
+                   'epoch, lease_owner, lease_until, created_at, updated_at, seal, time_seal) VALUES (%s::VARCHAR '
+                   'COLLATE "C", %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", '
+                   '%s::VARCHAR COLLATE "C", %s::BIGINT, %s::BIGINT, %s::VARCHAR COLLATE "C", (CAST(EXTRACT(EPOCH FROM '
+                   'clock_timestamp()) * 1000000 AS BIGINT) + %s::BIGINT), %s::BIGINT, %s::BIGINT, %s, %s) ON CONFLICT '
+                   'DO NOTHING RETURNING gf_place.gf_sessions.ordinal',
  'insert_terms': 'INSERT INTO gf_place.gf_memory_terms (owner, term, place) SELECT CAST(%(owner)s AS BIGINT) AS '
                  'anon_1, value, CAST(%(place)s AS BIGINT) AS anon_2 \n'
                  'FROM json_array_elements_text(CAST(%(terms)s AS JSON)) AS value',

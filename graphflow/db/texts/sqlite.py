@@ -631,18 +631,16 @@ TEXTS = (
                   ':message_id, :created_at, :updated_at, :seal) ON CONFLICT DO NOTHING RETURNING ordinal',
  'insert_message': 'INSERT INTO gf_messages (session, ns, seq, run, role, body, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)',
  'insert_run': 'INSERT INTO gf_runs (run_id, session, ns, number, status, parent_run_id, component_id, user_id, input, '
-               'first_message, first_seq, fingerprint, idempotency_key, created_at, seal) VALUES (:run_id, :session, '
-               ':ns, (coalesce((SELECT max(others.number) AS max_1 \n'
+               'first_message, first_seq, fingerprint, idempotency_key, created_at, seal) VALUES (?, ?, ?, '
+               '(coalesce((SELECT max(others.number) AS max_1 \n'
                'FROM gf_runs AS others \n'
-               'WHERE others.session = :session AND others.ns = :ns), 0) + 1), :status, :parent_run_id, :component_id, '
-               ':user_id, :input, :first_message, :first_seq, :fingerprint, :idempotency_key, :created_at, :seal) ON '
-               'CONFLICT DO NOTHING RETURNING ordinal',
+               'WHERE others.session = ? AND others.ns = ?), 0) + 1), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO '
+               'NOTHING',
  'insert_schema_version': 'INSERT INTO gf_schema (version, applied_at) VALUES (:version, :applied_at)',
  'insert_session': 'INSERT INTO gf_sessions (session_id, session_type, user_id, component_id, status, head, epoch, '
-                   'lease_owner, lease_until, created_at, updated_at, seal, time_seal) VALUES (:session_id, '
-                   ':session_type, :user_id, :component_id, :status, :head, :epoch, :lease_owner, '
-                   "(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) + :lease_ttl), :created_at, "
-                   ':updated_at, :seal, :time_seal) ON CONFLICT DO NOTHING RETURNING ordinal',
+                   'lease_owner, lease_until, created_at, updated_at, seal, time_seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '
+                   "(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) + ?), ?, ?, ?, ?) ON CONFLICT DO "
+                   'NOTHING',
  'insert_terms': 'INSERT INTO gf_memory_terms (owner, term, place) SELECT CAST(:owner AS BIGINT) AS anon_1, '
                  'anon_2.value, CAST(:place AS BIGINT) AS anon_3 \n'
                  'FROM json_each(:terms) AS anon_2',
