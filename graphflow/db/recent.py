@@ -38,14 +38,14 @@ class Recent:
 
     def knows(self, session_id: str) -> bool:
         """Whether the session's last run ended here."""
-        kept = self._find(session_id)
+        kept = self._kept.get(session_id)
         return kept is not None and kept.left is not None
 
     def load(self, effect: Load) -> Stored | None:
         """The session at its head, when its last run ended here, for this user and on this graph. It is handed over: whoever
         comes after a run that does not begin then asks the database.
         """
-        kept = self._find(effect.session_id)
+        kept = self._kept.get(effect.session_id)
         if kept is None or kept.user_id != effect.user_id or kept.schema is not effect.schema:
             return None
         if kept.run.fingerprint != effect.recent:
@@ -70,7 +70,7 @@ class Recent:
         """A commit of this process was acknowledged."""
         if effect.ns:
             return
-        kept = self._find(effect.session_id)
+        kept = self._kept.get(effect.session_id)
         stands = kept is not None and (kept.head, kept.epoch) == (effect.head, effect.epoch)
         if effect.opened is not None and effect.take_over:
             self._opened(effect, kept if stands else None)
@@ -103,11 +103,8 @@ class Recent:
         others = effect.ns or effect.numbered or effect.after is not None or effect.last_messages is not None
         if others or effect.last_runs is None:
             return None
-        kept = self._find(effect.session_id)
+        kept = self._kept.get(effect.session_id)
         return kept if kept is not None and not kept.ended and kept.run.first_message == effect.before else None
-
-    def _find(self, session_id: str) -> _Kept | None:
-        return self._kept.get(session_id)
 
 
 @dataclass(slots=True)
@@ -139,7 +136,8 @@ class _Kept:
         new = effect.checkpoint
         if new is not None:
             self.head = new.seq
-            self.said += _as_written(effect)
+            if effect.messages:
+                self.said += _as_written(effect)
         if effect.status is None:
             return not effect.closed
         return effect.status == "completed" and len(effect.closed) == 1 and new is not None and self._ended(effect, new)

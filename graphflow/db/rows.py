@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from operator import itemgetter
 from typing import Any, Final
@@ -130,7 +131,15 @@ def encode_frontier(frontier: Frontier, seq: int, schema: StateSchema, media: Me
         return write(lambda packer: _with_added(parts, frontier, schema, packer), "state", media)
     if targets is not frontier.next:
         return write(lambda packer: packer.pack(parts), "frontier", media)
+    if len(parts) == 1 and targets:
+        return _names_text(tuple(frontier.next))
     return dumps(parts) if parts else None
+
+
+@lru_cache(maxsize=1024)
+def _names_text(names: tuple[str, ...]) -> str:
+    """The text of a frontier that is nodes and nothing else: most are, and a graph comes by each again and again."""
+    return dumps({"next": names})
 
 
 def _with_added(parts: dict[str, Any], frontier: Frontier, schema: StateSchema, packer: Packer) -> dict[str, Any]:
