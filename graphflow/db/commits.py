@@ -178,7 +178,8 @@ class ReadyCommit:
             "input": None if opened.input is None else input_digest(opened.input, effect.schema),
             "created_at": self.now,
         }
-        return {**params, "seal": run_seal(params)}
+        params["seal"] = run_seal(params)
+        return params
 
     # --- writing ---------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 from graphflow.core.effects import Commit, Load, NewCheckpoint, OpenRun, ReadHistory
 from graphflow.core.state import StateSchema, Values
 from graphflow.core.stored import Frontier, LogEntry, Run, Stored, Weight
+from graphflow.db.codec import channel_codecs
 from graphflow.db.history import keep_pairs
 from graphflow.messages import Message
 
@@ -197,20 +198,22 @@ class _Turn:
 
     def __init__(self, said: list[Message]) -> None:
         self.said = said
-        self.length = sum([_length(message) for message in said])
-        self.plain = all([m.role != "tool" and not m.tool_calls and isinstance(m.content, str) for m in said])
+        self.length, self.plain = 0, True
+        for message in said:
+            self.length += _length(message)
+            if message.role == "tool" or message.tool_calls or not isinstance(message.content, str):
+                self.plain = False
 
 
 def _left(schema: StateSchema, values: Values) -> Values | None:
     """The state without what the next run does not begin with; None when it cannot be copied."""
     left = schema.initial()
     try:
-        for name, value in values.items():
-            channel = schema.channels.get(name)
-            if channel is None or not channel.stored or channel.lifetime == "logged":
-                continue
-            # What lived as long as the run is emptied by the next one, which only asks whether there is anything.
-            left[name] = _copied(value) if channel.lifetime == "session" else _SPENT
+        for name, codec in channel_codecs(schema).items():
+            lifetime = codec.channel.lifetime
+            if name in values and lifetime != "logged":
+                # What lived as long as the run is emptied by the next one, which only asks whether there is anything.
+                left[name] = _copied(values[name]) if lifetime == "session" else _SPENT
     except Exception:  # values of users' classes may not want to be copied
         return None
     return left
@@ -261,5 +264,6 @@ def _own_copy(message: Message) -> Message:
 
 
 def _length(message: Message) -> int:
+    text = message.content if isinstance(message.content, str) else message.text
     calls = sum([len(str(call.arguments)) for call in message.tool_calls]) if message.tool_calls else 0
-    return 64 + len(message.text) + calls
+    return 64 + len(text) + calls
