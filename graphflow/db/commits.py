@@ -139,21 +139,16 @@ class ReadyCommit:
             rows.append((seq, role, body, digest("message", session_id, ns, seq, run_id, role, body)))
         return rows
 
-    def _task_row(self, row: Any) -> Params:
+    def _task_row(self, row: Any) -> Values:
+        """The values of the row, but for the session."""
         effect = self.effect
         check_names(row)
         value = encode_task(row, effect.schema, self.media)
         check_task(self.limits, row, value)
         ns = effect.ns if row.ns is None else row.ns
         origin = effect.origin if row.origin is None else row.origin
-        keys = (ns, row.task_id, row.kind, row.name, row.nth, origin)
-        return {
-            "session": None,
-            **dict(zip(("ns", "task_id", "kind", "name", "nth", "origin"), keys, strict=True)),
-            "node": row.node,
-            "value": value,
-            "sha256": digest("task", effect.session_id, *keys, row.node, value),
-        }
+        values = (ns, row.task_id, row.kind, row.name, row.nth, origin, row.node, value)
+        return *values, digest("task", effect.session_id, *values)
 
     def _closed_row(self, closed: CloseRun) -> Values:
         """The values of the row, but for the session."""
@@ -198,9 +193,8 @@ class ReadyCommit:
             execute(sql.insert_checkpoint, (session, effect.ns, self.seq, run, *self.checkpoint))
         for seq, *values in self.messages:
             execute(sql.insert_message, (session, effect.ns, seq, run, *values))
-        for row in self.tasks:
-            row["session"] = session
-            execute(sql.put_task, row)
+        for task in self.tasks:
+            execute(sql.put_task, (session, *task))
         for ended in self.closed:
             execute(sql.close_run, (*ended, session))
         if self.side is not None:

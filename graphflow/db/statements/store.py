@@ -287,10 +287,11 @@ class StoreStatements(Compiled):
 
     @cached_property
     def put_task(self) -> str:
-        columns = ["session", "ns", "task_id", "kind", "name", "nth", "origin", "node", "value", "sha256"]
-        insert = self.insert(tasks)
+        """Values: every column, in the order of the table."""
+        names = [column.name for column in tasks.columns]
+        insert = self.insert(tasks).values({name: bindparam(name) for name in names})
         changed = {name: insert.excluded[name] for name in ("origin", "node", "value", "sha256")}
-        return self.text(insert.on_conflict_do_update(index_elements=columns[:6], set_=changed), columns)
+        return self.positional(insert.on_conflict_do_update(index_elements=list(tasks.primary_key), set_=changed), names)
 
     @cached_property
     def drop_tasks(self) -> str:

@@ -1103,11 +1103,10 @@ TEXTS = (
                 'upto_seq) DO UPDATE SET run = excluded.run, body = excluded.body, sha256 = excluded.sha256, '
                 'created_at = excluded.created_at',
  'put_task': 'INSERT INTO gf_place.gf_tasks (session, ns, task_id, kind, name, nth, origin, node, value, sha256) '
-             'VALUES (%(session)s::BIGINT, %(ns)s::VARCHAR COLLATE "C", %(task_id)s::VARCHAR COLLATE "C", '
-             '%(kind)s::VARCHAR COLLATE "C", %(name)s::VARCHAR COLLATE "C", %(nth)s::BIGINT, %(origin)s::BIGINT, '
-             '%(node)s::VARCHAR COLLATE "C", %(value)s::VARCHAR COLLATE "C", %(sha256)s) ON CONFLICT (session, ns, '
-             'task_id, kind, name, nth) DO UPDATE SET origin = excluded.origin, node = excluded.node, value = '
-             'excluded.value, sha256 = excluded.sha256',
+             'VALUES (%s::BIGINT, %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", '
+             '%s::VARCHAR COLLATE "C", %s::BIGINT, %s::BIGINT, %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", %s) '
+             'ON CONFLICT (session, ns, task_id, kind, name, nth) DO UPDATE SET origin = excluded.origin, node = '
+             'excluded.node, value = excluded.value, sha256 = excluded.sha256',
  'rebase': 'UPDATE gf_place.gf_checkpoints SET base=%(new_base)s::BIGINT, snapshot=%(new_snapshot)s::VARCHAR COLLATE '
            '"C", sha256=%(new_sha256)s WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND '
            'gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq = %(of)s::BIGINT',

@@ -884,10 +884,9 @@ TEXTS = (
  'put_summary': 'INSERT INTO gf_summaries (session, ns, upto_seq, run, body, sha256, created_at) VALUES (:session, '
                 ':ns, :upto_seq, :run, :body, :sha256, :created_at) ON CONFLICT (session, ns, upto_seq) DO UPDATE SET '
                 'run = excluded.run, body = excluded.body, sha256 = excluded.sha256, created_at = excluded.created_at',
- 'put_task': 'INSERT INTO gf_tasks (session, ns, task_id, kind, name, nth, origin, node, value, sha256) VALUES '
-             '(:session, :ns, :task_id, :kind, :name, :nth, :origin, :node, :value, :sha256) ON CONFLICT (session, ns, '
-             'task_id, kind, name, nth) DO UPDATE SET origin = excluded.origin, node = excluded.node, value = '
-             'excluded.value, sha256 = excluded.sha256',
+ 'put_task': 'INSERT INTO gf_tasks (session, ns, task_id, kind, name, nth, origin, node, value, sha256) VALUES (?, ?, '
+             '?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session, ns, task_id, kind, name, nth) DO UPDATE SET origin = '
+             'excluded.origin, node = excluded.node, value = excluded.value, sha256 = excluded.sha256',
  'rebase': 'UPDATE gf_checkpoints SET base=:new_base, snapshot=:new_snapshot, sha256=:new_sha256 WHERE '
            'gf_checkpoints.session = :session AND gf_checkpoints.ns = :ns AND gf_checkpoints.seq = :of',
  'recent_log': 'WITH last AS \n'
