@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
 
 Kind = Literal["step", "say", "begin", "end"]
-CHECKPOINT_COLUMNS = ("base", "log_head", "epoch", "frontier", "delta", "snapshot", "sha256", "created_at")
+CHECKPOINT = ("cp_base", "cp_log_head", "cp_epoch", "cp_frontier", "cp_delta", "cp_snapshot", "cp_sha256", "cp_created_at")
+"""What ``ReadyCommit.checkpoint`` is called in the statements."""
 
 
 def kind_of(ready: ReadyCommit) -> Kind | None:
@@ -44,14 +45,9 @@ def write(tx: Transaction, ready: ReadyCommit, kind: Kind) -> bool:
     if kind == "step":
         place = (new.seq, ready.session, effect.head, effect.epoch, "", new.seq, ready.run)
         return bool(tx.execute(tx.sql.step, (*place, *ready.checkpoint)).rowcount)
-    params: dict[str, Any] = {
-        "new_head": new.seq,
-        "expected_head": effect.head,
-        "expected_epoch": effect.epoch,
-        "cp_seq": new.seq,
-        **{f"cp_{name}": value for name, value in zip(CHECKPOINT_COLUMNS, ready.checkpoint, strict=True)},
-        **_log(ready),
-    }
+    params: dict[str, Any] = dict(zip(CHECKPOINT, ready.checkpoint, strict=True))
+    params |= {"new_head": new.seq, "expected_head": effect.head, "expected_epoch": effect.epoch, "cp_seq": new.seq}
+    params |= _log(ready)
     if kind != "say":
         params["now"], params["time_seal"] = ready.times
     if kind == "begin":
