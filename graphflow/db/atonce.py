@@ -10,12 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphflow.db.commits import ReadyCommit
+from graphflow.db.rows import CLOSING
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
 
 Kind = Literal["step", "say", "begin", "end"]
-CHECKPOINT_COLUMNS = ("base", "log_head", "epoch", "frontier", "delta", "snapshot", "sha256", "created_at")
+CHECKPOINT = ("cp_base", "cp_log_head", "cp_epoch", "cp_frontier", "cp_delta", "cp_snapshot", "cp_sha256", "cp_created_at")
+"""What ``ReadyCommit.checkpoint`` is called in the statements."""
 
 
 def kind_of(ready: ReadyCommit) -> Kind | None:
@@ -43,21 +45,17 @@ def write(tx: Transaction, ready: ReadyCommit, kind: Kind) -> bool:
     if kind == "step":
         place = (new.seq, ready.session, effect.head, effect.epoch, "", new.seq, ready.run)
         return bool(tx.execute(tx.sql.step, (*place, *ready.checkpoint)).rowcount)
-    params: dict[str, Any] = {
-        "new_head": new.seq,
-        "expected_head": effect.head,
-        "expected_epoch": effect.epoch,
-        "cp_seq": new.seq,
-        **{f"cp_{name}": value for name, value in zip(CHECKPOINT_COLUMNS, ready.checkpoint, strict=True)},
-        **_log(ready),
-    }
+    params: dict[str, Any] = dict(zip(CHECKPOINT, ready.checkpoint, strict=True))
+    params |= {"new_head": new.seq, "expected_head": effect.head, "expected_epoch": effect.epoch, "cp_seq": new.seq}
+    params |= _log(ready)
     if kind != "say":
-        params |= ready.times
+        params["now"], params["time_seal"] = ready.times
     if kind == "begin":
         return _begin(tx, ready, params)
     params |= {"run": ready.run, "session": ready.session}
     if kind == "end":
-        params |= ready.closed[0] | {"session": ready.session, "session_status": effect.status}
+        params |= zip(CLOSING, ready.closed[0], strict=True)
+        params["session_status"] = effect.status
     return tx.one(tx.sql.end if kind == "end" else tx.sql.say, params) is not None
 
 

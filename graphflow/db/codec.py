@@ -16,7 +16,7 @@ from graphflow.core.reducers import Delta, Op
 from graphflow.core.state import Channel, StateSchema, Values
 from graphflow.core.stored import Range
 from graphflow.db.jsontext import dumps
-from graphflow.db.packing import Packer
+from graphflow.db.packing import JSON_OWN, Packer
 from graphflow.db.tags import Media, Refused
 from graphflow.db.typed import is_exact, take_apart, validated
 from graphflow.errors import SerializationError
@@ -93,9 +93,24 @@ def channel_codecs(schema: StateSchema) -> dict[str, ChannelCodec]:
 _AS_IS: Final = frozenset({"unset", "log"})
 
 
+def _is_plain(delta: Delta, codecs: dict[str, ChannelCodec]) -> bool:
+    """Whether packing would leave a delta as it is: most are a few numbers or texts, or ranges of the message log."""
+    for name, op in delta.items():
+        exact = codecs[name].exact
+        for verb, value in op.items():
+            if verb not in _AS_IS and not (exact and type(value) in JSON_OWN):
+                return False
+    return True
+
+
 def encode_delta(schema: StateSchema, delta: Delta, media: Media | None = None, values: Values | None = None) -> str:
     """The JSON text of a delta. With ``values``, the state after it, errors say where in the whole list an appended item is."""
     codecs = channel_codecs(schema)
+    if _is_plain(delta, codecs):
+        try:
+            return dumps(delta)
+        except ValueError:
+            pass  # a number that JSON does not have: it is found below
 
     def pack(packer: Packer) -> dict[str, Op]:
         packed: dict[str, Op] = {}

@@ -15,7 +15,7 @@ from graphflow.db.tags import ALIAS, ANCHOR, MAX_DEPTH, PACK, TAG, Media, Refuse
 
 _BIG_INT_BITS: Final = 14_000
 """Longer integers are kept as hexadecimal, because Python refuses to read more than 4,300 decimal digits."""
-_JSON_OWN: Final = frozenset({str, int, float, bool, type(None)})
+JSON_OWN: Final = frozenset({str, int, float, bool, type(None)})
 _ALWAYS_SAFE: Final = frozenset({str, bool, type(None)})
 _TEXT: Final = frozenset({str})
 _SHARED: Final = frozenset({list, dict, tuple})
@@ -45,7 +45,7 @@ class Packer:
         self.most = getattr(media, "depth", MAX_DEPTH)
         self.lenient = lenient
         self.packed = packed
-        self.plain = _ALWAYS_SAFE if careful or lenient else _JSON_OWN
+        self.plain = _ALWAYS_SAFE if careful or lenient else JSON_OWN
         self.anchors = 0
         self.seen: dict[int, tuple[Any, int, Any, Any]] = {}
         """By its id: an object (held, so that its id is not given to another), the greatest depth it was found at, in what its

@@ -26,7 +26,7 @@ from graphflow.core.control import MISSING, Interrupt, Overwrite, Send
 from graphflow.core.reducers import append, merge
 from graphflow.core.state import StateSchema, state_schema, untracked
 from graphflow.core.stored import Frontier, TaskResult, TaskRow
-from graphflow.db.codec import channel_codecs, encode_delta, encode_snapshot
+from graphflow.db.codec import channel_codecs, encode_delta, encode_snapshot, write
 from graphflow.db.jsontext import dumps, loads
 from graphflow.db.rows import decode_entry, decode_frontier, decode_task, encode_entry, encode_frontier, encode_task
 from graphflow.db.typed import difference
@@ -370,6 +370,15 @@ def test_a_class_named_in_the_database_is_never_looked_up() -> None:
 def test_plain_values_are_stored_as_plain_json() -> None:
     schema = schema_of(dict[str, Any])
     assert encode_delta(schema, {"x": {"set": {"a": [1, "ü", None]}}}) == '{"x":{"set":{"a":[1,"ü",null]}}}'
+
+
+LONG = pytest.param(10**5_000, id="long")
+
+
+@pytest.mark.parametrize("value", [None, True, 0, -1.5, "", "\0", "\ud800", "ü", '{"$":', 10**700, LONG, math.nan, -math.inf])
+def test_a_delta_without_containers_has_the_text_that_packing_it_gives(value: Any) -> None:
+    packed = write(lambda packer: {"x": {"set": packer.pack(value)}}, "state")
+    assert encode_delta(schema_of(Any), {"x": {"set": value}}) == packed
 
 
 def test_untracked_channels_are_in_no_snapshot() -> None:

@@ -35,20 +35,20 @@ _numbers = count()
 EXPECTED: dict[tuple[str, str], Counts] = {
     #                             transactions | of these writing | statements | round trips | rows | bytes | calls
     ("step", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,      45),
-    ("step", "memory"):              Counts( 1,                 1,           2,            0,     1,    105,     162),
-    ("step", "sqlite"):              Counts( 1,                 1,           2,            0,     1,    105,     170),
+    ("step", "memory"):              Counts( 1,                 1,           2,            0,     1,    105,     137),
+    ("step", "sqlite"):              Counts( 1,                 1,           2,            0,     1,    105,     143),
     ("step", "postgres"):            Counts( 1,                 1,           1,            1,     1,    105,       0),
     ("turn", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,     312),
-    ("turn", "memory"):              Counts( 2,                 2,           8,            0,     5,  1_560,   1_100),
-    ("turn", "sqlite"):              Counts( 2,                 2,           9,            0,     5,  1_560,   1_160),
+    ("turn", "memory"):              Counts( 2,                 2,           8,            0,     5,  1_560,     842),
+    ("turn", "sqlite"):              Counts( 2,                 2,           9,            0,     5,  1_560,     883),
     ("turn", "postgres"):            Counts( 2,                 2,           2,            2,     5,  1_560,       0),
     ("first turn", "nothing"):       Counts( 0,                 0,           0,            0,     0,      0,     312),
-    ("first turn", "memory"):        Counts( 3,                 2,          10,            0,     6,  1_640,   1_008),
-    ("first turn", "sqlite"):        Counts( 3,                 2,          10,            0,     6,  1_640,   1_061),
+    ("first turn", "memory"):        Counts( 3,                 2,          10,            0,     6,  1_640,     841),
+    ("first turn", "sqlite"):        Counts( 3,                 2,          10,            0,     6,  1_640,     877),
     ("first turn", "postgres"):      Counts( 4,                 2,           8,           12,     6,  1_640,       0),
     ("turn with a tool", "nothing"): Counts( 0,                 0,           0,            0,     0,      0,     656),
-    ("turn with a tool", "memory"):  Counts( 4,                 4,          14,            0,     9,  2_120,   2_080),
-    ("turn with a tool", "sqlite"):  Counts( 4,                 4,          15,            0,     9,  2_120,   2_158),
+    ("turn with a tool", "memory"):  Counts( 4,                 4,          14,            0,     9,  2_120,   1_790),
+    ("turn with a tool", "sqlite"):  Counts( 4,                 4,          15,            0,     9,  2_120,   1_844),
     ("turn with a tool", "postgres"):Counts( 4,                 4,           4,            4,     9,  2_120,       0),
 }
 # fmt: on
