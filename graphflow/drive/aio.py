@@ -10,9 +10,9 @@ import warnings
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from threading import get_ident
+from threading import Lock, get_ident
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Generic
 
 from graphflow.core.attempts import Attempt
 from graphflow.core.control import Cancelled, Parted, current_task
@@ -23,7 +23,7 @@ from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event
 from graphflow.drive.sync import STREAM_SIZE, give_back, keep, note_usage, streamed, tell_piece
-from graphflow.drive.threads import in_own_thread, in_thread
+from graphflow.drive.threads import all_free, start
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.errors import NodeTimeout
 from graphflow.models.base import AsyncModel, Reply, as_piece, as_reply, last_piece
@@ -116,43 +116,101 @@ async def execute(task: Task, world: World, alone: str | None = None) -> Outcome
         current_task.reset(token)
 
 
-async def _threaded(work: Callable[[], T]) -> T:
+class _Errand(Generic[T]):
+    """Blocking work in a helper thread, as one coroutine waits for it. Cancelled while it does, it can wait on."""
+
+    __slots__ = ("_done", "_loop", "_taken", "_waiter", "_work", "ended", "seconds")
+
+    def __init__(self, work: Callable[[], T], *, store: bool = False, alone: str | None = None) -> None:
+        self.ended: tuple[Any, BaseException | None] | None = None
+        """What the work gave or raised, once it has ended."""
+        self.seconds = 0.0
+        """How long it took, without the ways there and back."""
+        self._work = work
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
+        self._taken, self._done = Lock(), Lock()
+        self._done.acquire()
+        start(self._do, self._tell, store=store, alone=alone)
+
+    def _do(self) -> T | None:
+        if not self._taken.acquire(blocking=False):
+            return None
+        begun = perf_counter()
+        try:
+            return self._work()
+        finally:
+            self.seconds = perf_counter() - begun
+
+    def _tell(self, value: Any, error: BaseException | None) -> None:
+        self.ended = value, error
+        self._done.release()
+        if self._waiter is not None:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(_wake, self._waiter)
+
+    def call_off(self) -> bool:
+        """Whether it had not begun, and never will."""
+        return self._taken.acquire(blocking=False)
+
+    def ends_within(self, seconds: float) -> bool:
+        """Whether it ends in so short a time, for which nothing else of the loop runs."""
+        return self._done.acquire(timeout=seconds)
+
+    def end(self) -> asyncio.Future[None]:
+        """Done when the work is; cancelling it calls nothing off."""
+        self._waiter = waiter = self._loop.create_future()
+        if self.ended is not None:
+            waiter.set_result(None)
+        return waiter
+
+    def result(self) -> T:
+        """What the work gave; what it raised is raised."""
+        assert self.ended is not None
+        value, error = self.ended
+        if error is not None:
+            raise error
+        return value  # type: ignore[no-any-return]
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+async def _threaded(work: Callable[[], T], *, store: bool = False) -> T:
     """Run blocking work in a helper thread."""
-    return _told(await asyncio.wrap_future(in_thread(functools.partial(_caught, work))))
+    errand = _Errand(work, store=store)
+    await errand.end()
+    return errand.result()
+
+
+AT_ONCE: Final = 0.0001
+"""Seconds for which the loop itself waits for a function in a thread, when the one before took no longer and no other is
+under way: going to sleep and being woken takes longer than most functions that only compute."""
 
 
 async def _finished(work: Callable[[], T], world: World, alone: str | None = None) -> T:
     """Run a user's blocking function in a helper thread, or in one of its own. Cancelled meanwhile, it has ``GRACE`` seconds to
     end, since a thread cannot be stopped: then what it did counts, and the run stops after that.
     """
-    caught = functools.partial(_caught, work)
-    thread = in_thread(caught) if alone is None else in_own_thread(caught, alone)
-    ended = asyncio.wrap_future(thread)
+    waits = world.brisk and alone is None and all_free()
+    errand = _Errand(work, alone=alone)
     try:
-        await asyncio.shield(ended)
+        if waits:
+            await asyncio.sleep(0)  # whoever else has something to do comes first
+        if not (waits and errand.ends_within(AT_ONCE)):
+            world.brisk = False
+            await errand.end()
     except asyncio.CancelledError as stop:
-        if thread.cancel() or _given_up(current_task.get()):
+        if (alone is None and errand.call_off()) or _given_up(current_task.get()):
             raise
-        await asyncio.wait([ended], timeout=GRACE)
-        if not ended.done():
+        await asyncio.wait([errand.end()], timeout=GRACE)
+        if errand.ended is None:
             raise
         world.stopping = stop
-    return _told(ended.result())
-
-
-def _caught(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
-    """What work gives, or what it raises: futures would exchange or refuse some errors."""
-    try:
-        return work(), None
-    except BaseException as error:
-        return None, error
-
-
-def _told(caught: tuple[T | None, BaseException | None]) -> T:
-    value, error = caught
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value]
+    world.brisk = errand.seconds < AT_ONCE
+    return errand.result()
 
 
 def _given_up(task: Task | None) -> bool:
@@ -181,15 +239,15 @@ async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
         return call()
     if type(effect) is not Commit:
         known = world.store.at_hand(effect)
-        return await asyncio.wrap_future(in_thread(call, store=True)) if known is None else known
+        return await _threaded(call, store=True) if known is None else known
     # A commit that has begun is finished, and its outcome taken, before a cancellation is let through: nobody is left in doubt.
-    committing = asyncio.wrap_future(in_thread(call, store=True))
+    committing = _Errand(call, store=True)
     try:
-        return await asyncio.shield(committing)
+        await committing.end()
     except asyncio.CancelledError as stop:
-        await asyncio.wait([committing])
+        await committing.end()
         world.stopping = stop
-        return committing.result()
+    return committing.result()
 
 
 async def _call(effect: Call, world: World, usage: Any) -> Any:
@@ -330,7 +388,7 @@ async def run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
 
 
 async def _stop(ended: asyncio.Future[Any], attempt: Attempt, world: World) -> None:
-    await asyncio.wrap_future(in_thread(functools.partial(world.give_up, attempt), store=True))
+    await _threaded(functools.partial(world.give_up, attempt), store=True)
     ended.cancel()
     await asyncio.wait([ended], timeout=GRACE)
     if ended.done() and not ended.cancelled():
@@ -341,12 +399,13 @@ async def _keep(effect: Keep, world: World, usage: Any) -> None:
     if world.store is None or not world.store.blocking:
         keep(effect, world, usage)
         return
-    keeping = asyncio.wrap_future(in_thread(functools.partial(keep, effect, world, usage), store=True))
+    keeping = _Errand(functools.partial(keep, effect, world, usage), store=True)
     try:
-        await asyncio.shield(keeping)
+        await keeping.end()
     except asyncio.CancelledError:
-        await asyncio.wait([keeping])
+        await keeping.end()
         raise
+    keeping.result()
 
 
 async def _sleep(effect: Sleep, world: World, usage: Any) -> None:

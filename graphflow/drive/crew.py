@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import threading
 from collections import deque
@@ -13,7 +12,7 @@ from graphflow import drive
 from graphflow.core.control import Cancelled
 from graphflow.core.effects import RunTasks
 from graphflow.core.tasks import Outcome, Task
-from graphflow.drive.threads import WORKERS, workers
+from graphflow.drive.threads import WORKERS, in_thread, start
 from graphflow.drive.world import World
 
 PATIENCE = 0.005
@@ -125,7 +124,7 @@ class Crew:
                 summon = bool(self.waiting) and not self.summoned and self.working < self.limit
                 self.summoned = self.summoned or summon
             if summon:
-                workers().submit(contextvars.copy_context().run, self._help)
+                start(self._help)
             outcome: Outcome | None = None
             try:
                 outcome = drive.sync.execute(task, self.world)
@@ -157,7 +156,7 @@ class Crew:
             if self.idle or not others:
                 self.changed.notify_all()
             if others and self.record is not None and self.recorder is None and self.failure is None:
-                self.recorder = workers().submit(self._record)
+                self.recorder = in_thread(self._record)
 
     def _record(self) -> None:
         """Keep finished tasks, as long as there are new ones and siblings still run."""
