@@ -57,6 +57,7 @@ class Machine:
         self.tells_begin = heard is None or "node_started" in heard
         self.tells_end = heard is None or "node_completed" in heard
         self.tells_state = heard is None or "checkpoint" in heard
+        self.tells_ids = not info.audience.contents_only
         self.noted: dict[str, Any] = {}
         """What its nodes noted (``ctx.note``); it is among the metrics, too."""
         self.interrupts: tuple[Interrupt, ...] = ()
@@ -432,7 +433,8 @@ class Machine:
         for outcome in outcomes:
             if self.tells_end:
                 update = dict(outcome.result.writes) if outcome.result is not None else {}
-                data = {"task_id": outcome.task.id, "update": update, "seconds": outcome.seconds}
+                task_id = outcome.task.id if self.tells_ids else None
+                data: dict[str, Any] = {"task_id": task_id, "update": update, "seconds": outcome.seconds}
                 yield Emit("node_completed", outcome.task.node.name, data, self.info.ns)
             for write in outcome.result.side if outcome.result is not None else ():
                 yield from told(write, outcome.task)

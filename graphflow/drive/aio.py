@@ -8,7 +8,7 @@ import asyncio
 import functools
 import warnings
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sized
 from contextlib import contextmanager, suppress
 from threading import Lock, get_ident
 from time import perf_counter
@@ -21,12 +21,15 @@ from graphflow.core.stopping import Stop
 from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
-from graphflow.drive.stream import Event
+from graphflow.drive.stream import Event, View
 from graphflow.drive.sync import STREAM_SIZE, give_back, keep, note_usage, streamed, tell_piece
 from graphflow.drive.threads import all_free, start
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.errors import NodeTimeout
 from graphflow.models.base import AsyncModel, Reply, as_piece, as_reply, last_piece
+
+MORE: Final[Any] = object()
+"""Stands for the result of a flow that has not ended yet."""
 
 
 async def run(flow: Flow[T], world: World) -> T:
@@ -44,8 +47,11 @@ async def run(flow: Flow[T], world: World) -> T:
     return result
 
 
-async def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
-    """Drive a flow to its end, or, when its world is stopping, to the next work."""
+async def perform(flow: Flow[T], world: World, usage: list[Any] | None = None, told: Sized = ()) -> T:
+    """Drive a flow to its end, or, when its world is stopping, to the next work.
+
+    MORE when it was driven only until an Emit has put something into ``told``.
+    """
     outcome: Any = None
     step: Callable[[Any], Any] = flow.send
     while True:
@@ -61,6 +67,8 @@ async def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -
         try:
             outcome = await _HANDLERS[type(effect)](effect, world, usage)
             step = flow.send
+            if told:
+                return MORE  # type: ignore[no-any-return]
         except (Exception, Cancelled) as error:
             outcome, step = error, flow.throw
         except BaseException as stop:
@@ -558,20 +566,50 @@ class _Channel:
                 await self.filled.wait()
 
 
-async def stream(
-    flow: Flow[Any], world: World, parts: Callable[[Event], list[Any]], listener: Emitter | None
-) -> AsyncGenerator[Any, None]:
-    """Drive a flow in an asyncio task and give its parts as they come; what it raises is raised at the end.
+def stream(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> AsyncGenerator[Any, None]:
+    """Drive a flow and give its parts as they come; what it raises is raised at the end.
 
     Leaving the iterator early (or cancelling its reader) cancels the run as ``run`` says; the committed work is kept and can be
     resumed.
     """
+    if world.store is None and view.audience.between_only:
+        return _between(flow, world, view, listener)
+    return _meanwhile(flow, world, view, listener)
+
+
+async def _between(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> AsyncGenerator[Any, None]:
+    """The parts of a flow that is driven by its reader, as far as that asks: it holds no session that others wait for."""
+    told: deque[Any] = deque()
+
+    def emit(event: Event) -> None:
+        if listener is not None:
+            listener(event)
+        told.extend(view(event))
+
+    world.emitter = emit
+    going_on = True
+    try:
+        while going_on:
+            going_on = await perform(flow, world, None, told) is MORE
+            while told:
+                part = told.popleft()
+                if world.stopping is None:  # else whoever reads has been cancelled
+                    yield part
+    except BaseException as stop:
+        await _cancel(flow, world, stop)
+        raise
+    if world.stopping is not None:
+        raise world.stopping
+
+
+async def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> AsyncGenerator[Any, None]:
+    """The parts of a flow that is driven in an asyncio task."""
     channel = _Channel(STREAM_SIZE)
 
     def emit(event: Event) -> None:
         if listener is not None:
             listener(event)
-        for part in parts(event):
+        for part in view(event):
             channel.put(part)
 
     async def work() -> None:

@@ -171,7 +171,7 @@ from graphflow.drive.threads import start
 
 def work():
     time.sleep(0.2)
-    print("ended", flush=True)
+    print("ended ", end="", flush=True)
 
 start(work)
 start(work, store=True)
