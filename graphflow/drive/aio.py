@@ -8,8 +8,8 @@ import asyncio
 import functools
 import warnings
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sized
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sized
+from contextlib import suppress
 from threading import Lock, get_ident
 from time import perf_counter
 from typing import Any, Final, Generic
@@ -266,7 +266,7 @@ async def _call(effect: Call, world: World, usage: Any) -> Any:
 
 async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
     if isinstance(effect.model, AsyncModel):
-        with _left_when_stopping(world.call.stop):
+        with _LeftWhenStopping(world.call.stop):
             reply = await _answer(effect, world)
     elif world.call.stop.requested:
         raise Cancelled
@@ -291,37 +291,52 @@ async def _answer(effect: Ask, world: World) -> Reply:
     return last_piece(model, piece)
 
 
-@contextmanager
-def _left_when_stopping(stop: Stop, how: Callable[[Callable[[], None]], None] | None = None) -> Iterator[None]:
-    """Leave what is awaited when the run is asked to stop, as asyncio.timeout does when time is up: Cancelled.
+class _LeftWhenStopping:
+    """Leaves what is awaited inside when the run is asked to stop, as asyncio.timeout does when time is up: Cancelled."""
 
-    ``how`` is given what leaves it, to be called in the loop; without it, it is left at once.
-    """
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    assert task is not None
-    inside, left = True, False
+    __slots__ = ("_inside", "_left", "_loop", "_stop", "_task")
 
-    def leave() -> None:
-        nonlocal left
-        if inside and not left:
-            left = True
-            task.cancel()
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[Any] | None = asyncio.current_task()
+        self._inside, self._left = True, False
 
-    def tell() -> None:
+    def __enter__(self) -> None:
+        self._stop.tell(self._tell)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        assert self._task is not None
+        self._inside = False
+        self._stop.forget(self._tell)
+        if self._left:
+            alone = self._task.uncancel() == 0
+            if alone and kind is asyncio.CancelledError:
+                raise Cancelled from None
+
+    def _tell(self) -> None:
         with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(leave if how is None else functools.partial(how, leave))
+            self._loop.call_soon_threadsafe(self._when)
 
-    try:
-        with stop.telling(tell):
-            yield
-    except asyncio.CancelledError:
-        if left and task.cancelling() == 1:
-            raise Cancelled from None
-        raise
-    finally:
-        inside = False
-        if left:
-            task.uncancel()
+    def _when(self) -> None:
+        """Called in the loop when the run is asked to stop."""
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._inside and not self._left:
+            assert self._task is not None
+            self._left = True
+            self._task.cancel()
+
+
+class _LeftWhenCancelled(_LeftWhenStopping):
+    """The same for a user's coroutine, which is left only when the run is cancelled and it does not end soon."""
+
+    __slots__ = ()
+
+    def _when(self) -> None:
+        if self._stop.cancelled:
+            self._loop.call_later(PATIENCE, self._leave)
 
 
 PATIENCE: Final = 1.0
@@ -332,13 +347,7 @@ async def left_when_cancelled(work: Awaitable[T], world: World) -> T:
     """Await a user's coroutine; left where it awaits (Cancelled) when the run is cancelled and it does not end soon."""
     if world.store is None:  # nobody could cancel the run
         return await work
-    stop, loop = world.call.stop, asyncio.get_running_loop()
-
-    def when_over(leave: Callable[[], None]) -> None:
-        if stop.cancelled:
-            loop.call_later(PATIENCE, leave)
-
-    with _left_when_stopping(stop, when_over):
+    with _LeftWhenCancelled(world.call.stop):
         return await work
 
 
@@ -417,7 +426,7 @@ async def _keep(effect: Keep, world: World, usage: Any) -> None:
 
 
 async def _sleep(effect: Sleep, world: World, usage: Any) -> None:
-    with _left_when_stopping(world.call.stop):
+    with _LeftWhenStopping(world.call.stop):
         await asyncio.sleep(effect.seconds)
 
 

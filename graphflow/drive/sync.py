@@ -237,9 +237,13 @@ def keep(effect: Keep, world: World, usage: Any) -> None:
 
 def _sleep(effect: Sleep, world: World, usage: Any) -> None:
     woken = threading.Event()
-    with world.call.stop.telling(woken.set):
+    stop = world.call.stop
+    stop.tell(woken.set)
+    try:
         if woken.wait(effect.seconds):
             raise Cancelled
+    finally:
+        stop.forget(woken.set)
 
 
 _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Any]] = {
