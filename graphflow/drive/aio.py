@@ -93,8 +93,8 @@ async def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
             warnings.warn(f"{what}: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
 
 
-async def execute(task: Task, world: World, alone: str | None = None) -> Outcome:
-    """Run one task to its outcome; ``alone`` names a thread of its own for blocking work."""
+async def execute(task: Task, world: World, alone: bool = False) -> Outcome:
+    """Run one task to its outcome; ``alone``: what blocks may never end."""
     function = task.node.function
     token = current_task.set(task)
     task.world = world
@@ -129,7 +129,7 @@ class _Errand(Generic[T]):
 
     __slots__ = ("_done", "_loop", "_taken", "_waiter", "_work", "ended", "seconds")
 
-    def __init__(self, work: Callable[[], T], *, store: bool = False, alone: str | None = None) -> None:
+    def __init__(self, work: Callable[[], T], *, store: bool = False, alone: bool = False) -> None:
         self.ended: tuple[Any, BaseException | None] | None = None
         """What the work gave or raised, once it has ended."""
         self.seconds = 0.0
@@ -198,11 +198,11 @@ AT_ONCE: Final = 0.0001
 under way: going to sleep and being woken takes longer than most functions that only compute."""
 
 
-async def _finished(work: Callable[[], T], world: World, alone: str | None = None) -> T:
+async def _finished(work: Callable[[], T], world: World, alone: bool = False) -> T:
     """Run a user's blocking function in a helper thread, or in one of its own. Cancelled meanwhile, it has ``GRACE`` seconds to
     end, since a thread cannot be stopped: then what it did counts, and the run stops after that.
     """
-    waits = world.brisk and alone is None and all_free()
+    waits = world.brisk and not alone and all_free()
     errand = _Errand(work, alone=alone)
     try:
         if waits:
@@ -211,7 +211,7 @@ async def _finished(work: Callable[[], T], world: World, alone: str | None = Non
             world.brisk = False
             await errand.end()
     except asyncio.CancelledError as stop:
-        if (alone is None and errand.call_off()) or _given_up(current_task.get()):
+        if (not alone and errand.call_off()) or _given_up(current_task.get()):
             raise
         await asyncio.wait([errand.end()], timeout=GRACE)
         if errand.ended is None:
@@ -387,7 +387,7 @@ async def run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
     attempt = effect.attempt
     if attempt.seconds is None:
         return await execute(attempt, world)
-    ended = asyncio.ensure_future(execute(attempt, world, f"graphflow-{attempt.node.name}"))
+    ended = asyncio.ensure_future(execute(attempt, world, alone=True))
     try:
         await asyncio.wait([ended], timeout=attempt.seconds)
     except BaseException as stop:

@@ -217,7 +217,7 @@ def _run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
         return execute(attempt, world)
     if attempt.node.function.awaits:
         return drive.loop.background(drive.aio.run_attempt(effect, world, usage))
-    ended = in_own_thread(lambda: execute(attempt, world), f"graphflow-{attempt.node.name}")
+    ended = in_own_thread(lambda: execute(attempt, world))
     try:
         wait([ended], attempt.seconds)
     finally:
@@ -367,7 +367,7 @@ def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitter | No
 
     world.emitter = emit
     process = os.getpid()
-    done = in_own_thread(work, "graphflow-stream")
+    done = in_own_thread(work)
     try:
         yield from channel.read()
     except GeneratorExit:

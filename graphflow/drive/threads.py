@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from graphflow.core.effects import T
@@ -18,6 +18,9 @@ WORKERS = 32
 STORE_WORKERS = 8
 """Helpers of the process that talk to databases for asyncio; apart, so that a commit never waits for somebody's slow node."""
 
+LINGERING = 10.0
+"""Seconds that a helper without a limit waits for more work."""
+
 Tell = Callable[[Any, BaseException | None], object]
 """Is told, in the helper's thread, what work gave or what it raised. Raises nothing."""
 
@@ -25,12 +28,13 @@ Tell = Callable[[Any, BaseException | None], object]
 class _Helpers:
     """Threads that take work from one queue, first come first served; one more is made when none is free, up to ``limit``.
 
-    A plain queue, for an executor's book-keeping costs more than waking a thread and being woken by it.
+    The process ends when what they do has. Without a limit it waits for none of them, and those end that had nothing to do for
+    a while. A plain queue, for an executor's book-keeping costs more than waking a thread and being woken by it.
     """
 
-    def __init__(self, limit: int, name: str) -> None:
-        self.limit = limit
+    def __init__(self, name: str, limit: int | None = None) -> None:
         self.name = name
+        self.limit = limit
         self.lock = threading.Lock()
         self.queue: SimpleQueue[tuple[Callable[[], Any], Tell] | None] = SimpleQueue()
         self.threads: list[threading.Thread] = []
@@ -43,21 +47,22 @@ class _Helpers:
         with self.lock:
             if self.closed:
                 raise RuntimeError("the process is ending: nothing new can begin")
-            if self.free <= 0 and len(self.threads) < self.limit:
+            if self.free <= 0 and (self.limit is None or len(self.threads) < self.limit):
                 self._add()
             self.free -= 1
             self.queue.put((work, tell))
 
     def _add(self) -> None:
-        if not self.threads:
+        if self.limit is not None and not self.threads:
             threading.Thread(target=self._close, name=f"{self.name}-end").start()
-        helper = threading.Thread(target=self._help, name=f"{self.name}_{len(self.threads)}")
+        name = f"{self.name}_{len(self.threads)}"
+        helper = threading.Thread(target=self._help, name=name, daemon=self.limit is None)
         helper.start()
         self.threads.append(helper)
         self.free += 1
 
     def _help(self) -> None:
-        while (taken := self.queue.get()) is not None:
+        while (taken := self._next()) is not None:
             work, tell = taken
             value, error = None, None
             try:
@@ -69,6 +74,18 @@ class _Helpers:
             tell(value, error)
             del taken, work, tell, value, error  # what nobody else holds is not to live until there is more work
 
+    def _next(self) -> tuple[Callable[[], Any], Tell] | None:
+        """The next work; None when the helper is to end."""
+        while True:
+            try:
+                return self.queue.get(timeout=LINGERING if self.limit is None else None)
+            except Empty:
+                with self.lock:
+                    if self.free > 0:  # else something is in the queue by now
+                        self.free -= 1
+                        self.threads.remove(threading.current_thread())
+                        return None
+
     def _close(self) -> None:
         """Send the helpers home when the main thread has come to its end: the process ends when their work has."""
         threading.main_thread().join()
@@ -79,11 +96,13 @@ class _Helpers:
 
 
 class _PerProcess:
-    """The helpers for nodes, and those for databases; made anew in a forked child."""
+    """The helpers of a process; made anew in a forked child."""
 
     def __init__(self) -> None:
-        self.nodes = _Helpers(WORKERS, "graphflow")
-        self.stores = _Helpers(STORE_WORKERS, "graphflow-store")
+        self.nodes = _Helpers("graphflow", WORKERS)
+        self.stores = _Helpers("graphflow-store", STORE_WORKERS)
+        self.lone = _Helpers("graphflow-lone")
+        """For what may never end."""
 
 
 _process = _PerProcess()
@@ -95,29 +114,17 @@ def _unheard(value: Any, error: BaseException | None) -> None:
     """For work that tells by itself what comes of it."""
 
 
-def start(work: Callable[[], Any], tell: Tell = _unheard, *, store: bool = False, alone: str | None = None) -> None:
-    """Begin work in a helper thread, with the caller's context variables, or in one of its own that is called ``alone`` and
-    that nobody waits for, not even the end of the process: for what may never end.
+def start(work: Callable[[], Any], tell: Tell = _unheard, *, store: bool = False, alone: bool = False) -> None:
+    """Begin work in a helper thread, with the caller's context variables; ``alone``: what may never end, in one that nobody
+    waits for, not even the end of the process.
     """
-    inside = partial(contextvars.copy_context().run, work)
-    if alone is None:
-        (_process.stores if store else _process.nodes).start(inside, tell)
-    else:
-        threading.Thread(target=_told, args=(inside, tell), name=alone, daemon=True).start()
+    helpers = _process.lone if alone else _process.stores if store else _process.nodes
+    helpers.start(partial(contextvars.copy_context().run, work), tell)
 
 
 def all_free() -> bool:
     """Whether no helper for nodes has anything to do."""
     return _process.nodes.free == len(_process.nodes.threads)
-
-
-def _told(work: Callable[[], Any], tell: Tell) -> None:
-    try:
-        value = work()
-    except BaseException as error:
-        tell(None, error)
-    else:
-        tell(value, None)
 
 
 def in_thread(work: Callable[[], T]) -> Future[T]:
@@ -127,11 +134,11 @@ def in_thread(work: Callable[[], T]) -> Future[T]:
     return done
 
 
-def in_own_thread(work: Callable[[], T], name: str) -> Future[T]:
+def in_own_thread(work: Callable[[], T]) -> Future[T]:
     """Run work that may never end in a thread that nobody waits for, not even the end of the process."""
     done: Future[T] = Future()
     done.set_running_or_notify_cancel()  # from here on nobody can cancel it
-    start(work, partial(_settle, done), alone=name)
+    start(work, partial(_settle, done), alone=True)
     return done
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
-import subprocess
-import sys
 import threading
 import time
 from itertools import pairwise
@@ -162,22 +160,6 @@ def test_functions_that_end_at_once_let_the_loop_go_on_between_them():
         return turns
 
     assert asyncio.run(turns_of_others()) >= len(names)
-
-
-def test_what_a_helper_thread_has_begun_ends_before_the_process_does():
-    code = """
-import time
-from graphflow.drive.threads import start
-
-def work():
-    time.sleep(0.2)
-    print("ended ", end="", flush=True)
-
-start(work)
-start(work, store=True)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["ended", "ended"], "")
 
 
 def test_an_async_node_may_call_another_graph_that_has_async_nodes(way):
