@@ -22,14 +22,11 @@ from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event, View
-from graphflow.drive.sync import STREAM_SIZE, give_back, keep, note_usage, streamed, tell_piece
+from graphflow.drive.sync import MORE, STREAM_SIZE, give_back, keep, note_usage, streamed, tell_piece
 from graphflow.drive.threads import all_free, start
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.errors import NodeTimeout
 from graphflow.models.base import AsyncModel, Reply, as_piece, as_reply, last_piece
-
-MORE: Final[Any] = object()
-"""Stands for the result of a flow that has not ended yet."""
 
 
 async def run(flow: Flow[T], world: World) -> T:
@@ -187,9 +184,13 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 
 
 async def _threaded(work: Callable[[], T], *, store: bool = False) -> T:
-    """Run blocking work in a helper thread."""
+    """Run blocking work in a helper thread; cancelled before it has begun, it is not done."""
     errand = _Errand(work, store=store)
-    await errand.end()
+    try:
+        await errand.end()
+    except asyncio.CancelledError:
+        errand.call_off()
+        raise
     return errand.result()
 
 

@@ -10,10 +10,10 @@ import functools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator, Sized
 from concurrent.futures import Future, wait
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 from graphflow import drive
 from graphflow.core.control import Cancelled, Parted, current_task
@@ -47,19 +47,12 @@ def give_back(world: World) -> None:
             session_queue().leave(ticket)
 
 
-def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
-    """Drive a flow to its end."""
-    driven = _driven(flow, world, usage)
-    while True:
-        try:
-            next(driven)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+MORE: Final[Any] = object()
+"""Stands for the result of a flow that has not ended yet."""
 
 
-def _driven(flow: Flow[T], world: World, usage: list[Any] | None = None) -> Generator[None, None, T]:
-    """Drive a flow, pausing after each effect; stopped there, it lets the flow write its last commit."""
+def perform(flow: Flow[T], world: World, usage: list[Any] | None = None, told: Sized = ()) -> T:
+    """Drive a flow to its end; MORE when it was driven only until an Emit has put something into ``told``."""
     outcome: Any = None
     step: Callable[[Any], Any] = flow.send
     while True:
@@ -69,11 +62,11 @@ def _driven(flow: Flow[T], world: World, usage: list[Any] | None = None) -> Gene
             result: T = end.value
             return result
         try:
-            try:
-                outcome, step = _HANDLERS[type(effect)](effect, world, usage), flow.send
-            except (Exception, Cancelled) as error:
-                outcome, step = error, flow.throw
-            yield
+            outcome, step = _HANDLERS[type(effect)](effect, world, usage), flow.send
+            if told:
+                return MORE  # type: ignore[no-any-return]
+        except (Exception, Cancelled) as error:
+            outcome, step = error, flow.throw
         except BaseException as stop:
             _cancel(flow, world, stop)
             raise
@@ -340,9 +333,15 @@ def _between(flow: Flow[Any], world: World, view: View, listener: Emitter | None
         told.extend(view(event))
 
     world.emitter = emit
-    for _ in _driven(flow, world):
-        while told:
-            yield told.popleft()
+    going_on = True
+    try:
+        while going_on:
+            going_on = perform(flow, world, None, told) is MORE
+            while told:
+                yield told.popleft()
+    except BaseException as stop:
+        _cancel(flow, world, stop)
+        raise
 
 
 def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> Iterator[Any]:

@@ -15,8 +15,9 @@ from graphflow.core.effects import T
 
 WORKERS = 32
 """Helpers of the process that run tasks beside the callers' own threads."""
-STORE_WORKERS = 8
-"""Helpers of the process that talk to databases for asyncio; apart, so that a commit never waits for somebody's slow node."""
+STORE_WORKERS = 16
+"""Helpers of the process that talk to databases for asyncio; apart, so that a commit never waits for somebody's slow node. Most
+of the time they wait for a disk, which writes what several of them commit at once."""
 
 LINGERING = 10.0
 """Seconds that a helper without a limit waits for more work."""

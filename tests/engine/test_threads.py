@@ -24,7 +24,8 @@ def until(condition: Callable[[], Any]) -> None:
         time.sleep(0.001)
 
 
-def test_a_helper_that_is_free_takes_the_next_work():
+def test_a_helper_that_is_free_takes_the_next_work(monkeypatch):
+    monkeypatch.setattr(threads, "_process", threads._PerProcess())
     idents = {in_thread(threading.get_ident).result() for _ in range(50)}
     alone = {in_own_thread(threading.get_ident).result() for _ in range(50)}
     assert threading.get_ident() not in idents | alone
