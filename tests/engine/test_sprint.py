@@ -17,6 +17,7 @@ from graphflow.core import machine
 from graphflow.core.control import Overwrite
 from graphflow.db import InMemoryDb
 from graphflow.errors import RecursionLimit
+from tests.engine.counting import Counting
 
 
 class S(TypedDict, total=False):
@@ -167,7 +168,8 @@ def test_a_graph_inside_a_run_that_is_stored_at_its_end_does_as_it_does_step_by_
     """Also what it leaves when it fails, and what runs again then."""
     ends = []
     for sprints in (True, False):
-        with pytest.MonkeyPatch.context() as patch, closing(InMemoryDb()) as db:
+        with pytest.MonkeyPatch.context() as patch, closing(InMemoryDb()) as memory:
+            db = Counting(memory)
             if not sprints:
                 patch.setattr(machine, "can_sprint", lambda machine: False)
             ran: list[str] = []
@@ -178,7 +180,8 @@ def test_a_graph_inside_a_run_that_is_stored_at_its_end_does_as_it_does_step_by_
             if fatal is not None:
                 mended[-1] = ("a", "plain")
             again = end_of(lambda graph=graph: graph.resume("s"))
-            ends.append((run, left.next, left.status, left.values, again, ran))
+            commits = [(c.checkpoint and c.checkpoint.delta, len(c.tasks), c.status) for c in db.commits]
+            ends.append((run, left.next, left.status, left.values, again, ran, db.spaces, commits))
     assert ends[0] == ends[1]
 
 
