@@ -6,6 +6,7 @@ import asyncio
 import operator
 import re
 from contextlib import closing
+from itertools import pairwise
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -182,6 +183,33 @@ def test_a_graph_inside_a_run_that_is_stored_at_its_end_does_as_it_does_step_by_
             again = end_of(lambda graph=graph: graph.resume("s"))
             commits = [(c.checkpoint and c.checkpoint.delta, len(c.tasks), c.status) for c in db.commits]
             ends.append((run, left.next, left.status, left.values, again, ran, db.spaces, commits))
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("order", ["k", "ak", "ka", "aka", "kk"])
+def test_a_graph_inside_goes_on_step_by_step_once_something_of_it_is_stored(order, monkeypatch):
+    """k keeps its state between calls, so it is stored, and what is around it before."""
+    ends = []
+    for sprints in (True, False):
+        if not sprints:
+            monkeypatch.setattr(machine, "can_sprint", lambda machine: False)
+        lasting = StateGraph(S).add_node("z", lambda state: {"path": ["z"]}).add_edge(START, "z").add_edge("z", END).compile()
+        inner = StateGraph(S)
+        names = [f"{name}{number}" for number, name in enumerate(order)]
+        for name in names:
+            if name[0] == "k":
+                inner.add_node(name, lasting, persist=True, output=lambda state: {"path": ["done"]})
+            else:
+                inner.add_node(name, lambda state, name=name: {"path": [name]})
+        for left, right in pairwise([START, *names, END]):
+            inner.add_edge(left, right)
+        outer = StateGraph(S).add_node("inside", inner.compile()).add_edge(START, "inside").add_edge("inside", END)
+        db = Counting(InMemoryDb())
+        graph = outer.compile(db=db, durability="exit")
+        end = end_of(lambda graph=graph: graph.invoke({}, session_id="s"))
+        ends.append((end, db.spaces, [(c.checkpoint and c.checkpoint.delta, c.status) for c in db.commits]))
+        assert db.check().ok
+        db.close()
     assert ends[0] == ends[1]
 
 
