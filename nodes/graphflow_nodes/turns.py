@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from graphflow.messages import Message
 
@@ -11,9 +12,4 @@ def said_in_turn(said: Sequence[Message], role: str) -> int:
     """How many messages of a role came after the last one of the user. Limits of a run count these, since what it was given
     before is not its own doing.
     """
-    count = 0
-    for message in reversed(said):
-        if message.role == "user":
-            break
-        count += message.role == role
-    return count
+    return sum(message.role == role for message in takewhile(lambda message: message.role != "user", reversed(said)))
