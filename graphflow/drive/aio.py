@@ -100,7 +100,8 @@ async def execute(task: Task, world: World, alone: bool = False) -> Outcome:
     try:
         arguments = (task.input, world.context(task)) if function.wants_context else (task.input,)
         if function.kind == "async":
-            value = await left_when_cancelled(function.call(*arguments), world)
+            work = function.call(*arguments)
+            value = await (work if world.store is None else left_when_cancelled(work, world))
         elif function.kind == "flow":
             value = await perform(function.call(*arguments), world, usage)
         else:

@@ -177,17 +177,19 @@ class View:
 
     def __call__(self, event: Event) -> list[Any]:
         """The parts that an event makes."""
-        found = []
-        for name, mode in self.nested if event.ns else self.outermost:
-            if mode.types is None or event.type in mode.types:
-                for part in self.messages(event) if name == "messages" else [mode.part(event)]:
-                    if part is SKIP:
-                        continue
-                    if self.subgraphs:
-                        found.append((event.ns, name, part) if self.several else (event.ns, part))
-                    else:
-                        found.append((name, part) if self.several else part)
+        found: list[Any] = []
+        type, labelled = event.type, self.several or self.subgraphs
+        for name, (types, part_of, _) in self.nested if event.ns else self.outermost:
+            if types is None or type in types:
+                for part in self.messages(event) if name == "messages" else (part_of(event),):
+                    if part is not SKIP:
+                        found.append(self._labelled(part, name, event.ns) if labelled else part)
         return found
+
+    def _labelled(self, part: Any, name: str, ns: str) -> Any:
+        if self.subgraphs:
+            return (ns, name, part) if self.several else (ns, part)
+        return (name, part)
 
 
 _Looks = tuple[tuple[str, _Mode], ...]
