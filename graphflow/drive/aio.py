@@ -10,20 +10,21 @@ import warnings
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sized
 from contextlib import suppress
-from threading import Lock, get_ident
+from threading import get_ident
 from time import perf_counter
-from typing import Any, Final, Generic
+from typing import Any, Final
 
 from graphflow.core.attempts import Attempt
 from graphflow.core.control import Cancelled, Parted, current_task
 from graphflow.core.effects import Acquire, Ask, Call, Commit, Emit, Flow, Keep, RunAttempt, RunTasks, Sleep, Spent, T
-from graphflow.core.stopping import Stop
 from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
+from graphflow.drive.errands import Errand
+from graphflow.drive.leaving import LeftWhenCancelled, LeftWhenStopping
 from graphflow.drive.stream import Event, View
 from graphflow.drive.sync import MORE, STREAM_SIZE, give_back, keep, note_usage, streamed, tell_piece
-from graphflow.drive.threads import all_free, start
+from graphflow.drive.threads import all_free
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.errors import NodeTimeout
 from graphflow.models.base import AsyncModel, Reply, as_piece, as_reply, last_piece
@@ -122,71 +123,9 @@ async def execute(task: Task, world: World, alone: bool = False) -> Outcome:
         current_task.reset(token)
 
 
-class _Errand(Generic[T]):
-    """Blocking work in a helper thread, as one coroutine waits for it. Cancelled while it does, it can wait on."""
-
-    __slots__ = ("_done", "_loop", "_taken", "_waiter", "_work", "ended", "seconds")
-
-    def __init__(self, work: Callable[[], T], *, store: bool = False, alone: bool = False) -> None:
-        self.ended: tuple[Any, BaseException | None] | None = None
-        """What the work gave or raised, once it has ended."""
-        self.seconds = 0.0
-        """How long it took, without the ways there and back."""
-        self._work = work
-        self._loop = asyncio.get_running_loop()
-        self._waiter: asyncio.Future[None] | None = None
-        self._taken, self._done = Lock(), Lock()
-        self._done.acquire()
-        start(self._do, self._tell, store=store, alone=alone)
-
-    def _do(self) -> T | None:
-        if not self._taken.acquire(blocking=False):
-            return None
-        begun = perf_counter()
-        try:
-            return self._work()
-        finally:
-            self.seconds = perf_counter() - begun
-
-    def _tell(self, value: Any, error: BaseException | None) -> None:
-        self.ended = value, error
-        self._done.release()
-        if self._waiter is not None:
-            with suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(_wake, self._waiter)
-
-    def call_off(self) -> bool:
-        """Whether it had not begun, and never will."""
-        return self._taken.acquire(blocking=False)
-
-    def ends_within(self, seconds: float) -> bool:
-        """Whether it ends in so short a time, for which nothing else of the loop runs."""
-        return self._done.acquire(timeout=seconds)
-
-    def end(self) -> asyncio.Future[None]:
-        """Done when the work is; cancelling it calls nothing off."""
-        self._waiter = waiter = self._loop.create_future()
-        if self.ended is not None:
-            waiter.set_result(None)
-        return waiter
-
-    def result(self) -> T:
-        """What the work gave; what it raised is raised."""
-        assert self.ended is not None
-        value, error = self.ended
-        if error is not None:
-            raise error
-        return value  # type: ignore[no-any-return]
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
-
-
 async def _threaded(work: Callable[[], T], *, store: bool = False) -> T:
     """Run blocking work in a helper thread; cancelled before it has begun, it is not done."""
-    errand = _Errand(work, store=store)
+    errand = Errand(work, store=store)
     try:
         await errand.end()
     except asyncio.CancelledError:
@@ -205,7 +144,7 @@ async def _finished(work: Callable[[], T], world: World, alone: bool = False) ->
     end, since a thread cannot be stopped: then what it did counts, and the run stops after that.
     """
     waits = world.brisk and not alone and all_free()
-    errand = _Errand(work, alone=alone)
+    errand = Errand(work, alone=alone)
     try:
         if waits:
             await asyncio.sleep(0)  # whoever else has something to do comes first
@@ -251,7 +190,7 @@ async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
         known = world.store.at_hand(effect)
         return await _threaded(call, store=True) if known is None else known
     # A commit that has begun is finished, and its outcome taken, before a cancellation is let through: nobody is left in doubt.
-    committing = _Errand(call, store=True)
+    committing = Errand(call, store=True)
     try:
         await committing.end()
     except asyncio.CancelledError as stop:
@@ -268,7 +207,7 @@ async def _call(effect: Call, world: World, usage: Any) -> Any:
 
 async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
     if isinstance(effect.model, AsyncModel):
-        with _LeftWhenStopping(world.call.stop):
+        with LeftWhenStopping(world.call.stop):
             reply = await _answer(effect, world)
     elif world.call.stop.requested:
         raise Cancelled
@@ -293,54 +232,6 @@ async def _answer(effect: Ask, world: World) -> Reply:
     return last_piece(model, piece)
 
 
-class _LeftWhenStopping:
-    """Leaves what is awaited inside when the run is asked to stop, as asyncio.timeout does when time is up: Cancelled."""
-
-    __slots__ = ("_inside", "_left", "_loop", "_stop", "_task")
-
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
-        self._loop = asyncio.get_running_loop()
-        self._task: asyncio.Task[Any] | None = asyncio.current_task()
-        self._inside, self._left = True, False
-
-    def __enter__(self) -> None:
-        self._stop.tell(self._tell)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        assert self._task is not None
-        self._inside = False
-        self._stop.forget(self._tell)
-        if self._left:
-            alone = self._task.uncancel() == 0
-            if alone and kind is asyncio.CancelledError:
-                raise Cancelled from None
-
-    def _tell(self) -> None:
-        with suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._when)
-
-    def _when(self) -> None:
-        """Called in the loop when the run is asked to stop."""
-        self._leave()
-
-    def _leave(self) -> None:
-        if self._inside and not self._left:
-            assert self._task is not None
-            self._left = True
-            self._task.cancel()
-
-
-class _LeftWhenCancelled(_LeftWhenStopping):
-    """The same for a user's coroutine, which is left only when the run is cancelled and it does not end soon."""
-
-    __slots__ = ()
-
-    def _when(self) -> None:
-        if self._stop.cancelled:
-            self._loop.call_later(PATIENCE, self._leave)
-
-
 PATIENCE: Final = 1.0
 """Seconds that a user's coroutine has, when its run is cancelled, to look at ``ctx.cancelled`` and return what it has."""
 
@@ -349,7 +240,7 @@ async def left_when_cancelled(work: Awaitable[T], world: World) -> T:
     """Await a user's coroutine; left where it awaits (Cancelled) when the run is cancelled and it does not end soon."""
     if world.store is None:  # nobody could cancel the run
         return await work
-    with _LeftWhenCancelled(world.call.stop):
+    with LeftWhenCancelled(world.call.stop, PATIENCE):
         return await work
 
 
@@ -418,7 +309,7 @@ async def _keep(effect: Keep, world: World, usage: Any) -> None:
     if world.store is None or not world.store.blocking:
         keep(effect, world, usage)
         return
-    keeping = _Errand(functools.partial(keep, effect, world, usage), store=True)
+    keeping = Errand(functools.partial(keep, effect, world, usage), store=True)
     try:
         await keeping.end()
     except asyncio.CancelledError:
@@ -428,7 +319,7 @@ async def _keep(effect: Keep, world: World, usage: Any) -> None:
 
 
 async def _sleep(effect: Sleep, world: World, usage: Any) -> None:
-    with _LeftWhenStopping(world.call.stop):
+    with LeftWhenStopping(world.call.stop):
         await asyncio.sleep(effect.seconds)
 
 
