@@ -47,9 +47,7 @@ class Attempt(Task):
 def fenced(flow: Flow[T], task: Task) -> Flow[T]:
     """A flow whose next effects are refused once the attempt it belongs to was given up: a thread may still be driving it."""
 
-    def refused(effect: Any) -> Flow[Any]:
+    def refuse(effect: Any) -> None:
         task.check_open()
-        yield from ()
-        return effect
 
-    return handed_on(flow, refused)
+    return handed_on(flow, refuse)

@@ -22,6 +22,8 @@ class Audience:
 
     outermost: Types
     nested: Types
+    contents_only: bool = False
+    """Whether of an event only what it tells reaches anybody (an update, a state, a text), not the event itself."""
 
     @property
     def between_only(self) -> bool:

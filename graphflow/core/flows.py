@@ -8,10 +8,9 @@ from typing import Any
 from graphflow.core.effects import Flow, T
 
 
-def handed_on(flow: Flow[T], look: Callable[[Any], Flow[Any]]) -> Flow[T]:
-    """A flow whose effects are those that ``look`` gives for the effects of another.
-
-    ``look`` may have effects of its own before. What it raises, and what comes of the effect, goes back into ``flow``.
+def handed_on(flow: Flow[T], look: Callable[[Any], Flow[Any] | None]) -> Flow[T]:
+    """A flow whose effects are those of another, or what ``look`` gives instead of one: a flow, which may have effects of its
+    own before. What that raises, and what comes of the effect, goes back into ``flow``.
     """
     outcome: Any = None
     step: Callable[[Any], Any] = flow.send
@@ -22,7 +21,9 @@ def handed_on(flow: Flow[T], look: Callable[[Any], Flow[Any]]) -> Flow[T]:
             result: T = stop.value
             return result
         try:
-            effect = yield from look(effect)
+            instead = look(effect)
+            if instead is not None:
+                effect = yield from instead
             outcome, step = (yield effect), flow.send
         except BaseException as error:
             outcome, step = error, flow.throw

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Container, Iterable, Mapping, Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any
 
 from graphflow.core.control import MISSING, Interrupt, Overwrite
@@ -217,7 +217,12 @@ class Ledger:
     @property
     def waits(self) -> bool:
         """Whether a superstep of a run that is committed at its end is left to a later commit, or to none."""
-        return not self.over or (self.fleeting and self.head < 0)
+        return not self.over or self.passing
+
+    @property
+    def passing(self) -> bool:
+        """Whether nothing of the graph has been stored, nor will be if it comes to its end now."""
+        return self.fleeting and self.head < 0
 
     @property
     def opened(self) -> bool:
@@ -254,7 +259,7 @@ class Ledger:
 
     def _unstored_origin(self) -> int:
         """What ids of tasks derive from when no checkpoint comes before them: a number of this run's own, above every seq."""
-        return 2**61 + int(digest(f"{self.info.run_id}\n{self.head}", 7), 16) + len(self._riding)
+        return _own_origin(self.info.run_id, self.head) + len(self._riding)
 
     def flush(self, **parts: Any) -> Commit:
         """The commit of what rode along, before something durable rests on it. The frontier keeps its origin, so task
@@ -432,6 +437,11 @@ def question_rows(outcomes: Iterable[Outcome]) -> list[TaskRow]:
         for o in outcomes
         if o.interrupts and not o.nested
     ]
+
+
+@lru_cache(maxsize=256)  # the same for every superstep until a commit, and for the graphs inside
+def _own_origin(run_id: str, head: int) -> int:
+    return 2**61 + int(digest(f"{run_id}\n{head}", 7), 16)
 
 
 def _joined(ranges: Iterable[Range], added: Range) -> list[Range]:

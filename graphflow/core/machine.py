@@ -18,7 +18,7 @@ from graphflow.core.control import START, Cancelled, Command, Interrupt
 from graphflow.core.effects import Emit, Flow, RunTasks
 from graphflow.core.ledger import Ledger, question_rows, result_rows
 from graphflow.core.ownership import watched
-from graphflow.core.plan import Plan
+from graphflow.core.plan import NodePlan, Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.results import result_of, session_write
 from graphflow.core.routing import refuse_answer, route
@@ -57,6 +57,7 @@ class Machine:
         self.tells_begin = heard is None or "node_started" in heard
         self.tells_end = heard is None or "node_completed" in heard
         self.tells_state = heard is None or "checkpoint" in heard
+        self.tells_ids = not info.audience.contents_only
         self.noted: dict[str, Any] = {}
         """What its nodes noted (``ctx.note``); it is among the metrics, too."""
         self.interrupts: tuple[Interrupt, ...] = ()
@@ -131,13 +132,17 @@ class Machine:
             except InvalidUpdate:
                 self._drop = True
                 raise
-            try:
-                yield from route(self.plan, ledger.values, ledger.frontier, results)
-            except Exception as error:  # the nodes have finished all the same: their results are kept
-                yield from self._stop("error", outcomes, error)
-                raise
+            yield from self.lead_on(outcomes, results)
             if (yield from self._finish_superstep(outcomes, delta, entries)):
                 return "cancelled" if self._cancelled else "paused"
+
+    def lead_on(self, outcomes: list[Outcome], results: Sequence[tuple[NodePlan, TaskResult]]) -> Flow[None]:
+        """Find what is next. When a router raises, the nodes have finished all the same: their results are kept."""
+        try:
+            yield from route(self.plan, self.ledger.values, self.ledger.frontier, results)
+        except Exception as error:
+            yield from self._stop("error", outcomes, error)
+            raise
 
     def _holds(self, ran: Sequence[Outcome]) -> bool:
         """Whether the run is to pause where it stands: after a node that ran, or before one that is next."""
@@ -434,7 +439,8 @@ class Machine:
         for outcome in outcomes:
             if self.tells_end:
                 update = dict(outcome.result.writes) if outcome.result is not None else {}
-                data = {"task_id": outcome.task.id, "update": update, "seconds": outcome.seconds}
+                task_id = outcome.task.id if self.tells_ids else None
+                data: dict[str, Any] = {"task_id": task_id, "update": update, "seconds": outcome.seconds}
                 yield Emit("node_completed", outcome.task.node.name, data, self.info.ns)
             for write in outcome.result.side if outcome.result is not None else ():
                 yield from told(write, outcome.task)

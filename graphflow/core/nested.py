@@ -388,10 +388,8 @@ class _Call:
 def _grounded(running: Flow[T], task: Task, ledger: Ledger) -> Flow[T]:
     """The flow of a graph inside a run that is committed at its end: that run is stored before anything of the graph is."""
 
-    def ground(effect: Any) -> Flow[Any]:
-        if type(effect) is Commit:
-            yield Keep(task, ledger.ground)
-            effect = replace(effect, epoch=ledger.epoch)
-        return effect
+    def grounded(commit: Commit) -> Flow[Commit]:
+        yield Keep(task, ledger.ground)
+        return replace(commit, epoch=ledger.epoch)
 
-    return handed_on(running, ground)
+    return handed_on(running, lambda effect: grounded(effect) if type(effect) is Commit else None)

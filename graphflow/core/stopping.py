@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 
 class Stop:
@@ -31,13 +30,12 @@ class Stop:
         self.cancelled = True
         self.request()
 
-    @contextmanager
-    def telling(self, call: Callable[[], object]) -> Iterator[None]:
-        """Have ``call`` called, by whatever thread asks, when the run is asked to stop meanwhile (or was asked before)."""
+    def tell(self, call: Callable[[], object]) -> None:
+        """Have ``call`` called, by whatever thread asks, when the run is asked to stop (or was before), until ``forget``."""
         self._told.append(call)
-        try:
-            if self.requested:
-                call()
-            yield
-        finally:
-            self._told.remove(call)
+        if self.requested:
+            call()
+
+    def forget(self, call: Callable[[], object]) -> None:
+        """Tell no more."""
+        self._told.remove(call)

@@ -8,8 +8,8 @@ import asyncio
 import functools
 import warnings
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sized
+from contextlib import suppress
 from threading import get_ident
 from time import perf_counter
 from typing import Any, Final
@@ -17,13 +17,14 @@ from typing import Any, Final
 from graphflow.core.attempts import Attempt
 from graphflow.core.control import Cancelled, Parted, current_task
 from graphflow.core.effects import Acquire, Ask, Call, Commit, Emit, Flow, Keep, RunAttempt, RunTasks, Sleep, Spent, T
-from graphflow.core.stopping import Stop
 from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
-from graphflow.drive.stream import Event
-from graphflow.drive.sync import STREAM_SIZE, give_back, keep, note_usage, streamed, tell_piece
-from graphflow.drive.threads import in_own_thread, in_thread
+from graphflow.drive.errands import Errand
+from graphflow.drive.leaving import LeftWhenCancelled, LeftWhenStopping
+from graphflow.drive.stream import Event, View
+from graphflow.drive.sync import MORE, STREAM_SIZE, give_back, keep, note_usage, streamed, tell_piece
+from graphflow.drive.threads import all_free
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.errors import NodeTimeout
 from graphflow.models.base import AsyncModel, Reply, as_piece, as_reply, last_piece
@@ -44,8 +45,11 @@ async def run(flow: Flow[T], world: World) -> T:
     return result
 
 
-async def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
-    """Drive a flow to its end, or, when its world is stopping, to the next work."""
+async def perform(flow: Flow[T], world: World, usage: list[Any] | None = None, told: Sized = ()) -> T:
+    """Drive a flow to its end, or, when its world is stopping, to the next work.
+
+    MORE when it was driven only until an Emit has put something into ``told``.
+    """
     outcome: Any = None
     step: Callable[[Any], Any] = flow.send
     while True:
@@ -61,6 +65,8 @@ async def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -
         try:
             outcome = await _HANDLERS[type(effect)](effect, world, usage)
             step = flow.send
+            if told:
+                return MORE  # type: ignore[no-any-return]
         except (Exception, Cancelled) as error:
             outcome, step = error, flow.throw
         except BaseException as stop:
@@ -85,8 +91,8 @@ async def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
             warnings.warn(f"{what}: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
 
 
-async def execute(task: Task, world: World, alone: str | None = None) -> Outcome:
-    """Run one task to its outcome; ``alone`` names a thread of its own for blocking work."""
+async def execute(task: Task, world: World, alone: bool = False) -> Outcome:
+    """Run one task to its outcome; ``alone``: what blocks may never end."""
     function = task.node.function
     token = current_task.set(task)
     task.world = world
@@ -95,7 +101,8 @@ async def execute(task: Task, world: World, alone: str | None = None) -> Outcome
     try:
         arguments = (task.input, world.context(task)) if function.wants_context else (task.input,)
         if function.kind == "async":
-            value = await left_when_cancelled(function.call(*arguments), world)
+            work = function.call(*arguments)
+            value = await (work if world.store is None else left_when_cancelled(work, world))
         elif function.kind == "flow":
             value = await perform(function.call(*arguments), world, usage)
         else:
@@ -116,43 +123,43 @@ async def execute(task: Task, world: World, alone: str | None = None) -> Outcome
         current_task.reset(token)
 
 
-async def _threaded(work: Callable[[], T]) -> T:
-    """Run blocking work in a helper thread."""
-    return _told(await asyncio.wrap_future(in_thread(functools.partial(_caught, work))))
+async def _threaded(work: Callable[[], T], *, store: bool = False) -> T:
+    """Run blocking work in a helper thread; cancelled before it has begun, it is not done."""
+    errand = Errand(work, store=store)
+    try:
+        await errand.end()
+    except asyncio.CancelledError:
+        errand.call_off()
+        raise
+    return errand.result()
 
 
-async def _finished(work: Callable[[], T], world: World, alone: str | None = None) -> T:
+AT_ONCE: Final = 0.0001
+"""Seconds for which the loop itself waits for a function in a thread, when the one before took no longer and no other is
+under way: going to sleep and being woken takes longer than most functions that only compute."""
+
+
+async def _finished(work: Callable[[], T], world: World, alone: bool = False) -> T:
     """Run a user's blocking function in a helper thread, or in one of its own. Cancelled meanwhile, it has ``GRACE`` seconds to
     end, since a thread cannot be stopped: then what it did counts, and the run stops after that.
     """
-    caught = functools.partial(_caught, work)
-    thread = in_thread(caught) if alone is None else in_own_thread(caught, alone)
-    ended = asyncio.wrap_future(thread)
+    waits = world.brisk and not alone and all_free()
+    errand = Errand(work, alone=alone)
     try:
-        await asyncio.shield(ended)
+        if waits:
+            await asyncio.sleep(0)  # whoever else has something to do comes first
+        if not (waits and errand.ends_within(AT_ONCE)):
+            world.brisk = False
+            await errand.end()
     except asyncio.CancelledError as stop:
-        if thread.cancel() or _given_up(current_task.get()):
+        if (not alone and errand.call_off()) or _given_up(current_task.get()):
             raise
-        await asyncio.wait([ended], timeout=GRACE)
-        if not ended.done():
+        await asyncio.wait([errand.end()], timeout=GRACE)
+        if errand.ended is None:
             raise
         world.stopping = stop
-    return _told(ended.result())
-
-
-def _caught(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
-    """What work gives, or what it raises: futures would exchange or refuse some errors."""
-    try:
-        return work(), None
-    except BaseException as error:
-        return None, error
-
-
-def _told(caught: tuple[T | None, BaseException | None]) -> T:
-    value, error = caught
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value]
+    world.brisk = errand.seconds < AT_ONCE
+    return errand.result()
 
 
 def _given_up(task: Task | None) -> bool:
@@ -181,15 +188,15 @@ async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
         return call()
     if type(effect) is not Commit:
         known = world.store.at_hand(effect)
-        return await asyncio.wrap_future(in_thread(call, store=True)) if known is None else known
+        return await _threaded(call, store=True) if known is None else known
     # A commit that has begun is finished, and its outcome taken, before a cancellation is let through: nobody is left in doubt.
-    committing = asyncio.wrap_future(in_thread(call, store=True))
+    committing = Errand(call, store=True)
     try:
-        return await asyncio.shield(committing)
+        await committing.end()
     except asyncio.CancelledError as stop:
-        await asyncio.wait([committing])
+        await committing.end()
         world.stopping = stop
-        return committing.result()
+    return committing.result()
 
 
 async def _call(effect: Call, world: World, usage: Any) -> Any:
@@ -200,7 +207,7 @@ async def _call(effect: Call, world: World, usage: Any) -> Any:
 
 async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
     if isinstance(effect.model, AsyncModel):
-        with _left_when_stopping(world.call.stop):
+        with LeftWhenStopping(world.call.stop):
             reply = await _answer(effect, world)
     elif world.call.stop.requested:
         raise Cancelled
@@ -225,39 +232,6 @@ async def _answer(effect: Ask, world: World) -> Reply:
     return last_piece(model, piece)
 
 
-@contextmanager
-def _left_when_stopping(stop: Stop, how: Callable[[Callable[[], None]], None] | None = None) -> Iterator[None]:
-    """Leave what is awaited when the run is asked to stop, as asyncio.timeout does when time is up: Cancelled.
-
-    ``how`` is given what leaves it, to be called in the loop; without it, it is left at once.
-    """
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    assert task is not None
-    inside, left = True, False
-
-    def leave() -> None:
-        nonlocal left
-        if inside and not left:
-            left = True
-            task.cancel()
-
-    def tell() -> None:
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(leave if how is None else functools.partial(how, leave))
-
-    try:
-        with stop.telling(tell):
-            yield
-    except asyncio.CancelledError:
-        if left and task.cancelling() == 1:
-            raise Cancelled from None
-        raise
-    finally:
-        inside = False
-        if left:
-            task.uncancel()
-
-
 PATIENCE: Final = 1.0
 """Seconds that a user's coroutine has, when its run is cancelled, to look at ``ctx.cancelled`` and return what it has."""
 
@@ -266,13 +240,7 @@ async def left_when_cancelled(work: Awaitable[T], world: World) -> T:
     """Await a user's coroutine; left where it awaits (Cancelled) when the run is cancelled and it does not end soon."""
     if world.store is None:  # nobody could cancel the run
         return await work
-    stop, loop = world.call.stop, asyncio.get_running_loop()
-
-    def when_over(leave: Callable[[], None]) -> None:
-        if stop.cancelled:
-            loop.call_later(PATIENCE, leave)
-
-    with _left_when_stopping(stop, when_over):
+    with LeftWhenCancelled(world.call.stop, PATIENCE):
         return await work
 
 
@@ -312,7 +280,7 @@ async def run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
     attempt = effect.attempt
     if attempt.seconds is None:
         return await execute(attempt, world)
-    ended = asyncio.ensure_future(execute(attempt, world, f"graphflow-{attempt.node.name}"))
+    ended = asyncio.ensure_future(execute(attempt, world, alone=True))
     try:
         await asyncio.wait([ended], timeout=attempt.seconds)
     except BaseException as stop:
@@ -330,7 +298,7 @@ async def run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
 
 
 async def _stop(ended: asyncio.Future[Any], attempt: Attempt, world: World) -> None:
-    await asyncio.wrap_future(in_thread(functools.partial(world.give_up, attempt), store=True))
+    await _threaded(functools.partial(world.give_up, attempt), store=True)
     ended.cancel()
     await asyncio.wait([ended], timeout=GRACE)
     if ended.done() and not ended.cancelled():
@@ -341,16 +309,17 @@ async def _keep(effect: Keep, world: World, usage: Any) -> None:
     if world.store is None or not world.store.blocking:
         keep(effect, world, usage)
         return
-    keeping = asyncio.wrap_future(in_thread(functools.partial(keep, effect, world, usage), store=True))
+    keeping = Errand(functools.partial(keep, effect, world, usage), store=True)
     try:
-        await asyncio.shield(keeping)
+        await keeping.end()
     except asyncio.CancelledError:
-        await asyncio.wait([keeping])
+        await keeping.end()
         raise
+    keeping.result()
 
 
 async def _sleep(effect: Sleep, world: World, usage: Any) -> None:
-    with _left_when_stopping(world.call.stop):
+    with LeftWhenStopping(world.call.stop):
         await asyncio.sleep(effect.seconds)
 
 
@@ -499,20 +468,50 @@ class _Channel:
                 await self.filled.wait()
 
 
-async def stream(
-    flow: Flow[Any], world: World, parts: Callable[[Event], list[Any]], listener: Emitter | None
-) -> AsyncGenerator[Any, None]:
-    """Drive a flow in an asyncio task and give its parts as they come; what it raises is raised at the end.
+def stream(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> AsyncGenerator[Any, None]:
+    """Drive a flow and give its parts as they come; what it raises is raised at the end.
 
     Leaving the iterator early (or cancelling its reader) cancels the run as ``run`` says; the committed work is kept and can be
     resumed.
     """
+    if world.store is None and view.audience.between_only:
+        return _between(flow, world, view, listener)
+    return _meanwhile(flow, world, view, listener)
+
+
+async def _between(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> AsyncGenerator[Any, None]:
+    """The parts of a flow that is driven by its reader, as far as that asks: it holds no session that others wait for."""
+    told: deque[Any] = deque()
+
+    def emit(event: Event) -> None:
+        if listener is not None:
+            listener(event)
+        told.extend(view(event))
+
+    world.emitter = emit
+    going_on = True
+    try:
+        while going_on:
+            going_on = await perform(flow, world, None, told) is MORE
+            while told:
+                part = told.popleft()
+                if world.stopping is None:  # else whoever reads has been cancelled
+                    yield part
+    except BaseException as stop:
+        await _cancel(flow, world, stop)
+        raise
+    if world.stopping is not None:
+        raise world.stopping
+
+
+async def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> AsyncGenerator[Any, None]:
+    """The parts of a flow that is driven in an asyncio task."""
     channel = _Channel(STREAM_SIZE)
 
     def emit(event: Event) -> None:
         if listener is not None:
             listener(event)
-        for part in parts(event):
+        for part in view(event):
             channel.put(part)
 
     async def work() -> None:

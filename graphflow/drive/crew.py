@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import threading
 from collections import deque
@@ -13,7 +12,7 @@ from graphflow import drive
 from graphflow.core.control import Cancelled
 from graphflow.core.effects import RunTasks
 from graphflow.core.tasks import Outcome, Task
-from graphflow.drive.threads import WORKERS, workers
+from graphflow.drive.threads import WORKERS, in_thread, start
 from graphflow.drive.world import World
 
 PATIENCE = 0.005
@@ -43,7 +42,7 @@ class Crew:
         self.tasks = effect.tasks
         self.record = effect.record
         self.world = world
-        self.outcomes: dict[int, Outcome] = {}
+        self.outcomes: dict[Task, Outcome] = {}
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
         self.unrecorded: list[Outcome] = []
@@ -76,7 +75,7 @@ class Crew:
         if self.failure is not None:
             self._keep_rest(self.failure)
             raise self.failure
-        return [self.outcomes[id(task)] for task in self.tasks]
+        return [self.outcomes[task] for task in self.tasks]
 
     def _keep_rest(self, failure: BaseException) -> None:
         """Keep what finished beside a task that was stopped. After a failed recording, another would fail as well."""
@@ -106,26 +105,17 @@ class Crew:
         error = future.exception()
         if error is not None:
             self.failure = error
-        self._finished(task, None if error is not None else future.result())
+        with self.lock:
+            self._finish(task, None if error is not None else future.result())
 
     def _work(self) -> None:
         with self.lock:
             if self.working >= self.limit:
                 return
             self.working += 1
+            task = self._take()
         looked, worked = perf_counter(), thread_time()
-        while True:
-            with self.lock:
-                if not self.waiting or self.failure is not None:
-                    self.working -= 1
-                    self.changed.notify_all()
-                    return
-                task = self.waiting.popleft()
-                self.running += 1
-                summon = bool(self.waiting) and not self.summoned and self.working < self.limit
-                self.summoned = self.summoned or summon
-            if summon:
-                workers().submit(contextvars.copy_context().run, self._help)
+        while task is not None:
             outcome: Outcome | None = None
             try:
                 outcome = drive.sync.execute(task, self.world)
@@ -136,7 +126,22 @@ class Crew:
                 busy = thread_time()
                 self.idle = now - looked > 2 * (busy - worked) + SHORTEST_WAIT
                 looked, worked = now, busy
-            self._finished(task, outcome)
+            with self.lock:
+                self._finish(task, outcome)
+                task = self._take()
+
+    def _take(self) -> Task | None:
+        """The next task of a thread, which holds the lock; None when it is to take no more."""
+        if not self.waiting or self.failure is not None:
+            self.working -= 1
+            self.changed.notify_all()
+            return None
+        task = self.waiting.popleft()
+        self.running += 1
+        if self.waiting and not self.summoned and self.working < self.limit:
+            self.summoned = True
+            start(self._help)
+        return task
 
     def _help(self) -> None:
         with self.lock:
@@ -147,17 +152,19 @@ class Crew:
         self.summoned = False
         self._work()
 
-    def _finished(self, task: Task, outcome: Outcome | None) -> None:
-        with self.lock:
-            self.running -= 1
-            if outcome is not None:
-                self.outcomes[id(task)] = outcome
-                self.unrecorded.append(outcome)
-            others = self.running or self.waiting
-            if self.idle or not others:
-                self.changed.notify_all()
-            if others and self.record is not None and self.recorder is None and self.failure is None:
-                self.recorder = workers().submit(self._record)
+    def _finish(self, task: Task, outcome: Outcome | None) -> None:
+        """Take note of a task that has ended, for a thread that holds the lock."""
+        self.running -= 1
+        if outcome is not None:
+            self.outcomes[task] = outcome
+        others = self.running or self.waiting
+        if self.idle or not others:
+            self.changed.notify_all()
+        if self.record is None or outcome is None:
+            return
+        self.unrecorded.append(outcome)
+        if others and self.recorder is None and self.failure is None:
+            self.recorder = in_thread(self._record)
 
     def _record(self) -> None:
         """Keep finished tasks, as long as there are new ones and siblings still run."""

@@ -16,13 +16,14 @@ it answered, if it did, as one), ``checkpoint`` (its last), and the last event, 
 
 Tasks that wait or fail have no ``node_completed``, nor have their finished siblings until their superstep is committed. An
 event becomes a part of each mode that shows it, in the order the modes were given, before the next event. The reader may be
-``STREAM_SIZE`` parts behind; then the run waits for it. Under plain calls, the updates and values of a run without a database
-are made as they are read, in the reader's own thread.
+``STREAM_SIZE`` parts behind; then the run waits for it. The updates and values of a run without a database are made as they are
+read, in the reader's own thread (under asyncio, in its task).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
 from graphflow.core import options
@@ -154,6 +155,10 @@ _MODES: dict[str, _Mode] = {
 }
 
 
+_CONTENTS: Final = frozenset({"values", "updates", "messages", "custom"})
+"""The modes whose parts are what events tell."""
+
+
 class View:
     """What stream modes show of a run: called with an event, it gives the parts they make of it.
 
@@ -167,27 +172,39 @@ class View:
             raise options.refused("stream_mode", modes, f"some of {', '.join(map(repr, _MODES))}")
         names = [options.one_of("stream_mode", name, _MODES) for name in (modes if self.several else [modes])]
         self.subgraphs = options.flag("subgraphs", subgraphs)
-        self.outermost = [(name, _MODES[name]) for name in names]
-        self.nested = [(name, mode) for name, mode in self.outermost if subgraphs or not mode.outermost]
+        self.outermost, self.nested, self.audience = _looks(tuple(names), subgraphs)
         self.messages = _Messages()
-        self.audience = Audience(_heard(self.outermost), _heard(self.nested))
 
     def __call__(self, event: Event) -> list[Any]:
         """The parts that an event makes."""
-        found = []
-        for name, mode in self.nested if event.ns else self.outermost:
-            if mode.types is None or event.type in mode.types:
-                for part in self.messages(event) if name == "messages" else [mode.part(event)]:
-                    if part is SKIP:
-                        continue
-                    if self.subgraphs:
-                        found.append((event.ns, name, part) if self.several else (event.ns, part))
-                    else:
-                        found.append((name, part) if self.several else part)
+        found: list[Any] = []
+        type, labelled = event.type, self.several or self.subgraphs
+        for name, (types, part_of, _) in self.nested if event.ns else self.outermost:
+            if types is None or type in types:
+                for part in self.messages(event) if name == "messages" else (part_of(event),):
+                    if part is not SKIP:
+                        found.append(self._labelled(part, name, event.ns) if labelled else part)
         return found
 
+    def _labelled(self, part: Any, name: str, ns: str) -> Any:
+        if self.subgraphs:
+            return (ns, name, part) if self.several else (ns, part)
+        return (name, part)
 
-def _heard(modes: Sequence[tuple[str, _Mode]]) -> Types:
+
+_Looks = tuple[tuple[str, _Mode], ...]
+"""Modes with their names."""
+
+
+@lru_cache(maxsize=128)
+def _looks(names: tuple[str, ...], subgraphs: bool) -> tuple[_Looks, _Looks, Audience]:
+    """The modes that look at the outermost graph, those that look at the ones inside, and what they hear together."""
+    outermost = tuple((name, _MODES[name]) for name in names)
+    nested = tuple((name, mode) for name, mode in outermost if subgraphs or not mode.outermost)
+    return outermost, nested, Audience(_heard(outermost), _heard(nested), _CONTENTS.issuperset(names))
+
+
+def _heard(modes: _Looks) -> Types:
     """The types of events that these modes show."""
     types = [mode.types for _, mode in modes]
     return None if None in types else frozenset[str]().union(*filter(None, types))

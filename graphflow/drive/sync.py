@@ -10,10 +10,10 @@ import functools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator, Sized
 from concurrent.futures import Future, wait
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 from graphflow import drive
 from graphflow.core.control import Cancelled, Parted, current_task
@@ -47,19 +47,12 @@ def give_back(world: World) -> None:
             session_queue().leave(ticket)
 
 
-def perform(flow: Flow[T], world: World, usage: list[Any] | None = None) -> T:
-    """Drive a flow to its end."""
-    driven = _driven(flow, world, usage)
-    while True:
-        try:
-            next(driven)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+MORE: Final[Any] = object()
+"""Stands for the result of a flow that has not ended yet."""
 
 
-def _driven(flow: Flow[T], world: World, usage: list[Any] | None = None) -> Generator[None, None, T]:
-    """Drive a flow, pausing after each effect; stopped there, it lets the flow write its last commit."""
+def perform(flow: Flow[T], world: World, usage: list[Any] | None = None, told: Sized = ()) -> T:
+    """Drive a flow to its end; MORE when it was driven only until an Emit has put something into ``told``."""
     outcome: Any = None
     step: Callable[[Any], Any] = flow.send
     while True:
@@ -69,11 +62,11 @@ def _driven(flow: Flow[T], world: World, usage: list[Any] | None = None) -> Gene
             result: T = end.value
             return result
         try:
-            try:
-                outcome, step = _HANDLERS[type(effect)](effect, world, usage), flow.send
-            except (Exception, Cancelled) as error:
-                outcome, step = error, flow.throw
-            yield
+            outcome, step = _HANDLERS[type(effect)](effect, world, usage), flow.send
+            if told:
+                return MORE  # type: ignore[no-any-return]
+        except (Exception, Cancelled) as error:
+            outcome, step = error, flow.throw
         except BaseException as stop:
             _cancel(flow, world, stop)
             raise
@@ -217,7 +210,7 @@ def _run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
         return execute(attempt, world)
     if attempt.node.function.awaits:
         return drive.loop.background(drive.aio.run_attempt(effect, world, usage))
-    ended = in_own_thread(lambda: execute(attempt, world), f"graphflow-{attempt.node.name}")
+    ended = in_own_thread(lambda: execute(attempt, world))
     try:
         wait([ended], attempt.seconds)
     finally:
@@ -237,9 +230,13 @@ def keep(effect: Keep, world: World, usage: Any) -> None:
 
 def _sleep(effect: Sleep, world: World, usage: Any) -> None:
     woken = threading.Event()
-    with world.call.stop.telling(woken.set):
+    stop = world.call.stop
+    stop.tell(woken.set)
+    try:
         if woken.wait(effect.seconds):
             raise Cancelled
+    finally:
+        stop.forget(woken.set)
 
 
 _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Any]] = {
@@ -336,9 +333,15 @@ def _between(flow: Flow[Any], world: World, view: View, listener: Emitter | None
         told.extend(view(event))
 
     world.emitter = emit
-    for _ in _driven(flow, world):
-        while told:
-            yield told.popleft()
+    going_on = True
+    try:
+        while going_on:
+            going_on = perform(flow, world, None, told) is MORE
+            while told:
+                yield told.popleft()
+    except BaseException as stop:
+        _cancel(flow, world, stop)
+        raise
 
 
 def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> Iterator[Any]:
@@ -363,7 +366,7 @@ def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitter | No
 
     world.emitter = emit
     process = os.getpid()
-    done = in_own_thread(work, "graphflow-stream")
+    done = in_own_thread(work)
     try:
         yield from channel.read()
     except GeneratorExit:

@@ -6,33 +6,104 @@ import contextvars
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any
 
 from graphflow.core.effects import T
 
 WORKERS = 32
 """Helpers of the process that run tasks beside the callers' own threads."""
-STORE_WORKERS = 8
-"""Helpers of the process that talk to databases for asyncio; apart, so that a commit never waits for somebody's slow node."""
+STORE_WORKERS = 16
+"""Helpers of the process that talk to databases for asyncio; apart, so that a commit never waits for somebody's slow node. Most
+of the time they wait for a disk, which writes what several of them commit at once."""
+
+LINGERING = 10.0
+"""Seconds that a helper without a limit waits for more work."""
+
+Tell = Callable[[Any, BaseException | None], object]
+"""Is told, in the helper's thread, what work gave or what it raised. Raises nothing."""
+
+
+class _Helpers:
+    """Threads that take work from one queue, first come first served; one more is made when none is free, up to ``limit``.
+
+    The process ends when what they do has. Without a limit it waits for none of them, and those end that had nothing to do for
+    a while. A plain queue, for an executor's book-keeping costs more than waking a thread and being woken by it.
+    """
+
+    def __init__(self, name: str, limit: int | None = None) -> None:
+        self.name = name
+        self.limit = limit
+        self.lock = threading.Lock()
+        self.queue: SimpleQueue[tuple[Callable[[], Any], Tell] | None] = SimpleQueue()
+        self.threads: list[threading.Thread] = []
+        self.free = 0
+        """Helpers without work; less the work that waits for one."""
+        self.closed = False
+
+    def start(self, work: Callable[[], Any], tell: Tell) -> None:
+        """Have work done by the next helper that is free."""
+        with self.lock:
+            if self.closed:
+                raise RuntimeError("the process is ending: nothing new can begin")
+            if self.free <= 0 and (self.limit is None or len(self.threads) < self.limit):
+                self._add()
+            self.free -= 1
+            self.queue.put((work, tell))
+
+    def _add(self) -> None:
+        if self.limit is not None and not self.threads:
+            threading.Thread(target=self._close, name=f"{self.name}-end").start()
+        name = f"{self.name}_{len(self.threads)}"
+        helper = threading.Thread(target=self._help, name=name, daemon=self.limit is None)
+        helper.start()
+        self.threads.append(helper)
+        self.free += 1
+
+    def _help(self) -> None:
+        while (taken := self._next()) is not None:
+            work, tell = taken
+            value, error = None, None
+            try:
+                value = work()
+            except BaseException as raised:
+                error = raised
+            with self.lock:  # before it tells: who hears it may have more work at once
+                self.free += 1
+            tell(value, error)
+            del taken, work, tell, value, error  # what nobody else holds is not to live until there is more work
+
+    def _next(self) -> tuple[Callable[[], Any], Tell] | None:
+        """The next work; None when the helper is to end."""
+        while True:
+            try:
+                return self.queue.get(timeout=LINGERING if self.limit is None else None)
+            except Empty:
+                with self.lock:
+                    if self.free > 0:  # else something is in the queue by now
+                        self.free -= 1
+                        self.threads.remove(threading.current_thread())
+                        return None
+
+    def _close(self) -> None:
+        """Send the helpers home when the main thread has come to its end: the process ends when their work has."""
+        threading.main_thread().join()
+        with self.lock:
+            self.closed = True
+            for _ in self.threads:
+                self.queue.put(None)
 
 
 class _PerProcess:
-    """Things with threads, made anew in a forked child."""
+    """The helpers of a process; made anew in a forked child."""
 
     def __init__(self) -> None:
-        self.pid = 0
-        self.lock = threading.Lock()
-        self.pools: tuple[ThreadPoolExecutor, ThreadPoolExecutor] | None = None
-
-    def pool(self, store: bool = False) -> ThreadPoolExecutor:
-        """The pool of helpers for nodes, or that for databases."""
-        if self.pools is None or self.pid != os.getpid():
-            with self.lock:
-                if self.pools is None or self.pid != os.getpid():
-                    nodes = ThreadPoolExecutor(WORKERS, thread_name_prefix="graphflow")
-                    self.pools = nodes, ThreadPoolExecutor(STORE_WORKERS, thread_name_prefix="graphflow-store")
-                    self.pid = os.getpid()
-        return self.pools[store]
+        self.nodes = _Helpers("graphflow", WORKERS)
+        self.stores = _Helpers("graphflow-store", STORE_WORKERS)
+        self.lone = _Helpers("graphflow-lone")
+        """For what may never end."""
 
 
 _process = _PerProcess()
@@ -40,27 +111,42 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_process.__init__)  # type: ignore[misc]
 
 
-def workers(store: bool = False) -> ThreadPoolExecutor:
-    """This process's pool of helpers for nodes, or that for databases."""
-    return _process.pool(store)
+def _unheard(value: Any, error: BaseException | None) -> None:
+    """For work that tells by itself what comes of it."""
 
 
-def in_thread(work: Callable[[], T], *, store: bool = False) -> Future[T]:
-    """Run work in a helper thread, with the caller's context variables."""
-    return workers(store).submit(contextvars.copy_context().run, work)
+def start(work: Callable[[], Any], tell: Tell = _unheard, *, store: bool = False, alone: bool = False) -> None:
+    """Begin work in a helper thread, with the caller's context variables; ``alone``: what may never end, in one that nobody
+    waits for, not even the end of the process.
+    """
+    helpers = _process.lone if alone else _process.stores if store else _process.nodes
+    helpers.start(partial(contextvars.copy_context().run, work), tell)
 
 
-def in_own_thread(work: Callable[[], T], name: str) -> Future[T]:
-    """Run work that may never end in a thread that nobody waits for, not even the end of the process."""
+def all_free() -> bool:
+    """Whether no helper for nodes has anything to do."""
+    return _process.nodes.free == len(_process.nodes.threads)
+
+
+def in_thread(work: Callable[[], T]) -> Future[T]:
+    """Run work in a helper thread, unless it is cancelled before."""
     done: Future[T] = Future()
-    done.set_running_or_notify_cancel()  # from here on nobody can cancel it
-    context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(_settle, done, work), name=name, daemon=True).start()
+    start(lambda: work() if done.set_running_or_notify_cancel() else None, partial(_settle, done))
     return done
 
 
-def _settle(future: Future[T], work: Callable[[], T]) -> None:
-    try:
-        future.set_result(work())
-    except BaseException as error:
+def in_own_thread(work: Callable[[], T]) -> Future[T]:
+    """Run work that may never end in a thread that nobody waits for, not even the end of the process."""
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()  # from here on nobody can cancel it
+    start(work, partial(_settle, done), alone=True)
+    return done
+
+
+def _settle(future: Future[Any], value: Any, error: BaseException | None) -> None:
+    if future.cancelled():
+        return
+    if error is None:
+        future.set_result(value)
+    else:
         future.set_exception(error)

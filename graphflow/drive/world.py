@@ -37,6 +37,8 @@ class World:
         """Under asyncio: a cancellation that waits for the commit under way."""
         self.pressure: Callable[[], Awaitable[None]] | None = None
         """Under asyncio: waits until whoever reads the stream has caught up."""
+        self.brisk = True
+        """Under asyncio: whether the function in a thread that ended last was done at once, as the next may be."""
         self.keeping = threading.RLock()
         """Held while an attempt makes something durable, and while one is given up."""
 

@@ -207,8 +207,11 @@ def _as_json(value: Any) -> str | None:
 
 def _readable(tool: Tool, result: Any) -> str:
     """What a tool returned, as a model reads it. Raises TypeError for what Python shows as an address in memory."""
-    text = as_text(result)
-    if _ADDRESS.search(text) and _as_json(result) is None:
+    text = _as_json(result)
+    if text is not None:
+        return text
+    text = str(result)
+    if _ADDRESS.search(text):
         raise TypeError(
             f"{tool.name} was called, but returned an object of type {type(result).__name__} that cannot be read: it should "
             "return text, or what JSON can express (numbers, lists, dicts, dataclasses, pydantic objects)"

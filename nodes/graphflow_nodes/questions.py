@@ -100,6 +100,8 @@ def _agreed_before(tool: Tool, ctx: Context) -> Any:
     Raises GraphChanged when the tool does not ask what the other answers were given to.
     """
     said = ctx.task.answered
+    if not said:
+        return True
     kinds = [_kind(tool, question) for question, _ in said]
     dropped = 0 if tool.requires_confirmation else len(list(takewhile(_CONFIRMATION.__eq__, kinds)))
     agreed = said[dropped - 1][1] if dropped else True

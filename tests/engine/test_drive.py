@@ -7,6 +7,7 @@ import contextvars
 import os
 import threading
 import time
+from itertools import pairwise
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -126,6 +127,39 @@ def test_stored_crews_inside_crews_do_not_starve_on_recording(way):
         return {"path": [str(len(inner.invoke({}, session_id=f"inner-{item}")["path"]))]}
 
     assert way.invoke(fan(outer, 60, db), {}, session_id="outer")["path"] == ["4"] * 60
+
+
+def test_a_function_that_blocks_stops_nobody_else_in_the_loop_whatever_the_ones_before_took():
+    quick = StateGraph(S).add_node("quick", lambda s: {"path": ["quick"]}).add_node("slow", lambda s: time.sleep(0.2))
+    graph = quick.add_edge(START, "quick").add_edge("quick", "slow").add_edge("slow", END).compile()
+
+    async def longest_silence() -> float:
+        longest, run = 0.0, asyncio.ensure_future(graph.ainvoke({}))
+        while not run.done():
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.perf_counter() - before)
+        return longest
+
+    assert asyncio.run(longest_silence()) < 0.1
+
+
+def test_functions_that_end_at_once_let_the_loop_go_on_between_them():
+    names = [f"node{number}" for number in range(20)]
+    builder = StateGraph(S)
+    for name in names:
+        builder.add_node(name, lambda s: None)
+    for left, right in pairwise([START, *names, END]):
+        builder.add_edge(left, right)
+
+    async def turns_of_others() -> int:
+        turns, run = 0, asyncio.ensure_future(builder.compile().ainvoke({}))
+        while not run.done():
+            turns += 1
+            await asyncio.sleep(0)
+        return turns
+
+    assert asyncio.run(turns_of_others()) >= len(names)
 
 
 def test_an_async_node_may_call_another_graph_that_has_async_nodes(way):

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import re
+from contextlib import closing
+from itertools import pairwise
 from typing import Annotated, Any, TypedDict
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from graphflow import END, START, Command, Send, StateGraph
+from graphflow import END, START, Command, Context, Send, StateGraph
+from graphflow.core import machine
 from graphflow.core.control import Overwrite
 from graphflow.db import InMemoryDb
 from graphflow.errors import RecursionLimit
+from tests.engine.counting import Counting
 
 
 class S(TypedDict, total=False):
@@ -86,8 +91,8 @@ def end_of(run: Any) -> Any:
     try:
         result = run()
     except Exception as error:
-        return type(error), str(error).partition(" (session")[0]
-    return result.status, result.values, list(result.metrics["nodes"])
+        return type(error), re.sub(r":\d{10,}\.", ":n.", str(error)).partition(" (session")[0]
+    return result.status, result.values, list(result.metrics.get("nodes", ()))
 
 
 def told(graph: Any, input: Any, **options: Any) -> list[Any]:
@@ -123,6 +128,89 @@ def test_it_ends_as_the_run_that_is_stored_and_tells_the_same(tape, fatal, limit
     assert end_of(lambda: stored.invoke(input, session_id="s", recursion_limit=limit)) == alone
     assert told(stored, input, session_id="t", recursion_limit=limit) == [*events, end]
     db.close()
+
+
+def tape_inside(tape: list[tuple[str, str]], ran: list[str], db: Any) -> Any:
+    """A graph with one inside whose steps are done as the tape says; "router raises" and "steps" are theirs, too."""
+    inner = StateGraph(S)
+
+    def node_of(name: str) -> Any:
+        def node(state: Any, ctx: Context) -> Any:
+            ran.append(f"{name}{state['n']}")
+            what = tape[state["n"]][1]
+            if what == "steps":
+                return {"n": state["n"] + 1, "last": ctx.step("step", lambda: ran.append("step") or f"step{state['n']}")}
+            return gives("plain" if what == "router raises" else what, name, state["n"])
+
+        return node
+
+    def router(state: Any) -> Any:
+        if tape[state["n"] - 1][1] == "router raises":
+            raise LookupError("no way")
+        return tape[state["n"]][0] if state["n"] < len(tape) else END
+
+    for name in NAMES:
+        inner.add_node(name, node_of(name), destinations=["worker"])
+        inner.add_conditional_edges(name, router)
+    inner.add_node("worker", lambda arg: {"total": arg["n"]})
+    inner.add_edge("worker", END)
+    inner.add_conditional_edges(START, lambda state: tape[0][0])
+    outer = StateGraph(S).add_node("inside", inner.compile()).add_edge(START, "inside").add_edge("inside", END)
+    return outer.compile(db=db)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    tape=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from((*FINE, "steps"))), min_size=1, max_size=8),
+    fatal=st.none() | st.sampled_from((*FATAL, "router raises")),
+    limit=st.sampled_from((3, 1000)),
+)
+def test_a_graph_inside_a_run_that_is_stored_at_its_end_does_as_it_does_step_by_step(tape, fatal, limit):
+    """Also what it leaves when it fails, and what runs again then."""
+    ends = []
+    for sprints in (True, False):
+        with pytest.MonkeyPatch.context() as patch, closing(InMemoryDb()) as memory:
+            db = Counting(memory)
+            if not sprints:
+                patch.setattr(machine, "can_sprint", lambda machine: False)
+            ran: list[str] = []
+            mended = [*tape] if fatal is None else [*tape, ("a", fatal)]
+            graph = tape_inside(mended, ran, db)
+            run = told(graph, {"n": 0}, session_id="s", recursion_limit=limit, durability="exit")
+            left = graph.get_state("s")
+            if fatal is not None:
+                mended[-1] = ("a", "plain")
+            again = end_of(lambda graph=graph: graph.resume("s"))
+            commits = [(c.checkpoint and c.checkpoint.delta, len(c.tasks), c.status) for c in db.commits]
+            ends.append((run, left.next, left.status, left.values, again, ran, db.spaces, commits))
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("order", ["k", "ak", "ka", "aka", "kk"])
+def test_a_graph_inside_goes_on_step_by_step_once_something_of_it_is_stored(order, monkeypatch):
+    """k keeps its state between calls, so it is stored, and what is around it before."""
+    ends = []
+    for sprints in (True, False):
+        if not sprints:
+            monkeypatch.setattr(machine, "can_sprint", lambda machine: False)
+        lasting = StateGraph(S).add_node("z", lambda state: {"path": ["z"]}).add_edge(START, "z").add_edge("z", END).compile()
+        inner = StateGraph(S)
+        names = [f"{name}{number}" for number, name in enumerate(order)]
+        for name in names:
+            if name[0] == "k":
+                inner.add_node(name, lasting, persist=True, output=lambda state: {"path": ["done"]})
+            else:
+                inner.add_node(name, lambda state, name=name: {"path": [name]})
+        for left, right in pairwise([START, *names, END]):
+            inner.add_edge(left, right)
+        outer = StateGraph(S).add_node("inside", inner.compile()).add_edge(START, "inside").add_edge("inside", END)
+        db = Counting(InMemoryDb())
+        graph = outer.compile(db=db, durability="exit")
+        end = end_of(lambda graph=graph: graph.invoke({}, session_id="s"))
+        ends.append((end, db.spaces, [(c.checkpoint and c.checkpoint.delta, c.status) for c in db.commits]))
+        assert db.check().ok
+        db.close()
+    assert ends[0] == ends[1]
 
 
 def order_of(*edges: tuple[Any, Any], deferred: str = "", routed: tuple[str, list[str]] | None = None) -> list[str]:

@@ -295,6 +295,61 @@ def test_a_run_that_is_not_stored_goes_on_as_its_updates_are_read_and_in_the_thr
     assert ran == [threading.current_thread(), reader, reader] and len(rest) == 2
 
 
+def test_an_async_run_that_is_not_stored_goes_on_as_its_updates_are_read_and_in_the_task_that_reads_them():
+    ran: list[Any] = []
+
+    async def node(state):
+        await asyncio.sleep(0)
+        ran.append(asyncio.current_task())
+
+    async def main():
+        parts = chain(None, node, node, node).astream({})
+        await anext(parts)
+        await asyncio.sleep(0.01)
+        assert ran == [asyncio.current_task()]
+        rest = asyncio.ensure_future(collected(parts))
+        assert len(await rest) == 2 and ran[1:] == [rest, rest]
+
+    asyncio.run(main())
+
+
+async def collected(parts):
+    return [part async for part in parts]
+
+
+@pytest.mark.parametrize("how", ["closed", "cancelled", "cancelled in a thread"])
+def test_a_listener_hears_how_an_async_run_ended_that_is_not_stored_and_was_left(how):
+    heard: list[str] = []
+    reached = threading.Event()
+
+    async def waits(state):
+        reached.set()
+        await asyncio.sleep(30)
+
+    def computes(state):
+        reached.set()
+        time.sleep(0.05)
+
+    last = computes if how == "cancelled in a thread" else waits
+    graph = chain(None, writing("a"), last, writing("c"), on_event=lambda event: heard.append(event.type))
+
+    async def main():
+        parts = graph.astream({})
+        assert await anext(parts) == {"n0": {"path": ["a"]}}
+        if how == "closed":
+            await parts.aclose()
+        else:
+            reading = asyncio.ensure_future(collected(parts))
+            while not reached.is_set():
+                await asyncio.sleep(0)
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+
+    asyncio.run(main())
+    assert heard[-1] == "run_cancelled" and heard.count("node_completed") == (2 if how == "cancelled in a thread" else 1)
+
+
 @pytest.mark.parametrize("mode", ["updates", "values", "events"])
 def test_whoever_reads_a_stream_may_use_its_session_meanwhile(db, mode):
     graph = chain(db, writing("a"), writing("b"))
