@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from graphflow.db.media import media_of
-from graphflow.db.messagelog import LogRow, folded, log_head, read_log
+from graphflow.db.messagelog import LogRow, checked_head, folded, log_head, read_log, verified
 from graphflow.messages import Message
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Transaction
+
+T = TypeVar("T")
 
 
 def messages(
@@ -25,42 +27,56 @@ def messages(
     """Messages of a session, oldest first: those of its last runs, the newest ``limit``, or all. With ``user_id`` the session
     has to be that user's; else there are none.
     """
+    if last_runs is not None and not include_members:
+        return _newest([message for _, message in _lately(tx, session_id, "", last_runs, user_id)], limit)
     found = tx.one(tx.sql.mine, {"session_id": session_id, "user_id": user_id})
     if found is None:
         return []
-    spaces = [row[0] for row in tx.all(tx.sql.log_spaces, {"session": found[0]})] if include_members else [""]
-    if spaces == [""]:
-        return [message for _, message in _messages_of(tx, session_id, found[0], "", last_runs, limit)]
-    moments = _Moments(tx, found[0])
-    placed = [
-        (moments.of(ns, row), message)
-        for ns in spaces
-        for row, message in _messages_of(tx, session_id, found[0], ns, last_runs, None)
-    ]
+    [session] = found
+    if not include_members:
+        return [message for _, message in _all(tx, session_id, session, "", limit)]
+    moments = _Moments(tx, session)
+    placed = []
+    for [ns] in tx.all(tx.sql.log_spaces, {"session": session}):
+        said = _all(tx, session_id, session, ns) if last_runs is None else _lately(tx, session_id, ns, last_runs, user_id)
+        placed += [(moments.of(ns, row), message) for row, message in said]
     placed.sort(key=lambda place: place[0])
-    wanted = [message for _, message in placed]
-    return wanted if limit is None else wanted[max(0, len(wanted) - limit) :]
+    return _newest([message for _, message in placed], limit)
 
 
-def _messages_of(
-    tx: Transaction, session_id: str, session: int, ns: str, last_runs: int | None, limit: int | None
-) -> list[tuple[LogRow, Message]]:
+def _newest(items: list[T], limit: int | None) -> list[T]:
+    return items if limit is None else items[max(0, len(items) - limit) :]
+
+
+def _lately(tx: Transaction, session_id: str, ns: str, last_runs: int, user_id: str | None) -> list[tuple[LogRow, Message]]:
+    """Messages of the last runs of one namespace, each with the row that it came with."""
+    wanted = {"session_id": session_id, "user_id": user_id, "ns": ns, "count": last_runs}
+    found = tx.all(tx.sql.said_lately, wanted)
+    if not found:
+        return []
+    seq, *_, first, known, last = found[0]
+    checked_head(session_id, known, last)
+    if seq is None:
+        return []
+    return _placed(verified((row[:6] for row in found), session_id, ns, first, media_of(tx)))
+
+
+def _all(tx: Transaction, session_id: str, session: int, ns: str, limit: int | None = None) -> list[tuple[LogRow, Message]]:
     """Messages of one namespace, each with the row that it came with; the newest ``limit`` of them."""
     head = log_head(tx, session_id, ns)
-    low = 1
-    if last_runs is not None:
-        first = tx.one(tx.sql.first_of_last_runs, {"session": session, "ns": ns, "count": last_runs})
-        low = head + 1 if first is None or first[0] is None else first[0]
     span = head if limit is None else 2 * limit + 8
     while True:
-        start = max(low, head - span + 1)
-        rows = read_log(tx, session_id, ns, start, head, media_of(tx))
-        kept = folded(rows)
-        if start <= low or (limit is not None and len(kept) >= limit):
-            places = {row.entry.id: row for row in reversed(rows)}
-            found = [(places[message.id], message) for message in kept]
-            return found if limit is None else found[max(0, len(found) - limit) :]
+        start = max(1, head - span + 1)
+        found = _placed(read_log(tx, session_id, session, ns, start, head, media_of(tx)))
+        if start == 1 or (limit is not None and len(found) >= limit):
+            return _newest(found, limit)
         span *= 2
+
+
+def _placed(rows: list[LogRow]) -> list[tuple[LogRow, Message]]:
+    """The messages that rows amount to, each with the first row that has its id."""
+    places = {row.entry.id: row for row in reversed(rows)}
+    return [(places[message.id], message) for message in folded(rows)]
 
 
 class _Moment(NamedTuple):

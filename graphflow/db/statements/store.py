@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, and_, bindparam, delete, func, not_, null, or_, select, update
 from sqlalchemy.schema import CreateTable
@@ -21,6 +21,7 @@ from graphflow.db.statements.compiled import (
     HERE,
     LOGGED,
     MESSAGE,
+    MINE,
     ONE,
     ORDINAL,
     RUN,
@@ -32,6 +33,13 @@ from graphflow.db.statements.compiled import (
     matches,
 )
 from graphflow.db.tables import checkpoints, media, media_uses, messages, runs, schema_versions, sessions, tasks
+
+_STANDING: Final = (
+    *(SESSION.ordinal, SESSION.session_type, SESSION.user_id, SESSION.component_id.label("made_by"), SESSION.name),
+    *(SESSION.metadata, SESSION.created_at, SESSION.seal, SESSION.status, SESSION.head, SESSION.epoch),
+)
+_OF_RUN: Final = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id, RUN.metrics)
+"""With the checkpoint and the lease between and after them, the columns of ``loading._Found``."""
 
 
 def _chained(c: Any) -> tuple[Any, ...]:
@@ -61,16 +69,10 @@ class StoreStatements(Compiled):
     def _load(self, seq: Any) -> str:
         at = and_(CHECKPOINT.session == SESSION.ordinal, matches(CHECKPOINT.ns, "ns"), CHECKPOINT.seq == seq)
         return self.text(
-            select(*self._found())
+            select(*_STANDING, CHECKPOINT.seq, CHECKPOINT.base, *_OF_RUN, *self.lease)
             .select_from(sessions.outerjoin(checkpoints, at).outerjoin(runs, RUN.ordinal == CHECKPOINT.run))
             .where(HERE, FREE_FOR)
         )
-
-    def _found(self) -> tuple[Any, ...]:
-        columns = (SESSION.ordinal, SESSION.session_type, SESSION.user_id, SESSION.status, SESSION.head, SESSION.epoch)
-        run = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id, RUN.metrics)
-        sealed = (SESSION.component_id.label("made_by"), SESSION.name, SESSION.metadata, SESSION.created_at, SESSION.seal)
-        return (*columns, CHECKPOINT.seq, CHECKPOINT.base, *run, *self.lease, *sealed)
 
     @cached_property
     def load_head(self) -> str:
@@ -88,17 +90,18 @@ class StoreStatements(Compiled):
 
     @cached_property
     def load_finished(self) -> str:
-        """A session with nothing unfinished: what ``load_head`` tells, and in the same row each checkpoint of ``chain``."""
+        """A session with nothing unfinished and no holder: what ``load_head`` tells but the lease, and in the same row each
+        checkpoint of ``chain``.
+        """
         c = CHECKPOINT
         at = and_(c.session == SESSION.ordinal, c.ns == EMPTY, c.seq == SESSION.head)
-        joined = sessions.join(checkpoints, at).outerjoin(runs, RUN.ordinal == c.run)
-        # Names of their own: columns of sessions, checkpoints and runs are called alike.
-        columns = [column.label(f"found_{place}") for place, column in enumerate(self._found())]
-        unique = select(*columns).select_from(joined).where(HERE, FREE_FOR, SESSION.status == COMPLETED)
+        finished = (HERE, FREE_FOR, SESSION.status == COMPLETED, SESSION.lease_owner.is_(None))
+        unique = select(*_STANDING, c.seq, c.base, c.run).select_from(sessions.join(checkpoints, at)).where(*finished)
         found = self.by_itself(unique.cte("found"))
-        ordinal, head, base = found.c.found_0, found.c.found_4, found.c.found_7
-        chain = and_(c.session == ordinal, c.ns == EMPTY, c.seq.between(base, head))
-        return self.text(select(found, *_chained(c)).select_from(found.join(checkpoints, chain)).order_by(c.seq))
+        *told, run = found.c
+        chain = and_(c.session == found.c.ordinal, c.ns == EMPTY, c.seq.between(found.c.base, found.c.head))
+        joined = found.join(checkpoints, chain).outerjoin(runs, RUN.ordinal == run)
+        return self.text(select(*told, *_OF_RUN, *_chained(c)).select_from(joined).order_by(c.seq))
 
     @cached_property
     def chain(self) -> str:
@@ -316,13 +319,47 @@ class StoreStatements(Compiled):
 
     # --- the message log -----------------------------------------------------------------------------------------------
 
-    def _log(self) -> Any:
-        owned = messages.join(sessions, MESSAGE.session == SESSION.ordinal).outerjoin(runs, RUN.ordinal == MESSAGE.run)
-        return select(*LOGGED).select_from(owned).where(HERE, matches(MESSAGE.ns, "ns")).order_by(MESSAGE.seq)
-
     @cached_property
     def log_range(self) -> str:
-        return self.text(self._log().where(MESSAGE.seq.between(bindparam("low"), bindparam("high"))))
+        """Rows of the log; those of ``LOGGED``."""
+        here = (matches(MESSAGE.session, "session"), matches(MESSAGE.ns, "ns"))
+        wanted = MESSAGE.seq.between(bindparam("low"), bindparam("high"))
+        return self.text(select(*self._logged()).where(*here, wanted).order_by(MESSAGE.seq))
+
+    def _logged(self) -> tuple[Any, ...]:
+        """The columns of ``LOGGED``, where few rows are read: the run of each is looked up, however few runs there are."""
+        run_id = select(RUN.run_id).where(RUN.ordinal == MESSAGE.run).correlate(messages).scalar_subquery()
+        return (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, run_id, MESSAGE.run)
+
+    @cached_property
+    def said_lately(self) -> str:
+        """The log from where the newest runs begin: what ``log_range`` gives of each row, where they begin, and the last row as
+        checkpoints know it and as it is. One row without a message when there is none; no row when the session is not there.
+        """
+        newest = self.first_of(SESSION.ordinal)
+        heads = self._log_heads()
+        heres = select(SESSION.ordinal, newest.label("first"), *heads).where(HERE, MINE)
+        here = self.by_itself(heres.cte("here"))
+        # As values of their own, which no statistics of the log make a planner look for elsewhere than in its key.
+        ordinal, first, last = (select(here.c[name]).scalar_subquery() for name in ("ordinal", "first", "last"))
+        wanted = and_(MESSAGE.session == ordinal, matches(MESSAGE.ns, "ns"), MESSAGE.seq.between(first, last))
+        joined = here.outerjoin(messages, wanted)
+        return self.text(
+            select(*self._logged(), here.c.first, here.c.known, here.c.last).select_from(joined).order_by(MESSAGE.seq)
+        )
+
+    def first_of(self, session: Any) -> Any:
+        """Where the newest ``count`` runs of a namespace begin that are no member's."""
+        newest = (
+            select(RUN.first_message)
+            .where(RUN.session == session, matches(RUN.ns, "ns"), or_(RUN.ns != EMPTY, RUN.parent_run_id.is_(None)))
+            .order_by(RUN.number.desc())
+            .limit(bindparam("count", type_=BigInteger))
+            .offset(ZERO)
+            .correlate(sessions)
+            .subquery()
+        )
+        return select(func.min(newest.c.first_message)).scalar_subquery()
 
     def _counts(self) -> Any:
         """Whether a run counts as history. That of a nested graph is stored when it has come to its end; what becomes of the
@@ -387,18 +424,19 @@ class StoreStatements(Compiled):
     @cached_property
     def log_head(self) -> str:
         """The last row of a log: as the checkpoints of its namespace know it, and as the rows have it."""
-        newest = CHECKPOINT.log_head.label("known")
-        known = (
-            select(newest)
+        return self.text(select(*self._log_heads()).select_from(sessions).where(HERE))
+
+    def _log_heads(self) -> tuple[Any, Any]:
+        newest = (
+            select(CHECKPOINT.log_head)
             .where(CHECKPOINT.session == SESSION.ordinal, matches(CHECKPOINT.ns, "ns"))
             .order_by(CHECKPOINT.seq.desc())
             .limit(ONE)
             .offset(ZERO)
-            .correlate(sessions)
-            .scalar_subquery()
         )
         rows = select(func.max(MESSAGE.seq)).where(MESSAGE.session == SESSION.ordinal, matches(MESSAGE.ns, "ns"))
-        return self.text(select(known, rows.correlate(sessions).scalar_subquery()).select_from(sessions).where(HERE))
+        known, last = (part.correlate(sessions).scalar_subquery() for part in (newest, rows))
+        return known.label("known"), last.label("last")
 
     @cached_property
     def last_message(self) -> str:
