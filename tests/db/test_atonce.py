@@ -149,7 +149,7 @@ def test_a_session_whose_row_was_changed_is_refused_before_anything_is_written(p
     assert rows(postgres_db) == before
 
 
-@pytest.mark.parametrize("statement", ["load_finished", "recent_log"])
+@pytest.mark.parametrize("statement", ["load_finished", "recent_log", "said_lately"])
 def test_it_is_read_by_keys_though_the_planner_knows_nothing_of_the_tables(postgres_db: PostgresDb, statement: str) -> None:
     """Without statistics a planner takes every table for a small one, and any way through it for as good as another."""
     session = Writer(postgres_db)

@@ -58,6 +58,11 @@ FREE_FOR: Final[Any] = or_(SESSION.user_id.is_(None), matches(SESSION.user_id, "
 """The session belongs to the parameter ``user_id`` or to nobody: what runs, graphs and agents may use."""
 
 
+def by_itself(part: Any) -> Any:
+    """A part of a statement that is read before, and apart from, what joins it."""
+    return part.prefix_with("MATERIALIZED")
+
+
 class Compiled:
     """Compiles statements to text, for one dialect ("sqlite" or "postgresql") and, on PostgreSQL, a schema of the tables."""
 
@@ -87,10 +92,6 @@ class Compiled:
     def lease(self) -> tuple[Any, Any]:
         """Who holds a session, and the microseconds that the lease has left."""
         return SESSION.lease_owner, (SESSION.lease_until - self.now).label("lease_left")
-
-    def by_itself(self, part: Any) -> Any:
-        """A part of a statement that is read before, and apart from, what joins it."""
-        return part.prefix_with("MATERIALIZED") if self.dialect.name == "postgresql" else part
 
     def positional(self, statement: Any, columns: list[str]) -> str:
         """The text of a statement that takes its values by place, in this order: drivers bind tuples faster than names."""

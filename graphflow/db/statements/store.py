@@ -30,6 +30,7 @@ from graphflow.db.statements.compiled import (
     USED,
     ZERO,
     Compiled,
+    by_itself,
     matches,
 )
 from graphflow.db.tables import checkpoints, media, media_uses, messages, runs, schema_versions, sessions, tasks
@@ -97,7 +98,7 @@ class StoreStatements(Compiled):
         at = and_(c.session == SESSION.ordinal, c.ns == EMPTY, c.seq == SESSION.head)
         finished = (HERE, FREE_FOR, SESSION.status == COMPLETED, SESSION.lease_owner.is_(None))
         unique = select(*_STANDING, c.seq, c.base, c.run).select_from(sessions.join(checkpoints, at)).where(*finished)
-        found = self.by_itself(unique.cte("found"))
+        found = by_itself(unique.cte("found"))
         *told, run = found.c
         chain = and_(c.session == found.c.ordinal, c.ns == EMPTY, c.seq.between(found.c.base, found.c.head))
         joined = found.join(checkpoints, chain).outerjoin(runs, RUN.ordinal == run)
@@ -336,30 +337,23 @@ class StoreStatements(Compiled):
         """The log from where the newest runs begin: what ``log_range`` gives of each row, where they begin, and the last row as
         checkpoints know it and as it is. One row without a message when there is none; no row when the session is not there.
         """
-        newest = self.first_of(SESSION.ordinal)
-        heads = self._log_heads()
-        heres = select(SESSION.ordinal, newest.label("first"), *heads).where(HERE, MINE)
-        here = self.by_itself(heres.cte("here"))
-        # As values of their own, which no statistics of the log make a planner look for elsewhere than in its key.
-        ordinal, first, last = (select(here.c[name]).scalar_subquery() for name in ("ordinal", "first", "last"))
-        wanted = and_(MESSAGE.session == ordinal, matches(MESSAGE.ns, "ns"), MESSAGE.seq.between(first, last))
-        joined = here.outerjoin(messages, wanted)
-        return self.text(
-            select(*self._logged(), here.c.first, here.c.known, here.c.last).select_from(joined).order_by(MESSAGE.seq)
-        )
-
-    def first_of(self, session: Any) -> Any:
-        """Where the newest ``count`` runs of a namespace begin that are no member's."""
         newest = (
             select(RUN.first_message)
-            .where(RUN.session == session, matches(RUN.ns, "ns"), or_(RUN.ns != EMPTY, RUN.parent_run_id.is_(None)))
+            .where(RUN.session == SESSION.ordinal, matches(RUN.ns, "ns"), or_(RUN.ns != EMPTY, RUN.parent_run_id.is_(None)))
             .order_by(RUN.number.desc())
             .limit(bindparam("count", type_=BigInteger))
             .offset(ZERO)
             .correlate(sessions)
             .subquery()
         )
-        return select(func.min(newest.c.first_message)).scalar_subquery()
+        first = select(func.min(newest.c.first_message)).scalar_subquery().label("first")
+        here = by_itself(select(SESSION.ordinal, first, *self._log_heads()).where(HERE, MINE).cte("here"))
+        # Bounded on both sides: a planner that knows neither bound takes a range for few rows, and all after one for many.
+        wanted = and_(
+            MESSAGE.session == here.c.ordinal, matches(MESSAGE.ns, "ns"), MESSAGE.seq.between(here.c.first, here.c.last)
+        )
+        said = select(*self._logged(), here.c.first, here.c.known, here.c.last)
+        return self.text(said.select_from(here.outerjoin(messages, wanted)).order_by(MESSAGE.seq))
 
     def _counts(self) -> Any:
         """Whether a run counts as history. That of a nested graph is stored when it has come to its end; what becomes of the
@@ -396,7 +390,7 @@ class StoreStatements(Compiled):
         """The log from where the newest runs that count begin, or from ``low`` on: what ``log_range`` gives of each row,
         whether its run is one of them, and where they begin.
         """
-        last = self.by_itself(self._last_runs().cte("last"))
+        last = by_itself(self._last_runs().cte("last"))
         first = select(func.min(last.c.first_message)).scalar_subquery()
         wanted = (MESSAGE.seq >= first, MESSAGE.seq >= bindparam("low"), MESSAGE.seq < bindparam("before"))
         return self.text(

@@ -1292,12 +1292,9 @@ TEXTS = (
                 'FROM gf_place.gf_runs \n'
                 'WHERE gf_place.gf_runs.ordinal = gf_place.gf_messages.run) AS anon_1, gf_place.gf_messages.run, '
                 'here.first, here.known, here.last \n'
-                'FROM here LEFT OUTER JOIN gf_place.gf_messages ON gf_place.gf_messages.session = (SELECT '
-                'here.ordinal \n'
-                'FROM here) AND gf_place.gf_messages.ns = %(ns)s AND gf_place.gf_messages.seq BETWEEN (SELECT '
-                'here.first \n'
-                'FROM here) AND (SELECT here.last \n'
-                'FROM here) ORDER BY gf_place.gf_messages.seq',
+                'FROM here LEFT OUTER JOIN gf_place.gf_messages ON gf_place.gf_messages.session = here.ordinal AND '
+                'gf_place.gf_messages.ns = %(ns)s AND gf_place.gf_messages.seq BETWEEN here.first AND here.last ORDER '
+                'BY gf_place.gf_messages.seq',
  'say': 'WITH moved AS \n'
         '(UPDATE gf_place.gf_sessions SET head=%(new_head)s::BIGINT WHERE gf_place.gf_sessions.ordinal = '
         '%(session)s::BIGINT AND gf_place.gf_sessions.head = %(expected_head)s::BIGINT AND gf_place.gf_sessions.epoch '

@@ -704,7 +704,7 @@ TEXTS = (
             'gf_checkpoints.run \n'
             'WHERE gf_sessions.session_id = :session_id AND (gf_sessions.user_id IS NULL OR gf_sessions.user_id = '
             ':user_id)',
- 'load_finished': 'WITH found AS \n'
+ 'load_finished': 'WITH found AS MATERIALIZED \n'
                   '(SELECT gf_sessions.ordinal AS ordinal, gf_sessions.session_type AS session_type, '
                   'gf_sessions.user_id AS user_id, gf_sessions.component_id AS made_by, gf_sessions.name AS name, '
                   'gf_sessions.metadata AS metadata, gf_sessions.created_at AS created_at, gf_sessions.seal AS seal, '
@@ -887,7 +887,7 @@ TEXTS = (
              'excluded.value, sha256 = excluded.sha256',
  'rebase': 'UPDATE gf_checkpoints SET base=:new_base, snapshot=:new_snapshot, sha256=:new_sha256 WHERE '
            'gf_checkpoints.session = :session AND gf_checkpoints.ns = :ns AND gf_checkpoints.seq = :of',
- 'recent_log': 'WITH last AS \n'
+ 'recent_log': 'WITH last AS MATERIALIZED \n'
                '(SELECT gf_runs.ordinal AS ordinal, gf_runs.first_message AS first_message \n'
                'FROM gf_runs \n'
                'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
@@ -1024,7 +1024,7 @@ TEXTS = (
                       "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR "
                       'gf_sessions.user_id = :user_id) ORDER BY gf_runs.created_at DESC, gf_runs.ordinal DESC\n'
                       ' LIMIT :count OFFSET 0',
- 'said_lately': 'WITH here AS \n'
+ 'said_lately': 'WITH here AS MATERIALIZED \n'
                 '(SELECT gf_sessions.ordinal AS ordinal, (SELECT min(anon_2.first_message) AS min_1 \n'
                 'FROM (SELECT gf_runs.first_message AS first_message \n'
                 'FROM gf_runs \n'
@@ -1045,10 +1045,8 @@ TEXTS = (
                 'FROM gf_runs \n'
                 'WHERE gf_runs.ordinal = gf_messages.run) AS anon_1, gf_messages.run, here.first, here.known, '
                 'here.last \n'
-                'FROM here LEFT OUTER JOIN gf_messages ON gf_messages.session = (SELECT here.ordinal \n'
-                'FROM here) AND gf_messages.ns = :ns AND gf_messages.seq BETWEEN (SELECT here.first \n'
-                'FROM here) AND (SELECT here.last \n'
-                'FROM here) ORDER BY gf_messages.seq',
+                'FROM here LEFT OUTER JOIN gf_messages ON gf_messages.session = here.ordinal AND gf_messages.ns = :ns '
+                'AND gf_messages.seq BETWEEN here.first AND here.last ORDER BY gf_messages.seq',
  'schema_version': 'SELECT max(gf_schema.version) AS max_1 \nFROM gf_schema',
  'seal_session': 'UPDATE gf_sessions SET seal=:new_seal WHERE gf_sessions.ordinal = :session',
  'session_ordinals': 'SELECT gf_sessions.ordinal, gf_sessions.session_id \n'
