@@ -68,13 +68,19 @@ def _last_of(tx: Transaction, params: Mapping[str, Any]) -> int | None:
     return None if row is None else _Found(*row).seq
 
 
+class Unfinished(Exception):
+    """The session is another user's, is held, or has something unfinished: that takes more statements."""
+
+
 def load_finished(tx: Transaction, effect: Load) -> Stored | None:
-    """A session at its head, by one statement, and one for its messages if they are asked for. None unless it is there for this
-    user and has nothing unfinished.
+    """A session at its head, by one statement, and one for its messages if they are asked for; None when there is none. Raises
+    Unfinished.
     """
     found = tx.all(tx.sql.load_finished, {"session_id": effect.session_id, "user_id": effect.user_id})
     if not found:
-        return None
+        if tx.one(tx.sql.find_session, {"session_id": effect.session_id}) is None:
+            return None
+        raise Unfinished
     session = _Found.of(effect.session_id, found[0][:UNHELD])
     assert session.seq is not None
     fetch = media_of(tx)

@@ -63,6 +63,8 @@ class Settings:
         options = f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={round(self.stalled_after * 1000)}"
         # What a statement of its own is done in, whatever the role or the database have for a default.
         options += " -c default_transaction_isolation=read\\ committed"
+        # Compiling pays for long statements; there are none, but a planner that knows little may take one for that.
+        options += " -c jit=off"
         own = self.arguments.get("options")
         return {**DEFAULTS, **self.arguments, "options": f"{options} {own}" if own else options, "client_encoding": "UTF8"}
 

@@ -6,6 +6,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -117,9 +118,8 @@ class PostgresDb(SqlDb):
     def _load(self, effect: Load) -> Stored | None:
         # Most sessions have nothing unfinished, and are one statement.
         if effect.at is None and not effect.ns:
-            found = self._read_alone(partial(loading.load_finished, effect=effect))
-            if found is not None:
-                return found
+            with suppress(loading.Unfinished):
+                return self._read_alone(partial(loading.load_finished, effect=effect))
         return super()._load(effect)
 
     def _read_alone(self, work: Callable[[Transaction], T]) -> T:

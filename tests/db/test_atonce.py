@@ -24,8 +24,7 @@ def executed(db: PostgresDb) -> Iterator[list[str]]:
     sql = db._statements()
     names = {value: name for name, value in vars(sql).items() if isinstance(value, str)}
     seen: list[str] = []
-    taken = db._ready()._take()
-    connection: Any = taken.dbapi_connection
+    connection: Any = db._ready()._take()
     execute = connection.tx.execute
 
     def noting(text: str, *parameters: Any) -> Any:
@@ -33,7 +32,7 @@ def executed(db: PostgresDb) -> Iterator[list[str]]:
         return execute(text, *parameters)
 
     connection.tx.execute = noting
-    db._ready()._give_back(taken)
+    db._ready()._give_back(connection)
     try:
         yield seen
     finally:
@@ -149,7 +148,7 @@ def test_a_session_whose_row_was_changed_is_refused_before_anything_is_written(p
     assert rows(postgres_db) == before
 
 
-@pytest.mark.parametrize("statement", ["load_finished", "recent_log", "said_lately"])
+@pytest.mark.parametrize("statement", ["load_finished", "recent_log", "log_of_runs"])
 def test_it_is_read_by_keys_though_the_planner_knows_nothing_of_the_tables(postgres_db: PostgresDb, statement: str) -> None:
     """Without statistics a planner takes every table for a small one, and any way through it for as good as another."""
     session = Writer(postgres_db)

@@ -322,21 +322,17 @@ class StoreStatements(Compiled):
 
     @cached_property
     def log_range(self) -> str:
-        """Rows of the log; those of ``LOGGED``."""
+        """What ``LOGGED`` says of rows of the log."""
+        # Joined, the runs would all be read, as long as there are not many.
+        run_id = select(RUN.run_id).where(RUN.ordinal == MESSAGE.run).correlate(messages).scalar_subquery()
         here = (matches(MESSAGE.session, "session"), matches(MESSAGE.ns, "ns"))
         wanted = MESSAGE.seq.between(bindparam("low"), bindparam("high"))
-        return self.text(select(*self._logged()).where(*here, wanted).order_by(MESSAGE.seq))
-
-    def _logged(self) -> tuple[Any, ...]:
-        """The columns of ``LOGGED``, where few rows are read: the run of each is looked up, however few runs there are."""
-        run_id = select(RUN.run_id).where(RUN.ordinal == MESSAGE.run).correlate(messages).scalar_subquery()
-        return (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, run_id, MESSAGE.run)
+        columns = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, run_id, MESSAGE.run)
+        return self.text(select(*columns).where(*here, wanted).order_by(MESSAGE.seq))
 
     @cached_property
-    def said_lately(self) -> str:
-        """The log from where the newest runs begin: what ``log_range`` gives of each row, where they begin, and the last row as
-        checkpoints know it and as it is. One row without a message when there is none; no row when the session is not there.
-        """
+    def log_of_runs(self) -> str:
+        """A session, where the newest ``count`` runs of a namespace begin that are no member's, and what ``log_head`` tells."""
         newest = (
             select(RUN.first_message)
             .where(RUN.session == SESSION.ordinal, matches(RUN.ns, "ns"), or_(RUN.ns != EMPTY, RUN.parent_run_id.is_(None)))
@@ -346,14 +342,8 @@ class StoreStatements(Compiled):
             .correlate(sessions)
             .subquery()
         )
-        first = select(func.min(newest.c.first_message)).scalar_subquery().label("first")
-        here = by_itself(select(SESSION.ordinal, first, *self._log_heads()).where(HERE, MINE).cte("here"))
-        # Bounded on both sides: a planner that knows neither bound takes a range for few rows, and all after one for many.
-        wanted = and_(
-            MESSAGE.session == here.c.ordinal, matches(MESSAGE.ns, "ns"), MESSAGE.seq.between(here.c.first, here.c.last)
-        )
-        said = select(*self._logged(), here.c.first, here.c.known, here.c.last)
-        return self.text(said.select_from(here.outerjoin(messages, wanted)).order_by(MESSAGE.seq))
+        begin = select(func.min(newest.c.first_message)).scalar_subquery()
+        return self.text(select(SESSION.ordinal, begin, *self._log_heads()).where(HERE, MINE))
 
     def _counts(self) -> Any:
         """Whether a run counts as history. That of a nested graph is stored when it has come to its end; what becomes of the
@@ -421,15 +411,16 @@ class StoreStatements(Compiled):
         return self.text(select(*self._log_heads()).select_from(sessions).where(HERE))
 
     def _log_heads(self) -> tuple[Any, Any]:
-        newest = (
-            select(CHECKPOINT.log_head)
-            .where(CHECKPOINT.session == SESSION.ordinal, matches(CHECKPOINT.ns, "ns"))
-            .order_by(CHECKPOINT.seq.desc())
+        known, last = (
+            select(column)
+            .where(table.c.session == SESSION.ordinal, matches(table.c.ns, "ns"))
+            .order_by(table.c.seq.desc())
             .limit(ONE)
             .offset(ZERO)
+            .correlate(sessions)
+            .scalar_subquery()
+            for table, column in ((checkpoints, CHECKPOINT.log_head), (messages, MESSAGE.seq))
         )
-        rows = select(func.max(MESSAGE.seq)).where(MESSAGE.session == SESSION.ordinal, matches(MESSAGE.ns, "ns"))
-        known, last = (part.correlate(sessions).scalar_subquery() for part in (newest, rows))
         return known.label("known"), last.label("last")
 
     @cached_property

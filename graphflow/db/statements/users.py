@@ -112,10 +112,6 @@ class UserStatements(Compiled):
         return self.text(select(SESSION.ordinal, SESSION.head).where(HERE, FREE_FOR).with_for_update())
 
     @cached_property
-    def mine(self) -> str:
-        return self.text(select(SESSION.ordinal).where(HERE, MINE))
-
-    @cached_property
     def latest_summary(self) -> str:
         c = summaries.c
         return self.text(

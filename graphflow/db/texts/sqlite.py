@@ -763,11 +763,29 @@ TEXTS = (
              'FROM gf_checkpoints \n'
              'WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = :ns ORDER BY '
              'gf_checkpoints.seq DESC\n'
-             ' LIMIT 1 OFFSET 0) AS known, (SELECT max(gf_messages.seq) AS max_1 \n'
+             ' LIMIT 1 OFFSET 0) AS known, (SELECT gf_messages.seq \n'
              'FROM gf_messages \n'
-             'WHERE gf_messages.session = gf_sessions.ordinal AND gf_messages.ns = :ns) AS last \n'
+             'WHERE gf_messages.session = gf_sessions.ordinal AND gf_messages.ns = :ns ORDER BY gf_messages.seq DESC\n'
+             ' LIMIT 1 OFFSET 0) AS last \n'
              'FROM gf_sessions \n'
              'WHERE gf_sessions.session_id = :session_id',
+ 'log_of_runs': 'SELECT gf_sessions.ordinal, (SELECT min(anon_2.first_message) AS min_1 \n'
+                'FROM (SELECT gf_runs.first_message AS first_message \n'
+                'FROM gf_runs \n'
+                "WHERE gf_runs.session = gf_sessions.ordinal AND gf_runs.ns = :ns AND (gf_runs.ns != '' OR "
+                'gf_runs.parent_run_id IS NULL) ORDER BY gf_runs.number DESC\n'
+                ' LIMIT :count OFFSET 0) AS anon_2) AS anon_1, (SELECT gf_checkpoints.log_head \n'
+                'FROM gf_checkpoints \n'
+                'WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = :ns ORDER BY '
+                'gf_checkpoints.seq DESC\n'
+                ' LIMIT 1 OFFSET 0) AS known, (SELECT gf_messages.seq \n'
+                'FROM gf_messages \n'
+                'WHERE gf_messages.session = gf_sessions.ordinal AND gf_messages.ns = :ns ORDER BY gf_messages.seq '
+                'DESC\n'
+                ' LIMIT 1 OFFSET 0) AS last \n'
+                'FROM gf_sessions \n'
+                "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR gf_sessions.user_id = "
+                ':user_id)',
  'log_range': 'SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, (SELECT '
               'gf_runs.run_id \n'
               'FROM gf_runs \n'
@@ -813,10 +831,6 @@ TEXTS = (
  'memory_topics': 'SELECT gf_memories.ordinal, gf_memories.topics \n'
                   'FROM gf_memories \n'
                   'WHERE gf_memories.user_id = :user_id AND gf_memories.topics IS NOT NULL',
- 'mine': 'SELECT gf_sessions.ordinal \n'
-         'FROM gf_sessions \n'
-         "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR gf_sessions.user_id = "
-         ':user_id)',
  'newest_memories': 'SELECT gf_memories.ordinal, gf_memories.memory_id, gf_memories.memory, gf_memories.topics, '
                     'gf_memories.user_id, gf_memories.run_id, gf_memories.created_at, gf_memories.updated_at, '
                     'gf_memories.message_id, gf_memories.version, gf_memories.seal \n'
@@ -1024,29 +1038,6 @@ TEXTS = (
                       "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR "
                       'gf_sessions.user_id = :user_id) ORDER BY gf_runs.created_at DESC, gf_runs.ordinal DESC\n'
                       ' LIMIT :count OFFSET 0',
- 'said_lately': 'WITH here AS MATERIALIZED \n'
-                '(SELECT gf_sessions.ordinal AS ordinal, (SELECT min(anon_2.first_message) AS min_1 \n'
-                'FROM (SELECT gf_runs.first_message AS first_message \n'
-                'FROM gf_runs \n'
-                "WHERE gf_runs.session = gf_sessions.ordinal AND gf_runs.ns = :ns AND (gf_runs.ns != '' OR "
-                'gf_runs.parent_run_id IS NULL) ORDER BY gf_runs.number DESC\n'
-                ' LIMIT :count OFFSET 0) AS anon_2) AS first, (SELECT gf_checkpoints.log_head \n'
-                'FROM gf_checkpoints \n'
-                'WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = :ns ORDER BY '
-                'gf_checkpoints.seq DESC\n'
-                ' LIMIT 1 OFFSET 0) AS known, (SELECT max(gf_messages.seq) AS max_1 \n'
-                'FROM gf_messages \n'
-                'WHERE gf_messages.session = gf_sessions.ordinal AND gf_messages.ns = :ns) AS last \n'
-                'FROM gf_sessions \n'
-                "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR gf_sessions.user_id = "
-                ':user_id))\n'
-                ' SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, (SELECT '
-                'gf_runs.run_id \n'
-                'FROM gf_runs \n'
-                'WHERE gf_runs.ordinal = gf_messages.run) AS anon_1, gf_messages.run, here.first, here.known, '
-                'here.last \n'
-                'FROM here LEFT OUTER JOIN gf_messages ON gf_messages.session = here.ordinal AND gf_messages.ns = :ns '
-                'AND gf_messages.seq BETWEEN here.first AND here.last ORDER BY gf_messages.seq',
  'schema_version': 'SELECT max(gf_schema.version) AS max_1 \nFROM gf_schema',
  'seal_session': 'UPDATE gf_sessions SET seal=:new_seal WHERE gf_sessions.ordinal = :session',
  'session_ordinals': 'SELECT gf_sessions.ordinal, gf_sessions.session_id \n'
