@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import select
-import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
@@ -80,7 +80,9 @@ class Pool:
         """Whether a server was ever there."""
         self.migrated = False
         self._all: weakref.WeakSet[_Connection] = weakref.WeakSet()
-        self._places = threading.Semaphore(settings.size)
+        self._places: SimpleQueue[None] = SimpleQueue()
+        for _ in range(settings.size):
+            self._places.put(None)
         self._idle: list[_Connection] = []
 
     def transact(self, begin: str | None, work: Callable[[Transaction], T]) -> T:
@@ -127,13 +129,15 @@ class Pool:
         return DatabaseFailed(f"no connection to {self._settings.where}: {text}", transient=passing)
 
     def _take(self) -> _Connection:
-        if not self._places.acquire(timeout=self._settings.patience):
+        try:
+            self._places.get(timeout=self._settings.patience)
+        except Empty:
             used = f"all {self._settings.size} connections to {self._settings.where} were in use"
-            raise TimeoutError(f"{used} for {self._settings.patience:g} seconds; give a larger pool_size=")
+            raise TimeoutError(f"{used} for {self._settings.patience:g} seconds; give a larger pool_size=") from None
         try:
             connection = self._sound() or self._connect()
         except BaseException:
-            self._places.release()
+            self._places.put(None)
             raise
         connection.at_work = True
         return connection
@@ -156,7 +160,7 @@ class Pool:
             else:
                 connection.close()
         finally:
-            self._places.release()
+            self._places.put(None)
         if self._closed:
             self._close_idle()
 
