@@ -227,7 +227,7 @@ class ReadyCommit:
         if not effect.ns and effect.epoch and not effect.take_over and effect.status is None:
             return self._advance(tx)
         if effect.epoch == 0:
-            row = tx.one(sql.insert_session, self._new_session())
+            row = tx.one(sql.insert_session, self.new_session())
         else:
             params: Params = {"session_id": effect.session_id, "expected_epoch": effect.epoch}
             if effect.ns:
@@ -297,7 +297,8 @@ class ReadyCommit:
         effect = self.effect
         return self.lease.me is not None and (effect.take_over or effect.epoch == 0) and effect.status == "running"
 
-    def _new_session(self) -> Params:
+    def new_session(self) -> Params:
+        """What a session begins with."""
         effect = self.effect
         fields = {
             **self._lease_params(),

@@ -59,6 +59,15 @@ def test_a_turn_is_four_statements_and_the_next_one_two(postgres_db: PostgresDb)
     assert seen == ["load_finished", "begin", "recent_log", "end", "begin", "end"]
 
 
+def test_the_first_turn_of_a_session_is_four_statements(postgres_db: PostgresDb) -> None:
+    agent = Agent(ScriptedModel(["hello"] * 2), db=postgres_db)
+    agent.run("hi", session_id="s1")  # what the graph looks like is stored with the first run
+    with executed(postgres_db) as seen:
+        agent.run("hi", session_id="s2")
+    assert seen == ["load_finished", "find_session", "found", "end"]
+    assert postgres_db.check().ok
+
+
 def test_a_step_with_messages_is_one_statement_too(postgres_db: PostgresDb) -> None:
     session = Writer(postgres_db)
     session.begin("r1")
@@ -113,6 +122,16 @@ def test_where_the_session_stands_elsewhere_nothing_is_written(postgres_db: Post
         with pytest.raises(LeaseLost):
             attempt()
         late.head, late.epoch = 0, 1
+    assert rows(postgres_db) == before
+
+
+def test_a_session_that_is_there_meanwhile_and_a_run_id_that_is_taken_are_refused(postgres_db: PostgresDb) -> None:
+    Writer(postgres_db).turn("r1")
+    before = rows(postgres_db)
+    with pytest.raises(LeaseLost, match="expected that it did not exist"):
+        Writer(postgres_db).begin("r2")
+    with pytest.raises(ValueError, match="there is a run 'r1' already"):
+        Writer(postgres_db, "s2").begin("r1")
     assert rows(postgres_db) == before
 
 

@@ -45,7 +45,7 @@ EXPECTED: dict[tuple[str, str], Counts] = {
     ("first turn", "nothing"):       Counts( 0,                 0,           0,            0,     0,      0,     312),
     ("first turn", "memory"):        Counts( 3,                 2,          10,            0,     6,  1_640,   1_008),
     ("first turn", "sqlite"):        Counts( 3,                 2,          10,            0,     6,  1_640,   1_061),
-    ("first turn", "postgres"):      Counts( 4,                 2,           7,            9,     6,  1_640,       0),
+    ("first turn", "postgres"):      Counts( 4,                 2,           4,            4,     6,  1_640,       0),
     ("look", "memory"):              Counts( 2,                 0,           5,            0,     0,      0,     442),
     ("look", "sqlite"):              Counts( 2,                 0,           5,            0,     0,      0,     446),
     ("look", "postgres"):            Counts( 4,                 0,           4,            4,     0,      0,       0),
