@@ -10,7 +10,6 @@ import warnings
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import copy_context
 from threading import get_ident
 from time import perf_counter
 from typing import Any, Final
@@ -24,7 +23,7 @@ from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.stream import Event
 from graphflow.drive.sync import STREAM_SIZE, give_back, keep, note_usage, streamed, tell_piece
-from graphflow.drive.threads import caught, in_own_thread, in_store_thread, in_thread
+from graphflow.drive.threads import in_own_thread, in_thread
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.errors import NodeTimeout
 from graphflow.models.base import AsyncModel, Reply, as_piece, as_reply, last_piece
@@ -119,38 +118,15 @@ async def execute(task: Task, world: World, alone: str | None = None) -> Outcome
 
 async def _threaded(work: Callable[[], T]) -> T:
     """Run blocking work in a helper thread."""
-    return _told(await asyncio.wrap_future(in_thread(functools.partial(caught, work))))
-
-
-def _in_store(work: Callable[[], T]) -> asyncio.Future[T]:
-    """Run blocking work in a helper thread for databases; cancelled before it has begun, it is not done."""
-    loop, context = asyncio.get_running_loop(), copy_context()
-    ended: asyncio.Future[T] = loop.create_future()
-
-    def settle(value: Any, error: BaseException | None) -> None:
-        if ended.cancelled():
-            return
-        if error is None:
-            ended.set_result(value)
-        else:
-            ended.set_exception(error)
-
-    def do() -> None:
-        if not ended.cancelled():
-            value, error = context.run(caught, work)
-            with suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(settle, value, error)
-
-    in_store_thread(do)
-    return ended
+    return _told(await asyncio.wrap_future(in_thread(functools.partial(_caught, work))))
 
 
 async def _finished(work: Callable[[], T], world: World, alone: str | None = None) -> T:
     """Run a user's blocking function in a helper thread, or in one of its own. Cancelled meanwhile, it has ``GRACE`` seconds to
     end, since a thread cannot be stopped: then what it did counts, and the run stops after that.
     """
-    guarded = functools.partial(caught, work)
-    thread = in_thread(guarded) if alone is None else in_own_thread(guarded, alone)
+    caught = functools.partial(_caught, work)
+    thread = in_thread(caught) if alone is None else in_own_thread(caught, alone)
     ended = asyncio.wrap_future(thread)
     try:
         await asyncio.shield(ended)
@@ -162,6 +138,14 @@ async def _finished(work: Callable[[], T], world: World, alone: str | None = Non
             raise
         world.stopping = stop
     return _told(ended.result())
+
+
+def _caught(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    """What work gives, or what it raises: futures would exchange or refuse some errors."""
+    try:
+        return work(), None
+    except BaseException as error:
+        return None, error
 
 
 def _told(caught: tuple[T | None, BaseException | None]) -> T:
@@ -197,9 +181,9 @@ async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
         return call()
     if type(effect) is not Commit:
         known = world.store.at_hand(effect)
-        return await _in_store(call) if known is None else known
+        return await asyncio.wrap_future(in_thread(call, store=True)) if known is None else known
     # A commit that has begun is finished, and its outcome taken, before a cancellation is let through: nobody is left in doubt.
-    committing = _in_store(call)
+    committing = asyncio.wrap_future(in_thread(call, store=True))
     try:
         return await asyncio.shield(committing)
     except asyncio.CancelledError as stop:
@@ -346,7 +330,7 @@ async def run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
 
 
 async def _stop(ended: asyncio.Future[Any], attempt: Attempt, world: World) -> None:
-    await _in_store(functools.partial(world.give_up, attempt))
+    await asyncio.wrap_future(in_thread(functools.partial(world.give_up, attempt), store=True))
     ended.cancel()
     await asyncio.wait([ended], timeout=GRACE)
     if ended.done() and not ended.cancelled():
@@ -357,7 +341,7 @@ async def _keep(effect: Keep, world: World, usage: Any) -> None:
     if world.store is None or not world.store.blocking:
         keep(effect, world, usage)
         return
-    keeping = _in_store(functools.partial(keep, effect, world, usage))
+    keeping = asyncio.wrap_future(in_thread(functools.partial(keep, effect, world, usage), store=True))
     try:
         await asyncio.shield(keeping)
     except asyncio.CancelledError:
