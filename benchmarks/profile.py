@@ -1,4 +1,4 @@
-"""Where each microsecond goes: ``python -m benchmarks.profile [step|turn] [--db sqlite|memory]``.
+"""Where each microsecond goes: ``python -m benchmarks.profile [step|normal|turn|run] [--db sqlite|memory]``.
 
 A timer stops the program two thousand times a second while it does the same thing again and again, and notes where it is. So
 the share of a line is its share of the wall time, calls into C (a commit, a sha256) counted for the line that makes them; and
@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import repeat, zip_longest
 from pathlib import Path
 from types import FrameType
@@ -31,7 +32,12 @@ from graphflow.models.base import Model, Reply, Request
 INTERVAL = 0.0005
 SECONDS = 8.0
 QUICK = 0.5
-KINDS = ("step", "turn")
+KINDS = {
+    "step": "One durable step",
+    "normal": "One durable step with synchronous=NORMAL",
+    "turn": "One chat turn",
+    "run": "One run of an agent, nothing stored,",
+}
 LINES = 20
 """Modules and lines that are listed, at most."""
 LONGEST = 80
@@ -111,15 +117,29 @@ def turns(store: Store) -> Callable[[], int]:
     return work
 
 
+def runs(store: Store) -> Callable[[], int]:
+    """Runs of an agent, a hundred a call."""
+    agent, questions = Agent(Answering()), repeat(text("question"))
+
+    def work() -> int:
+        for _ in range(100):
+            agent.run(next(questions))
+        return 100
+
+    return work
+
+
 def profile(kind: str, store: Store, seconds: float) -> str:
     """A table in Markdown: modules and, beside them, lines, the dearest first."""
     sampler = Sampler()
-    each = sampler.run({"step": steps, "turn": turns}[kind](store), seconds)
+    if kind == "normal":
+        store = replace(store, synchronous="normal")
+    each = sampler.run({"turn": turns, "run": runs}.get(kind, steps)(store), seconds)
     modules, lines = sampler.modules(), sampler.lines()
     total = lines.total() or 1
-    what = {"step": "One durable step", "turn": "One chat turn"}[kind]
+    what = KINDS[kind] if kind == "run" else f"{KINDS[kind]} on {store.kind}"
     texts = [
-        f"{what} on {store.kind} takes {each:.0f} µs ({total:,} samples).",
+        f"{what} takes {each:.0f} µs ({total:,} samples).",
         "",
         "| module | µs | share | line | µs | share |",
         "| --- | ---: | ---: | --- | ---: | ---: |",
@@ -149,7 +169,7 @@ def profiles(kinds: Iterable[str], seconds: float, kind_of_store: Any = "sqlite"
 
 def main() -> None:
     """Print what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Where each microsecond of a durable step and of a chat turn goes.")
+    parser = argparse.ArgumentParser(description="Where each microsecond of a durable step, a chat turn and a run goes.")
     parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], default=[])
     parser.add_argument("--db", choices=("sqlite", "memory"), default="sqlite")
     parser.add_argument("--quick", action="store_true")

@@ -32,13 +32,15 @@ class deferred:
     checkers, under ``if TYPE_CHECKING``.
     """
 
-    __slots__ = ("_module", "_name")
+    __slots__ = ("_importer", "_name")
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._module: Any = None
+        self._importer = sys._getframe(1).f_globals
 
     def __getattr__(self, attribute: str) -> Any:
-        if self._module is None:
-            self._module = import_module(self._name)
-        return getattr(self._module, attribute)
+        module = import_module(self._name)
+        for name, value in list(self._importer.items()):
+            if value is self:
+                self._importer[name] = module  # from now on it is found there as if it had been imported
+        return getattr(module, attribute)

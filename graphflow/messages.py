@@ -135,7 +135,7 @@ class RemoveMessage(BaseModel):
 
 def as_message(value: Any) -> Message | RemoveMessage:
     """A message from what users write: a Message, a ``(role, text)`` pair or a dict. Raises ValueError for anything else."""
-    if isinstance(value, Message | RemoveMessage):
+    if type(value) is Message or isinstance(value, Message | RemoveMessage):
         return value
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
         return Message(value[0], value[1])

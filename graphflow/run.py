@@ -355,7 +355,7 @@ class Runner(Asked):
             user_id=call.user_id,
             status=RunStatus(ended.status),
             interrupts=ended.interrupts,
-            tools=executions([*messages, *_waiting_to_be_said(ended)]),
+            tools=executions([*messages, *_waiting_to_be_said(ended)] if ended.unmerged else messages),
             metrics=ended.metrics,
             session_state=ended.values.get("session_state", {}),
         )

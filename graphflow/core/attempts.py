@@ -24,7 +24,7 @@ class Attempt(Task):
             setattr(self, name, getattr(task, name))
         self.node = node
         self.input = copy(task.input)
-        self.context = self.noted = None
+        self.session = self.noted = None
         self.asked = self.calls = 0
         self.runs = ()
         self.attempt = number

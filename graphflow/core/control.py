@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from copy import deepcopy
 from dataclasses import dataclass
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from graphflow.core.comparison import MISSING as MISSING
-from graphflow.core.comparison import changed_keys
 
 if TYPE_CHECKING:
     from graphflow.core.effects import Flow
@@ -156,12 +154,11 @@ class Context:
     idempotency key of side effects. ``context`` is what the caller gave as ``context=``; it is never stored.
     """
 
-    __slots__ = ("_emit", "_session_state", "_task", "_uses")
+    __slots__ = ("_emit", "_task", "_uses")
 
     def __init__(self, task: Task, emit: Any = None) -> None:
         self._task = task
         self._emit = emit
-        self._session_state: dict[str, Any] | None = None
         self._uses: Uses | None = None
 
     @property
@@ -265,27 +262,7 @@ class Context:
     @property
     def session_state(self) -> dict[str, Any]:
         """The session's dict: a copy of its own for this task; keys changed in it become part of the task's update."""
-        if self._session_state is None:
-            self._session_state = deepcopy(self._task.run.values.get("session_state") or {})
-        return self._session_state
-
-    def change_session(self, changes: Mapping[str, Any]) -> None:
-        """Make changes that ``session_changes`` told."""
-        for key, value in changes.items():
-            if value is MISSING:
-                self.session_state.pop(key, None)
-            else:
-                self.session_state[key] = value
-
-    def session_changes(self) -> dict[str, Any]:
-        """The keys of session_state that this task changed; ``MISSING`` for those it deleted."""
-        if self._session_state is None:
-            return {}
-        return changed_keys(self._task.run.values.get("session_state") or {}, self._session_state)
-
-    def drop_changes(self) -> None:
-        """Forget what was changed in session_state: the work that did it failed."""
-        self._session_state = None
+        return self._task.session_state()
 
     def ask(self, payload: Any, response_schema: Any = None) -> Any:
         """``interrupt(payload, response_schema)``."""

@@ -59,7 +59,7 @@ class Ledger:
         """Whether the current superstep has begun before, so that nothing holds it back (``interrupt_before``)."""
         self.held = False
         """Whether a nested graph has paused where it stands, and nobody has gone past that."""
-        self.steps = info.steps = StepBook(self.record_step if self.durable else None)
+        self.steps = info.steps = StepBook(self.durable)
         self.rides = False
         """Whether supersteps were made since the last commit that wait for the next one."""
         self.added: Container[str] = ()
@@ -108,6 +108,10 @@ class Ledger:
         self.epoch += 1
         fence = self.info.fence
         fence.epoch, fence.weight = self.epoch, self.weight
+
+    def leave(self) -> None:
+        """Be known to nobody through the run, which is over: then all of it is gone at once, without the garbage collector."""
+        self.info.ledger = None
 
     def begin(self) -> None:
         """Forget what an earlier run of the session left pending: a new run begins."""
@@ -169,24 +173,26 @@ class Ledger:
     ) -> tuple[list[Any], Op]:
         """Give ids to messages that came without one, and move those of a logged channel (one with ``ranges``) from the
         delta into the log."""
-        changed = op["set"] if "set" in op else op["upsert"]
         first = self.log_head + len(entries) + 1
-        removals: list[LogEntry] = [RemoveMessage(id=id) for id in op.get("remove", ())]
-        if ranges is not None and "set" in op:
-            removals = [RemoveMessage(id=message.id) for message in self.values.get(name, ())]
-        start = first + len(removals)
         ahead = f"+{len(self._riding)}" if self._riding else ""
         prefix = self.own_ids if ranges is not None else f"{self.own_ids}{self.head + 1}{ahead}.{name}."
-        if changed and "set" not in op and all(message.id is None for message in changed):  # they are the end of the list
-            changed = [message.with_id(f"{prefix}{number}") for number, message in enumerate(changed, start)]
-            value = [*value[: -len(changed)], *changed]
+        if "append" in op:  # messages without ids, which the value ends with
+            changed = [message.with_id(f"{prefix}{number}") for number, message in enumerate(op["append"], first)]
+            value[-len(changed) :] = changed
+            if ranges is None:
+                return value, {"upsert": changed}
         else:
+            changed = op["set"] if "set" in op else op["upsert"]
+            removals: list[LogEntry] = [RemoveMessage(id=id) for id in op.get("remove", ())]
+            if ranges is not None and "set" in op:
+                removals = [RemoveMessage(id=message.id) for message in self.values.get(name, ())]
+            start = first + len(removals)
             named = {id(m): m.with_id(f"{prefix}{start + n}") for n, m in enumerate(changed) if m.id is None}
             value = [named.get(id(m), m) for m in value]
             changed = [named.get(id(m), m) for m in changed]
-        if ranges is None:
-            return value, ({"set": value} if "set" in op else {**op, "upsert": changed})
-        entries += removals
+            if ranges is None:
+                return value, ({"set": value} if "set" in op else {**op, "upsert": changed})
+            entries += removals
         entries += changed
         added = (first, self.log_head + len(entries))
         ranges[name] = _joined(self.ranges.get(name, ()), added)

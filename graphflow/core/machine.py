@@ -102,6 +102,8 @@ class Machine:
         except Cancelled:
             yield from self._close("cancelled")
             raise
+        finally:
+            self.ledger.leave()
 
     def _supersteps(self) -> Flow[str]:
         ledger = self.ledger
@@ -254,8 +256,8 @@ class Machine:
                     result.side = stamped(task, result.side)
             if task.runs:
                 result.side += task.runs
-            if task.context is not None:
-                changes = task.context.session_changes()
+            if task.session is not None:
+                changes = task.session_changes()
                 if changes:
                     result.writes.append(("session_state", session_write(self.schema, self.ledger.values, task, changes)))
             outcome.result = result

@@ -231,14 +231,13 @@ class _Guarded:
         found = self.results.get(key)
         if found is not MISSING:
             value, changes = found
-            ctx.change_session(changes)
+            task.change_session(changes)
             return value
         try:
             value = yield from self._tried(task)
         except Exception as error:
             return (yield from self._handle(task, error))
-        changes = task.context.session_changes() if task.context is not None else {}
-        self.results.put(key, (value, changes))
+        self.results.put(key, (value, task.session_changes()))
         return value
 
     def _handled(self, task: Task) -> Flow[Any]:
@@ -271,8 +270,7 @@ class _Guarded:
             if outcome is not None and failure is None:
                 if outcome.interrupts or outcome.nested:
                     raise Suspended(*outcome.interrupts, nested=outcome.nested)
-                task.context, task.runs = attempt.context or task.context, attempt.runs
-                task.noted = attempt.noted
+                task.session, task.runs, task.noted = attempt.session, attempt.runs, attempt.noted
                 return outcome.value
             attempt.closed = True
             if isinstance(failure, SessionError):  # such as that the session is no longer ours: not for the node to mend

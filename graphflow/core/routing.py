@@ -24,8 +24,7 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Sequence[tupl
     """
     names: dict[str, None] = {}
     sends: list[Send] = []
-    asked: set[str] = set()
-    several = len(results) > 1
+    asked: set[str] | None = set() if len(results) > 1 else None
     joins = {key: list(arrived) for key, arrived in frontier.joins.items()} if plan.joins else None
     stops = False
     nodes = plan.nodes
@@ -35,7 +34,7 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Sequence[tupl
         if result.goto:
             _add(result.goto, names, sends)
             stops = stops or STOP in result.goto
-        if several:
+        if asked is not None:
             if node.name in asked:
                 continue
             asked.add(node.name)

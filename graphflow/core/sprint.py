@@ -43,8 +43,8 @@ def sprint(machine: Machine) -> Flow[list[Outcome]]:
         if machine.tells_begin:
             yield from machine.tell_begin([task])
         outcomes: list[Outcome] = yield RunTasks([task])
-        update, context = outcomes[0].value, task.context
-        if type(update) is not dict or task.runs or (context is not None and context.session_changes()):
+        update = outcomes[0].value
+        if type(update) is not dict or task.runs or (task.session is not None and task.session_changes()):
             return outcomes
         try:
             result = TaskResult(checked(schema, update, name))

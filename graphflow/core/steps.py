@@ -46,12 +46,12 @@ class Uses:
 
 
 class StepBook:
-    """The recorded steps of a run's current superstep. ``commits`` make a row durable; without it they are kept in memory."""
+    """The recorded steps of a run's current superstep: ``durable`` by commits of their own, or only kept in memory."""
 
     uses = Uses
 
-    def __init__(self, commits: Callable[[TaskRow], Flow[None]] | None = None) -> None:
-        self.commits = commits
+    def __init__(self, durable: bool = False) -> None:
+        self.durable = durable
         self._rows: dict[int, dict[str, dict[StepKey, TaskRow]]] = {}
         """By origin (of which one is current) and task id."""
 
@@ -83,8 +83,10 @@ class StepBook:
                 return _copied(known.value)
             value = yield from _computed(OpenStep(name, node, task.id, task.run.run_id), fn, args, kwargs)
             row = TaskRow(task.id, node, "step", _copied(value), name, nth)
-            if self.commits is not None:
-                yield Keep(task, partial(self.commits, row))
+            if self.durable:
+                if task.run.ledger is None:
+                    raise StepError(f"node {node!r} computed its step {name!r} after its run was over: it cannot be recorded")
+                yield Keep(task, partial(task.run.ledger.record_step, row))
             self.add(task.origin, row)
             return value
         finally:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from graphflow.core.answers import answer_form
 from graphflow.core.audience import NOBODY, Audience
-from graphflow.core.control import Command, Context, Interrupt, Suspended, current_step
+from graphflow.core.comparison import MISSING, changed_keys
+from graphflow.core.control import Command, Interrupt, Suspended, current_step
 from graphflow.core.ids import digest
 from graphflow.core.state import Values
 from graphflow.core.stopping import Stop
@@ -123,7 +125,8 @@ class Task:
 
     ``input`` is the state as the node sees it, or (``sent``) the argument of a Send. ``id`` is the same whenever the task
     runs again. ``world`` is what the driver performs the task's effects with, ``calls`` counts the graphs the node has called,
-    ``runs`` are those that have a message log of their own, ``noted`` is what goes into the metrics of the run.
+    ``runs`` are those that have a message log of their own, ``noted`` is what goes into the metrics of the run, ``session`` is
+    the task's own copy of session_state, once it has asked for one.
     """
 
     __slots__ = (
@@ -132,7 +135,6 @@ class Task:
         "asked",
         "attempt",
         "calls",
-        "context",
         "input",
         "node",
         "noted",
@@ -141,6 +143,7 @@ class Task:
         "run",
         "runs",
         "sent",
+        "session",
         "world",
     )
 
@@ -156,7 +159,7 @@ class Task:
         self.calls = 0
         self.runs: tuple[RunWrite, ...] = ()
         self.answers: Mapping[int, Any] = NO_ANSWERS
-        self.context: Context | None = None
+        self.session: dict[str, Any] | None = None
         self.noted: dict[str, Any] | None = None
         self.world: Any = None
         self._id: str | None = None
@@ -178,6 +181,26 @@ class Task:
         """Add something to the metrics of the run."""
         if more:
             self.noted = {**(self.noted or {}), **more}
+
+    def session_state(self) -> dict[str, Any]:
+        """The session's dict: a copy of its own for this task, whose changes become part of the task's update."""
+        if self.session is None:
+            self.session = deepcopy(self.run.values.get("session_state") or {})
+        return self.session
+
+    def session_changes(self) -> dict[str, Any]:
+        """The keys of session_state that this task changed; ``MISSING`` for those it deleted."""
+        if self.session is None:
+            return {}
+        return changed_keys(self.run.values.get("session_state") or {}, self.session)
+
+    def change_session(self, changes: Mapping[str, Any]) -> None:
+        """Make changes that ``session_changes`` told."""
+        for key, value in changes.items():
+            if value is MISSING:
+                self.session_state().pop(key, None)
+            else:
+                self.session_state()[key] = value
 
     def check_open(self) -> None:
         """Raise NodeTimeout when this execution, or one that it is inside of, was given up; only an Attempt can be."""

@@ -223,7 +223,7 @@ def _reduce_messages(channel: Channel, old: Any, writes: list[Write]) -> tuple[A
     base: list[Message] = [] if old is MISSING else old
     changes: list[Message | RemoveMessage] = _items(writes)
     if all(change.id is None for change in changes):  # what most nodes write: messages that come after the others
-        return [*base, *changes], ({"upsert": changes} if changes else None)
+        return [*base, *changes], ({"append": changes} if changes else None)
     try:
         new = upsert(base, changes)
     except ValueError as error:

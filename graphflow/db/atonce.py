@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphflow.db.commits import ReadyCommit
+from graphflow.db.rows import CLOSING
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
@@ -58,12 +59,13 @@ def write(tx: Transaction, ready: ReadyCommit, kind: Kind) -> bool:
         **_log(ready),
     }
     if kind != "say":
-        params |= ready.times
+        params["now"], params["time_seal"] = ready.times
     if kind in ("found", "begin"):
         return _begin(tx, ready, params, kind)
     params |= {"run": ready.run, "session": ready.session}
     if kind == "end":
-        params |= ready.closed[0] | {"session": ready.session, "session_status": effect.status}
+        params |= zip(CLOSING, ready.closed[0], strict=True)
+        params["session_status"] = effect.status
     return tx.one(tx.sql.end if kind == "end" else tx.sql.say, params) is not None
 
 

@@ -11,7 +11,17 @@ from graphflow.db import outlines
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
 from graphflow.db.leases import in_words, is_dead
 from graphflow.db.limits import Limits, check_checkpoint, check_message, check_names, check_task
-from graphflow.db.rows import closing, digest, encode_entry, encode_frontier, encode_task, input_digest, plain_text
+from graphflow.db.rows import (
+    closing,
+    digest,
+    encode_entry,
+    encode_frontier,
+    encode_task,
+    input_digest,
+    new_run,
+    new_session,
+    plain_text,
+)
 from graphflow.db.seals import run_seal, seal_taken, session_seal, time_seal
 from graphflow.db.sidewrites import ReadySideWrites
 from graphflow.db.tags import Media
@@ -36,6 +46,9 @@ class Lease(NamedTuple):
     microseconds: int
 
 
+NO_LEASE: Final = Lease(None, 0)
+
+
 class ReadyCommit:
     """The parameters of one commit's statements. ``write`` may be called again when a transaction has to be repeated."""
 
@@ -52,10 +65,13 @@ class ReadyCommit:
         "now",
         "outline",
         "run",
+        "seq",
         "session",
         "side",
         "snapshot",
+        "takes_lease",
         "tasks",
+        "weight",
     )
 
     def __init__(self, effect: Commit, now: int, lease: Lease, limits: Limits) -> None:
@@ -66,16 +82,22 @@ class ReadyCommit:
         self.limits = limits
         self.media = Media()
         self.media.depth = limits.depth
+        checkpoint = effect.checkpoint
+        self.seq = effect.head if checkpoint is None else checkpoint.seq
+        """Where the session's head stands after this commit."""
+        self.takes_lease = lease.me is not None and effect.status == "running" and (effect.take_over or effect.epoch == 0)
+        """Whether a run goes on after this commit that did not before."""
         self.base = -1
+        self.weight = 0
+        """What the row adds to its chain of deltas."""
         self.delta: str | None = None
         self.snapshot: str | None = None
         self.outline: str | None = None
         """What the graph of the opened run looks like, when that is not known to be stored."""
         self.session: int | None = None
         self.run: int | None = None
-        checkpoint = effect.checkpoint
         self.checkpoint = None if checkpoint is None else self._checkpoint_row(checkpoint)
-        self.messages = [self._message_row(*numbered) for numbered in self._numbered()] if effect.messages else []
+        self.messages = self._message_rows() if effect.messages else []
         self.tasks = [self._task_row(row) for row in effect.tasks] if effect.tasks else []
         self.closed = [self._closed_row(closed) for closed in effect.closed] if effect.closed else []
         self.side = ReadySideWrites(effect, now, self.media) if effect.side else None
@@ -89,12 +111,13 @@ class ReadyCommit:
         epoch = effect.epoch + (effect.take_over or effect.epoch == 0)
         delta = encode_delta(new.schema, new.delta, self.media, new.values) if new.delta else None
         frontier = encode_frontier(new.frontier, seq, new.schema, self.media)
+        self.weight = ROW_WEIGHT if delta is None else ROW_WEIGHT + len(delta)
         base, snapshot = weight.snapshot_seq, None
         if base < 0:
             base = seq
             if seq > 0:
                 snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
-        elif weight.delta_bytes + _weight(delta) >= max(weight.snapshot_bytes, LIGHTEST_SNAPSHOT):
+        elif weight.delta_bytes + self.weight >= max(weight.snapshot_bytes, LIGHTEST_SNAPSHOT):
             base = seq
             snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
         check_checkpoint(self.limits, new, delta, frontier, snapshot)
@@ -104,19 +127,17 @@ class ReadyCommit:
         )
         return base, log_head, epoch, frontier, delta, snapshot, checksum, now
 
-    def _numbered(self) -> list[tuple[int, Any]]:
-        effect = self.effect
+    def _message_rows(self) -> list[Values]:
+        """The values of each row: seq, then those from ``role`` on."""
+        effect, rows = self.effect, []
         if effect.checkpoint is None:
             raise ValueError("messages are committed with the checkpoint that knows their log_head")
-        first = effect.checkpoint.log_head - len(effect.messages) + 1
-        return list(enumerate(effect.messages, first))
-
-    def _message_row(self, seq: int, entry: Any) -> Values:
-        """The values of the row: seq, then those from ``role`` on."""
-        effect = self.effect
-        role, body = encode_entry(entry, seq, effect.run_id, self.media)
-        check_message(self.limits, seq, entry, body)
-        return seq, role, body, digest("message", effect.session_id, effect.ns, seq, effect.run_id, role, body)
+        session_id, ns, run_id = effect.session_id, effect.ns, effect.run_id
+        for seq, entry in enumerate(effect.messages, effect.checkpoint.log_head - len(effect.messages) + 1):
+            role, body = encode_entry(entry, seq, run_id, self.media)
+            check_message(self.limits, seq, entry, body)
+            rows.append((seq, role, body, digest("message", session_id, ns, seq, run_id, role, body)))
+        return rows
 
     def _task_row(self, row: Any) -> Params:
         effect = self.effect
@@ -134,17 +155,10 @@ class ReadyCommit:
             "sha256": digest("task", effect.session_id, *keys, row.node, value),
         }
 
-    def _closed_row(self, closed: CloseRun) -> Params:
-        run = {
-            "run_id": closed.run_id,
-            "status": closed.status,
-            "last_message": closed.last_message,
-            "last_seq": self.seq,
-            "ended_at": self.now,
-            "error": plain_text(closed.error),
-            "metrics": _metrics(closed.metrics),
-        }
-        return closing(None, run)
+    def _closed_row(self, closed: CloseRun) -> Values:
+        """The values of the row, but for the session."""
+        error, metrics = plain_text(closed.error), _metrics(closed.metrics)
+        return closing(closed.run_id, closed.status, closed.last_message, self.seq, self.now, error, metrics)
 
     def opened_row(self, opened: OpenRun, session: int | None) -> Params:
         """What a run begins with."""
@@ -186,11 +200,15 @@ class ReadyCommit:
         for row in self.tasks:
             row["session"] = session
             execute(sql.put_task, row)
-        for row in self.closed:
-            row["session"] = session
-            execute(sql.close_run, row)
+        for ended in self.closed:
+            execute(sql.close_run, (*ended, session))
         if self.side is not None:
             self.side.write(tx, session, run)
+        if self.media:
+            self._write_media(tx, session)
+
+    def _write_media(self, tx: Transaction, session: int) -> None:
+        execute, sql = tx.execute, tx.sql
         for checksum, (media_type, data) in sorted(self.media.items()):
             execute(sql.insert_media, {"sha256": checksum, "media_type": plain_text(media_type), "data": data})
             execute(sql.insert_media_use, {"sha256": checksum, "session": session})
@@ -207,52 +225,55 @@ class ReadyCommit:
             row = tx.one(sql.landed_checkpoint, here)
             return row is not None and bytes(row[0]) == self.checkpoint[-2]
         if self.closed:
-            last = self.closed[-1]
-            row = tx.one(sql.landed_end, {"run_id": last["run_id"]})
-            return row is not None and tuple(row) == (last["new_status"], self.now)
+            status, *_, run_id = self.closed[-1]
+            row = tx.one(sql.landed_end, {"run_id": run_id})
+            return row is not None and tuple(row) == (status, self.now)
         if effect.take_over:
             row = tx.one(sql.landed_take, {"session_id": effect.session_id})
             return row is not None and tuple(row) == (effect.epoch + 1, self.now)
         return False
 
-    @property
-    def seq(self) -> int:
-        """Where the session's head stands after this commit."""
-        effect = self.effect
-        return effect.head if effect.checkpoint is None else effect.checkpoint.seq
-
     def _claim(self, tx: Transaction) -> int:
         """The session's ordinal, after its row was compared and set."""
         effect, sql = self.effect, tx.sql
-        if not effect.ns and effect.epoch and not effect.take_over and effect.status is None:
-            return self._advance(tx)
         if effect.epoch == 0:
-            row = tx.one(sql.insert_session, self.new_session())
+            return self._make(tx)
+        if effect.ns:
+            # A nested graph writes under its root's fencing number; where the session stands is the root's to say.
+            fence = sql.fenced if self.side is None else sql.fenced_alone
+            row = tx.one(fence, {"session_id": effect.session_id, "expected_epoch": effect.epoch})
+        elif not effect.take_over:
+            return self._advance(tx)
+        elif effect.session is not None and self._take_own(tx, effect.session):
+            return effect.session
         else:
-            params: Params = {"session_id": effect.session_id, "expected_epoch": effect.epoch}
-            if effect.ns:
-                # A nested graph writes under its root's fencing number; where the session stands is the root's to say.
-                row = tx.one(sql.fenced if self.side is None else sql.fenced_alone, params)
-            else:
-                params |= {"expected_head": effect.head, "new_head": self.seq, "new_status": effect.status, **self.times}
-                row = self._take(tx, params) if effect.take_over else tx.one(sql.give_up, params)
-                if row is not None and effect.take_over:
-                    seal_taken(tx, row, effect.user_id)
+            row = self._take(tx)
         if row is None or effect.session not in (None, row[0]):
             raise self._lost(tx)
         ordinal: int = row[0]
         return ordinal
 
+    def _make(self, tx: Transaction) -> int:
+        """A new session."""
+        session = tx.inserted(tx.sql.insert_session, new_session(self.new_session()))
+        if session is None:
+            raise self._lost(tx)
+        return session
+
     def _advance(self, tx: Transaction) -> int:
-        """The way of every plain step."""
-        effect = self.effect
+        """The way of a run that goes on, or ends."""
+        effect, sql = self.effect, tx.sql
         session = effect.session
         if session is None:
-            row = tx.one(tx.sql.find_session, {"session_id": effect.session_id})
+            row = tx.one(sql.find_session, {"session_id": effect.session_id})
             if row is None:
                 raise self._lost(tx)
             session = row[0]
-        if tx.execute(tx.sql.advance, (self.seq, session, effect.head, effect.epoch)).rowcount != 1:
+        if effect.status is None:
+            done = tx.execute(sql.advance, (self.seq, session, effect.head, effect.epoch))
+        else:
+            done = tx.execute(sql.give_up, (effect.status, self.seq, *self.times, session, effect.head, effect.epoch))
+        if done.rowcount != 1:
             raise self._lost(tx)
         return session
 
@@ -268,11 +289,33 @@ class ReadyCommit:
             return None if row is None else row[0]
         return effect.checkpoint.weight.run
 
-    def _take(self, tx: Transaction, params: Params) -> Row | None:
+    def _take_own(self, tx: Transaction, session: int) -> bool:
+        """Take over a session whose seal was checked when it was loaded; False when it is held, unsealed or not the user's."""
+        effect = self.effect
+        stands = (session, effect.head, effect.epoch, effect.user_id, self.lease.me)
+        done = tx.execute(tx.sql.take_own, (effect.status, self.seq, *self._held(), *self.times, *stands))
+        taken: bool = done.rowcount == 1
+        return taken
+
+    def _take(self, tx: Transaction) -> Row | None:
         """Take the session over: when nobody holds it, when the lease has run out, or when the holder is known to be dead."""
         effect = self.effect
-        params |= self._lease_params()
-        params |= {"owner": effect.user_id, "me": self.lease.me, "dead": None}
+        owner, ttl = self._held()
+        now, time_seal = self.times
+        params: Params = {
+            "session_id": effect.session_id,
+            "expected_head": effect.head,
+            "expected_epoch": effect.epoch,
+            "new_head": self.seq,
+            "new_status": effect.status,
+            "now": now,
+            "time_seal": time_seal,
+            "lease_owner": owner,
+            "lease_ttl": ttl,
+            "owner": effect.user_id,
+            "me": self.lease.me,
+            "dead": None,
+        }
         row = tx.one(tx.sql.take, params)
         if row is None:
             found = tx.one(tx.sql.standing, {"session_id": effect.session_id})
@@ -280,28 +323,26 @@ class ReadyCommit:
                 if not is_dead(found[4]):
                     raise busy(effect.session_id, in_words(found[4], found[5] / 1e6))
                 row = tx.one(tx.sql.take, {**params, "dead": found[4]})
+        if row is not None:
+            seal_taken(tx, row, effect.user_id)
         return row
 
-    def _lease_params(self) -> Params:
-        held = self.takes_lease
-        return {"lease_owner": self.lease.me if held else None, "lease_ttl": self.lease.microseconds if held else None}
+    def _held(self) -> tuple[str | None, int | None]:
+        """Who holds the session after this commit, and for how long."""
+        return self.lease if self.takes_lease else (None, None)
 
     @property
-    def times(self) -> Params:
+    def times(self) -> tuple[int, bytes]:
         """When the session is being used, and the seal of that."""
-        return {"now": self.now, "time_seal": time_seal(self.effect.session_id, self.now)}
-
-    @property
-    def takes_lease(self) -> bool:
-        """Whether a run goes on after this commit that did not before."""
-        effect = self.effect
-        return self.lease.me is not None and (effect.take_over or effect.epoch == 0) and effect.status == "running"
+        return self.now, time_seal(self.effect.session_id, self.now)
 
     def new_session(self) -> Params:
         """What a session begins with."""
         effect = self.effect
+        owner, ttl = self._held()
         fields = {
-            **self._lease_params(),
+            "lease_owner": owner,
+            "lease_ttl": ttl,
             "session_id": effect.session_id,
             "session_type": effect.session_type,
             "user_id": effect.user_id,
@@ -333,11 +374,10 @@ class ReadyCommit:
         opened = self.effect.opened
         assert opened is not None
         params = self.opened_row(opened, session)
-        row = tx.one(tx.sql.insert_run, params)
-        if row is None:
+        run = tx.inserted(tx.sql.insert_run, new_run(params))
+        if run is None:
             raise self._taken(tx, params)
-        ordinal: int = row[0]
-        return ordinal
+        return run
 
     def _taken(self, tx: Transaction, params: Params) -> Exception:
         key = params["idempotency_key"]
@@ -358,11 +398,7 @@ class ReadyCommit:
             weight.snapshot_bytes = len(self.snapshot or self.delta or "")
             weight.delta_bytes = 0
         else:
-            weight.delta_bytes += _weight(self.delta)
-
-
-def _weight(delta: str | None) -> int:
-    return len(delta or "") + ROW_WEIGHT
+            weight.delta_bytes += self.weight
 
 
 def _metrics(metrics: Mapping[str, Any] | None) -> str | None:
@@ -372,6 +408,8 @@ def _metrics(metrics: Mapping[str, Any] | None) -> str | None:
 
 
 def _rounded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _rounded(item) for key, item in value.items() if item}
-    return round(value, 6) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return round(value, 6)
+    if type(value) is dict or isinstance(value, Mapping):
+        return {key: round(item, 6) if type(item) is float else _rounded(item) for key, item in value.items() if item}
+    return value

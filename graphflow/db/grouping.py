@@ -61,28 +61,21 @@ class WriteLine:
         """Held for moments, while the line changes."""
         self._waiting: list[Request] = []
 
-    def write(
-        self,
-        work: Callable[[Any], T],
-        alone: Callable[[Callable[[Any], T]], T],
-        together: Callable[[list[Request]], None],
-    ) -> T:
-        """Have ``work`` done in a transaction, by ``alone`` when nobody else writes, else among others by ``together``."""
+    def enter(self, work: Callable[[Any], Any]) -> Request | None:
+        """None when nobody else writes: then the caller does, and has to ``leave``. Else its work stands in line."""
         with self._order:
-            at_once = not self._waiting and self.lock.acquire(blocking=False)
-            if not at_once:
-                request = Request(work)
-                self._waiting.append(request)
-        if at_once:
-            try:
-                return alone(work)
-            finally:
-                self.leave()
+            if not self._waiting and self.lock.acquire(blocking=False):
+                return None
+            request = Request(work)
+            self._waiting.append(request)
+        return request
+
+    def outcome(self, request: Request, together: Callable[[list[Request]], None]) -> Any:
+        """What came of work in line, which is done among others by ``together``."""
         self._wait(request)
         if request.leads:
             self._lead(together)
-        value: T = request.outcome()
-        return value
+        return request.outcome()
 
     @contextmanager
     def kept_out(self) -> Iterator[None]:
@@ -97,10 +90,11 @@ class WriteLine:
         """Give the lock back; the first in line leads."""
         with self._order:
             self.lock.release()
-            self._call_first()
+            if self._waiting:
+                self._call_first()
 
     def _call_first(self) -> None:
-        if self._waiting and not self._waiting[0].leads:
+        if not self._waiting[0].leads:
             self._waiting[0].leads = True
             self._waiting[0].woken.release()
 
@@ -112,7 +106,7 @@ class WriteLine:
                 taken = request not in self._waiting
                 if not taken:
                     self._waiting.remove(request)
-                    if not self.lock.locked():
+                    if self._waiting and not self.lock.locked():
                         self._call_first()
             if taken:
                 request.woken.acquire()  # its transaction is under way, and is not left in doubt

@@ -23,7 +23,7 @@ def dumps(packed: Any) -> str:
         text = to_json(packed, inf_nan_mode="constants").decode()
     except ValueError:  # a lone surrogate, or too deep for it
         return _dumps_carefully(packed)
-    if ("N" in text or "I" in text or len(text) >= _FEWEST_DIGITS) and _is_doubtful(text):
+    if type(packed) is not str and ("N" in text or "I" in text or len(text) >= _FEWEST_DIGITS) and _is_doubtful(text):
         return _dumps_carefully(packed)
     return text
 

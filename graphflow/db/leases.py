@@ -133,7 +133,8 @@ class Keeper:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._stores: weakref.WeakKeyDictionary[LeaseStore, _Leases] = weakref.WeakKeyDictionary()
         self._thread: threading.Thread | None = None
         self._pause = math.inf
@@ -143,8 +144,10 @@ class Keeper:
 
     def hold(self, store: LeaseStore, session_id: str, epoch: int) -> None:
         """A lease was taken under this epoch."""
-        with self._changed:
-            leases = self._stores.setdefault(store, _Leases())
+        with self._lock:
+            leases = self._stores.get(store)
+            if leases is None:
+                leases = self._stores[store] = _Leases()
             leases.held[session_id] = epoch
             leases.left.pop(session_id, None)
             if store.lease_ttl / 3 < self._pause:
@@ -156,13 +159,14 @@ class Keeper:
 
     def drop(self, store: LeaseStore, session_id: str) -> None:
         """The lease was given back by a commit of its run."""
-        with self._changed:
-            if store in self._stores:
-                self._stores[store].held.pop(session_id, None)
+        with self._lock:
+            leases = self._stores.get(store)
+            if leases is not None:
+                leases.held.pop(session_id, None)
 
     def leave(self, store: LeaseStore, session_id: str) -> None:
         """The run has ended; if it still holds its lease, give it back."""
-        with self._changed:
+        with self._lock:
             leases = self._stores.get(store)
             if leases is not None and session_id in leases.held:
                 leases.left[session_id] = leases.held.pop(session_id)
@@ -196,7 +200,7 @@ class Keeper:
             store.renew_leases(left)
         except Exception:
             return False
-        with self._changed:
+        with self._lock:
             still = self._stores[store].left
             for session_id, epoch in left:
                 if still.get(session_id) == epoch:
@@ -212,7 +216,7 @@ class Keeper:
 
     def end(self) -> None:
         """Give all leases back: the process ends, and whatever still runs in it ends with it."""
-        with self._changed:
+        with self._lock:
             stores = [store for store, leases in self._stores.items() if leases.held or leases.left]
         for store in stores:
             with suppress(Exception):  # they run out by themselves

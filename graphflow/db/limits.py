@@ -70,8 +70,9 @@ def check_checkpoint(limits: Limits, new: NewCheckpoint, delta: str | None, fron
 
 def check_message(limits: Limits, seq: int, entry: LogEntry, body: str) -> None:
     """Raise SerializationError when a message is too large."""
-    parts = entry.content if isinstance(entry, Message) and not isinstance(entry.content, str) else ()
-    contents = sum(len(getattr(part, "data", None) or b"") for part in parts)
+    contents = 0
+    if isinstance(entry, Message) and not isinstance(entry.content, str):
+        contents = sum(len(getattr(part, "data", None) or b"") for part in entry.content)
     if len(body) * 4 + contents > limits.message_bytes:
         _check(body, limits.message_bytes, "message_bytes", lambda: f"messages[{seq}]", contents)
 

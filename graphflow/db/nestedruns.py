@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphflow.core.effects import Commit
 from graphflow.core.stored import RunWrite
-from graphflow.db.rows import closing, digest, encode_entry
+from graphflow.db.rows import closing, digest, encode_entry, new_run
 from graphflow.db.seals import run_seal
 from graphflow.db.tags import Media
 
@@ -34,13 +34,14 @@ class NestedRun:
         made, session_id = self.made, self.effect.session_id
         last = tx.one(tx.sql.last_message, {"session": session, "ns": made.ns})
         first = (last[0] or 0) + 1 if last is not None else 1
-        inserted = tx.one(tx.sql.insert_run, self._opened(session, first))
+        inserted = tx.inserted(tx.sql.insert_run, new_run(self._opened(session, first)))
         if inserted is None:
             return
         for seq, (role, body) in enumerate(self.bodies, first):
             checksum = digest("message", session_id, made.ns, seq, made.run_id, role, body)
-            tx.execute(tx.sql.insert_message, (session, made.ns, seq, inserted[0], role, body, checksum))
-        tx.execute(tx.sql.close_run, self._closed(session, first + len(self.bodies) - 1))
+            tx.execute(tx.sql.insert_message, (session, made.ns, seq, inserted, role, body, checksum))
+        ended = closing(made.run_id, "completed", first + len(self.bodies) - 1, None, self.now)
+        tx.execute(tx.sql.close_run, (*ended, session))
 
     def _opened(self, session: int, first: int) -> dict[str, Any]:
         made = self.made
@@ -60,7 +61,3 @@ class NestedRun:
             "created_at": self.now,
         }
         return {**fields, "seal": run_seal(fields)}
-
-    def _closed(self, session: int, last: int) -> dict[str, Any]:
-        ended = {"status": "completed", "last_message": last, "last_seq": None, "ended_at": self.now}
-        return closing(session, {"run_id": self.made.run_id, **ended, "error": None, "metrics": None})

@@ -12,12 +12,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from graphflow.core.effects import Commit, Load, ReadHistory
+from graphflow.core.effects import Commit, Load, NewCheckpoint, OpenRun, ReadHistory
 from graphflow.core.state import StateSchema, Values
-from graphflow.core.stored import Frontier, LogEntry, Range, Run, Stored, Weight
+from graphflow.core.stored import Frontier, LogEntry, Run, Stored, Weight
 from graphflow.db.history import keep_pairs
 from graphflow.messages import Message
 
@@ -38,15 +38,20 @@ class Recent:
 
     def knows(self, session_id: str) -> bool:
         """Whether the session's last run ended here."""
-        kept = self._find(session_id)
-        return kept is not None and kept.values is not None
+        kept = self._kept.get(session_id)
+        return kept is not None and kept.left is not None
 
     def load(self, effect: Load) -> Stored | None:
-        """The session at its head, when its last run ended here, for this user and on this graph."""
-        kept = self._find(effect.session_id)
-        if kept is None or kept.values is None or kept.user_id != effect.user_id or kept.schema is not effect.schema:
+        """The session at its head, when its last run ended here, for this user and on this graph. It is handed over: whoever
+        comes after a run that does not begin then asks the database.
+        """
+        kept = self._kept.get(effect.session_id)
+        if kept is None or kept.user_id != effect.user_id or kept.schema is not effect.schema:
             return None
-        return kept.stored(effect.session_id) if kept.run.fingerprint == effect.recent else None
+        if kept.run.fingerprint != effect.recent:
+            return None
+        left, kept.left = kept.left, None
+        return left
 
     def history(self, effect: ReadHistory) -> list[Message] | None:
         """What a run that has begun here is told of earlier ones; None when that is not all in mind."""
@@ -65,7 +70,7 @@ class Recent:
         """A commit of this process was acknowledged."""
         if effect.ns:
             return
-        kept = self._find(effect.session_id)
+        kept = self._kept.get(effect.session_id)
         stands = kept is not None and (kept.head, kept.epoch) == (effect.head, effect.epoch)
         if effect.opened is not None and effect.take_over:
             self._opened(effect, kept if stands else None)
@@ -82,12 +87,11 @@ class Recent:
         if opened is None or new is None or effect.status != "running" or effect.closed or opened.idempotency_key is not None:
             self.drop(effect.session_id)
             return
-        run = Run(opened.run_id, "running", opened.first_message, opened.fingerprint, opened.component_id)
-        kept = _Kept(effect.session_type, effect.user_id, new.seq, effect.epoch + 1, run, new.schema, _as_written(effect))
-        if before is not None:
-            kept.earlier, kept.reaches_back, kept.wanted = before.earlier, before.reaches_back, before.wanted
-        else:
+        kept = _Kept(effect.session_type, effect.user_id, new.seq, effect.epoch + 1, opened, new.schema, _as_written(effect))
+        if before is None:
             kept.reaches_back = effect.epoch == 0
+        else:
+            kept.earlier, kept.wanted, kept.reaches_back = before.earlier, before.wanted, before.reaches_back
         with self._lock:
             self._kept[effect.session_id] = kept
             self._kept.move_to_end(effect.session_id)
@@ -99,12 +103,8 @@ class Recent:
         others = effect.ns or effect.numbered or effect.after is not None or effect.last_messages is not None
         if others or effect.last_runs is None:
             return None
-        kept = self._find(effect.session_id)
-        return kept if kept is not None and kept.values is None and kept.run.first_message == effect.before else None
-
-    def _find(self, session_id: str) -> _Kept | None:
-        with self._lock:
-            return self._kept.get(session_id)
+        kept = self._kept.get(effect.session_id)
+        return kept if kept is not None and not kept.ended and kept.run.first_message == effect.before else None
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class _Kept:
     user_id: str | None
     head: int
     epoch: int
-    run: Run
+    run: OpenRun
     schema: StateSchema
     said: list[LogEntry]
     """What the run added to the message log."""
@@ -125,47 +125,36 @@ class _Kept:
     """How many of them were asked for."""
     reaches_back: bool = False
     """Whether these are all there are."""
-    values: Values | None = None
-    """The state the run left when it came to its end; None before."""
-    ranges: dict[str, list[Range]] = field(default_factory=dict)
-    log_head: int = 0
-    weight: Weight = field(default_factory=Weight)
+    ended: bool = False
+    left: Stored | None = None
+    """How the run left the session when it came to its end, until the next one begins on that."""
 
     def goes_on(self, effect: Commit) -> bool:
         """Take note of a commit that follows; False when nothing can be told of how the session stands after it."""
-        if effect.reopened is not None or effect.take_over or self.values is not None:
+        if effect.reopened is not None or effect.take_over or self.ended:
             return False
         new = effect.checkpoint
         if new is not None:
             self.head = new.seq
-            self.said += _as_written(effect)
+            if effect.messages:
+                self.said += _as_written(effect)
         if effect.status is None:
             return not effect.closed
-        return effect.status == "completed" and len(effect.closed) == 1 and new is not None and self._ended(effect)
+        return effect.status == "completed" and len(effect.closed) == 1 and new is not None and self._ended(effect, new)
 
-    def _ended(self, effect: Commit) -> bool:
-        new = effect.checkpoint
-        assert new is not None
-        weight = new.weight
+    def _ended(self, effect: Commit, new: NewCheckpoint) -> bool:
+        run, weight = self.run, new.weight
         if weight.foreign or weight.snapshot_bytes + weight.delta_bytes > LARGEST:
             return False
         values = _left(self.schema, new.values)
-        turn = _own_messages(self.run.run_id, self.said, new.log_head)
+        turn = _own_messages(run.run_id, self.said, new.log_head)
         if values is None or turn is None:
             return False
         self.earlier.append(_Turn(turn))
         self.bound()
-        self.said = []
-        self.values, self.ranges = values, {name: list(ranges) for name, ranges in new.ranges.items()}
-        self.log_head, self.weight = new.log_head, replace(weight, foreign={})
-        self.run = replace(self.run, status="completed")
-        return True
-
-    def stored(self, session_id: str) -> Stored:
-        """As the database would tell it."""
-        assert self.values is not None
-        return Stored(
-            session_id=session_id,
+        self.said, self.ended = [], True
+        self.left = Stored(
+            session_id=effect.session_id,
             session_type=self.session_type,
             user_id=self.user_id,
             status="completed",
@@ -173,15 +162,16 @@ class _Kept:
             epoch=self.epoch,
             seq=self.head,
             frontier=Frontier(self.head),
-            values=deepcopy(self.values),
-            ranges={name: list(ranges) for name, ranges in self.ranges.items()},
-            log_head=self.log_head,
-            weight=replace(self.weight, foreign={}),
-            run=self.run,
+            values=values,
+            ranges={name: list(ranges) for name, ranges in new.ranges.items()},
+            log_head=new.log_head,
+            weight=Weight(weight.snapshot_seq, weight.snapshot_bytes, weight.delta_bytes, weight.session, weight.run),
+            run=Run(run.run_id, "completed", run.first_message, run.fingerprint, run.component_id),
             tasks=[],
             created_at=0.0,
             recalled=True,
         )
+        return True
 
     def history(self, last_runs: int) -> list[Message] | None:
         """The messages of the last runs before the one that is under way."""
@@ -189,7 +179,8 @@ class _Kept:
         if len(self.earlier) < last_runs and not self.reaches_back:
             return None
         turns = [*self.earlier][max(0, len(self.earlier) - last_runs) :]
-        return keep_pairs([_own_copy(message) for turn in turns for message in turn.said])
+        said = [message for turn in turns for message in turn.said]
+        return said if all([turn.plain for turn in turns]) else keep_pairs([*map(_own_copy, said)])
 
     def bound(self) -> None:
         """Let go of the oldest runs, which nobody asks for, or which are too much to keep."""
@@ -200,13 +191,14 @@ class _Kept:
 
 
 class _Turn:
-    """What was said in a run, and how much that is."""
+    """What was said in a run, how much that is, and whether it is nothing but texts, without calls of tools."""
 
-    __slots__ = ("length", "said")
+    __slots__ = ("length", "plain", "said")
 
     def __init__(self, said: list[Message]) -> None:
         self.said = said
         self.length = sum([_length(message) for message in said])
+        self.plain = all([m.role != "tool" and not m.tool_calls and isinstance(m.content, str) for m in said])
 
 
 def _left(schema: StateSchema, values: Values) -> Values | None:
@@ -218,20 +210,18 @@ def _left(schema: StateSchema, values: Values) -> Values | None:
             if channel is None or not channel.stored or channel.lifetime == "logged":
                 continue
             # What lived as long as the run is emptied by the next one, which only asks whether there is anything.
-            left[name] = deepcopy(value) if channel.lifetime == "session" else _SPENT
+            left[name] = _copied(value) if channel.lifetime == "session" else _SPENT
     except Exception:  # values of users' classes may not want to be copied
         return None
     return left
 
 
-class _Spent:
-    """Stands for what a channel held that starts fresh in each run."""
-
-    def __deepcopy__(self, memo: Any) -> _Spent:
-        return self
+_SPENT: Final = object()
+"""Stands for what a channel held that starts fresh in each run."""
 
 
-_SPENT: Final = _Spent()
+def _copied(value: Any) -> Any:
+    return {} if type(value) is dict and not value else deepcopy(value)  # most agents keep nothing in their session_state
 
 
 def _as_written(effect: Commit) -> list[LogEntry]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any, Final
 
 from graphflow.core.control import Overwrite, Send
@@ -19,6 +21,7 @@ from graphflow.db.tags import Fetch, Media, Refused, pack_message, unpack_messag
 from graphflow.errors import GraphChangedWarning, SerializationError
 from graphflow.messages import Message, RemoveMessage
 
+_TEXT: Final = frozenset({str})
 REMOVED: Final = "removed"
 """The role of a log row that removes a message."""
 
@@ -46,10 +49,41 @@ def run_digest(run: Mapping[str, Any]) -> bytes | None:
     return None if run["ended_at"] is None else digest("ended", *(run[name] for name in ENDED))
 
 
-def closing(session: int | None, run: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that close a run which ended with these columns."""
-    new = {f"new_{name}": run[name] for name in ENDED if name != "run_id"}
-    return {"session": session, "run_id": run["run_id"], **new, "new_sha256": run_digest(run)}
+NEW_SESSION: Final = (
+    *("session_id", "session_type", "user_id", "component_id", "status", "head", "epoch", "lease_owner", "lease_ttl"),
+    *("created_at", "updated_at", "seal", "time_seal"),
+)
+"""What a new session's row is made of, in the order that it is inserted in."""
+new_session: Final = itemgetter(*NEW_SESSION)
+"""The values of these."""
+
+NEW_RUN: Final = (
+    *("run_id", "session", "ns", "session", "ns", "status", "parent_run_id", "component_id", "user_id", "input"),
+    *("first_message", "first_seq", "fingerprint", "idempotency_key", "created_at", "seal"),
+)
+"""What a new run's row is made of, in the order that it is inserted in; its place is asked for twice, to number it."""
+new_run: Final = itemgetter(*NEW_RUN)
+"""The values of these."""
+
+CLOSING: Final = (
+    *("new_status", "new_last_message", "new_last_seq", "new_error", "new_metrics", "new_sha256", "new_ended_at"),
+    "run_id",
+)
+"""What the values of ``closing`` are of."""
+
+
+def closing(
+    run_id: str,
+    status: str,
+    last_message: int | None,
+    last_seq: int | None,
+    ended_at: int,
+    error: str | None = None,
+    metrics: str | None = None,
+) -> tuple[Any, ...]:
+    """The values that close a run which ended with these columns."""
+    checksum = digest("ended", run_id, status, last_message, last_seq, ended_at, error, metrics)
+    return status, last_message, last_seq, error, metrics, checksum, ended_at, run_id
 
 
 def run_matches(run: Mapping[str, Any], checksum: bytes | None) -> bool:
@@ -67,8 +101,8 @@ def run_matches(run: Mapping[str, Any], checksum: bytes | None) -> bool:
 
 def plain_text(text: str | None) -> str | None:
     """Text that every database takes: NUL and lone surrogates are written out as escapes."""
-    if text is None:
-        return None
+    if text is None or text.isprintable():
+        return text
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
@@ -77,11 +111,14 @@ def plain_text(text: str | None) -> str | None:
 
 def encode_frontier(frontier: Frontier, seq: int, schema: StateSchema, media: Media | None = None) -> str | None:
     """The JSON text of what is next, without its empty parts; None when nothing is and the origin is ``seq`` itself."""
+    targets = frontier.next
+    if not _TEXT.issuperset(map(type, targets)):
+        targets = [_without_untracked(target, schema) for target in targets]
     parts: dict[str, Any] = {}
     if frontier.origin != seq:
         parts["origin"] = frontier.origin
-    if frontier.next:
-        parts["next"] = frontier.next
+    if targets:
+        parts["next"] = targets
     if frontier.joins:
         parts["joins"] = frontier.joins
     if frontier.deferred:
@@ -92,12 +129,17 @@ def encode_frontier(frontier: Frontier, seq: int, schema: StateSchema, media: Me
         parts["caller"] = frontier.caller
     if frontier.added:
         return write(lambda packer: _with_added(parts, frontier, schema, packer), "state", media)
-    if not parts:
-        return None
-    if any(type(target) is not str for target in frontier.next):
-        parts["next"] = [_without_untracked(target, schema) for target in frontier.next]
+    if targets is not frontier.next:
         return write(lambda packer: packer.pack(parts), "frontier", media)
-    return dumps(parts)
+    if len(parts) == 1 and targets:
+        return _names_text(tuple(frontier.next))
+    return dumps(parts) if parts else None
+
+
+@lru_cache(maxsize=1024)
+def _names_text(names: tuple[str, ...]) -> str:
+    """The text of a frontier that is nodes and nothing else: most are, and a graph comes by each again and again."""
+    return dumps({"next": names})
 
 
 def _with_added(parts: dict[str, Any], frontier: Frontier, schema: StateSchema, packer: Packer) -> dict[str, Any]:
@@ -105,7 +147,7 @@ def _with_added(parts: dict[str, Any], frontier: Frontier, schema: StateSchema, 
     added = {
         name: [_packed_write(codecs[name], name, value, packer) for value in values] for name, values in frontier.added.items()
     }
-    return {**packer.pack({**parts, "next": [_without_untracked(target, schema) for target in frontier.next]}), "added": added}
+    return {**packer.pack(parts), "added": added}
 
 
 def _without_untracked(target: str | Send, schema: StateSchema) -> str | Send:

@@ -27,7 +27,7 @@ MEMORY_SEALED: Final = (
 
 def session_seal(fields: Mapping[str, Any]) -> bytes:
     """The seal of a session with these columns; what is not there is nothing."""
-    return digest("session", *(fields.get(name) for name in SESSION_SEALED))
+    return digest("session", *map(fields.get, SESSION_SEALED))
 
 
 def time_seal(session_id: str, updated_at: int) -> bytes:
@@ -37,12 +37,12 @@ def time_seal(session_id: str, updated_at: int) -> bytes:
 
 def run_seal(fields: Mapping[str, Any]) -> bytes:
     """The seal of a run with these columns."""
-    return digest("began", *(fields.get(name) for name in RUN_SEALED))[:8]
+    return digest("began", *map(fields.get, RUN_SEALED))[:8]
 
 
 def memory_seal(fields: Mapping[str, Any]) -> bytes:
     """The seal of a memory with these columns."""
-    return digest("noted", *(fields.get(name) for name in MEMORY_SEALED))
+    return digest("noted", *map(fields.get, MEMORY_SEALED))
 
 
 def broken(session_id: str, run_id: str | None = None) -> CorruptCheckpoint:

@@ -41,7 +41,7 @@ from graphflow.db import (
     transfer,
 )
 from graphflow.db.archive import write_archive
-from graphflow.db.commits import Lease, ReadyCommit
+from graphflow.db.commits import NO_LEASE, Lease, ReadyCommit
 from graphflow.db.leases import is_dead, keeper, process_name
 from graphflow.db.limits import Limits
 from graphflow.db.recent import Recent
@@ -197,7 +197,7 @@ class SqlDb(UserMemories):
         self._recent.committed(effect)
 
     def _commit(self, effect: Commit) -> None:
-        lease = Lease(process_name() if self.shared else None, int(self.lease_ttl * 1_000_000))
+        lease = self._lease() if effect.take_over or effect.epoch == 0 else NO_LEASE
         opened = effect.opened
         if opened is not None:
             self.limits.check_id(effect.session_id, "session_id")
@@ -218,6 +218,9 @@ class SqlDb(UserMemories):
             keeper().hold(self, effect.session_id, effect.epoch + 1)
         elif effect.status is not None and self.shared:
             keeper().drop(self, effect.session_id)
+
+    def _lease(self) -> Lease:
+        return Lease(process_name(), int(self.lease_ttl * 1_000_000)) if self.shared else NO_LEASE
 
     def leave(self, session_id: str) -> None:
         """A run of this session has ended here, one way or another; a lease that it could not give back ends soon."""

@@ -83,7 +83,13 @@ class SqliteDb(SqlDb):
 
     def _write_once(self, work: Callable[[Transaction], T]) -> T:
         opened = self._open  # the same all along, also when another thread closes the object meanwhile
-        result: T = opened.line.write(work, partial(self._alone, opened), partial(self._together, opened))
+        request = opened.line.enter(work)
+        if request is None:
+            try:
+                return self._alone(opened, work)
+            finally:
+                opened.line.leave()
+        result: T = opened.line.outcome(request, partial(self._together, opened))
         return result
 
     def _alone(self, opened: _Connections, work: Callable[[Transaction], T]) -> T:
@@ -100,7 +106,8 @@ class SqliteDb(SqlDb):
             self._translate(error, committing)
             raise
         finally:
-            opened.tidy()
+            if opened.closed:
+                opened.tidy()
         return result
 
     def _together(self, opened: _Connections, group: list[Request]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +26,15 @@ class Transaction:
         """The first row, or None."""
         row: Row | None = self.execute(statement, parameters).fetchone()
         return row
+
+    def inserted(self, statement: str, values: Sequence[Any]) -> int | None:
+        """The ordinal of the row that an insert made; None when there was one. SQLite tells it without a RETURNING."""
+        made = self.execute(statement, values)
+        if made.description is None:
+            ordinal: int | None = made.lastrowid if made.rowcount else None
+        else:
+            (ordinal,) = made.fetchone() or (None,)
+        return ordinal
 
     def all(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
         """All rows."""

@@ -36,11 +36,8 @@ class Ticket:
     cancelling: bool = False
     """Whether the run before it is to be cancelled."""
     future: Future[None] = field(default_factory=Future)
-
-    @property
-    def has_turn(self) -> bool:
-        """Whether it is this ticket's turn."""
-        return self.future.done() and not self.future.cancelled() and self.future.exception() is None
+    has_turn: bool = False
+    """Whether it is this ticket's turn."""
 
 
 class SessionQueue:
@@ -51,6 +48,9 @@ class SessionQueue:
         self._empty = threading.Condition(self._lock)
         self._lines: dict[tuple[str, str], deque[Ticket]] = {}
         self._closed = False
+        self._at_once: Future[None] = Future()
+        """That of all whose turn it is when they come."""
+        self._at_once.set_result(None)
 
     def join(self, identity: str, session_id: str, holder: Holder | None = None, *, cancelling: bool = False) -> Ticket:
         """Stand in line for a session of the store ``identity``.
@@ -58,21 +58,24 @@ class SessionQueue:
         With ``cancelling``, the run that has its turn is asked to stop, and this ticket comes next. Raises SessionBusy when
         the line is too long.
         """
-        ticket = Ticket((identity, session_id), holder, cancelling)
+        key = (identity, session_id)
         with self._lock:
-            if self._closed:
+            line = self._lines.get(key)
+            if line is None and not self._closed:
+                ticket = Ticket(key, holder, cancelling, self._at_once, has_turn=True)
+                self._lines[key] = deque([ticket])
+                return ticket
+            ticket = Ticket(key, holder, cancelling)
+            if line is None or self._closed:
                 _refuse_soon(ticket)
                 return ticket
-            line = self._lines.setdefault(ticket.key, deque())
             if len(line) > LONGEST_LINE:
                 raise SessionBusy(f"{LONGEST_LINE} runs wait for session {session_id!r} already; try again later")
-            if not line:
-                ticket.future.set_result(None)
             if cancelling:
                 line.insert(next((n for n, other in enumerate(line) if n and not other.cancelling), len(line)), ticket)
             else:
                 line.append(ticket)
-            to_stop = line[0].holder if cancelling and line[0] is not ticket else None
+            to_stop = line[0].holder if cancelling else None
         if to_stop is not None:
             to_stop.stop.cancel()
         return ticket
@@ -93,6 +96,7 @@ class SessionQueue:
             superseded = len(line) > 1 and line[1].cancelling and not head.future.done()
             if not head.future.done():  # decided under the lock: two that leave at once would both call the next one
                 head.future.set_result(None)
+                head.has_turn = True
         if superseded and head.holder is not None:
             head.holder.stop.cancel()
 

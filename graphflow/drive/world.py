@@ -80,9 +80,8 @@ class World:
         return inside
 
     def context(self, task: Task) -> Context:
-        """The Context of a task, kept with it because changes made through it are part of its update."""
-        context = task.context = Context(task, self.emit if self.emitter is not None else None)
-        return context
+        """What the node of a task is told beside the state."""
+        return Context(task, self.emit if self.emitter is not None else None)
 
     def busy(self, session_id: str, seconds: float | None) -> SessionBusy:
         """The error for a session whose turn did not come; None seconds: nobody has waited for it."""

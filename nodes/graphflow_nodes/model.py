@@ -87,6 +87,8 @@ def respond(
 
 def _told_apart(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
     """The calls of a reply, each under an id of its own: a model may give one twice, and answers are joined to calls by id."""
+    if not calls:
+        return ()
     given = [call.id for call in calls]
     if len(set(given)) == len(given):
         return tuple(calls)

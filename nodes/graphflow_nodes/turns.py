@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
 
 from graphflow.messages import Message
 
@@ -12,4 +11,10 @@ def said_in_turn(said: Sequence[Message], role: str) -> int:
     """How many messages of a role came after the last one of the user. Limits of a run count these, since what it was given
     before is not its own doing.
     """
-    return sum(message.role == role for message in takewhile(lambda message: message.role != "user", reversed(said)))
+    count = 0
+    for message in reversed(said):
+        if message.role == "user":
+            break
+        if message.role == role:
+            count += 1
+    return count

@@ -74,7 +74,7 @@ def step(place: Place, work: Work, *, skip: bool = False, retry: Sequence[RetryP
         except Exception as error:
             if not skip or next_attempt(retry, error, ctx.attempt):
                 raise
-            ctx.drop_changes()
+            ctx.task.session = None  # what was changed in it
             failure = f"{type(error).__name__}: {error}"
             update = {"outputs": {place.name: {"content": None, "skipped": True, "error": failure}}}
         return (yield from _finished(place, state, ctx, update))

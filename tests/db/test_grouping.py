@@ -175,8 +175,13 @@ def test_who_gives_up_waiting_is_passed_over() -> None:
         for request in group:
             request.attempt(alone)
 
+    def write(n: int) -> None:
+        request = line.enter(lambda tx: done.append(n))
+        assert request is not None
+        line.outcome(request, together)
+
     with ThreadPoolExecutor(3) as threads:
-        futures = [threads.submit(line.write, lambda tx, n=n: done.append(n), alone, together) for n in range(3)]
+        futures = [threads.submit(write, n) for n in range(3)]
         while len(line._waiting) < 3:
             time.sleep(0.001)
         first = line._waiting[0]

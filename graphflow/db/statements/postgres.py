@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, bindparam, func, insert, literal_column, null, or_, select, update
 from sqlalchemy.schema import CreateSchema
 
+from graphflow.db.rows import NEW_SESSION
 from graphflow.db.statements.compiled import CLOSED, EMPTY, ONE, RUN, RUNNING, SESSION, USED, ZERO, Compiled, matches
 from graphflow.db.tables import checkpoints, messages, runs, schema_versions, sessions
 
@@ -19,11 +20,6 @@ OPENED: Final = (
     *("created_at", "seal"),
 )
 """The columns that a run begins with, beside its place; without a key, which has to be looked up."""
-FOUNDED: Final = (
-    *("session_id", "session_type", "user_id", "component_id", "status", "head", "epoch", "created_at", "updated_at"),
-    *("lease_owner", "seal", "time_seal"),
-)
-"""The columns that a session begins with, beside the end of its lease."""
 
 
 class PostgresStatements(Compiled):
@@ -83,7 +79,9 @@ class PostgresStatements(Compiled):
 
         Gives the ordinals of session and run, or nothing.
         """
-        values: dict[str, Any] = {name: bindparam(f"of_{name}", type_=SESSION[name].type) for name in FOUNDED}
+        values: dict[str, Any] = {
+            name: bindparam(f"of_{name}", type_=SESSION[name].type) for name in NEW_SESSION if name != "lease_ttl"
+        }
         values |= {"lease_until": self.now + bindparam("of_lease_ttl", type_=BigInteger)}
         new = ~select(RUN.ordinal).where(matches(RUN.run_id, "run_id")).exists()
         made = self.insert(sessions).from_select(list(values), select(*values.values()).where(new)).on_conflict_do_nothing()

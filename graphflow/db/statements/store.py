@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, and_, bindparam, delete, func, not_, null, or_, select, update
+from sqlalchemy import BigInteger, Text, and_, bindparam, delete, func, not_, null, or_, select, update
 from sqlalchemy.schema import CreateTable
 
+from graphflow.db.rows import CLOSING, NEW_RUN, NEW_SESSION
 from graphflow.db.seals import SESSION_SEALED
 from graphflow.db.statements.compiled import (
     ABANDONED,
@@ -41,6 +43,8 @@ _STANDING: Final = (
 )
 _OF_RUN: Final = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id, RUN.metrics)
 """With the checkpoint and the lease between and after them, the columns of ``loading._Found``."""
+STANDS = ("session", "expected_head", "expected_epoch")
+"""What a compare-and-set compares by place, in this order."""
 
 
 def _chained(c: Any) -> tuple[Any, ...]:
@@ -145,34 +149,15 @@ class StoreStatements(Compiled):
 
     @cached_property
     def insert_session(self) -> str:
-        columns = [
-            "session_id",
-            "session_type",
-            "user_id",
-            "component_id",
-            "status",
-            "head",
-            "epoch",
-            "created_at",
-            "updated_at",
-            "lease_owner",
-            "seal",
-            "time_seal",
-        ]
-        values: dict[str, Any] = {name: bindparam(name) for name in columns}
-        insert = self.insert(sessions).values(**values, lease_until=self.now + bindparam("lease_ttl", type_=BigInteger))
-        return self.text(insert.on_conflict_do_nothing().returning(SESSION.ordinal))
+        """Values: ``rows.NEW_SESSION``."""
+        values: dict[str, Any] = {name: bindparam(name) for name in NEW_SESSION if name != "lease_ttl"}
+        values["lease_until"] = self.now + bindparam("lease_ttl", type_=BigInteger)
+        return self._numbered(self.insert(sessions).values(**values), SESSION.ordinal, NEW_SESSION)
 
     @cached_property
     def advance(self) -> str:
-        """The compare-and-set of a plain step. Values: new head, session, expected head, expected epoch."""
-        here = SESSION.ordinal == bindparam("session")
-        return self.positional(
-            update(sessions)
-            .where(here, matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch"))
-            .values(head=bindparam("new_head")),
-            ["new_head", "session", "expected_head", "expected_epoch"],
-        )
+        """The compare-and-set of a plain step. Values: new head; session, expected head and epoch."""
+        return self.positional(self._standing_at().values(head=bindparam("new_head")), ["new_head", *STANDS])
 
     @cached_property
     def find_session(self) -> str:
@@ -203,19 +188,43 @@ class StoreStatements(Compiled):
         )
 
     @cached_property
-    def give_up(self) -> str:
-        """The compare-and-set of a run that ends, for now or for good: its lease ends with it."""
-        return self.text(
-            update(sessions)
-            .where(HERE, matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch"))
-            .values(
+    def take_own(self) -> str:
+        """The short way of ``take``, to a session whose ordinal is known: it is its user's, sealed, and nobody else holds it.
+
+        Values: new status, new head, lease owner and ttl, now and its seal; session, expected head and epoch, user, me.
+        """
+        holder = SESSION.lease_owner
+        free = or_(holder.is_(None), SESSION.lease_until < self.now, matches(holder, "me"))
+        mine = SESSION.user_id.is_not_distinct_from(bindparam("user_id", type_=Text))
+        return self.positional(
+            self._standing_at(mine, SESSION.seal.is_not(None), free).values(
                 head=bindparam("new_head"),
-                status=bindparam("new_status"),
+                epoch=SESSION.epoch + ONE,
+                status=func.coalesce(bindparam("new_status"), SESSION.status),
                 **USED,
-                lease_owner=null(),
-                lease_until=null(),
-            )
-            .returning(SESSION.ordinal)
+                lease_owner=bindparam("lease_owner"),
+                lease_until=self.now + bindparam("lease_ttl", type_=BigInteger),
+            ),
+            ["new_status", "new_head", "lease_owner", "lease_ttl", "now", "time_seal", *STANDS, "user_id", "me"],
+        )
+
+    @cached_property
+    def give_up(self) -> str:
+        """The compare-and-set of a run that ends, for now or for good: its lease ends with it.
+
+        Values: new status, new head, now and its seal; session, expected head and epoch.
+        """
+        return self.positional(
+            self._standing_at().values(
+                head=bindparam("new_head"), status=bindparam("new_status"), **USED, lease_owner=null(), lease_until=null()
+            ),
+            ["new_status", "new_head", "now", "time_seal", *STANDS],
+        )
+
+    def _standing_at(self, *more: Any) -> Any:
+        here = SESSION.ordinal == bindparam("session")
+        return update(sessions).where(
+            here, matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch"), *more
         )
 
     @cached_property
@@ -297,18 +306,24 @@ class StoreStatements(Compiled):
 
     @cached_property
     def insert_run(self) -> str:
-        columns = ["run_id", "session", "ns", "status", "parent_run_id", "component_id", "user_id", "first_message"]
-        columns += ["first_seq", "fingerprint", "idempotency_key", "input", "created_at", "seal"]
+        """Values: ``rows.NEW_RUN``."""
         others = runs.alias("others")
         last = select(func.max(others.c.number)).where(others.c.session == bindparam("session"), others.c.ns == bindparam("ns"))
         number = func.coalesce(last.scalar_subquery(), ZERO) + ONE
-        insert = self.insert(runs).values(number=number, **{name: bindparam(name) for name in columns})
-        return self.text(insert.on_conflict_do_nothing().returning(RUN.ordinal))
+        values: dict[str, Any] = {name: bindparam(name) for name in NEW_RUN}
+        return self._numbered(self.insert(runs).values(**values, number=number), RUN.ordinal, NEW_RUN)
+
+    def _numbered(self, insert: Any, ordinal: Any, columns: Sequence[str]) -> str:
+        """An insert that tells the ordinal of its row (see ``Transaction.inserted``), or does nothing when there is one."""
+        insert = insert.on_conflict_do_nothing()
+        return self.positional(insert if self.dialect.name == "sqlite" else insert.returning(ordinal), list(columns))
 
     @cached_property
     def close_run(self) -> str:
+        """Values: those of ``rows.closing``, then the session."""
         values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in CLOSED}
-        return self.text(update(runs).where(matches(RUN.run_id, "run_id"), matches(RUN.session, "session")).values(**values))
+        here = (matches(RUN.run_id, "run_id"), matches(RUN.session, "session"))
+        return self.positional(update(runs).where(*here).values(**values), [*CLOSING, "session"])
 
     @cached_property
     def reopen_run(self) -> str:

@@ -143,11 +143,9 @@ TEXTS = (
                       '%(ns)s AND gf_place.gf_checkpoints.seq < %(low)s::BIGINT',
  'clear_index': ['DELETE FROM gf_place.gf_memory_index WHERE gf_place.gf_memory_index.owner = %(owner)s::BIGINT',
                  'DELETE FROM gf_place.gf_memory_terms WHERE gf_place.gf_memory_terms.owner = %(owner)s::BIGINT'],
- 'close_run': 'UPDATE gf_place.gf_runs SET status=%(new_status)s::VARCHAR COLLATE "C", '
-              'last_message=%(new_last_message)s::BIGINT, last_seq=%(new_last_seq)s::BIGINT, '
-              'error=%(new_error)s::VARCHAR COLLATE "C", metrics=%(new_metrics)s::VARCHAR COLLATE "C", '
-              'sha256=%(new_sha256)s, ended_at=%(new_ended_at)s::BIGINT WHERE gf_place.gf_runs.run_id = %(run_id)s AND '
-              'gf_place.gf_runs.session = %(session)s::BIGINT',
+ 'close_run': 'UPDATE gf_place.gf_runs SET status=%s::VARCHAR COLLATE "C", last_message=%s::BIGINT, '
+              'last_seq=%s::BIGINT, error=%s::VARCHAR COLLATE "C", metrics=%s::VARCHAR COLLATE "C", sha256=%s, '
+              'ended_at=%s::BIGINT WHERE gf_place.gf_runs.run_id = %s AND gf_place.gf_runs.session = %s::BIGINT',
  'columns': {'gf_sessions': ('ordinal',
                              'session_id',
                              'session_type',
@@ -712,13 +710,13 @@ TEXTS = (
                       'WHERE gf_place.gf_pruned.session = %(session)s::BIGINT ORDER BY gf_place.gf_pruned.ns',
  'found': 'WITH moved AS \n'
           '(INSERT INTO gf_place.gf_sessions (session_id, session_type, user_id, component_id, status, head, epoch, '
-          'created_at, updated_at, lease_owner, seal, time_seal, lease_until) SELECT %(of_session_id)s::VARCHAR '
+          'lease_owner, created_at, updated_at, seal, time_seal, lease_until) SELECT %(of_session_id)s::VARCHAR '
           'COLLATE "C" AS anon_10, %(of_session_type)s::VARCHAR COLLATE "C" AS anon_11, %(of_user_id)s::VARCHAR '
           'COLLATE "C" AS anon_12, %(of_component_id)s::VARCHAR COLLATE "C" AS anon_13, %(of_status)s::VARCHAR COLLATE '
-          '"C" AS anon_14, %(of_head)s::BIGINT AS anon_15, %(of_epoch)s::BIGINT AS anon_16, %(of_created_at)s::BIGINT '
-          'AS anon_17, %(of_updated_at)s::BIGINT AS anon_18, %(of_lease_owner)s::VARCHAR COLLATE "C" AS anon_19, '
-          '%(of_seal)s AS anon_20, %(of_time_seal)s AS anon_21, CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 '
-          'AS BIGINT) + %(of_lease_ttl)s::BIGINT AS anon_22 \n'
+          '"C" AS anon_14, %(of_head)s::BIGINT AS anon_15, %(of_epoch)s::BIGINT AS anon_16, '
+          '%(of_lease_owner)s::VARCHAR COLLATE "C" AS anon_17, %(of_created_at)s::BIGINT AS anon_18, '
+          '%(of_updated_at)s::BIGINT AS anon_19, %(of_seal)s AS anon_20, %(of_time_seal)s AS anon_21, '
+          'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + %(of_lease_ttl)s::BIGINT AS anon_22 \n'
           'WHERE NOT (EXISTS (SELECT gf_place.gf_runs.ordinal \n'
           'FROM gf_place.gf_runs \n'
           'WHERE gf_place.gf_runs.run_id = %(run_id)s)) ON CONFLICT DO NOTHING RETURNING '
@@ -752,11 +750,9 @@ TEXTS = (
               'FROM gf_place.gf_graphs \n'
               'WHERE gf_place.gf_graphs.fingerprint = %(fingerprint)s',
  'get_media': 'SELECT gf_place.gf_media.data \nFROM gf_place.gf_media \nWHERE gf_place.gf_media.sha256 = %(sha256)s',
- 'give_up': 'UPDATE gf_place.gf_sessions SET status=%(new_status)s::VARCHAR COLLATE "C", head=%(new_head)s::BIGINT, '
-            'lease_owner=NULL, lease_until=NULL, updated_at=%(now)s::BIGINT, time_seal=%(time_seal)s WHERE '
-            'gf_place.gf_sessions.session_id = %(session_id)s AND gf_place.gf_sessions.head = '
-            '%(expected_head)s::BIGINT AND gf_place.gf_sessions.epoch = %(expected_epoch)s::BIGINT RETURNING '
-            'gf_place.gf_sessions.ordinal',
+ 'give_up': 'UPDATE gf_place.gf_sessions SET status=%s::VARCHAR COLLATE "C", head=%s::BIGINT, lease_owner=NULL, '
+            'lease_until=NULL, updated_at=%s::BIGINT, time_seal=%s WHERE gf_place.gf_sessions.ordinal = %s::BIGINT AND '
+            'gf_place.gf_sessions.head = %s::BIGINT AND gf_place.gf_sessions.epoch = %s::BIGINT',
  'has_schema': "SELECT to_regnamespace('gf_place') IS NOT NULL AS anon_1",
  'has_tables': "SELECT to_regclass('gf_place.gf_schema') IS NOT NULL AS anon_1",
  'hold': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, '
@@ -808,25 +804,21 @@ TEXTS = (
                    '%s)',
  'insert_run': 'INSERT INTO gf_place.gf_runs (run_id, session, ns, number, status, parent_run_id, component_id, '
                'user_id, input, first_message, first_seq, fingerprint, idempotency_key, created_at, seal) VALUES '
-               '(%(run_id)s::VARCHAR COLLATE "C", %(session)s::BIGINT, %(ns)s::VARCHAR COLLATE "C", (coalesce((SELECT '
-               'max(others.number) AS max_1 \n'
+               '(%s::VARCHAR COLLATE "C", %s::BIGINT, %s::VARCHAR COLLATE "C", (coalesce((SELECT max(others.number) AS '
+               'max_1 \n'
                'FROM gf_place.gf_runs AS others \n'
-               'WHERE others.session = %(session)s::BIGINT AND others.ns = %(ns)s::VARCHAR COLLATE "C"), 0) + 1), '
-               '%(status)s::VARCHAR COLLATE "C", %(parent_run_id)s::VARCHAR COLLATE "C", %(component_id)s::VARCHAR '
-               'COLLATE "C", %(user_id)s::VARCHAR COLLATE "C", %(input)s::VARCHAR COLLATE "C", '
-               '%(first_message)s::BIGINT, %(first_seq)s::BIGINT, %(fingerprint)s::VARCHAR COLLATE "C", '
-               '%(idempotency_key)s::VARCHAR COLLATE "C", %(created_at)s::BIGINT, %(seal)s) ON CONFLICT DO NOTHING '
-               'RETURNING gf_place.gf_runs.ordinal',
+               'WHERE others.session = %s::BIGINT AND others.ns = %s::VARCHAR COLLATE "C"), 0) + 1), %s::VARCHAR '
+               'COLLATE "C", %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", %s::VARCHAR '
+               'COLLATE "C", %s::BIGINT, %s::BIGINT, %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", %s::BIGINT, %s) '
+               'ON CONFLICT DO NOTHING RETURNING gf_place.gf_runs.ordinal',
  'insert_schema_version': 'INSERT INTO gf_place.gf_schema (version, applied_at) VALUES (%(version)s::INTEGER, '
                           '%(applied_at)s::BIGINT)',
  'insert_session': 'INSERT INTO gf_place.gf_sessions (session_id, session_type, user_id, component_id, status, head, '
-                   'epoch, lease_owner, lease_until, created_at, updated_at, seal, time_seal) VALUES '
-                   '(%(session_id)s::VARCHAR COLLATE "C", %(session_type)s::VARCHAR COLLATE "C", %(user_id)s::VARCHAR '
-                   'COLLATE "C", %(component_id)s::VARCHAR COLLATE "C", %(status)s::VARCHAR COLLATE "C", '
-                   '%(head)s::BIGINT, %(epoch)s::BIGINT, %(lease_owner)s::VARCHAR COLLATE "C", (CAST(EXTRACT(EPOCH '
-                   'FROM clock_timestamp()) * 1000000 AS BIGINT) + %(lease_ttl)s::BIGINT), %(created_at)s::BIGINT, '
-                   '%(updated_at)s::BIGINT, %(seal)s, %(time_seal)s) ON CONFLICT DO NOTHING RETURNING '
-                   'gf_place.gf_sessions.ordinal',
+                   'epoch, lease_owner, lease_until, created_at, updated_at, seal, time_seal) VALUES (%s::VARCHAR '
+                   'COLLATE "C", %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", %s::VARCHAR COLLATE "C", '
+                   '%s::VARCHAR COLLATE "C", %s::BIGINT, %s::BIGINT, %s::VARCHAR COLLATE "C", (CAST(EXTRACT(EPOCH FROM '
+                   'clock_timestamp()) * 1000000 AS BIGINT) + %s::BIGINT), %s::BIGINT, %s::BIGINT, %s, %s) ON CONFLICT '
+                   'DO NOTHING RETURNING gf_place.gf_sessions.ordinal',
  'insert_terms': 'INSERT INTO gf_place.gf_memory_terms (owner, term, place) SELECT CAST(%(owner)s AS BIGINT) AS '
                  'anon_1, value, CAST(%(place)s AS BIGINT) AS anon_2 \n'
                  'FROM json_array_elements_text(CAST(%(terms)s AS JSON)) AS value',
@@ -1415,6 +1407,14 @@ TEXTS = (
          'gf_place.gf_sessions.session_id, gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, '
          'gf_place.gf_sessions.component_id, gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, '
          'gf_place.gf_sessions.created_at, gf_place.gf_sessions.seal',
+ 'take_own': 'UPDATE gf_place.gf_sessions SET status=coalesce(%s, gf_place.gf_sessions.status), head=%s::BIGINT, '
+             'epoch=(gf_place.gf_sessions.epoch + 1), lease_owner=%s::VARCHAR COLLATE "C", '
+             'lease_until=(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + %s::BIGINT), '
+             'updated_at=%s::BIGINT, time_seal=%s WHERE gf_place.gf_sessions.ordinal = %s::BIGINT AND '
+             'gf_place.gf_sessions.head = %s::BIGINT AND gf_place.gf_sessions.epoch = %s::BIGINT AND '
+             'gf_place.gf_sessions.user_id IS NOT DISTINCT FROM %s::VARCHAR AND gf_place.gf_sessions.seal IS NOT NULL '
+             'AND (gf_place.gf_sessions.lease_owner IS NULL OR gf_place.gf_sessions.lease_until < CAST(EXTRACT(EPOCH '
+             'FROM clock_timestamp()) * 1000000 AS BIGINT) OR gf_place.gf_sessions.lease_owner = %s)',
  'unindexed_memories': 'SELECT gf_place.gf_memories.ordinal, gf_place.gf_memories.user_id, '
                        'gf_place.gf_memories.memory \n'
                        'FROM gf_place.gf_memories \n'

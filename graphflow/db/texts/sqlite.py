@@ -79,9 +79,8 @@ TEXTS = (
                       ':low',
  'clear_index': ['DELETE FROM gf_memory_index WHERE gf_memory_index.owner = :owner',
                  'DELETE FROM gf_memory_terms WHERE gf_memory_terms.owner = :owner'],
- 'close_run': 'UPDATE gf_runs SET status=:new_status, last_message=:new_last_message, last_seq=:new_last_seq, '
-              'error=:new_error, metrics=:new_metrics, sha256=:new_sha256, ended_at=:new_ended_at WHERE gf_runs.run_id '
-              '= :run_id AND gf_runs.session = :session',
+ 'close_run': 'UPDATE gf_runs SET status=?, last_message=?, last_seq=?, error=?, metrics=?, sha256=?, ended_at=? WHERE '
+              'gf_runs.run_id = ? AND gf_runs.session = ?',
  'columns': {'gf_sessions': ('ordinal',
                              'session_id',
                              'session_type',
@@ -586,9 +585,8 @@ TEXTS = (
                       'WHERE gf_pruned.session = :session ORDER BY gf_pruned.ns',
  'get_graph': 'SELECT gf_graphs.outline \nFROM gf_graphs \nWHERE gf_graphs.fingerprint = :fingerprint',
  'get_media': 'SELECT gf_media.data \nFROM gf_media \nWHERE gf_media.sha256 = :sha256',
- 'give_up': 'UPDATE gf_sessions SET status=:new_status, head=:new_head, lease_owner=NULL, lease_until=NULL, '
-            'updated_at=:now, time_seal=:time_seal WHERE gf_sessions.session_id = :session_id AND gf_sessions.head = '
-            ':expected_head AND gf_sessions.epoch = :expected_epoch RETURNING ordinal',
+ 'give_up': 'UPDATE gf_sessions SET status=?, head=?, lease_owner=NULL, lease_until=NULL, updated_at=?, time_seal=? '
+            'WHERE gf_sessions.ordinal = ? AND gf_sessions.head = ? AND gf_sessions.epoch = ?',
  'hold': 'SELECT gf_sessions.ordinal, gf_sessions.head, gf_sessions.epoch, gf_sessions.user_id, '
          "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS "
          'INTEGER) AS lease_left \n'
@@ -627,18 +625,16 @@ TEXTS = (
                   ':message_id, :created_at, :updated_at, :seal) ON CONFLICT DO NOTHING RETURNING ordinal',
  'insert_message': 'INSERT INTO gf_messages (session, ns, seq, run, role, body, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)',
  'insert_run': 'INSERT INTO gf_runs (run_id, session, ns, number, status, parent_run_id, component_id, user_id, input, '
-               'first_message, first_seq, fingerprint, idempotency_key, created_at, seal) VALUES (:run_id, :session, '
-               ':ns, (coalesce((SELECT max(others.number) AS max_1 \n'
+               'first_message, first_seq, fingerprint, idempotency_key, created_at, seal) VALUES (?, ?, ?, '
+               '(coalesce((SELECT max(others.number) AS max_1 \n'
                'FROM gf_runs AS others \n'
-               'WHERE others.session = :session AND others.ns = :ns), 0) + 1), :status, :parent_run_id, :component_id, '
-               ':user_id, :input, :first_message, :first_seq, :fingerprint, :idempotency_key, :created_at, :seal) ON '
-               'CONFLICT DO NOTHING RETURNING ordinal',
+               'WHERE others.session = ? AND others.ns = ?), 0) + 1), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO '
+               'NOTHING',
  'insert_schema_version': 'INSERT INTO gf_schema (version, applied_at) VALUES (:version, :applied_at)',
  'insert_session': 'INSERT INTO gf_sessions (session_id, session_type, user_id, component_id, status, head, epoch, '
-                   'lease_owner, lease_until, created_at, updated_at, seal, time_seal) VALUES (:session_id, '
-                   ':session_type, :user_id, :component_id, :status, :head, :epoch, :lease_owner, '
-                   "(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) + :lease_ttl), :created_at, "
-                   ':updated_at, :seal, :time_seal) ON CONFLICT DO NOTHING RETURNING ordinal',
+                   'lease_owner, lease_until, created_at, updated_at, seal, time_seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '
+                   "(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) + ?), ?, ?, ?, ?) ON CONFLICT DO "
+                   'NOTHING',
  'insert_terms': 'INSERT INTO gf_memory_terms (owner, term, place) SELECT CAST(:owner AS BIGINT) AS anon_1, '
                  'anon_2.value, CAST(:place AS BIGINT) AS anon_3 \n'
                  'FROM json_each(:terms) AS anon_2',
@@ -1091,6 +1087,12 @@ TEXTS = (
          "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) OR gf_sessions.lease_owner = :me OR "
          'gf_sessions.lease_owner = :dead) RETURNING ordinal, session_id, session_type, user_id, component_id, name, '
          'metadata, created_at, seal',
+ 'take_own': 'UPDATE gf_sessions SET status=coalesce(?, gf_sessions.status), head=?, epoch=(gf_sessions.epoch + 1), '
+             "lease_owner=?, lease_until=(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) + ?), "
+             'updated_at=?, time_seal=? WHERE gf_sessions.ordinal = ? AND gf_sessions.head = ? AND gf_sessions.epoch = '
+             '? AND gf_sessions.user_id IS ? AND gf_sessions.seal IS NOT NULL AND (gf_sessions.lease_owner IS NULL OR '
+             "gf_sessions.lease_until < CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) OR "
+             'gf_sessions.lease_owner = ?)',
  'unindexed_memories': 'SELECT gf_memories.ordinal, gf_memories.user_id, gf_memories.memory \n'
                        'FROM gf_memories \n'
                        'WHERE (gf_memories.ordinal NOT IN (SELECT gf_memory_index.memory \n'
