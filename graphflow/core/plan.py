@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 from graphflow.core.annotations import annotation
 from graphflow.core.control import END, START, Command
@@ -231,8 +231,16 @@ def _generator(what: str, usage: Usage) -> GraphError:
     )
 
 
+_SIGNED: Final = {"__wrapped__", "__signature__"}
+"""What says that a function is called otherwise than its code says."""
+
+
 def _takes_context(fn: Any) -> bool:
     """Whether the second positional parameter is there to be given (it has no default, or is called ctx)."""
+    if type(fn) is types.FunctionType and not fn.__dict__.keys() & _SIGNED:
+        code = fn.__code__
+        names = code.co_varnames[: code.co_argcount]
+        return len(names) > 1 and (len(names) - len(fn.__defaults__ or ()) > 1 or names[1] == "ctx")
     try:
         parameters = inspect.signature(fn).parameters.values()
     except (TypeError, ValueError):

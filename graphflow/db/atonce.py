@@ -1,8 +1,9 @@
 """Commits that are one statement, for databases where each statement is a journey.
 
 Most turns of a conversation begin, go on and end alike. Such a commit is a statement that compares and sets the row of the
-session and, if it stood where it should, writes everything else. Where it did not, nothing is written, and the many statements
-of ``ReadyCommit.write`` find out why, and whether it can be mended (a holder that died, a session without an owner).
+session, or inserts it, and, if it stood where it should, writes everything else. Where it did not, nothing is written, and the
+many statements of ``ReadyCommit.write`` find out why, and whether it can be mended (a holder that died, a session without an
+owner).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from graphflow.db.rows import CLOSING
 if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
 
-Kind = Literal["step", "say", "begin", "end"]
+Kind = Literal["step", "say", "found", "begin", "end"]
 CHECKPOINT = ("cp_base", "cp_log_head", "cp_epoch", "cp_frontier", "cp_delta", "cp_snapshot", "cp_sha256", "cp_created_at")
 """What ``ReadyCommit.checkpoint`` is called in the statements."""
 
@@ -23,13 +24,18 @@ CHECKPOINT = ("cp_base", "cp_log_head", "cp_epoch", "cp_frontier", "cp_delta", "
 def kind_of(ready: ReadyCommit) -> Kind | None:
     """Which statement does this commit, if there is one."""
     effect, new = ready.effect, ready.effect.checkpoint
-    if new is None or new.weight.session is None or effect.ns or not effect.epoch:
+    if new is None or effect.ns:
         return None
     if effect.reopened or effect.drop_tasks or ready.outline or ready.tasks or ready.side or ready.media:
         return None
+    opens = effect.opened is not None and effect.opened.idempotency_key is None
+    begins = opens and effect.status == "running" and not ready.closed
+    if not effect.epoch:
+        return "found" if begins and effect.session is None else None
+    if new.weight.session is None:
+        return None
     if effect.take_over:
-        opens = effect.opened is not None and effect.opened.idempotency_key is None
-        return "begin" if opens and effect.status == "running" and not ready.closed else None
+        return "begin" if begins else None
     if effect.opened is not None or new.weight.run is None:
         return None
     if effect.status is not None:
@@ -50,8 +56,8 @@ def write(tx: Transaction, ready: ReadyCommit, kind: Kind) -> bool:
     params |= _log(ready)
     if kind != "say":
         params["now"], params["time_seal"] = ready.times
-    if kind == "begin":
-        return _begin(tx, ready, params)
+    if kind in ("found", "begin"):
+        return _begin(tx, ready, params, kind)
     params |= {"run": ready.run, "session": ready.session}
     if kind == "end":
         params |= zip(CLOSING, ready.closed[0], strict=True)
@@ -59,15 +65,19 @@ def write(tx: Transaction, ready: ReadyCommit, kind: Kind) -> bool:
     return tx.one(tx.sql.end if kind == "end" else tx.sql.say, params) is not None
 
 
-def _begin(tx: Transaction, ready: ReadyCommit, params: dict[str, Any]) -> bool:
+def _begin(tx: Transaction, ready: ReadyCommit, params: dict[str, Any], kind: Kind) -> bool:
     opened, lease = ready.effect.opened, ready.lease
     assert opened is not None
     ready.run = None  # if the answer is lost, the next commit looks for it
-    params |= ready.opened_row(opened, ready.session) | {"me": lease.me, "lease_ttl": lease.microseconds}
-    row: Row | None = tx.one(tx.sql.begin, params)
+    params |= ready.opened_row(opened, ready.session)
+    if kind == "found":
+        params |= {f"of_{name}": value for name, value in ready.new_session().items()}
+    else:
+        params |= {"me": lease.me, "lease_ttl": lease.microseconds}
+    row: Row | None = tx.one(tx.sql.found if kind == "found" else tx.sql.begin, params)
     if row is None:
         return False
-    (ready.run,) = row
+    ready.session, ready.run = row
     return True
 
 

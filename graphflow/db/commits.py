@@ -250,7 +250,7 @@ class ReadyCommit:
 
     def _make(self, tx: Transaction) -> int:
         """A new session."""
-        session = tx.inserted(tx.sql.insert_session, new_session(self._new_session()))
+        session = tx.inserted(tx.sql.insert_session, new_session(self.new_session()))
         if session is None:
             raise self._lost(tx)
         return session
@@ -331,7 +331,8 @@ class ReadyCommit:
         """When the session is being used, and the seal of that."""
         return self.now, time_seal(self.effect.session_id, self.now)
 
-    def _new_session(self) -> Params:
+    def new_session(self) -> Params:
+        """What a session begins with."""
         effect = self.effect
         owner, ttl = self._held()
         fields = {

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from graphflow.db.media import media_of
-from graphflow.db.messagelog import LogRow, folded, log_head, read_log
+from graphflow.db.messagelog import LogRow, checked_head, folded, read_log
+from graphflow.errors import CorruptCheckpoint
 from graphflow.messages import Message
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Transaction
+
+T = TypeVar("T")
 
 
 def messages(
@@ -25,42 +29,59 @@ def messages(
     """Messages of a session, oldest first: those of its last runs, the newest ``limit``, or all. With ``user_id`` the session
     has to be that user's; else there are none.
     """
-    found = tx.one(tx.sql.mine, {"session_id": session_id, "user_id": user_id})
-    if found is None:
+    space = _Space.find(tx, session_id, "", last_runs, user_id)
+    if space is None:
         return []
-    spaces = [row[0] for row in tx.all(tx.sql.log_spaces, {"session": found[0]})] if include_members else [""]
-    if spaces == [""]:
-        return [message for _, message in _messages_of(tx, session_id, found[0], "", last_runs, limit)]
-    moments = _Moments(tx, found[0])
-    placed = [
-        (moments.of(ns, row), message)
-        for ns in spaces
-        for row, message in _messages_of(tx, session_id, found[0], ns, last_runs, None)
-    ]
+    if not include_members:
+        return [message for _, message in space.read(tx, limit)]
+    moments = _Moments(tx, space.session)
+    placed = []
+    for [ns] in tx.all(tx.sql.log_spaces, {"session": space.session}):
+        inside = _Space.find(tx, session_id, ns, last_runs, user_id)
+        placed += [(moments.of(ns, row), message) for row, message in inside.read(tx)] if inside is not None else []
     placed.sort(key=lambda place: place[0])
-    wanted = [message for _, message in placed]
-    return wanted if limit is None else wanted[max(0, len(wanted) - limit) :]
+    return _newest([message for _, message in placed], limit)
 
 
-def _messages_of(
-    tx: Transaction, session_id: str, session: int, ns: str, last_runs: int | None, limit: int | None
-) -> list[tuple[LogRow, Message]]:
-    """Messages of one namespace, each with the row that it came with; the newest ``limit`` of them."""
-    head = log_head(tx, session_id, ns)
-    low = 1
-    if last_runs is not None:
-        first = tx.one(tx.sql.first_of_last_runs, {"session": session, "ns": ns, "count": last_runs})
-        low = head + 1 if first is None or first[0] is None else first[0]
-    span = head if limit is None else 2 * limit + 8
-    while True:
-        start = max(low, head - span + 1)
-        rows = read_log(tx, session_id, ns, start, head, media_of(tx))
-        kept = folded(rows)
-        if start <= low or (limit is not None and len(kept) >= limit):
-            places = {row.entry.id: row for row in reversed(rows)}
-            found = [(places[message.id], message) for message in kept]
-            return found if limit is None else found[max(0, len(found) - limit) :]
-        span *= 2
+@dataclass(slots=True)
+class _Space:
+    """The log of one namespace, from the first row that is asked for to the last that there is."""
+
+    session_id: str
+    session: int
+    ns: str
+    first: int
+    last: int
+
+    @classmethod
+    def find(cls, tx: Transaction, session_id: str, ns: str, last_runs: int | None, user_id: str | None) -> _Space | None:
+        """That of the last runs, or of all; None when the session is not there for this user."""
+        asked = {"session_id": session_id, "user_id": user_id, "ns": ns, "count": last_runs or 0}
+        row = tx.one(tx.sql.log_of_runs, asked)
+        if row is None:
+            return None
+        session, begin, known, found = row
+        last = checked_head(session_id, known, found)
+        first = 1 if last_runs is None else last + 1 if begin is None else begin
+        return cls(session_id, session, ns, first, last)
+
+    def read(self, tx: Transaction, limit: int | None = None) -> list[tuple[LogRow, Message]]:
+        """The messages, each with the first row that has its id; the newest ``limit`` of them."""
+        span = self.last if limit is None else 2 * limit + 8
+        while True:
+            start = max(self.first, self.last - span + 1)
+            rows = read_log(tx, self.session_id, self.session, self.ns, start, self.last, media_of(tx))
+            if len(rows) <= self.last - start:
+                raise CorruptCheckpoint(f"message {start + len(rows)} of session {self.session_id!r} is missing")
+            kept = folded(rows)
+            if start <= self.first or (limit is not None and len(kept) >= limit):
+                places = {row.entry.id: row for row in reversed(rows)}
+                return _newest([(places[message.id], message) for message in kept], limit)
+            span *= 2
+
+
+def _newest(items: list[T], limit: int | None) -> list[T]:
+    return items if limit is None else items[max(0, len(items) - limit) :]
 
 
 class _Moment(NamedTuple):

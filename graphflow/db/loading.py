@@ -55,7 +55,7 @@ def load(tx: Transaction, effect: Load, is_run: IsRun) -> Stored | None:
     head = found.head if not effect.ns else found.seq if effect.at is None else _last_of(tx, params)
     stored = _stored(effect.session_id, found, state, rows[-1] if rows else None, fetch, effect.ns, head)
     if effect.with_log:
-        fill_logged(tx, effect.session_id, effect.ns, effect.schema, [stored], fetch)
+        fill_logged(tx, effect.session_id, found.ordinal, effect.ns, effect.schema, [stored], fetch)
     stored.status = found.shown(stored, is_run)
     if found.status != "completed" and stored.seq == head:
         read_tasks(tx, stored, found.ordinal, effect.schema, fetch)
@@ -68,20 +68,31 @@ def _last_of(tx: Transaction, params: Mapping[str, Any]) -> int | None:
     return None if row is None else _Found(*row).seq
 
 
+class Unfinished(Exception):
+    """The session is another user's, is held, or has something unfinished: that takes more statements."""
+
+
 def load_finished(tx: Transaction, effect: Load) -> Stored | None:
-    """A session at its head, by one statement; None unless it is there for this user and has nothing unfinished."""
+    """A session at its head, by one statement, and one for its messages if they are asked for; None when there is none. Raises
+    Unfinished.
+    """
     found = tx.all(tx.sql.load_finished, {"session_id": effect.session_id, "user_id": effect.user_id})
     if not found:
-        return None
-    session = _Found.of(effect.session_id, found[0][:FOUND])
+        if tx.one(tx.sql.find_session, {"session_id": effect.session_id}) is None:
+            return None
+        raise Unfinished
+    session = _Found.of(effect.session_id, found[0][:UNHELD])
     assert session.seq is not None
     fetch = media_of(tx)
     state = Folded.initial(effect.schema)
-    chain = [ChainRow(*row[FOUND:]) for row in found]
+    chain = [ChainRow(*row[UNHELD:]) for row in found]
     check_chain(chain, effect.session_id, "", session.base, session.seq)
     for chained in chain:
         state.add(chained, fetch)
-    return _stored(effect.session_id, session, state, chain[-1], fetch)
+    stored = _stored(effect.session_id, session, state, chain[-1], fetch)
+    if effect.with_log:
+        fill_logged(tx, effect.session_id, session.ordinal, "", effect.schema, [stored], fetch)
+    return stored
 
 
 def load_many(tx: Transaction, effect: LoadMany, is_run: IsRun) -> list[Stored]:
@@ -111,7 +122,7 @@ def load_many(tx: Transaction, effect: LoadMany, is_run: IsRun) -> list[Stored]:
     if found.status != "completed":
         history[-1].status = found.shown(history[-1], is_run)
         read_tasks(tx, history[-1], found.ordinal, effect.schema, fetch)
-    fill_logged(tx, effect.session_id, ns, effect.schema, history, fetch)
+    fill_logged(tx, effect.session_id, found.ordinal, ns, effect.schema, history, fetch)
     return history[::-1]
 
 
@@ -122,6 +133,11 @@ class _Found:
     ordinal: int
     session_type: str
     user_id: str | None
+    made_by: str | None
+    name: str | None
+    metadata: str | None
+    created_at: int
+    seal: bytes | None
     status: str
     head: int
     epoch: int
@@ -133,13 +149,8 @@ class _Found:
     fingerprint: str
     component_id: str | None
     metrics: str | None
-    lease_owner: str | None
-    lease_left: int | None
-    made_by: str | None
-    name: str | None
-    metadata: str | None
-    created_at: int
-    seal: bytes | None
+    lease_owner: str | None = None
+    lease_left: int | None = None
 
     @classmethod
     def of(cls, session_id: str, row: Sequence[Any]) -> _Found:
@@ -171,7 +182,8 @@ class _Found:
         return in_words(owner, left / 1e6)
 
 
-FOUND: Final = len(fields(_Found))
+UNHELD: Final = len(fields(_Found)) - len(("lease_owner", "lease_left"))
+"""How much of it is told of a session that nobody holds."""
 
 
 def check_not_foreign(tx: Transaction, session_id: str) -> None:

@@ -27,9 +27,9 @@ class LogRow:
     run_id: str | None
 
 
-def read_log(tx: Transaction, session_id: str, ns: str, low: int, high: int, fetch: Fetch) -> list[LogRow]:
+def read_log(tx: Transaction, session_id: str, session: int, ns: str, low: int, high: int, fetch: Fetch) -> list[LogRow]:
     """The rows of the log from ``low`` (at least 1) to ``high``, both included, as far as there are any."""
-    found = tx.all(tx.sql.log_range, {"session_id": session_id, "ns": ns, "low": low, "high": high})
+    found = tx.all(tx.sql.log_range, {"session": session, "ns": ns, "low": low, "high": high})
     return verified(found, session_id, ns, low, fetch)
 
 
@@ -47,12 +47,15 @@ def verified(found: Iterable[Row], session_id: str, ns: str, low: int, fetch: Fe
 
 def log_head(tx: Transaction, session_id: str, ns: str) -> int:
     """The seq of the last row of a log, 0 when it is empty. Raises CorruptCheckpoint when a checkpoint knows of a later one."""
-    row = tx.one(tx.sql.log_head, {"session_id": session_id, "ns": ns})
-    known, found = (0, 0) if row is None else (row[0] or 0, row[1] or 0)
-    if known > found:
+    known, last = tx.one(tx.sql.log_head, {"session_id": session_id, "ns": ns}) or (0, 0)
+    return checked_head(session_id, known, last)
+
+
+def checked_head(session_id: str, known: int | None, last: int | None) -> int:
+    """The same, given the last row that a checkpoint knows of and the last that there is."""
+    if (known or 0) > (last or 0):
         raise CorruptCheckpoint(f"message {known} of session {session_id!r} is missing")
-    last: int = found
-    return last
+    return last or 0
 
 
 def folded(rows: Iterable[LogRow]) -> list[Message]:
@@ -75,12 +78,14 @@ def folded(rows: Iterable[LogRow]) -> list[Message]:
     return list(messages.values())
 
 
-def fill_logged(tx: Transaction, session_id: str, ns: str, schema: StateSchema, history: list[Stored], fetch: Fetch) -> None:
+def fill_logged(
+    tx: Transaction, session_id: str, session: int, ns: str, schema: StateSchema, history: list[Stored], fetch: Fetch
+) -> None:
     """Give the logged channels of each of ``history`` their messages."""
     wanted = sorted({pair for stored in history for ranges in stored.ranges.values() for pair in ranges})
     found: dict[int, LogRow] = {}
     for low, high in _joined(wanted):
-        for row in read_log(tx, session_id, ns, low, high, fetch):
+        for row in read_log(tx, session_id, session, ns, low, high, fetch):
             found[row.seq] = row
     for stored in history:
         for name in schema.logged:

@@ -6,15 +6,15 @@ import os
 import select
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper
-from sqlalchemy.exc import TimeoutError as NoneInTime
-from sqlalchemy.pool import QueuePool
 
 from graphflow.db.atonce import Array
 from graphflow.db.failures import PASSING_REFUSALS, PASSING_SQLSTATES
@@ -22,8 +22,6 @@ from graphflow.db.transactions import Transaction
 from graphflow.errors import CorruptCheckpoint, DatabaseFailed
 
 if TYPE_CHECKING:
-    from sqlalchemy.pool import PoolProxiedConnection
-
     from graphflow.db.statements import Statements
 
 T = TypeVar("T")
@@ -65,6 +63,8 @@ class Settings:
         options = f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={round(self.stalled_after * 1000)}"
         # What a statement of its own is done in, whatever the role or the database have for a default.
         options += " -c default_transaction_isolation=read\\ committed"
+        # Compiling pays for long statements; there are none, but a planner that knows little may take one for that.
+        options += " -c jit=off"
         own = self.arguments.get("options")
         return {**DEFAULTS, **self.arguments, "options": f"{options} {own}" if own else options, "client_encoding": "UTF8"}
 
@@ -80,22 +80,17 @@ class Pool:
         """Whether a server was ever there."""
         self.migrated = False
         self._all: weakref.WeakSet[_Connection] = weakref.WeakSet()
-        self._queue = QueuePool(
-            self._connect,  # type: ignore[arg-type]
-            pool_size=settings.size,
-            max_overflow=0,
-            timeout=settings.patience,
-            use_lifo=True,
-            reset_on_return=None,
-        )
+        self._places: SimpleQueue[None] = SimpleQueue()
+        for _ in range(settings.size):
+            self._places.put(None)
+        self._idle: list[_Connection] = []
 
     def transact(self, begin: str | None, work: Callable[[Transaction], T]) -> T:
         """Do ``work`` between ``begin`` and COMMIT, or roll back. Without ``begin``, each statement is a transaction.
 
         Whoever wants to try again does it around this: when it raises, the transaction is over and the connection given back.
         """
-        taken = self._take()
-        connection = _connection(taken)
+        connection = self._take()
         execute, committing = connection.tx.execute, begin is None
         try:
             if begin is not None:
@@ -111,7 +106,7 @@ class Pool:
             _translate(error, self._settings.where, lost=lost, unknown=committing and lost)
             raise
         finally:
-            self._give_back(taken)
+            self._give_back(connection)
         return result
 
     def _connect(self) -> _Connection:
@@ -133,33 +128,51 @@ class Pool:
         passing = any(words in text for words in PASSING_REFUSALS) or (self._connected and "FATAL" not in text)
         return DatabaseFailed(f"no connection to {self._settings.where}: {text}", transient=passing)
 
-    def _take(self) -> PoolProxiedConnection:
-        while True:
-            try:
-                taken = self._queue.connect()
-            except NoneInTime:
-                used = f"all {self._settings.size} connections to {self._settings.where} were in use"
-                raise TimeoutError(f"{used} for {self._settings.patience:g} seconds; give a larger pool_size=") from None
-            connection = _connection(taken)
-            if not connection.is_stale():
-                connection.at_work = True
-                return taken
-            taken.invalidate()
-            taken.close()
+    def _take(self) -> _Connection:
+        try:
+            self._places.get(timeout=self._settings.patience)
+        except Empty:
+            used = f"all {self._settings.size} connections to {self._settings.where} were in use"
+            raise TimeoutError(f"{used} for {self._settings.patience:g} seconds; give a larger pool_size=") from None
+        try:
+            connection = self._sound() or self._connect()
+        except BaseException:
+            self._places.put(None)
+            raise
+        connection.at_work = True
+        return connection
 
-    def _give_back(self, taken: PoolProxiedConnection) -> None:
-        connection = _connection(taken)
+    def _sound(self) -> _Connection | None:
+        """The connection that was used last, of those that the server has not hung up on."""
+        while self._idle:
+            with suppress(IndexError):  # another thread took it
+                connection = self._idle.pop()
+                if not connection.is_stale():
+                    return connection
+                connection.close()
+        return None
+
+    def _give_back(self, connection: _Connection) -> None:
         connection.at_work = False
-        if not connection.roll_back():
-            taken.invalidate()
-        taken.close()
+        try:
+            if connection.roll_back():
+                self._idle.append(connection)
+            else:
+                connection.close()
+        finally:
+            self._places.put(None)
         if self._closed:
-            self._queue.dispose()
+            self._close_idle()
 
     def close(self) -> None:
         """Close the connections that are not in use now, and the others when they are given back."""
         self._closed = True
-        self._queue.dispose()
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            with suppress(IndexError):  # another thread took it
+                self._idle.pop().close()
 
     def leave_to_parent(self) -> None:
         """In a forked child: let go of the connections without a word to the server, which knows them as the parent's."""
@@ -223,12 +236,6 @@ class _Connection:
         os.close(nothing)
         if not self.at_work:  # else a thread was in the middle of it, of which this process has half a copy
             self._driver.close()
-
-
-def _connection(taken: PoolProxiedConnection) -> _Connection:
-    connection = taken.dbapi_connection
-    assert isinstance(connection, _Connection)
-    return connection
 
 
 def _translate(error: BaseException, where: str, *, lost: bool, unknown: bool) -> None:

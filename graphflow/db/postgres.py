@@ -6,6 +6,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -24,6 +25,7 @@ from graphflow.db.retries import patiently
 from graphflow.db.sql import SqlDb, system_clock
 from graphflow.db.sqltext import statements_for
 from graphflow.db.transactions import Transaction
+from graphflow.errors import CorruptCheckpoint
 
 if TYPE_CHECKING:
     from graphflow.db.pool import Pool
@@ -115,14 +117,17 @@ class PostgresDb(SqlDb):
 
     def _load(self, effect: Load) -> Stored | None:
         # Most sessions have nothing unfinished, and are one statement.
-        if effect.at is None and not effect.ns and not effect.with_log:
-            found = self._read_alone(partial(loading.load_finished, effect=effect))
-            if found is not None:
-                return found
+        if effect.at is None and not effect.ns:
+            with suppress(loading.Unfinished):
+                return self._read_alone(partial(loading.load_finished, effect=effect))
         return super()._load(effect)
 
     def _read_alone(self, work: Callable[[Transaction], T]) -> T:
-        return patiently(lambda: self._ready().transact(None, work), self.retry_timeout)
+        try:
+            return patiently(lambda: self._ready().transact(None, work), self.retry_timeout)
+        except CorruptCheckpoint:
+            # What was deleted between two statements looks like damage; a transaction sees one moment.
+            return self._read(work)
 
     # --- connections -------------------------------------------------------------------------------------------------------
 

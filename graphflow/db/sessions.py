@@ -202,10 +202,10 @@ def run_messages(tx: Transaction, run_id: str, user_id: str | None) -> list[Mess
     row = tx.one(tx.sql.run_range, {"run_id": run_id, "user_id": user_id})
     if row is None:
         return []
-    session_id, ns, first, last, ordinal = row
+    session_id, session, ns, first, last, ordinal = row
     if last is None:
         last = log_head(tx, session_id, ns)
-    rows = read_log(tx, session_id, ns, first, last, media_of(tx))
+    rows = read_log(tx, session_id, session, ns, first, last, media_of(tx))
     return folded(row for row in rows if row.run == ordinal)
 
 

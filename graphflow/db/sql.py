@@ -447,7 +447,7 @@ class SqlDb(UserMemories):
                 tx, session_id, last_runs=last_runs, limit=limit, include_members=include_members, user_id=user_id
             )
 
-        return self._read(work)
+        return (self._read if include_members else self._read_alone)(work)
 
     def get_run_messages(self, run_id: str, *, user_id: str | None = None) -> list[Message]:
         """What was said in a run, oldest first."""

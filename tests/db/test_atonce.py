@@ -24,8 +24,7 @@ def executed(db: PostgresDb) -> Iterator[list[str]]:
     sql = db._statements()
     names = {value: name for name, value in vars(sql).items() if isinstance(value, str)}
     seen: list[str] = []
-    taken = db._ready()._take()
-    connection: Any = taken.dbapi_connection
+    connection: Any = db._ready()._take()
     execute = connection.tx.execute
 
     def noting(text: str, *parameters: Any) -> Any:
@@ -33,7 +32,7 @@ def executed(db: PostgresDb) -> Iterator[list[str]]:
         return execute(text, *parameters)
 
     connection.tx.execute = noting
-    db._ready()._give_back(taken)
+    db._ready()._give_back(connection)
     try:
         yield seen
     finally:
@@ -58,6 +57,15 @@ def test_a_turn_is_four_statements_and_the_next_one_two(postgres_db: PostgresDb)
         agent.run("hi")
         agent.run("hi")
     assert seen == ["load_finished", "begin", "recent_log", "end", "begin", "end"]
+
+
+def test_the_first_turn_of_a_session_is_four_statements(postgres_db: PostgresDb) -> None:
+    agent = Agent(ScriptedModel(["hello"] * 2), db=postgres_db)
+    agent.run("hi", session_id="s1")  # what the graph looks like is stored with the first run
+    with executed(postgres_db) as seen:
+        agent.run("hi", session_id="s2")
+    assert seen == ["load_finished", "find_session", "found", "end"]
+    assert postgres_db.check().ok
 
 
 def test_a_step_with_messages_is_one_statement_too(postgres_db: PostgresDb) -> None:
@@ -117,6 +125,16 @@ def test_where_the_session_stands_elsewhere_nothing_is_written(postgres_db: Post
     assert rows(postgres_db) == before
 
 
+def test_a_session_that_is_there_meanwhile_and_a_run_id_that_is_taken_are_refused(postgres_db: PostgresDb) -> None:
+    Writer(postgres_db).turn("r1")
+    before = rows(postgres_db)
+    with pytest.raises(LeaseLost, match="expected that it did not exist"):
+        Writer(postgres_db).begin("r2")
+    with pytest.raises(ValueError, match="there is a run 'r1' already"):
+        Writer(postgres_db, "s2").begin("r1")
+    assert rows(postgres_db) == before
+
+
 def test_a_run_id_that_is_taken_and_a_session_that_is_held_are_refused(postgres_db: PostgresDb) -> None:
     session = Writer(postgres_db)
     session.turn("r1")
@@ -149,7 +167,7 @@ def test_a_session_whose_row_was_changed_is_refused_before_anything_is_written(p
     assert rows(postgres_db) == before
 
 
-@pytest.mark.parametrize("statement", ["load_finished", "recent_log"])
+@pytest.mark.parametrize("statement", ["load_finished", "recent_log", "log_of_runs"])
 def test_it_is_read_by_keys_though_the_planner_knows_nothing_of_the_tables(postgres_db: PostgresDb, statement: str) -> None:
     """Without statistics a planner takes every table for a small one, and any way through it for as good as another."""
     session = Writer(postgres_db)

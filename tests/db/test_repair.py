@@ -156,7 +156,7 @@ def test_any_damage_is_repaired_or_refused(db: Any) -> None:
         session = Writer(db, f"s{number}")
         for turn in range(3):
             session.turn(f"{number}-r{turn}", f"q{turn}", f"a{turn}", count=turn)
-        ordinal = db._read(lambda tx, n=number: tx.one(tx.sql.mine, {"session_id": f"s{n}", "user_id": None}))[0]
+        ordinal = db._read(lambda tx, n=number: tx.one(tx.sql.find_session, {"session_id": f"s{n}"}))[0]
         for _ in range(dice.randrange(1, 4)):
             table, column = dice.choice([("gf_checkpoints", "delta"), ("gf_messages", "body"), ("gf_runs", "metrics")])
             seq = "number" if table == "gf_runs" else "seq"

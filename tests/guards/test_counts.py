@@ -45,7 +45,10 @@ EXPECTED: dict[tuple[str, str], Counts] = {
     ("first turn", "nothing"):       Counts( 0,                 0,           0,            0,     0,      0,     312),
     ("first turn", "memory"):        Counts( 3,                 2,          10,            0,     6,  1_640,     841),
     ("first turn", "sqlite"):        Counts( 3,                 2,          10,            0,     6,  1_640,     877),
-    ("first turn", "postgres"):      Counts( 4,                 2,           8,           12,     6,  1_640,       0),
+    ("first turn", "postgres"):      Counts( 4,                 2,           4,            4,     6,  1_640,       0),
+    ("look", "memory"):              Counts( 2,                 0,           5,            0,     0,      0,     442),
+    ("look", "sqlite"):              Counts( 2,                 0,           5,            0,     0,      0,     446),
+    ("look", "postgres"):            Counts( 4,                 0,           4,            4,     0,      0,       0),
     ("turn with a tool", "nothing"): Counts( 0,                 0,           0,            0,     0,      0,     656),
     ("turn with a tool", "memory"):  Counts( 4,                 4,          14,            0,     9,  2_120,   1_790),
     ("turn with a tool", "sqlite"):  Counts( 4,                 4,          15,            0,     9,  2_120,   1_844),
@@ -95,9 +98,17 @@ def turn(db: Any, replies: Any = TEXT, session: str | None = "chat", way: str = 
     return ask
 
 
+def look(db: Any) -> Callable[[], Any]:
+    """What another process reads before it goes on with a conversation."""
+    turn(db)
+    graph = Agent(ScriptedModel([]), db=db).graph
+    return lambda: (graph.get_state("chat", user_id="user"), db.get_messages("chat", last_runs=3))
+
+
 WORK: dict[str, Callable[[Any], Counts]] = {
     "step": lambda db: counted(loop(db, 2 * STEPS), db).per_unit(counted(loop(db, STEPS), db), STEPS),
     "turn": lambda db: counted(turn(db), db),
+    "look": lambda db: counted(look(db), db),
     "first turn": lambda db: counted(turn(db, session=None), db),
     "turn with a tool": lambda db: counted(
         turn(db, [Reply(tool_calls=[ToolCall("call", "get_weather", {"city": "Oslo"})]), Reply(TEXT)]), db

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, func, literal_column, or_, select
+from sqlalchemy import BigInteger, Text, bindparam, func, literal_column, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.types import UserDefinedType
 
 from graphflow.db.tables import checkpoints, messages, runs, sessions
 
@@ -20,7 +21,7 @@ CLOSED: Final = ("status", "last_message", "last_seq", "ended_at", "error", "met
 USED: Final[dict[str, Any]] = {"updated_at": bindparam("now"), "time_seal": bindparam("time_seal")}
 """What is written of a session that is used."""
 LOGGED: Final = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, RUN.run_id, MESSAGE.run)
-"""What is read of a row of the message log."""
+"""What is read of a row of the message log and, joined to it, of its run."""
 
 # Constants stand in the text itself: whoever executes a statement gives values for its named parameters only.
 EMPTY: Final[Any] = literal_column("''")
@@ -33,9 +34,15 @@ ERROR: Final[Any] = literal_column("'error'")
 CANCELLED: Final[Any] = literal_column("'cancelled'")
 
 
+class _AsCompared(UserDefinedType[str]):
+    """A text, of the type that it is compared with: to say which would be two casts, and time for whoever reads them."""
+
+    cache_ok = True
+
+
 def matches(column: Any, name: str) -> Any:
     """The column equals the parameter ``name``."""
-    return column == bindparam(name)
+    return column == bindparam(name, type_=_AsCompared() if isinstance(column.type, Text) else None)
 
 
 HERE: Final[Any] = matches(SESSION.session_id, "session_id")
@@ -49,6 +56,11 @@ MINE: Final[Any] = or_(func.coalesce(bindparam("user_id"), EMPTY) == EMPTY, matc
 
 FREE_FOR: Final[Any] = or_(SESSION.user_id.is_(None), matches(SESSION.user_id, "user_id"))
 """The session belongs to the parameter ``user_id`` or to nobody: what runs, graphs and agents may use."""
+
+
+def by_itself(part: Any) -> Any:
+    """A part of a statement that is read before, and apart from, what joins it."""
+    return part.prefix_with("MATERIALIZED")
 
 
 class Compiled:
@@ -80,10 +92,6 @@ class Compiled:
     def lease(self) -> tuple[Any, Any]:
         """Who holds a session, and the microseconds that the lease has left."""
         return SESSION.lease_owner, (SESSION.lease_until - self.now).label("lease_left")
-
-    def by_itself(self, part: Any) -> Any:
-        """A part of a statement that is read before, and apart from, what joins it."""
-        return part.prefix_with("MATERIALIZED") if self.dialect.name == "postgresql" else part
 
     def positional(self, statement: Any, columns: list[str]) -> str:
         """The text of a statement that takes its values by place, in this order: drivers bind tuples faster than names."""

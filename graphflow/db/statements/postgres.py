@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, bindparam, func, insert, literal_column, null, or_, select, update
 from sqlalchemy.schema import CreateSchema
 
+from graphflow.db.rows import NEW_SESSION
 from graphflow.db.statements.compiled import CLOSED, EMPTY, ONE, RUN, RUNNING, SESSION, USED, ZERO, Compiled, matches
 from graphflow.db.tables import checkpoints, messages, runs, schema_versions, sessions
 
@@ -73,10 +74,26 @@ class PostgresStatements(Compiled):
         return self._at_once(moved, [moved.c.ordinal], bindparam("run", type_=BigInteger))
 
     @cached_property
+    def found(self) -> str:
+        """What a run of a new id begins with, and its session, if that is not there yet.
+
+        Gives the ordinals of session and run, or nothing.
+        """
+        values: dict[str, Any] = {
+            name: bindparam(f"of_{name}", type_=SESSION[name].type) for name in NEW_SESSION if name != "lease_ttl"
+        }
+        values |= {"lease_until": self.now + bindparam("of_lease_ttl", type_=BigInteger)}
+        new = ~select(RUN.ordinal).where(matches(RUN.run_id, "run_id")).exists()
+        made = self.insert(sessions).from_select(list(values), select(*values.values()).where(new)).on_conflict_do_nothing()
+        moved = made.returning(SESSION.ordinal).cte("moved")
+        began = self._began(moved, ONE)
+        return self._at_once(moved, [moved.c.ordinal, began.c.ordinal], began.c.ordinal)
+
+    @cached_property
     def begin(self) -> str:
         """What a run of a new id begins with, in a session that is its user's and that nobody holds.
 
-        Gives the ordinal of the run, or nothing. Whoever loaded the session has checked its seal, which stays what it is.
+        Gives the same. Whoever loaded the session has checked its seal, which stays what it is.
         """
         holder = SESSION.lease_owner
         taken = {
@@ -93,10 +110,14 @@ class PostgresStatements(Compiled):
 
         others = runs.alias("others")
         last = select(func.max(others.c.number)).where(others.c.session == moved.c.ordinal, others.c.ns == EMPTY)
-        values = {name: bindparam(name, type_=RUN[name].type) for name in OPENED}
-        values |= {"session": moved.c.ordinal, "ns": EMPTY, "number": func.coalesce(last.scalar_subquery(), ZERO) + ONE}
-        began = insert(runs).from_select(list(values), select(*values.values())).returning(RUN.ordinal).cte("began")
-        return self._at_once(moved, [began.c.ordinal], began.c.ordinal)
+        began = self._began(moved, func.coalesce(last.scalar_subquery(), ZERO) + ONE)
+        return self._at_once(moved, [moved.c.ordinal, began.c.ordinal], began.c.ordinal)
+
+    def _began(self, moved: Any, number: Any) -> Any:
+        """The row of the run."""
+        values: dict[str, Any] = {name: bindparam(name, type_=RUN[name].type) for name in OPENED}
+        values |= {"session": moved.c.ordinal, "ns": EMPTY, "number": number}
+        return insert(runs).from_select(list(values), select(*values.values())).returning(RUN.ordinal).cte("began")
 
     @cached_property
     def end(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Text, and_, bindparam, delete, func, not_, null, or_, select, update
 from sqlalchemy.schema import CreateTable
@@ -23,6 +23,7 @@ from graphflow.db.statements.compiled import (
     HERE,
     LOGGED,
     MESSAGE,
+    MINE,
     ONE,
     ORDINAL,
     RUN,
@@ -31,10 +32,17 @@ from graphflow.db.statements.compiled import (
     USED,
     ZERO,
     Compiled,
+    by_itself,
     matches,
 )
 from graphflow.db.tables import checkpoints, media, media_uses, messages, runs, schema_versions, sessions, tasks
 
+_STANDING: Final = (
+    *(SESSION.ordinal, SESSION.session_type, SESSION.user_id, SESSION.component_id.label("made_by"), SESSION.name),
+    *(SESSION.metadata, SESSION.created_at, SESSION.seal, SESSION.status, SESSION.head, SESSION.epoch),
+)
+_OF_RUN: Final = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id, RUN.metrics)
+"""With the checkpoint and the lease between and after them, the columns of ``loading._Found``."""
 STANDS = ("session", "expected_head", "expected_epoch")
 """What a compare-and-set compares by place, in this order."""
 
@@ -66,16 +74,10 @@ class StoreStatements(Compiled):
     def _load(self, seq: Any) -> str:
         at = and_(CHECKPOINT.session == SESSION.ordinal, matches(CHECKPOINT.ns, "ns"), CHECKPOINT.seq == seq)
         return self.text(
-            select(*self._found())
+            select(*_STANDING, CHECKPOINT.seq, CHECKPOINT.base, *_OF_RUN, *self.lease)
             .select_from(sessions.outerjoin(checkpoints, at).outerjoin(runs, RUN.ordinal == CHECKPOINT.run))
             .where(HERE, FREE_FOR)
         )
-
-    def _found(self) -> tuple[Any, ...]:
-        columns = (SESSION.ordinal, SESSION.session_type, SESSION.user_id, SESSION.status, SESSION.head, SESSION.epoch)
-        run = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id, RUN.metrics)
-        sealed = (SESSION.component_id.label("made_by"), SESSION.name, SESSION.metadata, SESSION.created_at, SESSION.seal)
-        return (*columns, CHECKPOINT.seq, CHECKPOINT.base, *run, *self.lease, *sealed)
 
     @cached_property
     def load_head(self) -> str:
@@ -93,17 +95,18 @@ class StoreStatements(Compiled):
 
     @cached_property
     def load_finished(self) -> str:
-        """A session with nothing unfinished: what ``load_head`` tells, and in the same row each checkpoint of ``chain``."""
+        """A session with nothing unfinished and no holder: what ``load_head`` tells but the lease, and in the same row each
+        checkpoint of ``chain``.
+        """
         c = CHECKPOINT
         at = and_(c.session == SESSION.ordinal, c.ns == EMPTY, c.seq == SESSION.head)
-        joined = sessions.join(checkpoints, at).outerjoin(runs, RUN.ordinal == c.run)
-        # Names of their own: columns of sessions, checkpoints and runs are called alike.
-        columns = [column.label(f"found_{place}") for place, column in enumerate(self._found())]
-        unique = select(*columns).select_from(joined).where(HERE, FREE_FOR, SESSION.status == COMPLETED)
-        found = self.by_itself(unique.cte("found"))
-        ordinal, head, base = found.c.found_0, found.c.found_4, found.c.found_7
-        chain = and_(c.session == ordinal, c.ns == EMPTY, c.seq.between(base, head))
-        return self.text(select(found, *_chained(c)).select_from(found.join(checkpoints, chain)).order_by(c.seq))
+        finished = (HERE, FREE_FOR, SESSION.status == COMPLETED, SESSION.lease_owner.is_(None))
+        unique = select(*_STANDING, c.seq, c.base, c.run).select_from(sessions.join(checkpoints, at)).where(*finished)
+        found = by_itself(unique.cte("found"))
+        *told, run = found.c
+        chain = and_(c.session == found.c.ordinal, c.ns == EMPTY, c.seq.between(found.c.base, found.c.head))
+        joined = found.join(checkpoints, chain).outerjoin(runs, RUN.ordinal == run)
+        return self.text(select(*told, *_OF_RUN, *_chained(c)).select_from(joined).order_by(c.seq))
 
     @cached_property
     def chain(self) -> str:
@@ -333,13 +336,30 @@ class StoreStatements(Compiled):
 
     # --- the message log -----------------------------------------------------------------------------------------------
 
-    def _log(self) -> Any:
-        owned = messages.join(sessions, MESSAGE.session == SESSION.ordinal).outerjoin(runs, RUN.ordinal == MESSAGE.run)
-        return select(*LOGGED).select_from(owned).where(HERE, matches(MESSAGE.ns, "ns")).order_by(MESSAGE.seq)
-
     @cached_property
     def log_range(self) -> str:
-        return self.text(self._log().where(MESSAGE.seq.between(bindparam("low"), bindparam("high"))))
+        """What ``LOGGED`` says of rows of the log."""
+        # Joined, the runs would all be read, as long as there are not many.
+        run_id = select(RUN.run_id).where(RUN.ordinal == MESSAGE.run).correlate(messages).scalar_subquery()
+        here = (matches(MESSAGE.session, "session"), matches(MESSAGE.ns, "ns"))
+        wanted = MESSAGE.seq.between(bindparam("low"), bindparam("high"))
+        columns = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, run_id, MESSAGE.run)
+        return self.text(select(*columns).where(*here, wanted).order_by(MESSAGE.seq))
+
+    @cached_property
+    def log_of_runs(self) -> str:
+        """A session, where the newest ``count`` runs of a namespace begin that are no member's, and what ``log_head`` tells."""
+        newest = (
+            select(RUN.first_message)
+            .where(RUN.session == SESSION.ordinal, matches(RUN.ns, "ns"), or_(RUN.ns != EMPTY, RUN.parent_run_id.is_(None)))
+            .order_by(RUN.number.desc())
+            .limit(bindparam("count", type_=BigInteger))
+            .offset(ZERO)
+            .correlate(sessions)
+            .subquery()
+        )
+        begin = select(func.min(newest.c.first_message)).scalar_subquery()
+        return self.text(select(SESSION.ordinal, begin, *self._log_heads()).where(HERE, MINE))
 
     def _counts(self) -> Any:
         """Whether a run counts as history. That of a nested graph is stored when it has come to its end; what becomes of the
@@ -376,7 +396,7 @@ class StoreStatements(Compiled):
         """The log from where the newest runs that count begin, or from ``low`` on: what ``log_range`` gives of each row,
         whether its run is one of them, and where they begin.
         """
-        last = self.by_itself(self._last_runs().cte("last"))
+        last = by_itself(self._last_runs().cte("last"))
         first = select(func.min(last.c.first_message)).scalar_subquery()
         wanted = (MESSAGE.seq >= first, MESSAGE.seq >= bindparam("low"), MESSAGE.seq < bindparam("before"))
         return self.text(
@@ -404,18 +424,20 @@ class StoreStatements(Compiled):
     @cached_property
     def log_head(self) -> str:
         """The last row of a log: as the checkpoints of its namespace know it, and as the rows have it."""
-        newest = CHECKPOINT.log_head.label("known")
-        known = (
-            select(newest)
-            .where(CHECKPOINT.session == SESSION.ordinal, matches(CHECKPOINT.ns, "ns"))
-            .order_by(CHECKPOINT.seq.desc())
+        return self.text(select(*self._log_heads()).select_from(sessions).where(HERE))
+
+    def _log_heads(self) -> tuple[Any, Any]:
+        known, last = (
+            select(column)
+            .where(table.c.session == SESSION.ordinal, matches(table.c.ns, "ns"))
+            .order_by(table.c.seq.desc())
             .limit(ONE)
             .offset(ZERO)
             .correlate(sessions)
             .scalar_subquery()
+            for table, column in ((checkpoints, CHECKPOINT.log_head), (messages, MESSAGE.seq))
         )
-        rows = select(func.max(MESSAGE.seq)).where(MESSAGE.session == SESSION.ordinal, matches(MESSAGE.ns, "ns"))
-        return self.text(select(known, rows.correlate(sessions).scalar_subquery()).select_from(sessions).where(HERE))
+        return known.label("known"), last.label("last")
 
     @cached_property
     def last_message(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache, cached_property
 from typing import Any
 
-from sqlalchemy import BigInteger, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import BigInteger, and_, bindparam, delete, func, select, update
 
 from graphflow.db.statements.compiled import (
     CHECKPOINT,
@@ -112,10 +112,6 @@ class UserStatements(Compiled):
         return self.text(select(SESSION.ordinal, SESSION.head).where(HERE, FREE_FOR).with_for_update())
 
     @cached_property
-    def mine(self) -> str:
-        return self.text(select(SESSION.ordinal).where(HERE, MINE))
-
-    @cached_property
     def latest_summary(self) -> str:
         c = summaries.c
         return self.text(
@@ -154,7 +150,7 @@ class UserStatements(Compiled):
     @cached_property
     def run_range(self) -> str:
         return self.text(
-            select(SESSION.session_id, RUN.ns, RUN.first_message, RUN.last_message, RUN.ordinal)
+            select(SESSION.session_id, SESSION.ordinal, RUN.ns, RUN.first_message, RUN.last_message, RUN.ordinal)
             .select_from(sessions.join(runs, RUN.session == SESSION.ordinal))
             .where(matches(RUN.run_id, "run_id"), MINE)
         )
@@ -170,15 +166,3 @@ class UserStatements(Compiled):
         c = CHECKPOINT
         ours = (matches(c.session, "session"), c.ns == EMPTY)
         return self.text(select(c.seq, func.coalesce(c.log_head, ZERO), c.created_at, c.run).where(*ours).order_by(c.seq))
-
-    @cached_property
-    def first_of_last_runs(self) -> str:
-        newest = (
-            select(RUN.first_message)
-            .where(matches(RUN.session, "session"), matches(RUN.ns, "ns"), or_(RUN.ns != EMPTY, RUN.parent_run_id.is_(None)))
-            .order_by(RUN.number.desc())
-            .limit(bindparam("count", type_=BigInteger))
-            .offset(ZERO)
-            .subquery()
-        )
-        return self.text(select(func.min(newest.c.first_message)))

@@ -63,11 +63,11 @@ TEXTS = (
                   " LIMIT 1 OFFSET 0) AND gf_place.gf_runs.status = 'running' AND gf_place.gf_runs.cancel_requested IS "
                   'NOT NULL) AS anon_1 \n'
                   'FROM gf_place.gf_sessions \n'
-                  'WHERE gf_place.gf_sessions.lease_owner = %(me)s::VARCHAR COLLATE "C"',
+                  'WHERE gf_place.gf_sessions.lease_owner = %(me)s',
  'base_of': 'SELECT gf_place.gf_checkpoints.base \n'
             'FROM gf_place.gf_checkpoints \n'
-            'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
-            '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq = %(seq)s::BIGINT',
+            'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = %(ns)s AND '
+            'gf_place.gf_checkpoints.seq = %(seq)s::BIGINT',
  'begin': 'WITH moved AS \n'
           "(UPDATE gf_place.gf_sessions SET status='running', head=%(new_head)s::BIGINT, "
           'epoch=(gf_place.gf_sessions.epoch + 1), lease_owner=%(me)s::VARCHAR COLLATE "C", '
@@ -76,11 +76,10 @@ TEXTS = (
           '%(session)s::BIGINT AND gf_place.gf_sessions.head = %(expected_head)s::BIGINT AND '
           'gf_place.gf_sessions.epoch = %(expected_epoch)s::BIGINT AND (gf_place.gf_sessions.lease_owner IS NULL OR '
           'gf_place.gf_sessions.lease_until < CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) OR '
-          'gf_place.gf_sessions.lease_owner = %(me)s::VARCHAR COLLATE "C") AND gf_place.gf_sessions.user_id IS NOT '
-          'DISTINCT FROM %(user_id)s::VARCHAR AND NOT (EXISTS (SELECT gf_place.gf_runs.ordinal \n'
+          'gf_place.gf_sessions.lease_owner = %(me)s) AND gf_place.gf_sessions.user_id IS NOT DISTINCT FROM '
+          '%(user_id)s::VARCHAR AND NOT (EXISTS (SELECT gf_place.gf_runs.ordinal \n'
           'FROM gf_place.gf_runs \n'
-          'WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C")) RETURNING '
-          'gf_place.gf_sessions.ordinal), \n'
+          'WHERE gf_place.gf_runs.run_id = %(run_id)s)) RETURNING gf_place.gf_sessions.ordinal), \n'
           'began AS \n'
           '(INSERT INTO gf_place.gf_runs (run_id, status, parent_run_id, component_id, user_id, input, first_message, '
           'first_seq, fingerprint, created_at, seal, session, ns, number) SELECT %(run_id)s::VARCHAR COLLATE "C" AS '
@@ -106,48 +105,47 @@ TEXTS = (
           '"new".sha256 AS sha256 \n'
           'FROM unnest(%(seqs)s::BIGINT[], %(roles)s::TEXT[], %(bodies)s::TEXT[], %(checksums)s::BYTEA[]) AS '
           '"new"(seq, role, body, sha256), moved, began)\n'
-          ' SELECT began.ordinal \n'
-          'FROM began',
+          ' SELECT moved.ordinal, began.ordinal AS ordinal_1 \n'
+          'FROM moved, began',
  'chain': 'SELECT gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.base, gf_place.gf_checkpoints.log_head, '
           'gf_place.gf_checkpoints.epoch, gf_place.gf_checkpoints.frontier, gf_place.gf_checkpoints.delta, '
           'gf_place.gf_checkpoints.snapshot, gf_place.gf_checkpoints.created_at, gf_place.gf_checkpoints.sha256, '
           'gf_place.gf_checkpoints.run \n'
           'FROM gf_place.gf_checkpoints \n'
-          'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
-          '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq BETWEEN %(low)s::BIGINT AND %(high)s::BIGINT '
-          'ORDER BY gf_place.gf_checkpoints.seq',
+          'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = %(ns)s AND '
+          'gf_place.gf_checkpoints.seq BETWEEN %(low)s::BIGINT AND %(high)s::BIGINT ORDER BY '
+          'gf_place.gf_checkpoints.seq',
  'chain_above': 'SELECT gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.log_head, gf_place.gf_checkpoints.epoch, '
                 'gf_place.gf_checkpoints.frontier, gf_place.gf_checkpoints.delta, gf_place.gf_checkpoints.snapshot, '
                 'gf_place.gf_checkpoints.created_at, gf_place.gf_checkpoints.sha256 \n'
                 'FROM gf_place.gf_checkpoints \n'
-                'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
-                '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq >= %(low)s::BIGINT AND '
-                'gf_place.gf_checkpoints.base = %(base)s::BIGINT ORDER BY gf_place.gf_checkpoints.seq',
+                'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = %(ns)s '
+                'AND gf_place.gf_checkpoints.seq >= %(low)s::BIGINT AND gf_place.gf_checkpoints.base = '
+                '%(base)s::BIGINT ORDER BY gf_place.gf_checkpoints.seq',
  'change_memory': 'UPDATE gf_place.gf_memories SET memory=%(new_memory)s::VARCHAR COLLATE "C", '
                   'topics=%(new_topics)s::VARCHAR COLLATE "C", version=(gf_place.gf_memories.version + 1), '
                   'fact=%(new_fact)s, run_id=%(new_run_id)s::VARCHAR COLLATE "C", '
                   'message_id=%(new_message_id)s::VARCHAR COLLATE "C", updated_at=%(new_updated_at)s::BIGINT, '
-                  'seal=%(new_seal)s WHERE gf_place.gf_memories.memory_id = %(memory_id)s::VARCHAR COLLATE "C" AND '
-                  'gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" AND gf_place.gf_memories.version = '
-                  '%(version)s::BIGINT RETURNING gf_place.gf_memories.ordinal',
+                  'seal=%(new_seal)s WHERE gf_place.gf_memories.memory_id = %(memory_id)s AND '
+                  'gf_place.gf_memories.user_id = %(user_id)s AND gf_place.gf_memories.version = %(version)s::BIGINT '
+                  'RETURNING gf_place.gf_memories.ordinal',
  'checkpoint_facts': 'SELECT gf_place.gf_checkpoints.base, gf_place.gf_checkpoints.created_at, '
                      'gf_place.gf_checkpoints.run \n'
                      'FROM gf_place.gf_checkpoints \n'
                      'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
-                     '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq = %(seq)s::BIGINT',
+                     '%(ns)s AND gf_place.gf_checkpoints.seq = %(seq)s::BIGINT',
  'checkpoints_below': 'SELECT count(*) AS count_1, coalesce(sum(0 + '
                       'coalesce(octet_length(gf_place.gf_checkpoints.frontier), 0) + '
                       'coalesce(octet_length(gf_place.gf_checkpoints.delta), 0) + '
                       'coalesce(octet_length(gf_place.gf_checkpoints.snapshot), 0)), 0) AS coalesce_1 \n'
                       'FROM gf_place.gf_checkpoints \n'
                       'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
-                      '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq < %(low)s::BIGINT',
+                      '%(ns)s AND gf_place.gf_checkpoints.seq < %(low)s::BIGINT',
  'clear_index': ['DELETE FROM gf_place.gf_memory_index WHERE gf_place.gf_memory_index.owner = %(owner)s::BIGINT',
                  'DELETE FROM gf_place.gf_memory_terms WHERE gf_place.gf_memory_terms.owner = %(owner)s::BIGINT'],
  'close_run': 'UPDATE gf_place.gf_runs SET status=%s::VARCHAR COLLATE "C", last_message=%s::BIGINT, '
               'last_seq=%s::BIGINT, error=%s::VARCHAR COLLATE "C", metrics=%s::VARCHAR COLLATE "C", sha256=%s, '
-              'ended_at=%s::BIGINT WHERE gf_place.gf_runs.run_id = %s::VARCHAR COLLATE "C" AND '
-              'gf_place.gf_runs.session = %s::BIGINT',
+              'ended_at=%s::BIGINT WHERE gf_place.gf_runs.run_id = %s AND gf_place.gf_runs.session = %s::BIGINT',
  'columns': {'gf_sessions': ('ordinal',
                              'session_id',
                              'session_type',
@@ -244,13 +242,13 @@ TEXTS = (
  'count_memories': 'SELECT count(*) AS count_1 \n'
                    'FROM (SELECT gf_place.gf_memories.ordinal AS ordinal \n'
                    'FROM gf_place.gf_memories \n'
-                   'WHERE gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" \n'
+                   'WHERE gf_place.gf_memories.user_id = %(user_id)s \n'
                    ' LIMIT %(count)s::BIGINT OFFSET 0) AS anon_1',
  'count_places': 'SELECT count(*) AS count_1 \n'
                  'FROM (SELECT gf_place.gf_memory_terms.place AS place \n'
                  'FROM gf_place.gf_memory_terms \n'
                  'WHERE gf_place.gf_memory_terms.owner = %(owner)s::BIGINT AND gf_place.gf_memory_terms.term = '
-                 '%(term)s::VARCHAR COLLATE "C" \n'
+                 '%(term)s \n'
                  ' LIMIT %(count)s::BIGINT OFFSET 0) AS anon_1',
  'create_indexes': ['CREATE INDEX IF NOT EXISTS gf_media_uses_session ON gf_place.gf_media_uses (session)',
                     'CREATE INDEX IF NOT EXISTS gf_memories_user ON gf_place.gf_memories (user_id, updated_at)',
@@ -601,13 +599,11 @@ TEXTS = (
                      'value': 'ALTER TABLE gf_place.gf_tasks ADD COLUMN value TEXT COLLATE "C" NOT NULL',
                      'sha256': 'ALTER TABLE gf_place.gf_tasks ADD COLUMN sha256 BYTEA NOT NULL'})],
  'delete_checkpoints_below': 'DELETE FROM gf_place.gf_checkpoints WHERE gf_place.gf_checkpoints.session = '
-                             '%(session)s::BIGINT AND gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND '
+                             '%(session)s::BIGINT AND gf_place.gf_checkpoints.ns = %(ns)s AND '
                              'gf_place.gf_checkpoints.seq < %(low)s::BIGINT',
- 'delete_memories': 'DELETE FROM gf_place.gf_memories WHERE gf_place.gf_memories.user_id = %(user_id)s::VARCHAR '
-                    'COLLATE "C"',
- 'delete_memory': 'DELETE FROM gf_place.gf_memories WHERE gf_place.gf_memories.memory_id = %(memory_id)s::VARCHAR '
-                  'COLLATE "C" AND gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" RETURNING '
-                  'gf_place.gf_memories.ordinal',
+ 'delete_memories': 'DELETE FROM gf_place.gf_memories WHERE gf_place.gf_memories.user_id = %(user_id)s',
+ 'delete_memory': 'DELETE FROM gf_place.gf_memories WHERE gf_place.gf_memories.memory_id = %(memory_id)s AND '
+                  'gf_place.gf_memories.user_id = %(user_id)s RETURNING gf_place.gf_memories.ordinal',
  'delete_session': ['SELECT gf_place.gf_media.sha256 \n'
                     'FROM gf_place.gf_media \n'
                     'WHERE gf_place.gf_media.sha256 IN (SELECT gf_place.gf_media_uses.sha256 \n'
@@ -632,21 +628,21 @@ TEXTS = (
  'disused': 'SELECT gf_place.gf_sessions.ordinal \n'
             'FROM gf_place.gf_sessions \n'
             "WHERE gf_place.gf_sessions.ordinal > %(after)s::BIGINT AND (coalesce(%(user_id)s, '') = '' OR "
-            'gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C") AND (gf_place.gf_sessions.status = '
-            "'completed' OR gf_place.gf_sessions.status = 'error' OR gf_place.gf_sessions.status = 'cancelled') AND "
+            "gf_place.gf_sessions.user_id = %(user_id)s) AND (gf_place.gf_sessions.status = 'completed' OR "
+            "gf_place.gf_sessions.status = 'error' OR gf_place.gf_sessions.status = 'cancelled') AND "
             'gf_place.gf_sessions.lease_owner IS NULL AND gf_place.gf_sessions.updated_at < %(before)s::BIGINT ORDER '
             'BY gf_place.gf_sessions.ordinal \n'
             ' LIMIT %(count)s::BIGINT OFFSET 0',
  'drop_all_tasks': 'DELETE FROM gf_place.gf_tasks WHERE gf_place.gf_tasks.session = %(session)s::BIGINT',
  'drop_first': 'DELETE FROM gf_place.gf_pruned WHERE gf_place.gf_pruned.session = %(session)s::BIGINT AND '
-               'gf_place.gf_pruned.ns = %(ns)s::VARCHAR COLLATE "C"',
+               'gf_place.gf_pruned.ns = %(ns)s',
  'drop_index': 'DELETE FROM gf_place.gf_memory_index WHERE gf_place.gf_memory_index.memory = %(memory)s::BIGINT '
                'RETURNING gf_place.gf_memory_index.place, gf_place.gf_memory_index.terms',
- 'drop_memory': 'DELETE FROM gf_place.gf_memories WHERE gf_place.gf_memories.memory_id = %(memory_id)s::VARCHAR '
-                'COLLATE "C" AND gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" AND '
-                'gf_place.gf_memories.version = %(version)s::BIGINT RETURNING gf_place.gf_memories.ordinal',
+ 'drop_memory': 'DELETE FROM gf_place.gf_memories WHERE gf_place.gf_memories.memory_id = %(memory_id)s AND '
+                'gf_place.gf_memories.user_id = %(user_id)s AND gf_place.gf_memories.version = %(version)s::BIGINT '
+                'RETURNING gf_place.gf_memories.ordinal',
  'drop_tasks': 'DELETE FROM gf_place.gf_tasks WHERE gf_place.gf_tasks.session = %(session)s::BIGINT AND '
-               'gf_place.gf_tasks.ns = %(ns)s::VARCHAR COLLATE "C"',
+               'gf_place.gf_tasks.ns = %(ns)s',
  'drop_terms': 'DELETE FROM gf_place.gf_memory_terms WHERE gf_place.gf_memory_terms.owner = %(owner)s::BIGINT AND '
                'gf_place.gf_memory_terms.place = %(place)s::BIGINT AND gf_place.gf_memory_terms.term IN (SELECT '
                'value \n'
@@ -674,59 +670,85 @@ TEXTS = (
         '(UPDATE gf_place.gf_runs SET status=%(new_status)s::VARCHAR COLLATE "C", '
         'last_message=%(new_last_message)s::BIGINT, last_seq=%(new_last_seq)s::BIGINT, error=%(new_error)s::VARCHAR '
         'COLLATE "C", metrics=%(new_metrics)s::VARCHAR COLLATE "C", sha256=%(new_sha256)s, '
-        'ended_at=%(new_ended_at)s::BIGINT FROM moved WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C" '
-        'AND gf_place.gf_runs.session = moved.ordinal)\n'
+        'ended_at=%(new_ended_at)s::BIGINT FROM moved WHERE gf_place.gf_runs.run_id = %(run_id)s AND '
+        'gf_place.gf_runs.session = moved.ordinal)\n'
         ' SELECT moved.ordinal \n'
         'FROM moved',
  'end_all_leases': 'UPDATE gf_place.gf_sessions SET lease_owner=NULL, lease_until=NULL WHERE '
-                   'gf_place.gf_sessions.lease_owner = %(me)s::VARCHAR COLLATE "C" RETURNING '
-                   'gf_place.gf_sessions.ordinal',
+                   'gf_place.gf_sessions.lease_owner = %(me)s RETURNING gf_place.gf_sessions.ordinal',
  'end_lease': 'UPDATE gf_place.gf_sessions SET lease_owner=NULL, lease_until=NULL WHERE '
-              'gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
-              'gf_place.gf_sessions.lease_owner = %(me)s::VARCHAR COLLATE "C" AND gf_place.gf_sessions.epoch = '
-              '%(taken_under)s::BIGINT',
+              'gf_place.gf_sessions.session_id = %(session_id)s AND gf_place.gf_sessions.lease_owner = %(me)s AND '
+              'gf_place.gf_sessions.epoch = %(taken_under)s::BIGINT',
  'fence': 'UPDATE gf_place.gf_sessions SET epoch=(gf_place.gf_sessions.epoch + 1) WHERE gf_place.gf_sessions.ordinal = '
           '%(session)s::BIGINT',
  'fenced': 'SELECT gf_place.gf_sessions.ordinal \n'
            'FROM gf_place.gf_sessions \n'
-           'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND gf_place.gf_sessions.epoch '
-           '= %(expected_epoch)s::BIGINT FOR SHARE',
+           'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND gf_place.gf_sessions.epoch = '
+           '%(expected_epoch)s::BIGINT FOR SHARE',
  'fenced_alone': 'SELECT gf_place.gf_sessions.ordinal \n'
                  'FROM gf_place.gf_sessions \n'
-                 'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
-                 'gf_place.gf_sessions.epoch = %(expected_epoch)s::BIGINT FOR UPDATE',
- 'find_run': 'SELECT gf_place.gf_runs.ordinal \n'
-             'FROM gf_place.gf_runs \n'
-             'WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C"',
+                 'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND gf_place.gf_sessions.epoch = '
+                 '%(expected_epoch)s::BIGINT FOR UPDATE',
+ 'find_run': 'SELECT gf_place.gf_runs.ordinal \nFROM gf_place.gf_runs \nWHERE gf_place.gf_runs.run_id = %(run_id)s',
  'find_session': 'SELECT gf_place.gf_sessions.ordinal \n'
                  'FROM gf_place.gf_sessions \n'
-                 'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C"',
+                 'WHERE gf_place.gf_sessions.session_id = %(session_id)s',
  'first_kept': 'SELECT coalesce((SELECT gf_place.gf_pruned.first \n'
                'FROM gf_place.gf_pruned \n'
-               'WHERE gf_place.gf_pruned.session = %(session)s::BIGINT AND gf_place.gf_pruned.ns = %(ns)s::VARCHAR '
-               'COLLATE "C"), 0) AS coalesce_1, (SELECT min(gf_place.gf_checkpoints.seq) AS min_1 \n'
+               'WHERE gf_place.gf_pruned.session = %(session)s::BIGINT AND gf_place.gf_pruned.ns = %(ns)s), 0) AS '
+               'coalesce_1, (SELECT min(gf_place.gf_checkpoints.seq) AS min_1 \n'
                'FROM gf_place.gf_checkpoints \n'
-               'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
-               '%(ns)s::VARCHAR COLLATE "C") AS anon_1',
- 'first_of_last_runs': 'SELECT min(anon_1.first_message) AS min_1 \n'
-                       'FROM (SELECT gf_place.gf_runs.first_message AS first_message \n'
-                       'FROM gf_place.gf_runs \n'
-                       'WHERE gf_place.gf_runs.session = %(session)s::BIGINT AND gf_place.gf_runs.ns = %(ns)s::VARCHAR '
-                       'COLLATE "C" AND (gf_place.gf_runs.ns != \'\' OR gf_place.gf_runs.parent_run_id IS NULL) ORDER '
-                       'BY gf_place.gf_runs.number DESC \n'
-                       ' LIMIT %(count)s::BIGINT OFFSET 0) AS anon_1',
+               'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = %(ns)s) '
+               'AS anon_1',
  'first_young': 'SELECT gf_place.gf_checkpoints.seq \n'
                 'FROM gf_place.gf_checkpoints \n'
-                'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
-                '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.created_at >= %(before)s::BIGINT ORDER BY '
-                'gf_place.gf_checkpoints.seq \n'
+                'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = %(ns)s '
+                'AND gf_place.gf_checkpoints.created_at >= %(before)s::BIGINT ORDER BY gf_place.gf_checkpoints.seq \n'
                 ' LIMIT 1 OFFSET 0',
  'firsts_of_session': 'SELECT gf_place.gf_pruned.ns, gf_place.gf_pruned.first \n'
                       'FROM gf_place.gf_pruned \n'
                       'WHERE gf_place.gf_pruned.session = %(session)s::BIGINT ORDER BY gf_place.gf_pruned.ns',
+ 'found': 'WITH moved AS \n'
+          '(INSERT INTO gf_place.gf_sessions (session_id, session_type, user_id, component_id, status, head, epoch, '
+          'lease_owner, created_at, updated_at, seal, time_seal, lease_until) SELECT %(of_session_id)s::VARCHAR '
+          'COLLATE "C" AS anon_10, %(of_session_type)s::VARCHAR COLLATE "C" AS anon_11, %(of_user_id)s::VARCHAR '
+          'COLLATE "C" AS anon_12, %(of_component_id)s::VARCHAR COLLATE "C" AS anon_13, %(of_status)s::VARCHAR COLLATE '
+          '"C" AS anon_14, %(of_head)s::BIGINT AS anon_15, %(of_epoch)s::BIGINT AS anon_16, '
+          '%(of_lease_owner)s::VARCHAR COLLATE "C" AS anon_17, %(of_created_at)s::BIGINT AS anon_18, '
+          '%(of_updated_at)s::BIGINT AS anon_19, %(of_seal)s AS anon_20, %(of_time_seal)s AS anon_21, '
+          'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + %(of_lease_ttl)s::BIGINT AS anon_22 \n'
+          'WHERE NOT (EXISTS (SELECT gf_place.gf_runs.ordinal \n'
+          'FROM gf_place.gf_runs \n'
+          'WHERE gf_place.gf_runs.run_id = %(run_id)s)) ON CONFLICT DO NOTHING RETURNING '
+          'gf_place.gf_sessions.ordinal), \n'
+          'began AS \n'
+          '(INSERT INTO gf_place.gf_runs (run_id, status, parent_run_id, component_id, user_id, input, first_message, '
+          'first_seq, fingerprint, created_at, seal, session, ns, number) SELECT %(run_id)s::VARCHAR COLLATE "C" AS '
+          'anon_23, %(status)s::VARCHAR COLLATE "C" AS anon_24, %(parent_run_id)s::VARCHAR COLLATE "C" AS anon_25, '
+          '%(component_id)s::VARCHAR COLLATE "C" AS anon_26, %(user_id)s::VARCHAR COLLATE "C" AS anon_27, '
+          '%(input)s::VARCHAR COLLATE "C" AS anon_28, %(first_message)s::BIGINT AS anon_29, %(first_seq)s::BIGINT AS '
+          'anon_30, %(fingerprint)s::VARCHAR COLLATE "C" AS anon_31, %(created_at)s::BIGINT AS anon_32, %(seal)s AS '
+          "anon_33, moved.ordinal AS ordinal, '', 1 \n"
+          'FROM moved RETURNING gf_place.gf_runs.ordinal), \n'
+          'stored AS \n'
+          '(INSERT INTO gf_place.gf_checkpoints (session, ns, seq, run, base, log_head, epoch, frontier, delta, '
+          "snapshot, sha256, created_at) SELECT moved.ordinal AS ordinal, '', %(cp_seq)s::BIGINT AS anon_1, "
+          'began.ordinal AS ordinal_1, %(cp_base)s::BIGINT AS anon_2, %(cp_log_head)s::BIGINT AS anon_3, '
+          '%(cp_epoch)s::BIGINT AS anon_4, %(cp_frontier)s::VARCHAR COLLATE "C" AS anon_5, %(cp_delta)s::VARCHAR '
+          'COLLATE "C" AS anon_6, %(cp_snapshot)s::VARCHAR COLLATE "C" AS anon_7, %(cp_sha256)s AS anon_8, '
+          '%(cp_created_at)s::BIGINT AS anon_9 \n'
+          'FROM moved, began), \n'
+          'said AS \n'
+          '(INSERT INTO gf_place.gf_messages (session, ns, run, seq, role, body, sha256) SELECT moved.ordinal AS '
+          'ordinal, \'\', began.ordinal AS ordinal_1, "new".seq AS seq, "new".role AS role, "new".body AS body, '
+          '"new".sha256 AS sha256 \n'
+          'FROM unnest(%(seqs)s::BIGINT[], %(roles)s::TEXT[], %(bodies)s::TEXT[], %(checksums)s::BYTEA[]) AS '
+          '"new"(seq, role, body, sha256), moved, began)\n'
+          ' SELECT moved.ordinal, began.ordinal AS ordinal_1 \n'
+          'FROM moved, began',
  'get_graph': 'SELECT gf_place.gf_graphs.outline \n'
               'FROM gf_place.gf_graphs \n'
-              'WHERE gf_place.gf_graphs.fingerprint = %(fingerprint)s::VARCHAR COLLATE "C"',
+              'WHERE gf_place.gf_graphs.fingerprint = %(fingerprint)s',
  'get_media': 'SELECT gf_place.gf_media.data \nFROM gf_place.gf_media \nWHERE gf_place.gf_media.sha256 = %(sha256)s',
  'give_up': 'UPDATE gf_place.gf_sessions SET status=%s::VARCHAR COLLATE "C", head=%s::BIGINT, lease_owner=NULL, '
             'lease_until=NULL, updated_at=%s::BIGINT, time_seal=%s WHERE gf_place.gf_sessions.ordinal = %s::BIGINT AND '
@@ -737,12 +759,11 @@ TEXTS = (
          'gf_place.gf_sessions.user_id, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
          'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
          'FROM gf_place.gf_sessions \n'
-         'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" FOR UPDATE',
+         'WHERE gf_place.gf_sessions.session_id = %(session_id)s FOR UPDATE',
  'hold_of_user': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.head \n'
                  'FROM gf_place.gf_sessions \n'
-                 'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
-                 '(gf_place.gf_sessions.user_id IS NULL OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE '
-                 '"C") FOR UPDATE',
+                 'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (gf_place.gf_sessions.user_id IS NULL OR '
+                 'gf_place.gf_sessions.user_id = %(user_id)s) FOR UPDATE',
  'hold_to_prune': 'SELECT gf_place.gf_sessions.head, gf_place.gf_sessions.status, gf_place.gf_sessions.lease_owner, '
                   'gf_place.gf_sessions.session_id \n'
                   'FROM gf_place.gf_sessions \n'
@@ -809,30 +830,27 @@ TEXTS = (
  'landed_checkpoint': 'SELECT gf_place.gf_checkpoints.sha256 \n'
                       'FROM gf_place.gf_sessions JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = '
                       'gf_place.gf_sessions.ordinal \n'
-                      'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
-                      'gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq = '
-                      '%(seq)s::BIGINT',
+                      'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND gf_place.gf_checkpoints.ns = %(ns)s '
+                      'AND gf_place.gf_checkpoints.seq = %(seq)s::BIGINT',
  'landed_end': 'SELECT gf_place.gf_runs.status, gf_place.gf_runs.ended_at \n'
                'FROM gf_place.gf_runs \n'
-               'WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C"',
+               'WHERE gf_place.gf_runs.run_id = %(run_id)s',
  'landed_take': 'SELECT gf_place.gf_sessions.epoch, gf_place.gf_sessions.updated_at \n'
                 'FROM gf_place.gf_sessions \n'
-                'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C"',
+                'WHERE gf_place.gf_sessions.session_id = %(session_id)s',
  'last_message': 'SELECT max(gf_place.gf_messages.seq) AS max_1 \n'
                  'FROM gf_place.gf_messages \n'
-                 'WHERE gf_place.gf_messages.session = %(session)s::BIGINT AND gf_place.gf_messages.ns = '
-                 '%(ns)s::VARCHAR COLLATE "C"',
+                 'WHERE gf_place.gf_messages.session = %(session)s::BIGINT AND gf_place.gf_messages.ns = %(ns)s',
  'last_of_other_run': 'SELECT gf_place.gf_checkpoints.seq \n'
                       'FROM gf_place.gf_checkpoints \n'
                       'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
-                      '%(ns)s::VARCHAR COLLATE "C" AND (gf_place.gf_checkpoints.run IS NULL OR '
-                      'gf_place.gf_checkpoints.run != %(run)s::BIGINT) ORDER BY gf_place.gf_checkpoints.seq DESC \n'
+                      '%(ns)s AND (gf_place.gf_checkpoints.run IS NULL OR gf_place.gf_checkpoints.run != '
+                      '%(run)s::BIGINT) ORDER BY gf_place.gf_checkpoints.seq DESC \n'
                       ' LIMIT 1 OFFSET 0',
  'last_old': 'SELECT gf_place.gf_checkpoints.seq \n'
              'FROM gf_place.gf_checkpoints \n'
-             'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
-             '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.created_at <= %(at)s::BIGINT ORDER BY '
-             'gf_place.gf_checkpoints.seq DESC \n'
+             'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = %(ns)s AND '
+             'gf_place.gf_checkpoints.created_at <= %(at)s::BIGINT ORDER BY gf_place.gf_checkpoints.seq DESC \n'
              ' LIMIT 1 OFFSET 0',
  'last_place': 'SELECT max(gf_place.gf_memory_index.place) AS max_1 \n'
                'FROM gf_place.gf_memory_index \n'
@@ -841,10 +859,9 @@ TEXTS = (
               'FROM gf_place.gf_runs \n'
               'WHERE gf_place.gf_runs.session = (SELECT gf_place.gf_sessions.ordinal \n'
               'FROM gf_place.gf_sessions \n'
-              'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C") AND gf_place.gf_runs.ns = '
-              '%(ns)s::VARCHAR COLLATE "C" AND (gf_place.gf_runs.status = \'completed\' OR gf_place.gf_runs.status = '
-              "'abandoned') AND (gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS "
-              '(SELECT 1 \n'
+              'WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_runs.ns = %(ns)s AND '
+              "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
+              "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
               'FROM gf_place.gf_runs AS around \n'
               'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = gf_place.gf_runs.session AND '
               "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
@@ -853,9 +870,8 @@ TEXTS = (
  'latest_summary': 'SELECT gf_place.gf_summaries.upto_seq, gf_place.gf_summaries.body, gf_place.gf_summaries.sha256 \n'
                    'FROM gf_place.gf_sessions JOIN gf_place.gf_summaries ON gf_place.gf_summaries.session = '
                    'gf_place.gf_sessions.ordinal \n'
-                   'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
-                   "(coalesce(%(user_id)s, '') = '' OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "
-                   '"C") AND gf_place.gf_summaries.ns = %(ns)s::VARCHAR COLLATE "C" ORDER BY '
+                   "WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (coalesce(%(user_id)s, '') = '' OR "
+                   'gf_place.gf_sessions.user_id = %(user_id)s) AND gf_place.gf_summaries.ns = %(ns)s ORDER BY '
                    'gf_place.gf_summaries.upto_seq DESC \n'
                    ' LIMIT 1 OFFSET 0',
  'load_all_tasks': 'SELECT gf_place.gf_tasks.ns, gf_place.gf_tasks.task_id, gf_place.gf_tasks.node, '
@@ -866,115 +882,129 @@ TEXTS = (
                    'gf_place.gf_tasks.origin = %(origin)s::BIGINT) ORDER BY gf_place.gf_tasks.ns, '
                    'gf_place.gf_tasks.task_id, gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth',
  'load_at': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, '
-            'gf_place.gf_sessions.status, gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, '
-            'gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.base, gf_place.gf_runs.run_id, '
-            'gf_place.gf_runs.status AS status_1, gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, '
-            'gf_place.gf_runs.component_id, gf_place.gf_runs.metrics, gf_place.gf_sessions.lease_owner, '
-            'gf_place.gf_sessions.lease_until - CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS '
-            'lease_left, gf_place.gf_sessions.component_id AS made_by, gf_place.gf_sessions.name, '
-            'gf_place.gf_sessions.metadata, gf_place.gf_sessions.created_at, gf_place.gf_sessions.seal \n'
+            'gf_place.gf_sessions.component_id AS made_by, gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, '
+            'gf_place.gf_sessions.created_at, gf_place.gf_sessions.seal, gf_place.gf_sessions.status, '
+            'gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, gf_place.gf_checkpoints.seq, '
+            'gf_place.gf_checkpoints.base, gf_place.gf_runs.run_id, gf_place.gf_runs.status AS status_1, '
+            'gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, gf_place.gf_runs.component_id, '
+            'gf_place.gf_runs.metrics, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
+            'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
             'FROM gf_place.gf_sessions LEFT OUTER JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = '
-            'gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND '
-            'gf_place.gf_checkpoints.seq = %(at)s::BIGINT LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal '
-            '= gf_place.gf_checkpoints.run \n'
-            'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
-            '(gf_place.gf_sessions.user_id IS NULL OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C")',
+            'gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = %(ns)s AND gf_place.gf_checkpoints.seq = '
+            '%(at)s::BIGINT LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = '
+            'gf_place.gf_checkpoints.run \n'
+            'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (gf_place.gf_sessions.user_id IS NULL OR '
+            'gf_place.gf_sessions.user_id = %(user_id)s)',
  'load_finished': 'WITH found AS MATERIALIZED \n'
-                  '(SELECT gf_place.gf_sessions.ordinal AS found_0, gf_place.gf_sessions.session_type AS found_1, '
-                  'gf_place.gf_sessions.user_id AS found_2, gf_place.gf_sessions.status AS found_3, '
-                  'gf_place.gf_sessions.head AS found_4, gf_place.gf_sessions.epoch AS found_5, '
-                  'gf_place.gf_checkpoints.seq AS found_6, gf_place.gf_checkpoints.base AS found_7, '
-                  'gf_place.gf_runs.run_id AS found_8, gf_place.gf_runs.status AS found_9, '
-                  'gf_place.gf_runs.first_message AS found_10, gf_place.gf_runs.fingerprint AS found_11, '
-                  'gf_place.gf_runs.component_id AS found_12, gf_place.gf_runs.metrics AS found_13, '
-                  'gf_place.gf_sessions.lease_owner AS found_14, gf_place.gf_sessions.lease_until - CAST(EXTRACT(EPOCH '
-                  'FROM clock_timestamp()) * 1000000 AS BIGINT) AS found_15, gf_place.gf_sessions.component_id AS '
-                  'found_16, gf_place.gf_sessions.name AS found_17, gf_place.gf_sessions.metadata AS found_18, '
-                  'gf_place.gf_sessions.created_at AS found_19, gf_place.gf_sessions.seal AS found_20 \n'
+                  '(SELECT gf_place.gf_sessions.ordinal AS ordinal, gf_place.gf_sessions.session_type AS session_type, '
+                  'gf_place.gf_sessions.user_id AS user_id, gf_place.gf_sessions.component_id AS made_by, '
+                  'gf_place.gf_sessions.name AS name, gf_place.gf_sessions.metadata AS metadata, '
+                  'gf_place.gf_sessions.created_at AS created_at, gf_place.gf_sessions.seal AS seal, '
+                  'gf_place.gf_sessions.status AS status, gf_place.gf_sessions.head AS head, '
+                  'gf_place.gf_sessions.epoch AS epoch, gf_place.gf_checkpoints.seq AS seq, '
+                  'gf_place.gf_checkpoints.base AS base, gf_place.gf_checkpoints.run AS run \n'
                   'FROM gf_place.gf_sessions JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = '
                   "gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = '' AND gf_place.gf_checkpoints.seq = "
-                  'gf_place.gf_sessions.head LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = '
-                  'gf_place.gf_checkpoints.run \n'
-                  'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
-                  '(gf_place.gf_sessions.user_id IS NULL OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR '
-                  'COLLATE "C") AND gf_place.gf_sessions.status = \'completed\')\n'
-                  ' SELECT found.found_0, found.found_1, found.found_2, found.found_3, found.found_4, found.found_5, '
-                  'found.found_6, found.found_7, found.found_8, found.found_9, found.found_10, found.found_11, '
-                  'found.found_12, found.found_13, found.found_14, found.found_15, found.found_16, found.found_17, '
-                  'found.found_18, found.found_19, found.found_20, gf_place.gf_checkpoints.seq, '
-                  'gf_place.gf_checkpoints.base, gf_place.gf_checkpoints.log_head, gf_place.gf_checkpoints.epoch, '
+                  'gf_place.gf_sessions.head \n'
+                  'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (gf_place.gf_sessions.user_id IS NULL OR '
+                  "gf_place.gf_sessions.user_id = %(user_id)s) AND gf_place.gf_sessions.status = 'completed' AND "
+                  'gf_place.gf_sessions.lease_owner IS NULL)\n'
+                  ' SELECT found.ordinal, found.session_type, found.user_id, found.made_by, found.name, '
+                  'found.metadata, found.created_at, found.seal, found.status, found.head, found.epoch, found.seq, '
+                  'found.base, gf_place.gf_runs.run_id, gf_place.gf_runs.status AS status_1, '
+                  'gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, gf_place.gf_runs.component_id, '
+                  'gf_place.gf_runs.metrics, gf_place.gf_checkpoints.seq AS seq_1, gf_place.gf_checkpoints.base AS '
+                  'base_1, gf_place.gf_checkpoints.log_head, gf_place.gf_checkpoints.epoch AS epoch_1, '
                   'gf_place.gf_checkpoints.frontier, gf_place.gf_checkpoints.delta, gf_place.gf_checkpoints.snapshot, '
-                  'gf_place.gf_checkpoints.created_at, gf_place.gf_checkpoints.sha256, gf_place.gf_checkpoints.run \n'
-                  'FROM found JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = found.found_0 AND '
-                  "gf_place.gf_checkpoints.ns = '' AND gf_place.gf_checkpoints.seq BETWEEN found.found_7 AND "
-                  'found.found_4 ORDER BY gf_place.gf_checkpoints.seq',
+                  'gf_place.gf_checkpoints.created_at AS created_at_1, gf_place.gf_checkpoints.sha256, '
+                  'gf_place.gf_checkpoints.run \n'
+                  'FROM found JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = found.ordinal AND '
+                  "gf_place.gf_checkpoints.ns = '' AND gf_place.gf_checkpoints.seq BETWEEN found.base AND found.head "
+                  'LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = found.run ORDER BY '
+                  'gf_place.gf_checkpoints.seq',
  'load_head': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, '
-              'gf_place.gf_sessions.status, gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, '
-              'gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.base, gf_place.gf_runs.run_id, '
-              'gf_place.gf_runs.status AS status_1, gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, '
-              'gf_place.gf_runs.component_id, gf_place.gf_runs.metrics, gf_place.gf_sessions.lease_owner, '
-              'gf_place.gf_sessions.lease_until - CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS '
-              'lease_left, gf_place.gf_sessions.component_id AS made_by, gf_place.gf_sessions.name, '
-              'gf_place.gf_sessions.metadata, gf_place.gf_sessions.created_at, gf_place.gf_sessions.seal \n'
+              'gf_place.gf_sessions.component_id AS made_by, gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, '
+              'gf_place.gf_sessions.created_at, gf_place.gf_sessions.seal, gf_place.gf_sessions.status, '
+              'gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, gf_place.gf_checkpoints.seq, '
+              'gf_place.gf_checkpoints.base, gf_place.gf_runs.run_id, gf_place.gf_runs.status AS status_1, '
+              'gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, gf_place.gf_runs.component_id, '
+              'gf_place.gf_runs.metrics, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
+              'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
               'FROM gf_place.gf_sessions LEFT OUTER JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = '
-              'gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND '
-              'gf_place.gf_checkpoints.seq = gf_place.gf_sessions.head LEFT OUTER JOIN gf_place.gf_runs ON '
-              'gf_place.gf_runs.ordinal = gf_place.gf_checkpoints.run \n'
-              'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
-              '(gf_place.gf_sessions.user_id IS NULL OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE '
-              '"C")',
+              'gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = %(ns)s AND gf_place.gf_checkpoints.seq = '
+              'gf_place.gf_sessions.head LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = '
+              'gf_place.gf_checkpoints.run \n'
+              'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (gf_place.gf_sessions.user_id IS NULL OR '
+              'gf_place.gf_sessions.user_id = %(user_id)s)',
  'load_head_as_admin': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_checkpoints.seq, '
                        'gf_place.gf_checkpoints.base \n'
                        'FROM gf_place.gf_sessions LEFT OUTER JOIN gf_place.gf_checkpoints ON '
                        'gf_place.gf_checkpoints.session = gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns '
-                       '= %(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq = gf_place.gf_sessions.head \n'
-                       'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
-                       "(coalesce(%(user_id)s, '') = '' OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "
-                       '"C")',
+                       '= %(ns)s AND gf_place.gf_checkpoints.seq = gf_place.gf_sessions.head \n'
+                       "WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (coalesce(%(user_id)s, '') = '' OR "
+                       'gf_place.gf_sessions.user_id = %(user_id)s)',
  'load_nested': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, '
+                'gf_place.gf_sessions.component_id AS made_by, gf_place.gf_sessions.name, '
+                'gf_place.gf_sessions.metadata, gf_place.gf_sessions.created_at, gf_place.gf_sessions.seal, '
                 'gf_place.gf_sessions.status, gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, '
                 'gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.base, gf_place.gf_runs.run_id, '
                 'gf_place.gf_runs.status AS status_1, gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, '
                 'gf_place.gf_runs.component_id, gf_place.gf_runs.metrics, gf_place.gf_sessions.lease_owner, '
                 'gf_place.gf_sessions.lease_until - CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS '
-                'lease_left, gf_place.gf_sessions.component_id AS made_by, gf_place.gf_sessions.name, '
-                'gf_place.gf_sessions.metadata, gf_place.gf_sessions.created_at, gf_place.gf_sessions.seal \n'
+                'lease_left \n'
                 'FROM gf_place.gf_sessions LEFT OUTER JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session '
-                '= gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND '
+                '= gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = %(ns)s AND '
                 'gf_place.gf_checkpoints.seq = (SELECT max(newest.seq) AS max_1 \n'
                 'FROM gf_place.gf_checkpoints AS newest \n'
                 'WHERE newest.session = gf_place.gf_sessions.ordinal AND newest.ns = %(ns)s::VARCHAR COLLATE "C") LEFT '
                 'OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = gf_place.gf_checkpoints.run \n'
-                'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
-                '(gf_place.gf_sessions.user_id IS NULL OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE '
-                '"C")',
+                'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (gf_place.gf_sessions.user_id IS NULL OR '
+                'gf_place.gf_sessions.user_id = %(user_id)s)',
  'load_tasks': 'SELECT gf_place.gf_tasks.ns, gf_place.gf_tasks.task_id, gf_place.gf_tasks.node, '
                'gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth, gf_place.gf_tasks.origin, '
                'gf_place.gf_tasks.value, gf_place.gf_tasks.sha256 \n'
                'FROM gf_place.gf_tasks \n'
-               'WHERE gf_place.gf_tasks.session = %(session)s::BIGINT AND gf_place.gf_tasks.ns = %(ns)s::VARCHAR '
-               'COLLATE "C" AND gf_place.gf_tasks.origin = %(origin)s::BIGINT ORDER BY gf_place.gf_tasks.ns, '
+               'WHERE gf_place.gf_tasks.session = %(session)s::BIGINT AND gf_place.gf_tasks.ns = %(ns)s AND '
+               'gf_place.gf_tasks.origin = %(origin)s::BIGINT ORDER BY gf_place.gf_tasks.ns, '
                'gf_place.gf_tasks.task_id, gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth',
  'lock_schema': 'SELECT pg_advisory_xact_lock(7450747586985749605) AS pg_advisory_xact_lock_1',
  'lock_user': 'SELECT pg_advisory_xact_lock(CAST(%(key)s AS BIGINT)) AS pg_advisory_xact_lock_1',
- 'log_head': 'SELECT (SELECT gf_place.gf_checkpoints.log_head AS known \n'
+ 'log_head': 'SELECT (SELECT gf_place.gf_checkpoints.log_head \n'
              'FROM gf_place.gf_checkpoints \n'
              'WHERE gf_place.gf_checkpoints.session = gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = '
-             '%(ns)s::VARCHAR COLLATE "C" ORDER BY gf_place.gf_checkpoints.seq DESC \n'
-             ' LIMIT 1 OFFSET 0) AS anon_1, (SELECT max(gf_place.gf_messages.seq) AS max_1 \n'
+             '%(ns)s ORDER BY gf_place.gf_checkpoints.seq DESC \n'
+             ' LIMIT 1 OFFSET 0) AS known, (SELECT gf_place.gf_messages.seq \n'
              'FROM gf_place.gf_messages \n'
-             'WHERE gf_place.gf_messages.session = gf_place.gf_sessions.ordinal AND gf_place.gf_messages.ns = '
-             '%(ns)s::VARCHAR COLLATE "C") AS anon_2 \n'
+             'WHERE gf_place.gf_messages.session = gf_place.gf_sessions.ordinal AND gf_place.gf_messages.ns = %(ns)s '
+             'ORDER BY gf_place.gf_messages.seq DESC \n'
+             ' LIMIT 1 OFFSET 0) AS last \n'
              'FROM gf_place.gf_sessions \n'
-             'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C"',
+             'WHERE gf_place.gf_sessions.session_id = %(session_id)s',
+ 'log_of_runs': 'SELECT gf_place.gf_sessions.ordinal, (SELECT min(anon_2.first_message) AS min_1 \n'
+                'FROM (SELECT gf_place.gf_runs.first_message AS first_message \n'
+                'FROM gf_place.gf_runs \n'
+                'WHERE gf_place.gf_runs.session = gf_place.gf_sessions.ordinal AND gf_place.gf_runs.ns = %(ns)s AND '
+                "(gf_place.gf_runs.ns != '' OR gf_place.gf_runs.parent_run_id IS NULL) ORDER BY "
+                'gf_place.gf_runs.number DESC \n'
+                ' LIMIT %(count)s::BIGINT OFFSET 0) AS anon_2) AS anon_1, (SELECT gf_place.gf_checkpoints.log_head \n'
+                'FROM gf_place.gf_checkpoints \n'
+                'WHERE gf_place.gf_checkpoints.session = gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = '
+                '%(ns)s ORDER BY gf_place.gf_checkpoints.seq DESC \n'
+                ' LIMIT 1 OFFSET 0) AS known, (SELECT gf_place.gf_messages.seq \n'
+                'FROM gf_place.gf_messages \n'
+                'WHERE gf_place.gf_messages.session = gf_place.gf_sessions.ordinal AND gf_place.gf_messages.ns = '
+                '%(ns)s ORDER BY gf_place.gf_messages.seq DESC \n'
+                ' LIMIT 1 OFFSET 0) AS last \n'
+                'FROM gf_place.gf_sessions \n'
+                "WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (coalesce(%(user_id)s, '') = '' OR "
+                'gf_place.gf_sessions.user_id = %(user_id)s)',
  'log_range': 'SELECT gf_place.gf_messages.seq, gf_place.gf_messages.role, gf_place.gf_messages.body, '
-              'gf_place.gf_messages.sha256, gf_place.gf_runs.run_id, gf_place.gf_messages.run \n'
-              'FROM gf_place.gf_messages JOIN gf_place.gf_sessions ON gf_place.gf_messages.session = '
-              'gf_place.gf_sessions.ordinal LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = '
-              'gf_place.gf_messages.run \n'
-              'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND gf_place.gf_messages.ns '
-              '= %(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_messages.seq BETWEEN %(low)s::BIGINT AND %(high)s::BIGINT '
-              'ORDER BY gf_place.gf_messages.seq',
+              'gf_place.gf_messages.sha256, (SELECT gf_place.gf_runs.run_id \n'
+              'FROM gf_place.gf_runs \n'
+              'WHERE gf_place.gf_runs.ordinal = gf_place.gf_messages.run) AS anon_1, gf_place.gf_messages.run \n'
+              'FROM gf_place.gf_messages \n'
+              'WHERE gf_place.gf_messages.session = %(session)s::BIGINT AND gf_place.gf_messages.ns = %(ns)s AND '
+              'gf_place.gf_messages.seq BETWEEN %(low)s::BIGINT AND %(high)s::BIGINT ORDER BY gf_place.gf_messages.seq',
  'log_since': 'SELECT gf_place.gf_messages.seq, gf_place.gf_messages.role, gf_place.gf_messages.body, '
               'gf_place.gf_messages.sha256, gf_place.gf_runs.run_id, gf_place.gf_messages.run, '
               "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
@@ -987,9 +1017,9 @@ TEXTS = (
               'gf_place.gf_messages.run \n'
               'WHERE gf_place.gf_messages.session = (SELECT gf_place.gf_sessions.ordinal \n'
               'FROM gf_place.gf_sessions \n'
-              'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C") AND '
-              'gf_place.gf_messages.ns = %(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_messages.seq >= %(low)s::BIGINT '
-              'AND gf_place.gf_messages.seq < %(before)s::BIGINT ORDER BY gf_place.gf_messages.seq',
+              'WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_messages.ns = %(ns)s AND '
+              'gf_place.gf_messages.seq >= %(low)s::BIGINT AND gf_place.gf_messages.seq < %(before)s::BIGINT ORDER BY '
+              'gf_place.gf_messages.seq',
  'log_spaces': 'SELECT DISTINCT gf_place.gf_messages.ns \n'
                'FROM gf_place.gf_messages \n'
                'WHERE gf_place.gf_messages.session = %(session)s::BIGINT ORDER BY gf_place.gf_messages.ns',
@@ -1015,38 +1045,32 @@ TEXTS = (
                 'FROM json_array_elements_text(CAST(%(ordinals)s AS JSON)) AS value)',
  'memory_begun': 'SELECT gf_place.gf_memories.created_at \n'
                  'FROM gf_place.gf_memories \n'
-                 'WHERE gf_place.gf_memories.memory_id = %(memory_id)s::VARCHAR COLLATE "C" AND '
-                 'gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" AND gf_place.gf_memories.version = '
-                 '%(version)s::BIGINT',
+                 'WHERE gf_place.gf_memories.memory_id = %(memory_id)s AND gf_place.gf_memories.user_id = %(user_id)s '
+                 'AND gf_place.gf_memories.version = %(version)s::BIGINT',
  'memory_of_fact': 'SELECT gf_place.gf_memories.memory_id \n'
                    'FROM gf_place.gf_memories \n'
                    'WHERE gf_place.gf_memories.fact = %(fact)s',
  'memory_topics': 'SELECT gf_place.gf_memories.ordinal, gf_place.gf_memories.topics \n'
                   'FROM gf_place.gf_memories \n'
-                  'WHERE gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" AND '
-                  'gf_place.gf_memories.topics IS NOT NULL',
- 'mine': 'SELECT gf_place.gf_sessions.ordinal \n'
-         'FROM gf_place.gf_sessions \n'
-         'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND (coalesce(%(user_id)s, \'\') '
-         '= \'\' OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C")',
+                  'WHERE gf_place.gf_memories.user_id = %(user_id)s AND gf_place.gf_memories.topics IS NOT NULL',
  'newest_memories': 'SELECT gf_place.gf_memories.ordinal, gf_place.gf_memories.memory_id, gf_place.gf_memories.memory, '
                     'gf_place.gf_memories.topics, gf_place.gf_memories.user_id, gf_place.gf_memories.run_id, '
                     'gf_place.gf_memories.created_at, gf_place.gf_memories.updated_at, '
                     'gf_place.gf_memories.message_id, gf_place.gf_memories.version, gf_place.gf_memories.seal \n'
                     'FROM gf_place.gf_memories \n'
-                    'WHERE gf_place.gf_memories.user_id = %(user_id)s::VARCHAR COLLATE "C" ORDER BY '
-                    'gf_place.gf_memories.updated_at DESC, gf_place.gf_memories.ordinal DESC \n'
+                    'WHERE gf_place.gf_memories.user_id = %(user_id)s ORDER BY gf_place.gf_memories.updated_at DESC, '
+                    'gf_place.gf_memories.ordinal DESC \n'
                     ' LIMIT %(count)s::BIGINT OFFSET 0',
  'next_snapshot': 'SELECT gf_place.gf_checkpoints.seq \n'
                   'FROM gf_place.gf_checkpoints \n'
-                  'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '
-                  '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq >= %(low)s::BIGINT AND '
-                  'gf_place.gf_checkpoints.base = gf_place.gf_checkpoints.seq ORDER BY gf_place.gf_checkpoints.seq \n'
+                  'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = %(ns)s '
+                  'AND gf_place.gf_checkpoints.seq >= %(low)s::BIGINT AND gf_place.gf_checkpoints.base = '
+                  'gf_place.gf_checkpoints.seq ORDER BY gf_place.gf_checkpoints.seq \n'
                   ' LIMIT 1 OFFSET 0',
  'ordinals_of_user': 'SELECT gf_place.gf_sessions.ordinal \n'
                      'FROM gf_place.gf_sessions \n'
-                     'WHERE gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C" ORDER BY '
-                     'gf_place.gf_sessions.ordinal FOR UPDATE',
+                     'WHERE gf_place.gf_sessions.user_id = %(user_id)s ORDER BY gf_place.gf_sessions.ordinal FOR '
+                     'UPDATE',
  'orphans': {'gf_runs': 'SELECT count(*) AS count_1 \n'
                         'FROM gf_place.gf_runs \n'
                         'WHERE (gf_place.gf_runs.session NOT IN (SELECT gf_place.gf_sessions.ordinal \n'
@@ -1077,14 +1101,13 @@ TEXTS = (
                               'FROM gf_place.gf_sessions))'},
  'places_of': 'SELECT gf_place.gf_memory_terms.place \n'
               'FROM gf_place.gf_memory_terms \n'
-              'WHERE gf_place.gf_memory_terms.owner = %(owner)s::BIGINT AND gf_place.gf_memory_terms.term = '
-              '%(term)s::VARCHAR COLLATE "C" ORDER BY gf_place.gf_memory_terms.place DESC \n'
+              'WHERE gf_place.gf_memory_terms.owner = %(owner)s::BIGINT AND gf_place.gf_memory_terms.term = %(term)s '
+              'ORDER BY gf_place.gf_memory_terms.place DESC \n'
               ' LIMIT %(count)s::BIGINT OFFSET 0',
  'prunable': 'SELECT gf_place.gf_sessions.ordinal \n'
              'FROM gf_place.gf_sessions \n'
              "WHERE gf_place.gf_sessions.ordinal > %(after)s::BIGINT AND (coalesce(%(user_id)s, '') = '' OR "
-             'gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C") AND (EXISTS (SELECT '
-             'gf_place.gf_checkpoints.seq \n'
+             'gf_place.gf_sessions.user_id = %(user_id)s) AND (EXISTS (SELECT gf_place.gf_checkpoints.seq \n'
              'FROM gf_place.gf_checkpoints \n'
              'WHERE gf_place.gf_checkpoints.session = gf_place.gf_sessions.ordinal AND (gf_place.gf_checkpoints.ns != '
              "'' OR gf_place.gf_checkpoints.seq <= gf_place.gf_sessions.head - %(keep)s::BIGINT) AND "
@@ -1093,8 +1116,7 @@ TEXTS = (
  'pruned_here': 'SELECT gf_place.gf_pruned.first \n'
                 'FROM gf_place.gf_sessions JOIN gf_place.gf_pruned ON gf_place.gf_pruned.session = '
                 'gf_place.gf_sessions.ordinal \n'
-                'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND gf_place.gf_pruned.ns '
-                "= ''",
+                "WHERE gf_place.gf_sessions.session_id = %(session_id)s AND gf_place.gf_pruned.ns = ''",
  'put_first': 'INSERT INTO gf_place.gf_pruned (session, ns, first) VALUES (%(session)s::BIGINT, %(ns)s::VARCHAR '
               'COLLATE "C", %(first)s::BIGINT) ON CONFLICT (session, ns) DO UPDATE SET first = excluded.first',
  'put_summary': 'INSERT INTO gf_place.gf_summaries (session, ns, upto_seq, run, body, sha256, created_at) VALUES '
@@ -1109,16 +1131,15 @@ TEXTS = (
              'excluded.node, value = excluded.value, sha256 = excluded.sha256',
  'rebase': 'UPDATE gf_place.gf_checkpoints SET base=%(new_base)s::BIGINT, snapshot=%(new_snapshot)s::VARCHAR COLLATE '
            '"C", sha256=%(new_sha256)s WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND '
-           'gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_checkpoints.seq = %(of)s::BIGINT',
+           'gf_place.gf_checkpoints.ns = %(ns)s AND gf_place.gf_checkpoints.seq = %(of)s::BIGINT',
  'recent_log': 'WITH last AS MATERIALIZED \n'
                '(SELECT gf_place.gf_runs.ordinal AS ordinal, gf_place.gf_runs.first_message AS first_message \n'
                'FROM gf_place.gf_runs \n'
                'WHERE gf_place.gf_runs.session = (SELECT gf_place.gf_sessions.ordinal \n'
                'FROM gf_place.gf_sessions \n'
-               'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C") AND gf_place.gf_runs.ns = '
-               '%(ns)s::VARCHAR COLLATE "C" AND (gf_place.gf_runs.status = \'completed\' OR gf_place.gf_runs.status = '
-               "'abandoned') AND (gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS "
-               '(SELECT 1 \n'
+               'WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_runs.ns = %(ns)s AND '
+               "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
+               "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
                'FROM gf_place.gf_runs AS around \n'
                'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = gf_place.gf_runs.session AND '
                "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
@@ -1138,16 +1159,15 @@ TEXTS = (
                'gf_place.gf_messages.run \n'
                'WHERE gf_place.gf_messages.session = (SELECT gf_place.gf_sessions.ordinal \n'
                'FROM gf_place.gf_sessions \n'
-               'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C") AND '
-               'gf_place.gf_messages.ns = %(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_messages.seq >= (SELECT '
-               'min(last.first_message) AS min_1 \n'
+               'WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_messages.ns = %(ns)s AND '
+               'gf_place.gf_messages.seq >= (SELECT min(last.first_message) AS min_1 \n'
                'FROM last) AND gf_place.gf_messages.seq >= %(low)s::BIGINT AND gf_place.gf_messages.seq < '
                '%(before)s::BIGINT ORDER BY gf_place.gf_messages.seq',
  'rename': 'UPDATE gf_place.gf_sessions SET name=%(new_name)s::VARCHAR COLLATE "C", updated_at=%(now)s::BIGINT, '
            'seal=%(new_seal)s, time_seal=%(time_seal)s WHERE gf_place.gf_sessions.ordinal = %(of)s::BIGINT',
  'renew_leases': 'UPDATE gf_place.gf_sessions SET lease_until=(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS '
-                 'BIGINT) + %(lease_ttl)s::BIGINT) WHERE gf_place.gf_sessions.lease_owner = %(me)s::VARCHAR COLLATE '
-                 '"C" RETURNING gf_place.gf_sessions.session_id, (SELECT gf_place.gf_runs.run_id \n'
+                 'BIGINT) + %(lease_ttl)s::BIGINT) WHERE gf_place.gf_sessions.lease_owner = %(me)s RETURNING '
+                 'gf_place.gf_sessions.session_id, (SELECT gf_place.gf_runs.run_id \n'
                  'FROM gf_place.gf_runs \n'
                  "WHERE gf_place.gf_runs.session = gf_place.gf_sessions.ordinal AND gf_place.gf_runs.ns = '' AND "
                  'gf_place.gf_runs.number = (SELECT newest.number \n'
@@ -1156,11 +1176,10 @@ TEXTS = (
                  " LIMIT 1 OFFSET 0) AND gf_place.gf_runs.status = 'running' AND gf_place.gf_runs.cancel_requested IS "
                  'NOT NULL) AS anon_1',
  'reopen_run': "UPDATE gf_place.gf_runs SET status='running', cancel_requested=NULL, error=NULL, sha256=NULL, "
-               'ended_at=NULL WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C" AND '
-               'gf_place.gf_runs.session = %(session)s::BIGINT',
+               'ended_at=NULL WHERE gf_place.gf_runs.run_id = %(run_id)s AND gf_place.gf_runs.session = '
+               '%(session)s::BIGINT',
  'request_cancel': 'UPDATE gf_place.gf_runs SET cancel_requested=%(now)s::BIGINT WHERE gf_place.gf_runs.run_id = '
-                   '%(run_id)s::VARCHAR COLLATE "C" AND gf_place.gf_runs.status = \'running\' RETURNING '
-                   'gf_place.gf_runs.ordinal',
+                   "%(run_id)s AND gf_place.gf_runs.status = 'running' RETURNING gf_place.gf_runs.ordinal",
  'root_runs': 'SELECT gf_place.gf_runs.run_id, gf_place.gf_sessions.session_id, gf_place.gf_runs.ns, '
               'gf_place.gf_runs.number, gf_place.gf_runs.status, gf_place.gf_runs.parent_run_id, '
               'gf_place.gf_runs.user_id, gf_place.gf_runs.component_id, gf_place.gf_runs.last_message, '
@@ -1171,10 +1190,9 @@ TEXTS = (
               'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
               'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
               'gf_place.gf_sessions.ordinal \n'
-              'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND (coalesce(%(user_id)s, '
-              '\'\') = \'\' OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C") AND '
-              "gf_place.gf_runs.ns = '' AND gf_place.gf_runs.parent_run_id IS NULL ORDER BY gf_place.gf_runs.number "
-              'DESC \n'
+              "WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (coalesce(%(user_id)s, '') = '' OR "
+              "gf_place.gf_sessions.user_id = %(user_id)s) AND gf_place.gf_runs.ns = '' AND "
+              'gf_place.gf_runs.parent_run_id IS NULL ORDER BY gf_place.gf_runs.number DESC \n'
               ' LIMIT %(count)s::BIGINT OFFSET 0',
  'row_at': {'gf_runs': 'SELECT gf_place.gf_runs.ordinal, gf_place.gf_runs.run_id, gf_place.gf_runs.session, '
                        'gf_place.gf_runs.ns, gf_place.gf_runs.number, gf_place.gf_runs.status, '
@@ -1195,29 +1213,27 @@ TEXTS = (
                               'gf_place.gf_checkpoints.created_at \n'
                               'FROM gf_place.gf_checkpoints \n'
                               'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND '
-                              'gf_place.gf_checkpoints.ns = %(ns)s::VARCHAR COLLATE "C" AND '
-                              'gf_place.gf_checkpoints.seq = %(seq)s::BIGINT',
+                              'gf_place.gf_checkpoints.ns = %(ns)s AND gf_place.gf_checkpoints.seq = %(seq)s::BIGINT',
             'gf_tasks': 'SELECT gf_place.gf_tasks.session, gf_place.gf_tasks.ns, gf_place.gf_tasks.task_id, '
                         'gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth, '
                         'gf_place.gf_tasks.origin, gf_place.gf_tasks.node, gf_place.gf_tasks.value, '
                         'gf_place.gf_tasks.sha256 \n'
                         'FROM gf_place.gf_tasks \n'
-                        'WHERE gf_place.gf_tasks.session = %(session)s::BIGINT AND gf_place.gf_tasks.ns = '
-                        '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_tasks.task_id = %(task_id)s::VARCHAR COLLATE "C" '
-                        'AND gf_place.gf_tasks.kind = %(kind)s::VARCHAR COLLATE "C" AND gf_place.gf_tasks.name = '
-                        '%(name)s::VARCHAR COLLATE "C" AND gf_place.gf_tasks.nth = %(nth)s::BIGINT',
+                        'WHERE gf_place.gf_tasks.session = %(session)s::BIGINT AND gf_place.gf_tasks.ns = %(ns)s AND '
+                        'gf_place.gf_tasks.task_id = %(task_id)s AND gf_place.gf_tasks.kind = %(kind)s AND '
+                        'gf_place.gf_tasks.name = %(name)s AND gf_place.gf_tasks.nth = %(nth)s::BIGINT',
             'gf_messages': 'SELECT gf_place.gf_messages.session, gf_place.gf_messages.ns, gf_place.gf_messages.seq, '
                            'gf_place.gf_messages.run, gf_place.gf_messages.role, gf_place.gf_messages.body, '
                            'gf_place.gf_messages.sha256 \n'
                            'FROM gf_place.gf_messages \n'
                            'WHERE gf_place.gf_messages.session = %(session)s::BIGINT AND gf_place.gf_messages.ns = '
-                           '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_messages.seq = %(seq)s::BIGINT',
+                           '%(ns)s AND gf_place.gf_messages.seq = %(seq)s::BIGINT',
             'gf_summaries': 'SELECT gf_place.gf_summaries.session, gf_place.gf_summaries.ns, '
                             'gf_place.gf_summaries.upto_seq, gf_place.gf_summaries.run, gf_place.gf_summaries.body, '
                             'gf_place.gf_summaries.sha256, gf_place.gf_summaries.created_at \n'
                             'FROM gf_place.gf_summaries \n'
                             'WHERE gf_place.gf_summaries.session = %(session)s::BIGINT AND gf_place.gf_summaries.ns = '
-                            '%(ns)s::VARCHAR COLLATE "C" AND gf_place.gf_summaries.upto_seq = %(upto_seq)s::BIGINT'},
+                            '%(ns)s AND gf_place.gf_summaries.upto_seq = %(upto_seq)s::BIGINT'},
  'row_keys': {'gf_runs': 'SELECT gf_place.gf_runs.ordinal \n'
                          'FROM gf_place.gf_runs \n'
                          'WHERE gf_place.gf_runs.session = %(session)s::BIGINT ORDER BY gf_place.gf_runs.ordinal',
@@ -1253,28 +1269,28 @@ TEXTS = (
               'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
               'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
               'gf_place.gf_sessions.ordinal \n'
-              'WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C" AND (coalesce(%(user_id)s, \'\') = \'\' '
-              'OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C")',
+              "WHERE gf_place.gf_runs.run_id = %(run_id)s AND (coalesce(%(user_id)s, '') = '' OR "
+              'gf_place.gf_sessions.user_id = %(user_id)s)',
  'run_of_key': 'SELECT gf_place.gf_runs.run_id, gf_place.gf_sessions.session_id, gf_place.gf_runs.status, '
                'gf_place.gf_runs.input, gf_place.gf_runs.last_seq, gf_place.gf_runs.metrics \n'
                'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
                'gf_place.gf_sessions.ordinal \n'
                "WHERE coalesce(gf_place.gf_runs.component_id, '') = coalesce(%(component_id)s, '') AND "
                "coalesce(gf_place.gf_runs.user_id, '') = coalesce(%(user_id)s, '') AND "
-               'gf_place.gf_runs.idempotency_key = %(idempotency_key)s::VARCHAR COLLATE "C"',
- 'run_range': 'SELECT gf_place.gf_sessions.session_id, gf_place.gf_runs.ns, gf_place.gf_runs.first_message, '
-              'gf_place.gf_runs.last_message, gf_place.gf_runs.ordinal \n'
+               'gf_place.gf_runs.idempotency_key = %(idempotency_key)s',
+ 'run_range': 'SELECT gf_place.gf_sessions.session_id, gf_place.gf_sessions.ordinal, gf_place.gf_runs.ns, '
+              'gf_place.gf_runs.first_message, gf_place.gf_runs.last_message, gf_place.gf_runs.ordinal AS ordinal_1 \n'
               'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
               'gf_place.gf_sessions.ordinal \n'
-              'WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C" AND (coalesce(%(user_id)s, \'\') = \'\' '
-              'OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "C")',
+              "WHERE gf_place.gf_runs.run_id = %(run_id)s AND (coalesce(%(user_id)s, '') = '' OR "
+              'gf_place.gf_sessions.user_id = %(user_id)s)',
  'run_standing': 'SELECT gf_place.gf_sessions.session_id, gf_place.gf_runs.status, gf_place.gf_sessions.lease_owner, '
                  'gf_place.gf_sessions.lease_until - CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) '
-                 'AS lease_left, gf_place.gf_sessions.user_id IS NULL OR gf_place.gf_sessions.user_id = '
-                 '%(user_id)s::VARCHAR COLLATE "C" AS may \n'
+                 'AS lease_left, gf_place.gf_sessions.user_id IS NULL OR gf_place.gf_sessions.user_id = %(user_id)s AS '
+                 'may \n'
                  'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
                  'gf_place.gf_sessions.ordinal \n'
-                 'WHERE gf_place.gf_runs.run_id = %(run_id)s::VARCHAR COLLATE "C"',
+                 'WHERE gf_place.gf_runs.run_id = %(run_id)s',
  'run_times': 'SELECT gf_place.gf_runs.ordinal, gf_place.gf_runs.created_at \n'
               'FROM gf_place.gf_runs \n'
               'WHERE gf_place.gf_runs.session = %(session)s::BIGINT',
@@ -1293,9 +1309,9 @@ TEXTS = (
                       'BIGINT) AS lease_left \n'
                       'FROM gf_place.gf_sessions JOIN gf_place.gf_runs ON gf_place.gf_runs.session = '
                       'gf_place.gf_sessions.ordinal \n'
-                      'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
-                      "(coalesce(%(user_id)s, '') = '' OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR COLLATE "
-                      '"C") ORDER BY gf_place.gf_runs.created_at DESC, gf_place.gf_runs.ordinal DESC \n'
+                      "WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (coalesce(%(user_id)s, '') = '' OR "
+                      'gf_place.gf_sessions.user_id = %(user_id)s) ORDER BY gf_place.gf_runs.created_at DESC, '
+                      'gf_place.gf_runs.ordinal DESC \n'
                       ' LIMIT %(count)s::BIGINT OFFSET 0',
  'say': 'WITH moved AS \n'
         '(UPDATE gf_place.gf_sessions SET head=%(new_head)s::BIGINT WHERE gf_place.gf_sessions.ordinal = '
@@ -1357,12 +1373,11 @@ TEXTS = (
              'gf_place.gf_sessions.user_id, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
              'CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS lease_left \n'
              'FROM gf_place.gf_sessions \n'
-             'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C"',
+             'WHERE gf_place.gf_sessions.session_id = %(session_id)s',
  'standing_of_user': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.head \n'
                      'FROM gf_place.gf_sessions \n'
-                     'WHERE gf_place.gf_sessions.session_id = %(session_id)s::VARCHAR COLLATE "C" AND '
-                     '(gf_place.gf_sessions.user_id IS NULL OR gf_place.gf_sessions.user_id = %(user_id)s::VARCHAR '
-                     'COLLATE "C")',
+                     'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (gf_place.gf_sessions.user_id IS NULL '
+                     'OR gf_place.gf_sessions.user_id = %(user_id)s)',
  'step': 'WITH moved AS \n'
          '(UPDATE gf_place.gf_sessions SET head=%s::BIGINT WHERE gf_place.gf_sessions.ordinal = %s::BIGINT AND '
          'gf_place.gf_sessions.head = %s::BIGINT AND gf_place.gf_sessions.epoch = %s::BIGINT RETURNING '
@@ -1383,15 +1398,14 @@ TEXTS = (
          'status=coalesce(%(new_status)s, gf_place.gf_sessions.status), head=%(new_head)s::BIGINT, '
          'epoch=(gf_place.gf_sessions.epoch + 1), lease_owner=%(lease_owner)s::VARCHAR COLLATE "C", '
          'lease_until=(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + %(lease_ttl)s::BIGINT), '
-         'updated_at=%(now)s::BIGINT, time_seal=%(time_seal)s WHERE gf_place.gf_sessions.session_id = '
-         '%(session_id)s::VARCHAR COLLATE "C" AND gf_place.gf_sessions.head = %(expected_head)s::BIGINT AND '
-         'gf_place.gf_sessions.epoch = %(expected_epoch)s::BIGINT AND (gf_place.gf_sessions.lease_owner IS NULL OR '
-         'gf_place.gf_sessions.lease_until < CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) OR '
-         'gf_place.gf_sessions.lease_owner = %(me)s::VARCHAR COLLATE "C" OR gf_place.gf_sessions.lease_owner = '
-         '%(dead)s::VARCHAR COLLATE "C") RETURNING gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_id, '
-         'gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, gf_place.gf_sessions.component_id, '
-         'gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, gf_place.gf_sessions.created_at, '
-         'gf_place.gf_sessions.seal',
+         'updated_at=%(now)s::BIGINT, time_seal=%(time_seal)s WHERE gf_place.gf_sessions.session_id = %(session_id)s '
+         'AND gf_place.gf_sessions.head = %(expected_head)s::BIGINT AND gf_place.gf_sessions.epoch = '
+         '%(expected_epoch)s::BIGINT AND (gf_place.gf_sessions.lease_owner IS NULL OR gf_place.gf_sessions.lease_until '
+         '< CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) OR gf_place.gf_sessions.lease_owner = '
+         '%(me)s OR gf_place.gf_sessions.lease_owner = %(dead)s) RETURNING gf_place.gf_sessions.ordinal, '
+         'gf_place.gf_sessions.session_id, gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, '
+         'gf_place.gf_sessions.component_id, gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, '
+         'gf_place.gf_sessions.created_at, gf_place.gf_sessions.seal',
  'take_own': 'UPDATE gf_place.gf_sessions SET status=coalesce(%s, gf_place.gf_sessions.status), head=%s::BIGINT, '
              'epoch=(gf_place.gf_sessions.epoch + 1), lease_owner=%s::VARCHAR COLLATE "C", '
              'lease_until=(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + %s::BIGINT), '
@@ -1399,8 +1413,7 @@ TEXTS = (
              'gf_place.gf_sessions.head = %s::BIGINT AND gf_place.gf_sessions.epoch = %s::BIGINT AND '
              'gf_place.gf_sessions.user_id IS NOT DISTINCT FROM %s::VARCHAR AND gf_place.gf_sessions.seal IS NOT NULL '
              'AND (gf_place.gf_sessions.lease_owner IS NULL OR gf_place.gf_sessions.lease_until < CAST(EXTRACT(EPOCH '
-             'FROM clock_timestamp()) * 1000000 AS BIGINT) OR gf_place.gf_sessions.lease_owner = %s::VARCHAR COLLATE '
-             '"C")',
+             'FROM clock_timestamp()) * 1000000 AS BIGINT) OR gf_place.gf_sessions.lease_owner = %s)',
  'unindexed_memories': 'SELECT gf_place.gf_memories.ordinal, gf_place.gf_memories.user_id, '
                        'gf_place.gf_memories.memory \n'
                        'FROM gf_place.gf_memories \n'

@@ -575,12 +575,6 @@ TEXTS = (
                'min(gf_checkpoints.seq) AS min_1 \n'
                'FROM gf_checkpoints \n'
                'WHERE gf_checkpoints.session = :session AND gf_checkpoints.ns = :ns) AS anon_1',
- 'first_of_last_runs': 'SELECT min(anon_1.first_message) AS min_1 \n'
-                       'FROM (SELECT gf_runs.first_message AS first_message \n'
-                       'FROM gf_runs \n'
-                       "WHERE gf_runs.session = :session AND gf_runs.ns = :ns AND (gf_runs.ns != '' OR "
-                       'gf_runs.parent_run_id IS NULL) ORDER BY gf_runs.number DESC\n'
-                       ' LIMIT :count OFFSET 0) AS anon_1',
  'first_young': 'SELECT gf_checkpoints.seq \n'
                 'FROM gf_checkpoints \n'
                 'WHERE gf_checkpoints.session = :session AND gf_checkpoints.ns = :ns AND gf_checkpoints.created_at >= '
@@ -695,45 +689,43 @@ TEXTS = (
                    'FROM gf_tasks \n'
                    "WHERE gf_tasks.session = :session AND (gf_tasks.ns != '' OR gf_tasks.origin = :origin) ORDER BY "
                    'gf_tasks.ns, gf_tasks.task_id, gf_tasks.kind, gf_tasks.name, gf_tasks.nth',
- 'load_at': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.status, '
-            'gf_sessions.head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, gf_runs.run_id, '
-            'gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, '
-            "gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * "
-            '86400000000.0 AS INTEGER) AS lease_left, gf_sessions.component_id AS made_by, gf_sessions.name, '
-            'gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal \n'
+ 'load_at': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.component_id AS '
+            'made_by, gf_sessions.name, gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal, '
+            'gf_sessions.status, gf_sessions.head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, '
+            'gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, '
+            'gf_runs.component_id, gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - '
+            "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS lease_left \n"
             'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
             'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = :at LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = '
             'gf_checkpoints.run \n'
             'WHERE gf_sessions.session_id = :session_id AND (gf_sessions.user_id IS NULL OR gf_sessions.user_id = '
             ':user_id)',
- 'load_finished': 'WITH found AS \n'
-                  '(SELECT gf_sessions.ordinal AS found_0, gf_sessions.session_type AS found_1, gf_sessions.user_id AS '
-                  'found_2, gf_sessions.status AS found_3, gf_sessions.head AS found_4, gf_sessions.epoch AS found_5, '
-                  'gf_checkpoints.seq AS found_6, gf_checkpoints.base AS found_7, gf_runs.run_id AS found_8, '
-                  'gf_runs.status AS found_9, gf_runs.first_message AS found_10, gf_runs.fingerprint AS found_11, '
-                  'gf_runs.component_id AS found_12, gf_runs.metrics AS found_13, gf_sessions.lease_owner AS found_14, '
-                  "gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS "
-                  'found_15, gf_sessions.component_id AS found_16, gf_sessions.name AS found_17, gf_sessions.metadata '
-                  'AS found_18, gf_sessions.created_at AS found_19, gf_sessions.seal AS found_20 \n'
+ 'load_finished': 'WITH found AS MATERIALIZED \n'
+                  '(SELECT gf_sessions.ordinal AS ordinal, gf_sessions.session_type AS session_type, '
+                  'gf_sessions.user_id AS user_id, gf_sessions.component_id AS made_by, gf_sessions.name AS name, '
+                  'gf_sessions.metadata AS metadata, gf_sessions.created_at AS created_at, gf_sessions.seal AS seal, '
+                  'gf_sessions.status AS status, gf_sessions.head AS head, gf_sessions.epoch AS epoch, '
+                  'gf_checkpoints.seq AS seq, gf_checkpoints.base AS base, gf_checkpoints.run AS run \n'
                   'FROM gf_sessions JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
-                  "gf_checkpoints.ns = '' AND gf_checkpoints.seq = gf_sessions.head LEFT OUTER JOIN gf_runs ON "
-                  'gf_runs.ordinal = gf_checkpoints.run \n'
+                  "gf_checkpoints.ns = '' AND gf_checkpoints.seq = gf_sessions.head \n"
                   'WHERE gf_sessions.session_id = :session_id AND (gf_sessions.user_id IS NULL OR gf_sessions.user_id '
-                  "= :user_id) AND gf_sessions.status = 'completed')\n"
-                  ' SELECT found.found_0, found.found_1, found.found_2, found.found_3, found.found_4, found.found_5, '
-                  'found.found_6, found.found_7, found.found_8, found.found_9, found.found_10, found.found_11, '
-                  'found.found_12, found.found_13, found.found_14, found.found_15, found.found_16, found.found_17, '
-                  'found.found_18, found.found_19, found.found_20, gf_checkpoints.seq, gf_checkpoints.base, '
-                  'gf_checkpoints.log_head, gf_checkpoints.epoch, gf_checkpoints.frontier, gf_checkpoints.delta, '
-                  'gf_checkpoints.snapshot, gf_checkpoints.created_at, gf_checkpoints.sha256, gf_checkpoints.run \n'
-                  "FROM found JOIN gf_checkpoints ON gf_checkpoints.session = found.found_0 AND gf_checkpoints.ns = '' "
-                  'AND gf_checkpoints.seq BETWEEN found.found_7 AND found.found_4 ORDER BY gf_checkpoints.seq',
- 'load_head': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.status, '
-              'gf_sessions.head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, gf_runs.run_id, '
-              'gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, '
-              "gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) "
-              '* 86400000000.0 AS INTEGER) AS lease_left, gf_sessions.component_id AS made_by, gf_sessions.name, '
-              'gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal \n'
+                  "= :user_id) AND gf_sessions.status = 'completed' AND gf_sessions.lease_owner IS NULL)\n"
+                  ' SELECT found.ordinal, found.session_type, found.user_id, found.made_by, found.name, '
+                  'found.metadata, found.created_at, found.seal, found.status, found.head, found.epoch, found.seq, '
+                  'found.base, gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, '
+                  'gf_runs.component_id, gf_runs.metrics, gf_checkpoints.seq AS seq_1, gf_checkpoints.base AS base_1, '
+                  'gf_checkpoints.log_head, gf_checkpoints.epoch AS epoch_1, gf_checkpoints.frontier, '
+                  'gf_checkpoints.delta, gf_checkpoints.snapshot, gf_checkpoints.created_at AS created_at_1, '
+                  'gf_checkpoints.sha256, gf_checkpoints.run \n'
+                  "FROM found JOIN gf_checkpoints ON gf_checkpoints.session = found.ordinal AND gf_checkpoints.ns = '' "
+                  'AND gf_checkpoints.seq BETWEEN found.base AND found.head LEFT OUTER JOIN gf_runs ON gf_runs.ordinal '
+                  '= found.run ORDER BY gf_checkpoints.seq',
+ 'load_head': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.component_id AS '
+              'made_by, gf_sessions.name, gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal, '
+              'gf_sessions.status, gf_sessions.head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, '
+              'gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, '
+              'gf_runs.component_id, gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - '
+              "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS lease_left \n"
               'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
               'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = gf_sessions.head LEFT OUTER JOIN gf_runs ON '
               'gf_runs.ordinal = gf_checkpoints.run \n'
@@ -744,12 +736,12 @@ TEXTS = (
                        'gf_sessions.ordinal AND gf_checkpoints.ns = :ns AND gf_checkpoints.seq = gf_sessions.head \n'
                        "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR "
                        'gf_sessions.user_id = :user_id)',
- 'load_nested': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.status, '
-                'gf_sessions.head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, gf_runs.run_id, '
-                'gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, '
-                "gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - "
-                '2440587.5) * 86400000000.0 AS INTEGER) AS lease_left, gf_sessions.component_id AS made_by, '
-                'gf_sessions.name, gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal \n'
+ 'load_nested': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.component_id '
+                'AS made_by, gf_sessions.name, gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal, '
+                'gf_sessions.status, gf_sessions.head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, '
+                'gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, '
+                'gf_runs.component_id, gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - '
+                "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS lease_left \n"
                 'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
                 'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = (SELECT max(newest.seq) AS max_1 \n'
                 'FROM gf_checkpoints AS newest \n'
@@ -763,21 +755,40 @@ TEXTS = (
                'WHERE gf_tasks.session = :session AND gf_tasks.ns = :ns AND gf_tasks.origin = :origin ORDER BY '
                'gf_tasks.ns, gf_tasks.task_id, gf_tasks.kind, gf_tasks.name, gf_tasks.nth',
  'lock_user': None,
- 'log_head': 'SELECT (SELECT gf_checkpoints.log_head AS known \n'
+ 'log_head': 'SELECT (SELECT gf_checkpoints.log_head \n'
              'FROM gf_checkpoints \n'
              'WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = :ns ORDER BY '
              'gf_checkpoints.seq DESC\n'
-             ' LIMIT 1 OFFSET 0) AS anon_1, (SELECT max(gf_messages.seq) AS max_1 \n'
+             ' LIMIT 1 OFFSET 0) AS known, (SELECT gf_messages.seq \n'
              'FROM gf_messages \n'
-             'WHERE gf_messages.session = gf_sessions.ordinal AND gf_messages.ns = :ns) AS anon_2 \n'
+             'WHERE gf_messages.session = gf_sessions.ordinal AND gf_messages.ns = :ns ORDER BY gf_messages.seq DESC\n'
+             ' LIMIT 1 OFFSET 0) AS last \n'
              'FROM gf_sessions \n'
              'WHERE gf_sessions.session_id = :session_id',
- 'log_range': 'SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, gf_runs.run_id, '
-              'gf_messages.run \n'
-              'FROM gf_messages JOIN gf_sessions ON gf_messages.session = gf_sessions.ordinal LEFT OUTER JOIN gf_runs '
-              'ON gf_runs.ordinal = gf_messages.run \n'
-              'WHERE gf_sessions.session_id = :session_id AND gf_messages.ns = :ns AND gf_messages.seq BETWEEN :low '
-              'AND :high ORDER BY gf_messages.seq',
+ 'log_of_runs': 'SELECT gf_sessions.ordinal, (SELECT min(anon_2.first_message) AS min_1 \n'
+                'FROM (SELECT gf_runs.first_message AS first_message \n'
+                'FROM gf_runs \n'
+                "WHERE gf_runs.session = gf_sessions.ordinal AND gf_runs.ns = :ns AND (gf_runs.ns != '' OR "
+                'gf_runs.parent_run_id IS NULL) ORDER BY gf_runs.number DESC\n'
+                ' LIMIT :count OFFSET 0) AS anon_2) AS anon_1, (SELECT gf_checkpoints.log_head \n'
+                'FROM gf_checkpoints \n'
+                'WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = :ns ORDER BY '
+                'gf_checkpoints.seq DESC\n'
+                ' LIMIT 1 OFFSET 0) AS known, (SELECT gf_messages.seq \n'
+                'FROM gf_messages \n'
+                'WHERE gf_messages.session = gf_sessions.ordinal AND gf_messages.ns = :ns ORDER BY gf_messages.seq '
+                'DESC\n'
+                ' LIMIT 1 OFFSET 0) AS last \n'
+                'FROM gf_sessions \n'
+                "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR gf_sessions.user_id = "
+                ':user_id)',
+ 'log_range': 'SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, (SELECT '
+              'gf_runs.run_id \n'
+              'FROM gf_runs \n'
+              'WHERE gf_runs.ordinal = gf_messages.run) AS anon_1, gf_messages.run \n'
+              'FROM gf_messages \n'
+              'WHERE gf_messages.session = :session AND gf_messages.ns = :ns AND gf_messages.seq BETWEEN :low AND '
+              ':high ORDER BY gf_messages.seq',
  'log_since': 'SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, gf_runs.run_id, '
               "gf_messages.run, (gf_runs.status = 'completed' OR gf_runs.status = 'abandoned') AND "
               "(gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
@@ -816,10 +827,6 @@ TEXTS = (
  'memory_topics': 'SELECT gf_memories.ordinal, gf_memories.topics \n'
                   'FROM gf_memories \n'
                   'WHERE gf_memories.user_id = :user_id AND gf_memories.topics IS NOT NULL',
- 'mine': 'SELECT gf_sessions.ordinal \n'
-         'FROM gf_sessions \n'
-         "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR gf_sessions.user_id = "
-         ':user_id)',
  'newest_memories': 'SELECT gf_memories.ordinal, gf_memories.memory_id, gf_memories.memory, gf_memories.topics, '
                     'gf_memories.user_id, gf_memories.run_id, gf_memories.created_at, gf_memories.updated_at, '
                     'gf_memories.message_id, gf_memories.version, gf_memories.seal \n'
@@ -889,7 +896,7 @@ TEXTS = (
              'excluded.origin, node = excluded.node, value = excluded.value, sha256 = excluded.sha256',
  'rebase': 'UPDATE gf_checkpoints SET base=:new_base, snapshot=:new_snapshot, sha256=:new_sha256 WHERE '
            'gf_checkpoints.session = :session AND gf_checkpoints.ns = :ns AND gf_checkpoints.seq = :of',
- 'recent_log': 'WITH last AS \n'
+ 'recent_log': 'WITH last AS MATERIALIZED \n'
                '(SELECT gf_runs.ordinal AS ordinal, gf_runs.first_message AS first_message \n'
                'FROM gf_runs \n'
                'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
@@ -1002,8 +1009,8 @@ TEXTS = (
                'FROM gf_sessions JOIN gf_runs ON gf_runs.session = gf_sessions.ordinal \n'
                "WHERE coalesce(gf_runs.component_id, '') = coalesce(:component_id, '') AND coalesce(gf_runs.user_id, "
                "'') = coalesce(:user_id, '') AND gf_runs.idempotency_key = :idempotency_key",
- 'run_range': 'SELECT gf_sessions.session_id, gf_runs.ns, gf_runs.first_message, gf_runs.last_message, '
-              'gf_runs.ordinal \n'
+ 'run_range': 'SELECT gf_sessions.session_id, gf_sessions.ordinal, gf_runs.ns, gf_runs.first_message, '
+              'gf_runs.last_message, gf_runs.ordinal AS ordinal_1 \n'
               'FROM gf_sessions JOIN gf_runs ON gf_runs.session = gf_sessions.ordinal \n'
               "WHERE gf_runs.run_id = :run_id AND (coalesce(:user_id, '') = '' OR gf_sessions.user_id = :user_id)",
  'run_standing': 'SELECT gf_sessions.session_id, gf_runs.status, gf_sessions.lease_owner, gf_sessions.lease_until - '
