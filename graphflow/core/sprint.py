@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphflow.core.effects import Flow, RunTasks
+from graphflow.core.routing import route
 from graphflow.core.stored import TaskResult
 from graphflow.core.tasks import Outcome, Task
 from graphflow.core.updates import checked
@@ -59,10 +60,12 @@ def sprint(machine: Machine) -> Flow[list[Outcome]]:
         except GraphflowError:
             outcomes[0].result = None
             return outcomes
-        if node.after is None:
+        if node.after is not None:
+            frontier.next = [*node.after]
+        elif rides:
             yield from machine.lead_on(outcomes, [(node, result)])
         else:
-            frontier.next = [*node.after]
+            yield from route(plan, values, frontier, [(node, result)])
         machine.measure(outcomes)
         if rides:
             ledger.ride(delta, entries)
