@@ -133,7 +133,7 @@ class Machine:
                 self._drop = True
                 raise
             yield from self.lead_on(outcomes, results)
-            if (yield from self._finish_superstep(outcomes, delta, entries)):
+            if (yield from self.finish_superstep(outcomes, delta, entries)):
                 return "cancelled" if self._cancelled else "paused"
 
     def lead_on(self, outcomes: list[Outcome], results: Sequence[tuple[NodePlan, TaskResult]]) -> Flow[None]:
@@ -299,7 +299,7 @@ class Machine:
 
     # --- the end of a superstep --------------------------------------------------------------------------------------------
 
-    def _finish_superstep(self, outcomes: list[Outcome], delta: Delta, entries: list[LogEntry]) -> Flow[bool]:
+    def finish_superstep(self, outcomes: list[Outcome], delta: Delta, entries: list[LogEntry]) -> Flow[bool]:
         """Commit, tell, and say whether the run pauses here."""
         ledger = self.ledger
         paused = self.plan.pauses and self._holds(outcomes)

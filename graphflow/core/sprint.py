@@ -1,4 +1,4 @@
-"""Supersteps of one node each, of which nothing is stored by themselves: what is made for that is left out."""
+"""Supersteps of one node each: what is made for several tasks, for pauses and for what was recorded before is left out."""
 
 from __future__ import annotations
 
@@ -16,26 +16,23 @@ if TYPE_CHECKING:
 
 
 def can_sprint(machine: Machine) -> bool:
-    """Whether supersteps of this run come to nothing but their writes and what is next."""
-    plan, info, ledger = machine.plan, machine.info, machine.ledger
-    return not ((ledger.stored and not ledger.passing) or info.watched or plan.pauses or plan.reruns)
+    """Whether nothing stops this run before or after a node, or watches what nodes do."""
+    return not (machine.info.watched or machine.plan.pauses)
 
 
 def sprint(machine: Machine) -> Flow[list[Outcome]]:
     """Superstep after superstep, as long as one named node is next and gives a dict of fields.
 
     Returns the outcome of a node that gave something else, for the machine to go on with; none when anything but one named
-    node is next, or the run is to stop. What a node does may have what rides be stored: then the machine goes on, too.
+    node is next, something of it was recorded before, or the run is to stop.
     """
     plan, info, ledger = machine.plan, machine.info, machine.ledger
     nodes, schema, values, frontier = plan.nodes, plan.schema, ledger.values, ledger.frontier
     no_reducers = schema.plain.issuperset
-    rides = ledger.stored
+    stored = ledger.stored
     while True:
         upcoming = frontier.next
-        if len(upcoming) != 1 or machine.steps >= info.recursion_limit or info.stop.requested:
-            return []
-        if rides and not ledger.passing:
+        if len(upcoming) != 1 or ledger.recorded or machine.steps >= info.recursion_limit or info.stop.requested:
             return []
         name = upcoming[0]
         if type(name) is not str:
@@ -49,27 +46,25 @@ def sprint(machine: Machine) -> Flow[list[Outcome]]:
         update = outcomes[0].value
         if type(update) is not dict or task.runs or (task.session is not None and task.session_changes()):
             return outcomes
-        if rides and not ledger.passing:
-            return outcomes
         try:
             result = outcomes[0].result = TaskResult(checked(schema, update, name))
-            if no_reducers(update) and not rides:
-                values.update(result.writes)
-            else:
+            if stored or not no_reducers(update):
                 delta, entries = ledger.merge([(node, result)])
+            else:
+                values.update(result.writes)
         except GraphflowError:
             outcomes[0].result = None
             return outcomes
         if node.after is not None:
             frontier.next = [*node.after]
-        elif rides:
+        elif stored:
             yield from machine.lead_on(outcomes, [(node, result)])
         else:
             yield from route(plan, values, frontier, [(node, result)])
+        if stored:
+            yield from machine.finish_superstep(outcomes, delta, entries)
+            continue
         machine.measure(outcomes)
-        if rides:
-            ledger.ride(delta, entries)
-        else:
-            ledger.passes()
+        ledger.passes()
         if machine.tells:
             yield from machine.tell_end(outcomes)

@@ -1,11 +1,12 @@
-"""A run that nobody stores does the same as one that is stored."""
+"""Supersteps of one node that follow each other do what supersteps one by one do, stored or not."""
 
 from __future__ import annotations
 
 import asyncio
 import operator
 import re
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from itertools import pairwise
 from typing import Annotated, Any, TypedDict
 
@@ -95,6 +96,14 @@ def end_of(run: Any) -> Any:
     return result.status, result.values, list(result.metrics.get("nodes", ()))
 
 
+@contextmanager
+def one_by_one() -> Iterator[None]:
+    """No superstep is a part of a sprint."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "can_sprint", lambda machine: False)
+        yield
+
+
 def told(graph: Any, input: Any, **options: Any) -> list[Any]:
     """What a run tells, its own ids and times left out, and how it ends."""
     events: list[Any] = []
@@ -115,13 +124,15 @@ def told(graph: Any, input: Any, **options: Any) -> list[Any]:
     fatal=st.none() | st.sampled_from(FATAL),
     limit=st.sampled_from((3, 1000)),
 )
-def test_it_ends_as_the_run_that_is_stored_and_tells_the_same(tape, fatal, limit):
+def test_stored_or_not_it_ends_as_one_by_one_and_tells_the_same(tape, fatal, limit):
     if fatal is not None:
         tape = [*tape, ("a", fatal)]
     input = {"n": 0}
+    with one_by_one():
+        *events, end = told(tape_machine(tape, False), input, recursion_limit=limit)
     alone = end_of(lambda: tape_machine(tape, False).invoke(input, recursion_limit=limit))
     assert end_of(lambda: asyncio.run(tape_machine(tape, True).ainvoke(input, recursion_limit=limit))) == alone
-    *events, end = told(tape_machine(tape, False), input, recursion_limit=limit)
+    assert told(tape_machine(tape, False), input, recursion_limit=limit) == [*events, end]
     assert end == alone
     db = InMemoryDb()
     stored = tape_machine(tape, False, db)
@@ -130,8 +141,8 @@ def test_it_ends_as_the_run_that_is_stored_and_tells_the_same(tape, fatal, limit
     db.close()
 
 
-def tape_inside(tape: list[tuple[str, str]], ran: list[str], db: Any) -> Any:
-    """A graph with one inside whose steps are done as the tape says; "router raises" and "steps" are theirs, too."""
+def tape_inside(tape: list[tuple[str, str]], ran: list[str], db: Any, inside: bool) -> Any:
+    """A graph (with one inside) whose steps are done as the tape says; "router raises" and "steps" are theirs, too."""
     inner = StateGraph(S)
 
     def node_of(name: str) -> Any:
@@ -155,28 +166,30 @@ def tape_inside(tape: list[tuple[str, str]], ran: list[str], db: Any) -> Any:
     inner.add_node("worker", lambda arg: {"total": arg["n"]})
     inner.add_edge("worker", END)
     inner.add_conditional_edges(START, lambda state: tape[0][0])
+    if not inside:
+        return inner.compile(db=db)
     outer = StateGraph(S).add_node("inside", inner.compile()).add_edge(START, "inside").add_edge("inside", END)
     return outer.compile(db=db)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     tape=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from((*FINE, "steps"))), min_size=1, max_size=8),
     fatal=st.none() | st.sampled_from((*FATAL, "router raises")),
     limit=st.sampled_from((3, 1000)),
+    durability=st.sampled_from(("sync", "exit")),
+    inside=st.booleans(),
 )
-def test_a_graph_inside_a_run_that_is_stored_at_its_end_does_as_it_does_step_by_step(tape, fatal, limit):
+def test_it_commits_what_it_does_one_by_one(tape, fatal, limit, durability, inside):
     """Also what it leaves when it fails, and what runs again then."""
     ends = []
-    for sprints in (True, False):
-        with pytest.MonkeyPatch.context() as patch, closing(InMemoryDb()) as memory:
+    for way in (nullcontext, one_by_one):
+        with way(), closing(InMemoryDb()) as memory:
             db = Counting(memory)
-            if not sprints:
-                patch.setattr(machine, "can_sprint", lambda machine: False)
             ran: list[str] = []
             mended = [*tape] if fatal is None else [*tape, ("a", fatal)]
-            graph = tape_inside(mended, ran, db)
-            run = told(graph, {"n": 0}, session_id="s", recursion_limit=limit, durability="exit")
+            graph = tape_inside(mended, ran, db, inside)
+            run = told(graph, {"n": 0}, session_id="s", recursion_limit=limit, durability=durability)
             left = graph.get_state("s")
             if fatal is not None:
                 mended[-1] = ("a", "plain")
