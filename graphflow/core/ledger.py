@@ -217,12 +217,7 @@ class Ledger:
     @property
     def waits(self) -> bool:
         """Whether a superstep of a run that is committed at its end is left to a later commit, or to none."""
-        return not self.over or self.passing
-
-    @property
-    def passing(self) -> bool:
-        """Whether nothing of the graph has been stored, nor will be if it comes to its end now."""
-        return self.fleeting and self.head < 0
+        return not self.over or (self.fleeting and self.head < 0)
 
     @property
     def opened(self) -> bool:
