@@ -25,6 +25,7 @@ class Chat:
     def __init__(self, store: Store, answers: Iterator[str]) -> None:
         self._db = db_on(store)
         self._agent = Agent(Scripted(answers), db=self._db)
+        self._graph = self._agent.graph  # compiled now, as langgraph's is
         self._db.count_sessions()  # opens it
 
     def turn(self, question: str, session: str = SESSION) -> Any:
@@ -33,7 +34,7 @@ class Chat:
 
     def needed(self) -> int:
         """Where the session stands, and its last messages."""
-        self._agent.graph.get_state(SESSION, user_id=USER)
+        self._graph.get_state(SESSION, user_id=USER)
         return len(self._db.get_messages(SESSION, last_runs=CONTEXT // 2))
 
     def all(self) -> int:
