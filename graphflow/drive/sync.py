@@ -325,14 +325,7 @@ def stream(flow: Flow[Any], world: World, view: View, listener: Emitter | None) 
 
 def _between(flow: Flow[Any], world: World, view: View, listener: Emitter | None) -> Iterator[Any]:
     """The parts of a flow that is driven by its reader, as far as that asks: it holds no session that others wait for."""
-    told: deque[Any] = deque()
-
-    def emit(event: Event) -> None:
-        if listener is not None:
-            listener(event)
-        told.extend(view(event))
-
-    world.emitter = emit
+    told = world.parts(view, listener)
     going_on = True
     try:
         while going_on:

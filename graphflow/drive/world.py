@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from time import perf_counter
@@ -16,7 +17,7 @@ from graphflow.core.control import Context, Left, Parted, Suspended
 from graphflow.core.effects import Commit, Flow, T
 from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import Store
-from graphflow.drive.stream import Event
+from graphflow.drive.stream import Event, View
 from graphflow.errors import SessionBusy
 
 if TYPE_CHECKING:
@@ -71,6 +72,18 @@ class World:
             if not ns and self.call.spoken is not None:
                 self.call.spoken.hear(type, data)
             self.emitter(Event(type, node, ns, self.call.run_id or "", self.call.session_id, data))
+
+    def parts(self, view: View, listener: Emitter | None) -> deque[Any]:
+        """What a view shows of the events from now on, for whoever reads it off; ``listener`` hears each event before."""
+        parts: deque[Any] = deque()
+
+        def emit(event: Event) -> None:
+            if listener is not None:
+                listener(event)
+            parts.extend(view(event))
+
+        self.emitter = emit
+        return parts
 
     def inside(self, listener: Emitter | None = None) -> World:
         """The surroundings of a graph that a node of this flow calls; ``listener`` hears of that graph only."""
