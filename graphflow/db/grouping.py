@@ -74,7 +74,7 @@ class WriteLine:
         """What came of work in line, which is done among others by ``together``."""
         self._wait(request)
         if request.leads:
-            self._lead(together)
+            self._lead(request, together)
         return request.outcome()
 
     @contextmanager
@@ -102,18 +102,26 @@ class WriteLine:
         try:
             request.woken.acquire()
         except BaseException:
-            with self._order:
-                taken = request not in self._waiting
-                if not taken:
-                    self._waiting.remove(request)
-                    if self._waiting and not self.lock.locked():
-                        self._call_first()
-            if taken:
+            if not self._withdrawn(request):
                 request.woken.acquire()  # its transaction is under way, and is not left in doubt
             raise
 
-    def _lead(self, together: Callable[[list[Request]], None]) -> None:
-        self.lock.acquire()
+    def _withdrawn(self, request: Request) -> bool:
+        """Take a request out of the line; whether it still stood there."""
+        with self._order:
+            if request not in self._waiting:
+                return False
+            self._waiting.remove(request)
+            if self._waiting and not self.lock.locked():
+                self._call_first()
+        return True
+
+    def _lead(self, request: Request, together: Callable[[list[Request]], None]) -> None:
+        try:
+            self.lock.acquire()
+        except BaseException:
+            self._withdrawn(request)
+            raise
         with self._order:
             group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
         try:

@@ -85,13 +85,14 @@ class Pool:
             self._places.put(None)
         self._idle: list[_Connection] = []
 
-    def transact(self, begin: str | None, work: Callable[[Transaction], T]) -> T:
-        """Do ``work`` between ``begin`` and COMMIT, or roll back. Without ``begin``, each statement is a transaction.
+    def transact(self, begin: str | None, work: Callable[[Transaction], T], *, reads: bool = False) -> T:
+        """Do ``work`` between ``begin`` and COMMIT, or roll back. Without ``begin``, each statement is a transaction, and a
+        commit unless it ``reads``.
 
         Whoever wants to try again does it around this: when it raises, the transaction is over and the connection given back.
         """
         connection = self._take()
-        execute, committing = connection.tx.execute, begin is None
+        execute, committing = connection.tx.execute, begin is None and not reads
         try:
             if begin is not None:
                 execute(begin)

@@ -124,7 +124,7 @@ class PostgresDb(SqlDb):
 
     def _read_alone(self, work: Callable[[Transaction], T]) -> T:
         try:
-            return patiently(lambda: self._ready().transact(None, work), self.retry_timeout)
+            return patiently(lambda: self._ready().transact(None, work, reads=True), self.retry_timeout)
         except CorruptCheckpoint:
             # What was deleted between two statements looks like damage; a transaction sees one moment.
             return self._read(work)

@@ -207,9 +207,11 @@ class SqliteDb(SqlDb):
         one connection writes. While it does, nothing is sure.
         """
         opened = self._open
-        if opened.writer is None or not opened.line.lock.acquire(blocking=False):
+        if not opened.line.lock.acquire(blocking=False):
             return False
         try:
+            if opened.writer is None:
+                return False
             version = _data_version(opened.writer)
         except sqlite3.Error:
             return False

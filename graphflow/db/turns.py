@@ -95,8 +95,8 @@ class SessionQueue:
             head = line[0]
             superseded = len(line) > 1 and line[1].cancelling and not head.future.done()
             if not head.future.done():  # decided under the lock: two that leave at once would both call the next one
+                head.has_turn = True  # before it is told
                 head.future.set_result(None)
-                head.has_turn = True
         if superseded and head.holder is not None:
             head.holder.stop.cancel()
 

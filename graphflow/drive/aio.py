@@ -191,11 +191,7 @@ async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
         return await _threaded(call, store=True) if known is None else known
     # A commit that has begun is finished, and its outcome taken, before a cancellation is let through: nobody is left in doubt.
     committing = Errand(call, store=True)
-    try:
-        await committing.end()
-    except asyncio.CancelledError as stop:
-        await committing.end()
-        world.stopping = stop
+    world.stopping = await committing.finish() or world.stopping
     return committing.result()
 
 
@@ -310,11 +306,9 @@ async def _keep(effect: Keep, world: World, usage: Any) -> None:
         keep(effect, world, usage)
         return
     keeping = Errand(functools.partial(keep, effect, world, usage), store=True)
-    try:
-        await keeping.end()
-    except asyncio.CancelledError:
-        await keeping.end()
-        raise
+    stop = await keeping.finish()
+    if stop is not None:
+        raise stop
     keeping.result()
 
 

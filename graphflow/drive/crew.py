@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import threading
 from collections import deque
 from concurrent.futures import Future
+from contextlib import suppress
 from time import perf_counter, thread_time
 
 from graphflow import drive
@@ -118,7 +120,7 @@ class Crew:
         while task is not None:
             outcome: Outcome | None = None
             try:
-                outcome = drive.sync.execute(task, self.world)
+                outcome = contextvars.copy_context().run(drive.sync.execute, task, self.world)
             except BaseException as stop:
                 self.failure = stop
             now = perf_counter()
@@ -139,8 +141,9 @@ class Crew:
         task = self.waiting.popleft()
         self.running += 1
         if self.waiting and not self.summoned and self.working < self.limit:
-            self.summoned = True
-            start(self._help)
+            with suppress(RuntimeError):  # there can be no more threads: those there are do it all
+                start(self._help)
+                self.summoned = True
         return task
 
     def _help(self) -> None:
@@ -164,7 +167,8 @@ class Crew:
             return
         self.unrecorded.append(outcome)
         if others and self.recorder is None and self.failure is None:
-            self.recorder = in_thread(self._record)
+            with suppress(RuntimeError):  # as above; what finished is committed with the superstep
+                self.recorder = in_thread(self._record)
 
     def _record(self) -> None:
         """Keep finished tasks, as long as there are new ones and siblings still run."""

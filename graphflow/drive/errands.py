@@ -61,12 +61,25 @@ class Errand(Generic[T]):
             waiter.set_result(None)
         return waiter
 
+    async def finish(self) -> asyncio.CancelledError | None:
+        """Wait until the work has ended, whatever cancels the waiting; gives the first cancellation, if there was one."""
+        stop: asyncio.CancelledError | None = None
+        while self.ended is None:
+            try:
+                await self.end()
+            except asyncio.CancelledError as cancelled:
+                stop = stop or cancelled
+        return stop
+
     def result(self) -> T:
         """What the work gave; what it raised is raised."""
         assert self.ended is not None
         value, error = self.ended
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error, self  # else the error holds this frame, and this frame the error
         return value  # type: ignore[no-any-return]
 
 

@@ -26,11 +26,16 @@ Tell = Callable[[Any, BaseException | None], object]
 """Is told, in the helper's thread, what work gave or what it raised. Raises nothing."""
 
 
+class _Helper(threading.Thread):
+    """A thread of this module."""
+
+
 class _Helpers:
     """Threads that take work from one queue, first come first served; one more is made when none is free, up to ``limit``.
 
-    The process ends when what they do has. Without a limit it waits for none of them, and those end that had nothing to do for
-    a while. A plain queue, for an executor's book-keeping costs more than waking a thread and being woken by it.
+    The process ends when what they do has, and what threads of others have them do. Without a limit it waits for none of them,
+    and those end that had nothing to do for a while. A plain queue, for an executor's book-keeping costs more than waking a
+    thread and being woken by it.
     """
 
     def __init__(self, name: str, limit: int | None = None) -> None:
@@ -38,7 +43,9 @@ class _Helpers:
         self.limit = limit
         self.lock = threading.Lock()
         self.queue: SimpleQueue[tuple[Callable[[], Any], Tell] | None] = SimpleQueue()
-        self.threads: list[threading.Thread] = []
+        self.threads: list[_Helper] = []
+        self.end: _Helper | None = None
+        """Waits for the end of the process."""
         self.free = 0
         """Helpers without work; less the work that waits for one."""
         self.closed = False
@@ -49,18 +56,27 @@ class _Helpers:
             if self.closed:
                 raise RuntimeError("the process is ending: nothing new can begin")
             if self.free <= 0 and (self.limit is None or len(self.threads) < self.limit):
-                self._add()
+                try:
+                    self._add()
+                except RuntimeError:  # there can be no more threads
+                    if not self.threads or self.limit is None:
+                        raise
             self.free -= 1
             self.queue.put((work, tell))
 
     def _add(self) -> None:
-        if self.limit is not None and not self.threads:
-            threading.Thread(target=self._close, name=f"{self.name}-end").start()
-        name = f"{self.name}_{len(self.threads)}"
-        helper = threading.Thread(target=self._help, name=name, daemon=self.limit is None)
-        helper.start()
-        self.threads.append(helper)
+        if self.limit is not None and self.end is None:
+            self.end = _Helper(target=self._close, name=f"{self.name}-end")
+            self.end.start()
+        helper = _Helper(target=self._help, name=f"{self.name}_{len(self.threads)}", daemon=self.limit is None)
+        self.threads.append(helper)  # before it starts, which Ctrl-C may come in between
         self.free += 1
+        try:
+            helper.start()
+        except RuntimeError:
+            self.threads.remove(helper)
+            self.free -= 1
+            raise
 
     def _help(self) -> None:
         while (taken := self._next()) is not None:
@@ -79,21 +95,26 @@ class _Helpers:
         """The next work; None when the helper is to end."""
         while True:
             try:
-                return self.queue.get(timeout=LINGERING if self.limit is None else None)
+                taken = self.queue.get(timeout=LINGERING if self.limit is None else None)
+                if taken is None:
+                    self.queue.put(None)  # for the others
+                return taken
             except Empty:
                 with self.lock:
                     if self.free > 0:  # else something is in the queue by now
                         self.free -= 1
-                        self.threads.remove(threading.current_thread())
+                        self.threads.remove(threading.current_thread())  # type: ignore[arg-type]
                         return None
 
     def _close(self) -> None:
-        """Send the helpers home when the main thread has come to its end: the process ends when their work has."""
+        """Send the helpers home when the threads of others have come to their end: the process ends when their work has."""
         threading.main_thread().join()
+        for thread in threading.enumerate():
+            if not (thread.daemon or isinstance(thread, _Helper)):
+                thread.join()
         with self.lock:
             self.closed = True
-            for _ in self.threads:
-                self.queue.put(None)
+            self.queue.put(None)
 
 
 class _PerProcess:

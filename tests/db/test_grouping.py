@@ -205,6 +205,47 @@ def test_who_gives_up_waiting_is_passed_over() -> None:
     assert len(done) == 2 and line._waiting == [] and not line.lock.locked()
 
 
+def test_who_is_interrupted_before_it_leads_is_passed_over() -> None:
+    """As a thread may be that was called while somebody keeps the line waiting."""
+    line, real = WriteLine(), threading.Lock()
+
+    class Interrupted(BaseException):
+        pass
+
+    class Lock:
+        """Interrupts the first who waits for it as a leader."""
+
+        interrupts = True
+
+        def acquire(self, blocking: bool = True) -> bool:
+            if blocking and threading.current_thread() is not threading.main_thread() and self.interrupts:
+                self.interrupts = False
+                raise Interrupted
+            return real.acquire(blocking)
+
+        release, locked = real.release, real.locked
+
+    line.lock = Lock()  # type: ignore[assignment]
+
+    def write(name: str) -> Any:
+        request = line.enter(lambda tx: name)
+        assert request is not None
+        return line.outcome(request, lambda group: [one.settle(one.work(None)) for one in group])  # type: ignore[func-returns-value]
+
+    with ThreadPoolExecutor(2) as threads:
+        with line.kept_out():
+            first = threads.submit(write, "first")
+            while not line._waiting:
+                time.sleep(0.001)
+            line._call_first()
+            assert isinstance(first.exception(30), Interrupted)
+            second = threads.submit(write, "second")
+            while not line._waiting:
+                time.sleep(0.001)
+        assert second.result(30) == "second"
+    assert line._waiting == [] and not real.locked()
+
+
 def test_more_than_a_group_are_all_written(tmp_path: Path) -> None:
     db = SqliteDb(tmp_path / "s.db")
     count = LARGEST_GROUP + 20

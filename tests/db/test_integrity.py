@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from graphflow import Agent
 from graphflow.core.control import Interrupt
 from graphflow.core.effects import Load, LoadMany, ReadHistory
 from graphflow.core.stored import TaskRow
@@ -16,6 +17,7 @@ from graphflow.db import SqliteDb
 from graphflow.db.rows import digest
 from graphflow.errors import CorruptCheckpoint
 from graphflow.messages import ImagePart, Message
+from graphflow.testing import ScriptedModel
 
 from .conftest import CHAT, Writer
 
@@ -167,6 +169,14 @@ def test_a_copy_of_a_session_whose_last_use_was_changed_is_refused(session: Writ
     for copy in (session.db.export_session, session.db.fork_session):
         with pytest.raises(CorruptCheckpoint, match="last used"):
             copy("s1")
+
+
+def test_a_session_of_the_first_schemas_is_sealed_by_its_next_run(db: Any) -> None:
+    agent = Agent(ScriptedModel(["one", "two"]), db=db)
+    agent.run("hello", session_id="s")
+    db._write(lambda tx: tx.execute("UPDATE gf_sessions SET seal = NULL"))
+    agent.run("again", session_id="s")
+    assert db._read(lambda tx: tx.execute("SELECT seal IS NOT NULL FROM gf_sessions").fetchone()) == (True,)
 
 
 def test_a_run_of_the_first_schemas_is_read_by_the_checksum_it_has(session: Writer) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from graphflow import Agent
 from graphflow.db import SqliteDb, migrations
 from graphflow.errors import DatabaseFailed, SchemaTooNew
 from graphflow.messages import Message
+from graphflow.testing import ScriptedModel
 from tests.forking import fork
 
 from .conftest import Writer, fork_while_writing
@@ -232,3 +234,27 @@ def test_closing_leaves_a_connection_alone_that_another_thread_reads_with(tmp_pa
     assert opened.all == [], "it is closed when it is given back"
     assert db.count_sessions() == 1
     db.close()
+
+
+def test_a_run_may_begin_while_another_thread_closes_the_database(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "sessions.db")
+    agent = Agent(ScriptedModel(["one", "two"]), db=db)
+    agent.run("hello", session_id="s")
+    line, real = db._open.line, db._open.line.lock
+
+    class Lock:
+        """When it is first asked for, the other thread closes."""
+
+        closes = True
+
+        def acquire(self, **how: Any) -> bool:
+            if self.closes:
+                self.closes = False
+                db.close()
+            return real.acquire(**how)
+
+        release, locked = real.release, real.locked
+
+    line.lock = Lock()  # type: ignore[assignment]
+    assert agent.run("again", session_id="s").content == "two"
+    assert [message.text for message in db.get_messages("s")] == ["hello", "one", "again", "two"]

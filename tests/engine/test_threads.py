@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
+import operator
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import pytest
 
+from graphflow import END, START, Send, StateGraph
+from graphflow.db import SqliteDb
 from graphflow.drive import threads
 from graphflow.drive.threads import WORKERS, _Helpers, in_own_thread, in_thread
+
+
+class Numbers(TypedDict, total=False):
+    n: int
+    seen: Annotated[list[Any], operator.add]
 
 
 def until(condition: Callable[[], Any]) -> None:
@@ -106,3 +115,134 @@ start(threading.Event().wait, alone=True)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["ended", "ended"], "")
+
+
+def ends(code: str) -> str:
+    """What a program prints, that has to end by itself."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_where_no_more_threads_can_be_started_those_there_are_do_everything(monkeypatch):
+    monkeypatch.setattr(threads, "_process", threads._PerProcess())
+    start, started = threading.Thread.start, []
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name.startswith("graphflow_"):
+            if len(started) == 2:
+                raise RuntimeError("can't start new thread")
+            started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    gate = threading.Event()
+    waiting = [in_thread(lambda: gate.wait(10)) for _ in range(2)]
+    late = in_thread(lambda: "late")
+    gate.set()
+    assert late.result(10) == "late" and all(done.result(10) for done in waiting)
+
+    builder = StateGraph(Numbers).add_node("node", lambda one: {"seen": [time.sleep(0.02) or one["n"]]})
+    builder.add_conditional_edges(START, lambda state: [Send("node", {"n": n}) for n in range(20)], ["node"])
+    assert builder.add_edge("node", END).compile().invoke({})["seen"] == [*range(20)]
+    assert len(started) == 2
+
+
+def test_no_task_of_a_superstep_sees_what_another_set_in_its_context():
+    variable: contextvars.ContextVar[int | None] = contextvars.ContextVar("variable", default=None)
+
+    def node(one: Any) -> Any:
+        before = variable.get()
+        variable.set(one["n"])
+        time.sleep(0.002)
+        return {"seen": [before]}
+
+    builder = StateGraph(Numbers).add_node("node", node).add_edge("node", END)
+    builder.add_conditional_edges(START, lambda state: [Send("node", {"n": n}) for n in range(20)], ["node"])
+    assert builder.compile().invoke({})["seen"] == [None] * 20
+    assert variable.get() is None
+
+
+def test_a_process_ends_though_ctrl_c_came_while_a_helper_was_started():
+    code = """
+import threading
+import time
+from graphflow.drive.threads import in_thread
+
+start, started = threading.Thread.start, []
+
+def interrupted(thread):
+    start(thread)
+    if thread.name.startswith("graphflow_"):
+        started.append(thread)
+        if len(started) == 2:
+            raise KeyboardInterrupt
+
+threading.Thread.start = interrupted
+first = in_thread(lambda: time.sleep(0.2))
+try:
+    in_thread(lambda: 1)
+except KeyboardInterrupt:
+    print("interrupted", in_thread(lambda: "still there").result(10))
+"""
+    assert ends(code) == "interrupted still there\n"
+
+
+def test_a_run_in_a_thread_of_ones_own_goes_on_though_the_main_thread_has_ended(tmp_path):
+    code = f"""
+import asyncio
+import threading
+import time
+from typing import TypedDict
+from graphflow import END, START, StateGraph
+from graphflow.db import SqliteDb
+
+class S(TypedDict):
+    n: int
+
+def slow(state):
+    time.sleep(0.2)
+    return {{"n": state["n"] + 1}}
+
+builder = StateGraph(S).add_node("a", slow).add_node("b", slow)
+graph = builder.add_edge(START, "a").add_edge("a", "b").add_edge("b", END).compile(db=SqliteDb({str(tmp_path / "s.db")!r}))
+
+def run():
+    begun.set()
+    print(asyncio.run(graph.ainvoke({{"n": 0}}, session_id="s"))["n"])
+
+begun = threading.Event()
+threading.Thread(target=run).start()
+begun.wait()
+"""
+    assert ends(code) == "2\n"
+
+
+def test_a_commit_that_has_begun_is_waited_for_however_often_it_is_cancelled(tmp_path, monkeypatch):
+    db, under_way, committed = SqliteDb(tmp_path / "s.db"), threading.Event(), []
+    commit = db._commit
+
+    def slow(effect: Any) -> None:
+        if effect.status == "completed":
+            under_way.set()
+            time.sleep(0.2)
+        commit(effect)
+        committed.append(effect.status)
+
+    monkeypatch.setattr(db, "_commit", slow)
+    builder = StateGraph(Numbers).add_node("node", lambda state: {"n": 1}).add_edge(START, "node").add_edge("node", END)
+    graph = builder.compile(db=db)
+
+    async def cancel_twice() -> None:
+        run = asyncio.ensure_future(graph.ainvoke({}, session_id="s"))
+        while not under_way.is_set():
+            await asyncio.sleep(0.01)
+        for _ in range(2):
+            run.cancel()
+            await asyncio.sleep(0.05)
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    asyncio.run(cancel_twice())
+    assert committed == ["running", "completed"] and graph.get_state("s").status == "completed"
+    db.close()

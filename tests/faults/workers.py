@@ -117,9 +117,9 @@ class WatchedPool:
         self.pool = pool
         self.db = db
 
-    def transact(self, begin: str | None, work: Any) -> Any:
+    def transact(self, begin: str | None, work: Any, **how: Any) -> Any:
         if getattr(work, "func", None) is not atonce.write:
-            return self.pool.transact(begin, work)
+            return self.pool.transact(begin, work, **how)
         written = self.pool.transact(begin, lambda tx: work(self.db.watched(tx)))
         if written:
             self.db.reach("committed")

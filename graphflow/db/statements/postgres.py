@@ -93,7 +93,7 @@ class PostgresStatements(Compiled):
     def begin(self) -> str:
         """What a run of a new id begins with, in a session that is its user's and that nobody holds.
 
-        Gives the same. Whoever loaded the session has checked its seal, which stays what it is.
+        Gives the same. The seal was checked, or made, when the session was last read, and stays what it is.
         """
         holder = SESSION.lease_owner
         taken = {
@@ -106,7 +106,7 @@ class PostgresStatements(Compiled):
         free = or_(holder.is_(None), SESSION.lease_until < self.now, matches(holder, "me"))
         mine = SESSION.user_id.is_not_distinct_from(bindparam("user_id", type_=Text))
         new = ~select(RUN.ordinal).where(matches(RUN.run_id, "run_id")).exists()
-        moved = self._moved(**taken).where(free, mine, new).returning(SESSION.ordinal).cte("moved")
+        moved = self._moved(**taken).where(free, mine, new, SESSION.seal.is_not(None)).returning(SESSION.ordinal).cte("moved")
 
         others = runs.alias("others")
         last = select(func.max(others.c.number)).where(others.c.session == moved.c.ordinal, others.c.ns == EMPTY)
