@@ -56,9 +56,9 @@ class Journeys:
             monkeypatch.setattr(owner, name, self.counted(getattr(owner, name)))
 
     def counted(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        def counting(*arguments: Any) -> Any:
+        def counting(*arguments: Any, **how: Any) -> Any:
             self.count += threading.current_thread().name != "graphflow-leases"
-            return work(*arguments)
+            return work(*arguments, **how)
 
         return counting
 
