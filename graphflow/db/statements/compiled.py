@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Text, bindparam, func, literal_column, or_, select
+from sqlalchemy import BigInteger, Text, bindparam, func, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.types import UserDefinedType
@@ -51,6 +51,15 @@ HERE: Final[Any] = matches(SESSION.session_id, "session_id")
 ORDINAL: Final[Any] = select(SESSION.ordinal).where(HERE).scalar_subquery()
 """The ordinal of that session, found before anything else: no statistics make a planner begin with the other tables."""
 
+AS_SEEN: Final[tuple[Any, ...]] = matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch")
+"""The session stands where whoever writes to it has seen it."""
+
+OWN: Final[tuple[Any, ...]] = (
+    SESSION.user_id.is_not_distinct_from(bindparam("user_id", type_=Text)),
+    SESSION.seal.is_not(None),
+)
+"""The session is sealed, and the parameter ``user_id`` is its owner (none, when it has none)."""
+
 MINE: Final[Any] = or_(func.coalesce(bindparam("user_id"), EMPTY) == EMPTY, matches(SESSION.user_id, "user_id"))
 """The session belongs to the parameter ``user_id``; no user (NULL) is the administrator, whose all are."""
 
@@ -61,6 +70,11 @@ FREE_FOR: Final[Any] = or_(SESSION.user_id.is_(None), matches(SESSION.user_id, "
 def by_itself(part: Any) -> Any:
     """A part of a statement that is read before, and apart from, what joins it."""
     return part.prefix_with("MATERIALIZED")
+
+
+def compare_and_set(*more: Any) -> Any:
+    """An update of the session at the place ``session``, if it stands as seen."""
+    return update(sessions).where(SESSION.ordinal == bindparam("session"), *AS_SEEN, *more)
 
 
 class Compiled:
@@ -92,6 +106,11 @@ class Compiled:
     def lease(self) -> tuple[Any, Any]:
         """Who holds a session, and the microseconds that the lease has left."""
         return SESSION.lease_owner, (SESSION.lease_until - self.now).label("lease_left")
+
+    def free_for(self, *names: str) -> Any:
+        """Nobody holds the session but one of the parameters ``names``, or whoever did has let the lease run out."""
+        holder = SESSION.lease_owner
+        return or_(holder.is_(None), SESSION.lease_until < self.now, *(matches(holder, name) for name in names))
 
     def positional(self, statement: Any, columns: list[str]) -> str:
         """The text of a statement that takes its values by place, in this order: drivers bind tuples faster than names."""

@@ -6,11 +6,24 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, bindparam, func, insert, literal_column, null, or_, select, update
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, bindparam, func, insert, literal_column, null, select, update
 from sqlalchemy.schema import CreateSchema
 
 from graphflow.db.rows import NEW_SESSION
-from graphflow.db.statements.compiled import CLOSED, EMPTY, ONE, RUN, RUNNING, SESSION, USED, ZERO, Compiled, matches
+from graphflow.db.statements.compiled import (
+    CLOSED,
+    EMPTY,
+    ONE,
+    OWN,
+    RUN,
+    RUNNING,
+    SESSION,
+    USED,
+    ZERO,
+    Compiled,
+    compare_and_set,
+    matches,
+)
 from graphflow.db.tables import checkpoints, messages, runs, schema_versions, sessions
 
 MIGRATING: Final = int.from_bytes(b"gf_table", "big")
@@ -55,14 +68,7 @@ class PostgresStatements(Compiled):
         """
         names = [column.name for column in checkpoints.columns if column.name != "session"]
         advance = ["new_head", "session", "expected_head", "expected_epoch"]
-        moved = (
-            update(sessions)
-            .where(SESSION.ordinal == bindparam("session"))
-            .where(matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch"))
-            .values(head=bindparam("new_head"))
-            .returning(SESSION.ordinal)
-            .cte("moved")
-        )
+        moved = self._moved().returning(SESSION.ordinal).cte("moved")
         values: list[Any] = [bindparam(name, type_=checkpoints.c[name].type) for name in names]
         insert = self.insert(checkpoints).from_select(["session", *names], select(moved.c.ordinal, *values)).add_cte(moved)
         return self.positional(insert, [*advance, *names])
@@ -95,7 +101,6 @@ class PostgresStatements(Compiled):
 
         Gives the same. The seal was checked, or made, when the session was last read, and stays what it is.
         """
-        holder = SESSION.lease_owner
         taken = {
             "epoch": SESSION.epoch + ONE,
             "status": RUNNING,
@@ -103,10 +108,8 @@ class PostgresStatements(Compiled):
             "lease_owner": bindparam("me"),
             "lease_until": self.now + bindparam("lease_ttl", type_=BigInteger),
         }
-        free = or_(holder.is_(None), SESSION.lease_until < self.now, matches(holder, "me"))
-        mine = SESSION.user_id.is_not_distinct_from(bindparam("user_id", type_=Text))
         new = ~select(RUN.ordinal).where(matches(RUN.run_id, "run_id")).exists()
-        moved = self._moved(**taken).where(free, mine, new, SESSION.seal.is_not(None)).returning(SESSION.ordinal).cte("moved")
+        moved = self._moved(**taken).where(self.free_for("me"), *OWN, new).returning(SESSION.ordinal).cte("moved")
 
         others = runs.alias("others")
         last = select(func.max(others.c.number)).where(others.c.session == moved.c.ordinal, others.c.ns == EMPTY)
@@ -136,9 +139,7 @@ class PostgresStatements(Compiled):
 
     def _moved(self, **values: Any) -> Any:
         """The compare-and-set."""
-        stands = (matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch"))
-        here = SESSION.ordinal == bindparam("session")
-        return update(sessions).where(here, *stands).values(head=bindparam("new_head"), **values)
+        return compare_and_set().values(head=bindparam("new_head"), **values)
 
     def _at_once(self, moved: Any, given: list[Any], run: Any, *others: Any) -> str:
         """A statement that gives ``given`` and writes, beside ``moved`` and ``others``, a checkpoint and rows of the log.

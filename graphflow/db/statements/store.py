@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Text, and_, bindparam, delete, func, not_, null, or_, select, update
+from sqlalchemy import BigInteger, and_, bindparam, delete, func, not_, null, or_, select, update
 from sqlalchemy.schema import CreateTable
 
 from graphflow.db.rows import CLOSING, NEW_RUN, NEW_SESSION
 from graphflow.db.seals import SESSION_SEALED
 from graphflow.db.statements.compiled import (
     ABANDONED,
+    AS_SEEN,
     CANCELLED,
     CHECKPOINT,
     CLOSED,
@@ -26,6 +27,7 @@ from graphflow.db.statements.compiled import (
     MINE,
     ONE,
     ORDINAL,
+    OWN,
     RUN,
     RUNNING,
     SESSION,
@@ -33,6 +35,7 @@ from graphflow.db.statements.compiled import (
     ZERO,
     Compiled,
     by_itself,
+    compare_and_set,
     matches,
 )
 from graphflow.db.tables import checkpoints, media, media_uses, messages, runs, schema_versions, sessions, tasks
@@ -157,7 +160,7 @@ class StoreStatements(Compiled):
     @cached_property
     def advance(self) -> str:
         """The compare-and-set of a plain step. Values: new head; session, expected head and epoch."""
-        return self.positional(self._standing_at().values(head=bindparam("new_head")), ["new_head", *STANDS])
+        return self.positional(compare_and_set().values(head=bindparam("new_head")), ["new_head", *STANDS])
 
     @cached_property
     def find_session(self) -> str:
@@ -170,11 +173,9 @@ class StoreStatements(Compiled):
     @cached_property
     def take(self) -> str:
         """The compare-and-set of a run that takes a session which nobody else holds. ``dead`` names a holder that is gone."""
-        holder = SESSION.lease_owner
-        free = or_(holder.is_(None), SESSION.lease_until < self.now, matches(holder, "me"), matches(holder, "dead"))
         return self.text(
             update(sessions)
-            .where(HERE, matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch"), free)
+            .where(HERE, *AS_SEEN, self.free_for("me", "dead"))
             .values(
                 head=bindparam("new_head"),
                 epoch=SESSION.epoch + ONE,
@@ -193,11 +194,8 @@ class StoreStatements(Compiled):
 
         Values: new status, new head, lease owner and ttl, now and its seal; session, expected head and epoch, user, me.
         """
-        holder = SESSION.lease_owner
-        free = or_(holder.is_(None), SESSION.lease_until < self.now, matches(holder, "me"))
-        mine = SESSION.user_id.is_not_distinct_from(bindparam("user_id", type_=Text))
         return self.positional(
-            self._standing_at(mine, SESSION.seal.is_not(None), free).values(
+            compare_and_set(*OWN, self.free_for("me")).values(
                 head=bindparam("new_head"),
                 epoch=SESSION.epoch + ONE,
                 status=func.coalesce(bindparam("new_status"), SESSION.status),
@@ -215,16 +213,10 @@ class StoreStatements(Compiled):
         Values: new status, new head, now and its seal; session, expected head and epoch.
         """
         return self.positional(
-            self._standing_at().values(
+            compare_and_set().values(
                 head=bindparam("new_head"), status=bindparam("new_status"), **USED, lease_owner=null(), lease_until=null()
             ),
             ["new_status", "new_head", "now", "time_seal", *STANDS],
-        )
-
-    def _standing_at(self, *more: Any) -> Any:
-        here = SESSION.ordinal == bindparam("session")
-        return update(sessions).where(
-            here, matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch"), *more
         )
 
     @cached_property
