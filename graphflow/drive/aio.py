@@ -65,7 +65,7 @@ async def perform(flow: Flow[T], world: World, usage: list[Any] | None = None, t
         try:
             outcome = await _HANDLERS[type(effect)](effect, world, usage)
             step = flow.send
-            if told:
+            if told and type(effect) is Emit:  # another one's outcome has to go back first
                 return MORE  # type: ignore[no-any-return]
         except (Exception, Cancelled) as error:
             outcome, step = error, flow.throw

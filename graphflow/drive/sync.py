@@ -63,7 +63,7 @@ def perform(flow: Flow[T], world: World, usage: list[Any] | None = None, told: S
             return result
         try:
             outcome, step = _HANDLERS[type(effect)](effect, world, usage), flow.send
-            if told:
+            if told and type(effect) is Emit:  # another one's outcome has to go back first
                 return MORE  # type: ignore[no-any-return]
         except (Exception, Cancelled) as error:
             outcome, step = error, flow.throw
