@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_validator
 
@@ -82,6 +82,10 @@ class ToolCall(BaseModel):
         super().__init__(id=id, name=name, arguments={} if arguments is None else arguments)
 
 
+_ROLES: Final = frozenset(get_args(Role))
+_set = object.__setattr__
+
+
 class Message(BaseModel):
     """One message. Immutable; ``Message("user", "hello")`` and keywords both work.
 
@@ -107,7 +111,19 @@ class Message(BaseModel):
         tool_calls: Sequence[Any] = (),
         tool_call_id: str | None = None,
     ) -> None:
-        super().__init__(role=role, content=content, id=id, name=name, tool_calls=tool_calls, tool_call_id=tool_call_id)
+        told = {"role": role, "content": content, "id": id, "name": name, "tool_calls": tool_calls, "tool_call_id": tool_call_id}
+        if (
+            type(self) is Message
+            and tool_calls == ()
+            and type(content) is type(role) is str
+            and role in _ROLES
+            and (id is None or type(id) is str)
+            and (name is None or type(name) is str)
+            and (tool_call_id is None or type(tool_call_id) is str)
+        ):  # texts need no more checking than that, and most messages are made of nothing else
+            _fill(self, told, _FIELDS.copy())
+        else:
+            super().__init__(**told)
 
     @property
     def text(self) -> str:
@@ -119,11 +135,20 @@ class Message(BaseModel):
     def with_id(self, id: str | None) -> Message:
         """The same message under this id. A message is checked when it is made, so the copy is not checked again."""
         copy = Message.__new__(Message)
-        object.__setattr__(copy, "__dict__", {**self.__dict__, "id": id})
-        object.__setattr__(copy, "__pydantic_fields_set__", {*self.__pydantic_fields_set__, "id"})
-        object.__setattr__(copy, "__pydantic_extra__", None)
-        object.__setattr__(copy, "__pydantic_private__", None)
+        fields = self.__pydantic_fields_set__
+        _fill(copy, {**self.__dict__, "id": id}, fields if "id" in fields else {*fields, "id"})
         return copy
+
+
+_FIELDS: Final = set(Message.model_fields)
+
+
+def _fill(message: Message, told: dict[str, Any], fields: set[str]) -> None:
+    """Have a message hold what was checked, as pydantic has it do."""
+    _set(message, "__dict__", told)
+    _set(message, "__pydantic_fields_set__", fields)
+    _set(message, "__pydantic_extra__", None)
+    _set(message, "__pydantic_private__", None)
 
 
 class RemoveMessage(BaseModel):
@@ -147,7 +172,7 @@ def as_message(value: Any) -> Message | RemoveMessage:
 def as_messages(value: Any) -> list[Message | RemoveMessage]:
     """A list of messages from one message or an iterable of them (see ``as_message``)."""
     if isinstance(value, list):
-        return [as_message(item) for item in value]
+        return [item if type(item) is Message else as_message(item) for item in value]
     if isinstance(value, Message | RemoveMessage | dict):
         return [as_message(value)]
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):

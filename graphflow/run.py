@@ -14,6 +14,7 @@ from graphflow.core import options
 from graphflow.core.audience import EVERYBODY, NOBODY
 from graphflow.core.control import MISSING
 from graphflow.core.ids import check_id, check_resumed, new_id
+from graphflow.core.status import STATUSES
 from graphflow.errors import GraphError
 from graphflow.lazy import deferred
 from graphflow.output import RunOutput as RunOutput
@@ -332,7 +333,7 @@ class Runner(Asked):
         if chosen is not None:
             call.session_id = check_id(chosen, "session_id")
         elif call.idempotency_key is None:  # a run that the key has begun before knows its session
-            call.session_id = new_id()
+            call.session_id = call.run_id
         call.user_id = self._user(arguments.get("user_id"))
         if defaults := self._session_defaults():
             call.defaults = {"session_state": defaults}
@@ -353,7 +354,7 @@ class Runner(Asked):
             run_id=ended.run_id,
             session_id=ended.session_id or "",
             user_id=call.user_id,
-            status=RunStatus(ended.status),
+            status=STATUSES[ended.status],
             interrupts=ended.interrupts,
             tools=executions([*messages, *_waiting_to_be_said(ended)] if ended.unmerged else messages),
             metrics=ended.metrics,

@@ -174,8 +174,10 @@ class Ledger:
         """Give ids to messages that came without one, and move those of a logged channel (one with ``ranges``) from the
         delta into the log."""
         first = self.log_head + len(entries) + 1
-        ahead = f"+{len(self._riding)}" if self._riding else ""
-        prefix = self.own_ids if ranges is not None else f"{self.own_ids}{self.head + 1}{ahead}.{name}."
+        prefix = self.own_ids
+        if ranges is None:
+            ahead = f"+{len(self._riding)}" if self._riding else ""
+            prefix = f"{prefix}{self.head + 1}{ahead}.{name}."
         if "append" in op:  # messages without ids, which the value ends with
             changed = [message.with_id(f"{prefix}{number}") for number, message in enumerate(op["append"], first)]
             value[-len(changed) :] = changed

@@ -54,6 +54,7 @@ class Machine:
         heard = info.audience.types(info.ns)
         self.tells = heard is None or not heard.isdisjoint(SUPERSTEP)
         """Whether anything of a superstep is told."""
+        self.tells_run = heard is None or "run_started" in heard
         self.tells_begin = heard is None or "node_started" in heard
         self.tells_end = heard is None or "node_completed" in heard
         self.tells_state = heard is None or "checkpoint" in heard

@@ -82,7 +82,7 @@ def update_of(schema: StateSchema, value: Any, view: Any, node: str) -> Mapping[
     """The mapping a node's return value stands for: a dict, None, or an instance of the state (its changed fields)."""
     if value is None:
         return {}
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):
         return value
     if schema.form != "dict" and isinstance(value, schema.cls):
         return _changed_fields(schema, value, view)
@@ -222,7 +222,10 @@ def _keys_conflict(channel: Channel, key: str, writes: list[Write], repair: str)
 def _reduce_messages(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:
     base: list[Message] = [] if old is MISSING else old
     changes: list[Message | RemoveMessage] = _items(writes)
-    if all(change.id is None for change in changes):  # what most nodes write: messages that come after the others
+    for change in changes:
+        if change.id is not None:
+            break
+    else:  # what most nodes write: messages that come after the others
         return [*base, *changes], ({"append": changes} if changes else None)
     try:
         new = upsert(base, changes)

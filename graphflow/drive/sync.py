@@ -175,12 +175,14 @@ def tell_piece(piece: Piece, task: Task | None, world: World) -> None:
         world.emit("attempt_restarted", node, {"reason": piece.reason, **told}, ns)
 
 
-def note_usage(usage: list[Any] | None, spent: Usage | Spent) -> None:
-    """Add tokens to what the task has used."""
-    if usage is None:
+def note_usage(usage: list[Any] | None, spent: Usage | Spent | None) -> None:
+    """Add tokens to what the task has used; None are those of a model that does not count them."""
+    if usage is None or spent is None:
         return
-    old = usage.pop() if usage else Usage()
-    usage.append(Usage(old.input_tokens + spent.input_tokens, old.output_tokens + spent.output_tokens))
+    if usage:
+        old = usage.pop()
+        spent = Usage(old.input_tokens + spent.input_tokens, old.output_tokens + spent.output_tokens)
+    usage.append(spent)
 
 
 def _emit(effect: Emit, world: World, usage: Any) -> None:

@@ -11,11 +11,12 @@ from pydantic import TypeAdapter, ValidationError
 from graphflow.core.calls import CallOptions, Ended, written
 from graphflow.core.plan import Plan
 from graphflow.core.reducers import Reducer
+from graphflow.core.status import STATUSES
 from graphflow.db.base import Db
 from graphflow.drive.world import Emitter
 from graphflow.graph import Graph
 from graphflow.messages import Message
-from graphflow.output import RunOutput, RunStatus
+from graphflow.output import RunOutput
 from graphflow.run import Runner
 from graphflow.settings import check_settings
 from graphflow.workflow.compiling import Compiler
@@ -183,7 +184,7 @@ class Workflow(Runner):
             run_id=ended.run_id,
             session_id=ended.session_id or "",
             user_id=call.user_id,
-            status=RunStatus(ended.status),
+            status=STATUSES[ended.status],
             interrupts=ended.interrupts,
             metrics=ended.metrics,
             session_state=values.get("session_state", {}),

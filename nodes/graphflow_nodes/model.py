@@ -18,7 +18,7 @@ from graphflow.messages import Message, ToolCall
 from graphflow.models.base import Model, Reply, Request
 from graphflow.models.structured import parse_output
 from graphflow.tools import Tool, tool_table
-from graphflow_nodes.channels import held_in
+from graphflow_nodes.channels import held_in, reader
 from graphflow_nodes.questions import filled_in, given_result, refusal
 from graphflow_nodes.turns import said_in_turn
 
@@ -56,19 +56,19 @@ def respond(
     table = tools if isinstance(tools, Mapping) else tool_table(tools)
     specs = [tool.spec() for tool in table.values()]
     # The same in every request as long as nothing is added to it, so it is made and checked once.
-    constant = [Message("system", instructions)] if isinstance(instructions, str) and instructions else None
+    constant = _system_message(instructions or "") if instructions is None or isinstance(instructions, str) else None
 
     @flow
     def ask_model(state: Any, ctx: Context) -> Flow[dict[str, Any]]:
-        schema = ctx.options.get("output_schema") or output_schema
-        said = list(held_in(state, messages) or ())
+        held, settings = reader(state), ctx.options
+        schema = settings.get("output_schema") or output_schema
+        said = held(messages) or ()
         limited = _limit_reached(said, tool_call_limit, turn_limit)
-        told = held_in(state, memories), held_in(state, summary), ctx.options.get("background")
         system = constant
-        if system is None or any(told):
-            text = _system(instructions, ctx, *told)
-            system = [Message("system", text)] if text else []
-        asked = Request([*system, *(held_in(state, history) or ()), *said], () if limited else specs, schema)
+        known = held(memories), held(summary), settings.get("background")
+        if system is None or any(known):
+            system = _system_message(_instructing(instructions, ctx), *known)
+        asked = Request([*system, *(held(history) or ()), *said], () if limited else specs, schema)
         reply: Reply = yield Ask(model if isinstance(model, Model) else model(), asked)
         calls = _told_apart(reply.tool_calls)
         if calls and limited:
@@ -228,24 +228,25 @@ def _tell(ctx: Context, type: str, call: ToolCall, data: dict[str, Any]) -> Flow
         yield Emit(type, ctx.node, {"tool": call.name, "arguments": call.arguments, "tool_call_id": call.id, **data}, ctx.ns)
 
 
-def _system(
-    instructions: Instructions,
-    ctx: Context,
-    memories: Sequence[str] | None,
-    summary: str | None,
-    background: str | None,
-) -> str:
-    if instructions is None:
-        told = ""
-    elif isinstance(instructions, str):
-        told = instructions
-    else:
-        told = instructions(ctx) if callable(instructions) else "\n".join(instructions)
-    parts = [told] if told else []
+def _instructing(instructions: Instructions, ctx: Context) -> str:
+    """The text of instructions; those that are a function are asked for it."""
+    if instructions is None or isinstance(instructions, str):
+        return instructions or ""
+    return instructions(ctx) if callable(instructions) else "\n".join(instructions)
+
+
+def _system_message(
+    instructions: str,
+    memories: Sequence[str] | None = None,
+    summary: str | None = None,
+    background: str | None = None,
+) -> list[Message]:
+    """One system message of all that there is to be told; none when that is nothing."""
+    parts = [instructions] if instructions else []
     if memories:
         parts.append("Memories about the user, from earlier conversations:\n" + "\n".join(f"- {each}" for each in memories))
     if summary:
         parts.append(f"Summary of the conversation so far:\n{summary}")
     if background:
         parts.append(background)
-    return "\n\n".join(parts)
+    return [Message("system", "\n\n".join(parts))] if parts else []
