@@ -111,7 +111,8 @@ class Message(BaseModel):
         tool_calls: Sequence[Any] = (),
         tool_call_id: str | None = None,
     ) -> None:
-        told = {"role": role, "content": content, "id": id, "name": name, "tool_calls": tool_calls, "tool_call_id": tool_call_id}
+        told: dict[str, Any] = {"role": role, "content": content, "id": id, "name": name}
+        told["tool_calls"], told["tool_call_id"] = tool_calls, tool_call_id
         if (
             type(self) is Message
             and tool_calls == ()

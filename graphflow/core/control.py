@@ -147,6 +147,10 @@ def interrupt(payload: Any, response_schema: Any = None) -> Any:
     return task.ask(payload, response_schema)
 
 
+MEASURED: Final = frozenset({"input_tokens", "output_tokens", "seconds", "nodes"})
+"""The metrics of every run: numbers, or numbers by node."""
+
+
 class Context:
     """What a node may know and do besides its state; the optional second parameter of a node, or a parameter of a tool.
 
@@ -295,7 +299,12 @@ class Context:
         return steps.recorded(self._task, self._uses, name, fn, args, kwargs)
 
     def note(self, name: str, value: Any) -> None:
-        """Add something to the metrics of the run, where whoever watches it will look; also from a graph inside another."""
+        """Add something to the metrics of the run, where whoever watches it will look; also from a graph inside another.
+
+        Raises ValueError for the names of what every run measures: input_tokens, output_tokens, seconds, nodes.
+        """
+        if name in MEASURED:
+            raise ValueError(f"note({name!r}, …): every run measures its {name}; give what you note another name")
         self._task.note({name: value})
 
     def write(self, data: Any) -> None:

@@ -232,8 +232,8 @@ class Ledger:
         if self._opening:
             opening, self._opening = self._opening, {}
             parts = {**opening, **parts, "closed": (*opening["closed"], *parts.get("closed", ()))}
-        parts |= {"ns": info.ns, "within": info.within, "session": self.weight.session}
-        return Commit(info.session_id, self.head, self.epoch, info.run_id, **parts)  # type: ignore[arg-type]
+        place: tuple[Any, int, int, str, str] = info.session_id, self.head, self.epoch, info.run_id, info.ns
+        return Commit(*place, within=info.within, session=self.weight.session, **parts)
 
     def checkpoint(self, delta: Delta) -> NewCheckpoint:
         """The row for the state as it is now."""

@@ -347,8 +347,9 @@ class Machine:
         channels, refresh = self.schema.channels, self.ledger.frontier.refresh
         for outcome in outcomes:
             node = outcome.task.node
-            writes = outcome.result.writes if outcome.result is not None else ()
-            if node.rerunnable and node.name not in refresh and any(not channels[name].stored for name, _ in writes):
+            if not node.rerunnable or node.name in refresh or outcome.result is None:
+                continue
+            if any([not channels[name].stored for name, _ in outcome.result.writes]):
                 refresh.append(node.name)
 
     def _record(self, outcomes: list[Outcome]) -> Flow[None]:

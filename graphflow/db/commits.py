@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphflow.core.calls import KeyTaken, busy
+from graphflow.core.control import MEASURED
 from graphflow.core.effects import CloseRun, Commit, NewCheckpoint, OpenRun
 from graphflow.db import outlines
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
+from graphflow.db.jsontext import dumps
 from graphflow.db.leases import in_words, is_dead
 from graphflow.db.limits import Limits, check_checkpoint, check_message, check_names, check_task
 from graphflow.db.rows import (
@@ -399,11 +401,13 @@ class ReadyCommit:
 def _metrics(metrics: Mapping[str, Any] | None) -> str | None:
     """What was measured, without what is nothing, times to the microsecond."""
     kept = _rounded(metrics) if metrics else None
-    return write_value(kept, "metrics") if kept else None
+    if not kept:
+        return None
+    return dumps(kept) if MEASURED.issuperset(kept) else write_value(kept, "metrics")
 
 
 def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
+    if type(value) is float:
         return round(value, 6)
     if type(value) is dict or isinstance(value, Mapping):
         return {key: round(item, 6) if type(item) is float else _rounded(item) for key, item in value.items() if item}

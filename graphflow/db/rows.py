@@ -28,7 +28,8 @@ REMOVED: Final = "removed"
 
 def digest(*parts: object) -> bytes:
     """The checksum of a row: sha256 over what kind of row it is, its keys and its body."""
-    return sha256("\x1f".join(["" if part is None else str(part) for part in parts]).encode("utf-8", "surrogatepass")).digest()
+    texts = [part if type(part) is str else "" if part is None else str(part) for part in parts]
+    return sha256("\x1f".join(texts).encode("utf-8", "surrogatepass")).digest()
 
 
 COVERED: Final = {

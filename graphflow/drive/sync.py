@@ -194,6 +194,8 @@ def _acquire(effect: Acquire, world: World, usage: Any) -> None:
     cancelling = effect.on_busy == "cancel"
     ticket = session_queue().join(world.store.identity, effect.session_id, world.call, cancelling=cancelling)
     world.tickets.append(ticket)
+    if ticket.has_turn:
+        return
     if effect.on_busy == "reject" and not ticket.future.done():
         raise world.busy(effect.session_id, None)
     try:

@@ -513,6 +513,8 @@ def test_a_graph_called_with_a_recursion_limit_of_its_own_has_that(way: Way, db:
 @pytest.mark.parametrize("how", ["node", "called"])
 def test_what_is_noted_inside_is_among_the_metrics_of_the_run(way: Way, db: Any, how: str) -> None:
     def work(state: Notes, ctx: Context) -> dict[str, Any]:
+        with pytest.raises(ValueError, match="every run measures its seconds"):
+            ctx.note("seconds", 1)
         ctx.note("first", 1)
         ctx.note("second", 2)
         return {"notes": ["worked"]}
