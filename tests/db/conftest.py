@@ -16,7 +16,7 @@ from graphflow.core.reducers import Delta, add_messages, append, apply_op, merge
 from graphflow.core.state import StateSchema, logged, state_schema, untracked
 from graphflow.core.stored import Frontier, LogEntry, Stored, TaskRow, Weight
 from graphflow.db import SqliteDb
-from graphflow.db.turns import session_queue
+from graphflow.db.turns import Ticket, session_queue
 from graphflow.messages import Message
 from tests.forking import fork
 
@@ -54,7 +54,7 @@ class Writer:
         self.run_id = run_id
         self.ranges = {}
         if not self.db.shared:  # there are no leases: a run goes on as long as it has its turn
-            session_queue().join(self.db.identity, self.session_id)
+            TURNS.append(session_queue().join(self.db.identity, self.session_id))
         opened = OpenRun(run_id, "graph", "f" * 16, self.log_head + 1)
         options = {"opened": opened, "take_over": True, "user_id": self.user_id, "status": "running", **commit}
         self.step(delta or {}, messages, unset=self.head >= 0, **options)
@@ -112,6 +112,18 @@ class Writer:
         stored = self.db.load(Load(self.session_id, self.user_id, self.schema, **options))
         assert stored is not None
         return stored
+
+
+TURNS: list[Ticket] = []
+"""Those that writers hold."""
+
+
+@pytest.fixture(autouse=True)
+def given_back() -> Iterator[None]:
+    """Writers give their turns back: the lines are those of the process, and other tests find nobody in them."""
+    yield
+    while TURNS:
+        session_queue().leave(TURNS.pop())
 
 
 @pytest.fixture
