@@ -6,9 +6,11 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 Work = Callable[[], Any]
+LONG_ENOUGH: Final = 0.05
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,16 @@ def per_unit(work: Work, units: int, repeats: int) -> Cost:
     """Microseconds per unit of the work: the median of ``repeats`` calls after one that is not counted."""
     work()
     return median([cost(work) for _ in range(repeats)]).scaled(1e6 / units)
+
+
+def often(work: Work) -> int:
+    """How many times in a row the work takes ``LONG_ENOUGH``, as ``timeit`` finds it out: the first calls of what takes
+    microseconds show how an interpreter warms up.
+    """
+    times = 1
+    while cost(many(work, times)).wall < LONG_ENOUGH:
+        times *= 2
+    return times
 
 
 def many(work: Work, times: int) -> Work:

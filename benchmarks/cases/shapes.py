@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.adapters import adapter
 from benchmarks.amounts import repeats
-from benchmarks.clock import per_unit
+from benchmarks.clock import many, often, per_unit
 from benchmarks.figure import Case, Faster, Figure, Measured, Part, Place
 from benchmarks.work import Mode
 
@@ -35,7 +35,8 @@ def measure(subject: str, part: Part, place: Place) -> Measured:
     """Milliseconds of whole runs, and how many parts came out of one."""
     shape = getattr(adapter(subject, "shapes"), part.options["shape"])
     run = shape(part.options["size"], part.options["mode"], place.store(part.options["store"]))
-    spent = per_unit(run, 1, repeats(place.size)).scaled(1e-3)
+    times = often(run)
+    spent = per_unit(many(run, times), times, repeats(place.size)).scaled(1e-3)
     return {**spent.figures(), "parts": run()}
 
 
