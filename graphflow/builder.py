@@ -366,7 +366,8 @@ class StateGraph:
             known = self._nodes
             kinds["aliases"] = {old: new for old, new in kinds["aliases"].items() if new in known and old not in known}
         nodes = {label: self._lower(label, node, at) for at, (label, node) in enumerate(self._nodes.items())}
-        entry = NodePlan(START, lower_function(_nothing, START), -1, self.schema, *self._ways(START))
+        ways = self._ways(START)
+        entry = NodePlan(START, lower_function(_nothing, START), -1, self.schema, *ways, self._after(*ways))
         defers, reruns = (any(getattr(node, what) for node in self._nodes.values()) for what in ("defer", "rerunnable"))
         label = name or self.name or "graph"
         return Plan(label, self.schema, nodes, entry, tuple(self._joins), defers, reruns, **kinds)
@@ -376,7 +377,7 @@ class StateGraph:
         edges, branches, joins = self._ways(label)
         if node.compiled is not None:
             ways: dict[str, Any] = {"edges": edges, "branches": branches, "joins": joins, "destinations": node.destinations}
-            after = None if branches or joins else self._after(edges)
+            after = self._after(edges, branches, joins)
             return replace(node.compiled, index=index, after=after, **ways)
         if isinstance(node.action, Graph):
             graph = node.action.plan
@@ -399,7 +400,7 @@ class StateGraph:
             edges,
             branches,
             joins,
-            None if branches or joins else self._after(edges),
+            self._after(edges, branches, joins),
             defer=node.defer,
             rerunnable=node.rerunnable,
             destinations=node.destinations,
@@ -412,8 +413,10 @@ class StateGraph:
         joins = tuple(join for join in self._joins if label in join.sources) if self._joins else ()
         return tuple(self._edges.get(label, ())), tuple(self._branches.get(label, ())), joins
 
-    def _after(self, edges: Sequence[str]) -> tuple[str, ...] | None:
-        """The one node that an edge leads to, or none; None when there are several, or one that waits for others."""
+    def _after(self, edges: Sequence[str], branches: Sequence[Branch], joins: Sequence[Join]) -> tuple[str, ...] | None:
+        """The one node that an edge leads to, or none; None when there are other ways, or one that waits for others."""
+        if branches or joins:
+            return None
         targets = tuple(target for target in edges if target != END)
         deferred = any(target in self._nodes and self._nodes[target].defer for target in targets)
         return None if deferred or len(targets) > 1 else targets

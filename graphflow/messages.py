@@ -111,8 +111,14 @@ class Message(BaseModel):
         tool_calls: Sequence[Any] = (),
         tool_call_id: str | None = None,
     ) -> None:
-        told: dict[str, Any] = {"role": role, "content": content, "id": id, "name": name}
-        told["tool_calls"], told["tool_call_id"] = tool_calls, tool_call_id
+        told = {
+            "role": role,
+            "content": content,
+            "id": id,
+            "name": name,
+            "tool_calls": tool_calls,
+            "tool_call_id": tool_call_id,
+        }
         if (
             type(self) is Message
             and tool_calls == ()
@@ -122,7 +128,7 @@ class Message(BaseModel):
             and (name is None or type(name) is str)
             and (tool_call_id is None or type(tool_call_id) is str)
         ):  # texts need no more checking than that, and most messages are made of nothing else
-            _fill(self, told, _FIELDS.copy())
+            _fill(self, told, _FIELDS)
         else:
             super().__init__(**told)
 
@@ -142,6 +148,7 @@ class Message(BaseModel):
 
 
 _FIELDS: Final = set(Message.model_fields)
+"""What pydantic takes note of as set, for every message: nobody adds to it, since messages are frozen."""
 
 
 def _fill(message: Message, told: dict[str, Any], fields: set[str]) -> None:

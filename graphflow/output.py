@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graphflow.core.status import RunStatus as RunStatus
@@ -45,7 +46,7 @@ class RunOutput:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """input_tokens, output_tokens, seconds (of nodes, in all) and nodes (seconds by node) of this call."""
     session_state: Mapping[str, Any] = field(default_factory=dict)
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    created_at: datetime = field(default_factory=partial(datetime.now, UTC))
     steps: Mapping[str, Any] = field(default_factory=dict)
     """The StepOutput of each step and group of a workflow that ran, by name; that of a group comes after those of its parts."""
 

@@ -83,12 +83,15 @@ class Runner(Asked):
                 reducers.update(part._session_reducers())
         return {**reducers, **(self.session_state_reducers or {})}
 
-    def _session_defaults(self) -> dict[str, Any]:
+    def _session_defaults(self) -> Mapping[str, Any]:
         """The keys that a session begins with: its own, and of what it runs inside those with a reducer, because what several
         tasks changed at once is told from the value that they began with.
         """
+        parts = self._parts()
+        if not parts:
+            return self.session_state or {}
         defaults: dict[str, Any] = {}
-        for part in self._parts():
+        for part in parts:
             if isinstance(part, Runner):
                 reducers, begun = part._session_reducers(), part._session_defaults()
                 defaults.update({key: begun[key] for key in reducers if key in begun})

@@ -132,6 +132,8 @@ _READ: dict[type[Any], _Reading] = {}
 
 def _reading(kind: type[Any]) -> _Reading:
     defaults = {name: each.default for name, each in signature(kind).parameters.items()}
+    if "num_history_runs" in defaults:
+        defaults["history"] = defaults["num_history_runs"]  # what it is, unless there is a policy
     names = [name for name in CHECKS if hasattr(kind, name)]
     no_default = object()
     return _Reading(attrgetter(*names), tuple(defaults.get(name, no_default) for name in names), tuple(names))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
-from typing import Any
+from typing import Any, Final
 
 from graphflow.core.control import MISSING, Interrupt, Overwrite
 from graphflow.core.effects import CloseRun, Commit, Flow, NewCheckpoint
@@ -18,6 +18,9 @@ from graphflow.core.stored import Frontier, LogEntry, Range, SideWrite, Stored, 
 from graphflow.core.tasks import Outcome, RunInfo
 from graphflow.core.updates import Write, reduce_writes
 from graphflow.messages import RemoveMessage
+
+
+_NOTHING: Final[tuple[Values, dict[str, list[Range]], int]] = ({}, {}, 0)
 
 
 class Ledger:
@@ -65,7 +68,7 @@ class Ledger:
         self.added: Container[str] = ()
         """Channels whose writes are kept one by one, because a nested graph hands them on to its parent."""
         self._riding: list[Delta] = []
-        self._rode: tuple[Values, dict[str, list[Range]], int] = ({}, {}, 0)
+        self._rode: tuple[Values, dict[str, list[Range]], int] = _NOTHING
         """State, ranges and log_head after the last superstep that waits."""
         self._entries: list[LogEntry] = []
         self._side: list[SideWrite] = []

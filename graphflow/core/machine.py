@@ -167,7 +167,10 @@ class Machine:
             delta[name] = op if name not in delta else delta[name] if "set" in delta[name] else {**op, **delta[name]}
         values, frontier = self.ledger.values, self.ledger.frontier
         check_whole(self.schema, values)
-        yield from route(self.plan, values, frontier, [(self.plan.entry, result)])
+        if self.plan.entry.after is not None:
+            frontier.next = [*self.plan.entry.after]
+        else:
+            yield from route(self.plan, values, frontier, [(self.plan.entry, result)])
         for arrival in frontier.next or frontier.deferred:
             if type(arrival) is str and (seen := self.plan.nodes[arrival].schema).form != "dict":
                 seen.view(values)

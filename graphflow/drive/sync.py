@@ -34,7 +34,8 @@ def run(flow: Flow[T], world: World) -> T:
     try:
         return perform(flow, world)
     finally:
-        give_back(world)
+        if world.tickets:
+            give_back(world)
 
 
 def give_back(world: World) -> None:
