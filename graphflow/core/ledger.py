@@ -19,7 +19,6 @@ from graphflow.core.tasks import Outcome, RunInfo
 from graphflow.core.updates import Write, reduce_writes
 from graphflow.messages import RemoveMessage
 
-
 _NOTHING: Final[tuple[Values, dict[str, list[Range]], int]] = ({}, {}, 0)
 
 

@@ -78,7 +78,8 @@ def _log(tx: Transaction, effect: ReadHistory, low: int) -> tuple[list[LogRow], 
         found = tx.all(tx.sql.log_since, {**which, "low": low})
     else:
         which["count"] = min(effect.last_runs, ALL)
-        found = tx.all(tx.sql.recent_log, {**which, "low": low})
+        recent = tx.sql.recent_log_inside if effect.ns else tx.sql.recent_log
+        found = tx.all(recent, {**which, "low": low})
         low = max(low, found[0][-1] if found else _begin(tx, which))
     if low >= effect.before:
         return [], set()

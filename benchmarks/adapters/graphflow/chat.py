@@ -11,6 +11,7 @@ from benchmarks.amounts import CONTEXT
 from benchmarks.conversation import SESSION, USER
 from benchmarks.store import Store
 from graphflow import Agent
+from graphflow.core.effects import Load, ReadHistory
 from graphflow.db import InMemoryDb
 
 
@@ -33,9 +34,9 @@ class Chat:
         return self._agent.run(question, session_id=session, user_id=USER)
 
     def needed(self) -> int:
-        """Where the session stands, and its last messages."""
-        self._graph.get_state(SESSION, user_id=USER)
-        return len(self._db.get_messages(SESSION, last_runs=CONTEXT // 2))
+        """What a turn asks the database for before it asks the model: where the session stands, and its last messages."""
+        stands = self._db.load(Load(SESSION, USER, self._graph.plan.schema))
+        return len(self._db.read_history(ReadHistory(SESSION, stands.log_head + 1, last_runs=CONTEXT // 2)))
 
     def all(self) -> int:
         """The whole conversation."""

@@ -353,11 +353,13 @@ class StoreStatements(Compiled):
         begin = select(func.min(newest.c.first_message)).scalar_subquery()
         return self.text(select(SESSION.ordinal, begin, *self._log_heads()).where(HERE, MINE))
 
-    def _counts(self) -> Any:
+    def _counts(self, *, outermost: bool = False) -> Any:
         """Whether a run counts as history. That of a nested graph is stored when it has come to its end; what becomes of the
-        run that it belongs to says whether it counts.
+        run that it belongs to says whether it counts. Of the ``outermost`` graph alone the same takes much less planning.
         """
         over = or_(RUN.status == COMPLETED, RUN.status == ABANDONED)
+        if outermost:
+            return and_(over, RUN.parent_run_id.is_(None), RUN.first_message < bindparam("before"))
         around = runs.alias("around")
         ended_badly = (
             select(ONE)
@@ -369,10 +371,11 @@ class StoreStatements(Compiled):
         ours = or_(RUN.parent_run_id.is_(None), and_(RUN.ns != EMPTY, not_(ended_badly)))
         return and_(over, ours, RUN.first_message < bindparam("before"))
 
-    def _last_runs(self) -> Any:
+    def _last_runs(self, *, outermost: bool = False) -> Any:
+        ns = RUN.ns == EMPTY if outermost else matches(RUN.ns, "ns")
         return (
-            select(RUN.ordinal, RUN.first_message)
-            .where(RUN.session == ORDINAL, matches(RUN.ns, "ns"), self._counts())
+            select(RUN.session, RUN.first_message)
+            .where(RUN.session == ORDINAL, ns, self._counts(outermost=outermost))
             .order_by(RUN.number.desc())
             .limit(bindparam("count", type_=BigInteger))
             .offset(ZERO)
@@ -380,21 +383,30 @@ class StoreStatements(Compiled):
 
     @cached_property
     def last_runs(self) -> str:
-        """The newest runs that count as history, and where their messages begin."""
+        """The session of the newest runs that count as history, and where their messages begin."""
         return self.text(self._last_runs())
 
     @cached_property
     def recent_log(self) -> str:
-        """The log from where the newest runs that count begin, or from ``low`` on: what ``log_range`` gives of each row,
-        whether its run is one of them, and where they begin.
+        """The log of the outermost graph from where the newest runs that count begin, or from ``low`` on: what ``log_range``
+        gives of each row, whether its run is one of them, and where they begin.
         """
-        last = by_itself(self._last_runs().cte("last"))
-        first = select(func.min(last.c.first_message)).scalar_subquery()
+        return self._recent_log(outermost=True)
+
+    @cached_property
+    def recent_log_inside(self) -> str:
+        """The same of any namespace."""
+        return self._recent_log(outermost=False)
+
+    def _recent_log(self, *, outermost: bool) -> str:
+        last = by_itself(self._last_runs(outermost=outermost).cte("last"))
+        session, first = (select(func.min(column)).scalar_subquery() for column in (last.c.session, last.c.first_message))
         wanted = (MESSAGE.seq >= first, MESSAGE.seq >= bindparam("low"), MESSAGE.seq < bindparam("before"))
+        ns = MESSAGE.ns == EMPTY if outermost else matches(MESSAGE.ns, "ns")
         return self.text(
-            select(*LOGGED, and_(self._counts(), RUN.first_message >= first), first)
+            select(*LOGGED, and_(self._counts(outermost=outermost), RUN.first_message >= first), first)
             .select_from(messages.outerjoin(runs, RUN.ordinal == MESSAGE.run))
-            .where(MESSAGE.session == ORDINAL, matches(MESSAGE.ns, "ns"), *wanted)
+            .where(MESSAGE.session == session, ns, *wanted)
             .order_by(MESSAGE.seq)
         )
 

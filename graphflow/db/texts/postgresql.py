@@ -856,7 +856,7 @@ TEXTS = (
  'last_place': 'SELECT max(gf_place.gf_memory_index.place) AS max_1 \n'
                'FROM gf_place.gf_memory_index \n'
                'WHERE gf_place.gf_memory_index.owner = %(owner)s::BIGINT',
- 'last_runs': 'SELECT gf_place.gf_runs.ordinal, gf_place.gf_runs.first_message \n'
+ 'last_runs': 'SELECT gf_place.gf_runs.session, gf_place.gf_runs.first_message \n'
               'FROM gf_place.gf_runs \n'
               'WHERE gf_place.gf_runs.session = (SELECT gf_place.gf_sessions.ordinal \n'
               'FROM gf_place.gf_sessions \n'
@@ -1134,36 +1134,62 @@ TEXTS = (
            '"C", sha256=%(new_sha256)s WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND '
            'gf_place.gf_checkpoints.ns = %(ns)s AND gf_place.gf_checkpoints.seq = %(of)s::BIGINT',
  'recent_log': 'WITH last AS MATERIALIZED \n'
-               '(SELECT gf_place.gf_runs.ordinal AS ordinal, gf_place.gf_runs.first_message AS first_message \n'
+               '(SELECT gf_place.gf_runs.session AS session, gf_place.gf_runs.first_message AS first_message \n'
                'FROM gf_place.gf_runs \n'
                'WHERE gf_place.gf_runs.session = (SELECT gf_place.gf_sessions.ordinal \n'
                'FROM gf_place.gf_sessions \n'
-               'WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_runs.ns = %(ns)s AND '
+               "WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_runs.ns = '' AND "
                "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
-               "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
-               'FROM gf_place.gf_runs AS around \n'
-               'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = gf_place.gf_runs.session AND '
-               "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
-               '%(before)s::BIGINT ORDER BY gf_place.gf_runs.number DESC \n'
+               'gf_place.gf_runs.parent_run_id IS NULL AND gf_place.gf_runs.first_message < %(before)s::BIGINT ORDER '
+               'BY gf_place.gf_runs.number DESC \n'
                ' LIMIT %(count)s::BIGINT OFFSET 0)\n'
                ' SELECT gf_place.gf_messages.seq, gf_place.gf_messages.role, gf_place.gf_messages.body, '
                'gf_place.gf_messages.sha256, gf_place.gf_runs.run_id, gf_place.gf_messages.run, '
                "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
-               "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
-               'FROM gf_place.gf_runs AS around \n'
-               'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = gf_place.gf_runs.session AND '
-               "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
-               '%(before)s::BIGINT AND gf_place.gf_runs.first_message >= (SELECT min(last.first_message) AS min_1 \n'
+               'gf_place.gf_runs.parent_run_id IS NULL AND gf_place.gf_runs.first_message < %(before)s::BIGINT AND '
+               'gf_place.gf_runs.first_message >= (SELECT min(last.first_message) AS min_1 \n'
                'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
                'FROM last) AS anon_2 \n'
                'FROM gf_place.gf_messages LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = '
                'gf_place.gf_messages.run \n'
-               'WHERE gf_place.gf_messages.session = (SELECT gf_place.gf_sessions.ordinal \n'
-               'FROM gf_place.gf_sessions \n'
-               'WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_messages.ns = %(ns)s AND '
-               'gf_place.gf_messages.seq >= (SELECT min(last.first_message) AS min_1 \n'
+               'WHERE gf_place.gf_messages.session = (SELECT min(last.session) AS min_2 \n'
+               "FROM last) AND gf_place.gf_messages.ns = '' AND gf_place.gf_messages.seq >= (SELECT "
+               'min(last.first_message) AS min_1 \n'
                'FROM last) AND gf_place.gf_messages.seq >= %(low)s::BIGINT AND gf_place.gf_messages.seq < '
                '%(before)s::BIGINT ORDER BY gf_place.gf_messages.seq',
+ 'recent_log_inside': 'WITH last AS MATERIALIZED \n'
+                      '(SELECT gf_place.gf_runs.session AS session, gf_place.gf_runs.first_message AS first_message \n'
+                      'FROM gf_place.gf_runs \n'
+                      'WHERE gf_place.gf_runs.session = (SELECT gf_place.gf_sessions.ordinal \n'
+                      'FROM gf_place.gf_sessions \n'
+                      'WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_runs.ns = %(ns)s AND '
+                      "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
+                      "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT "
+                      '1 \n'
+                      'FROM gf_place.gf_runs AS around \n'
+                      'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = '
+                      "gf_place.gf_runs.session AND (around.status = 'error' OR around.status = 'cancelled')))) AND "
+                      'gf_place.gf_runs.first_message < %(before)s::BIGINT ORDER BY gf_place.gf_runs.number DESC \n'
+                      ' LIMIT %(count)s::BIGINT OFFSET 0)\n'
+                      ' SELECT gf_place.gf_messages.seq, gf_place.gf_messages.role, gf_place.gf_messages.body, '
+                      'gf_place.gf_messages.sha256, gf_place.gf_runs.run_id, gf_place.gf_messages.run, '
+                      "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
+                      "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT "
+                      '1 \n'
+                      'FROM gf_place.gf_runs AS around \n'
+                      'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = '
+                      "gf_place.gf_runs.session AND (around.status = 'error' OR around.status = 'cancelled')))) AND "
+                      'gf_place.gf_runs.first_message < %(before)s::BIGINT AND gf_place.gf_runs.first_message >= '
+                      '(SELECT min(last.first_message) AS min_1 \n'
+                      'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
+                      'FROM last) AS anon_2 \n'
+                      'FROM gf_place.gf_messages LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = '
+                      'gf_place.gf_messages.run \n'
+                      'WHERE gf_place.gf_messages.session = (SELECT min(last.session) AS min_2 \n'
+                      'FROM last) AND gf_place.gf_messages.ns = %(ns)s AND gf_place.gf_messages.seq >= (SELECT '
+                      'min(last.first_message) AS min_1 \n'
+                      'FROM last) AND gf_place.gf_messages.seq >= %(low)s::BIGINT AND gf_place.gf_messages.seq < '
+                      '%(before)s::BIGINT ORDER BY gf_place.gf_messages.seq',
  'rename': 'UPDATE gf_place.gf_sessions SET name=%(new_name)s::VARCHAR COLLATE "C", updated_at=%(now)s::BIGINT, '
            'seal=%(new_seal)s, time_seal=%(time_seal)s WHERE gf_place.gf_sessions.ordinal = %(of)s::BIGINT',
  'renew_leases': 'UPDATE gf_place.gf_sessions SET lease_until=(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS '

@@ -667,7 +667,7 @@ TEXTS = (
  'last_place': 'SELECT max(gf_memory_index.place) AS max_1 \n'
                'FROM gf_memory_index \n'
                'WHERE gf_memory_index.owner = :owner',
- 'last_runs': 'SELECT gf_runs.ordinal, gf_runs.first_message \n'
+ 'last_runs': 'SELECT gf_runs.session, gf_runs.first_message \n'
               'FROM gf_runs \n'
               'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
               'FROM gf_sessions \n'
@@ -897,33 +897,51 @@ TEXTS = (
  'rebase': 'UPDATE gf_checkpoints SET base=:new_base, snapshot=:new_snapshot, sha256=:new_sha256 WHERE '
            'gf_checkpoints.session = :session AND gf_checkpoints.ns = :ns AND gf_checkpoints.seq = :of',
  'recent_log': 'WITH last AS MATERIALIZED \n'
-               '(SELECT gf_runs.ordinal AS ordinal, gf_runs.first_message AS first_message \n'
+               '(SELECT gf_runs.session AS session, gf_runs.first_message AS first_message \n'
                'FROM gf_runs \n'
                'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
                'FROM gf_sessions \n'
-               "WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = :ns AND (gf_runs.status = 'completed' OR "
-               "gf_runs.status = 'abandoned') AND (gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS "
-               '(SELECT 1 \n'
-               'FROM gf_runs AS around \n'
-               'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND (around.status = '
-               "'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before ORDER BY gf_runs.number "
-               'DESC\n'
+               "WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = '' AND (gf_runs.status = 'completed' OR "
+               "gf_runs.status = 'abandoned') AND gf_runs.parent_run_id IS NULL AND gf_runs.first_message < :before "
+               'ORDER BY gf_runs.number DESC\n'
                ' LIMIT :count OFFSET 0)\n'
                ' SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, gf_runs.run_id, '
                "gf_messages.run, (gf_runs.status = 'completed' OR gf_runs.status = 'abandoned') AND "
-               "(gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
-               'FROM gf_runs AS around \n'
-               'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND (around.status = '
-               "'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before AND "
-               'gf_runs.first_message >= (SELECT min(last.first_message) AS min_1 \n'
+               'gf_runs.parent_run_id IS NULL AND gf_runs.first_message < :before AND gf_runs.first_message >= (SELECT '
+               'min(last.first_message) AS min_1 \n'
                'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
                'FROM last) AS anon_2 \n'
                'FROM gf_messages LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = gf_messages.run \n'
-               'WHERE gf_messages.session = (SELECT gf_sessions.ordinal \n'
-               'FROM gf_sessions \n'
-               'WHERE gf_sessions.session_id = :session_id) AND gf_messages.ns = :ns AND gf_messages.seq >= (SELECT '
-               'min(last.first_message) AS min_1 \n'
+               'WHERE gf_messages.session = (SELECT min(last.session) AS min_2 \n'
+               "FROM last) AND gf_messages.ns = '' AND gf_messages.seq >= (SELECT min(last.first_message) AS min_1 \n"
                'FROM last) AND gf_messages.seq >= :low AND gf_messages.seq < :before ORDER BY gf_messages.seq',
+ 'recent_log_inside': 'WITH last AS MATERIALIZED \n'
+                      '(SELECT gf_runs.session AS session, gf_runs.first_message AS first_message \n'
+                      'FROM gf_runs \n'
+                      'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
+                      'FROM gf_sessions \n'
+                      'WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = :ns AND (gf_runs.status = '
+                      "'completed' OR gf_runs.status = 'abandoned') AND (gf_runs.parent_run_id IS NULL OR gf_runs.ns "
+                      "!= '' AND NOT (EXISTS (SELECT 1 \n"
+                      'FROM gf_runs AS around \n'
+                      'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND '
+                      "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before "
+                      'ORDER BY gf_runs.number DESC\n'
+                      ' LIMIT :count OFFSET 0)\n'
+                      ' SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, '
+                      "gf_runs.run_id, gf_messages.run, (gf_runs.status = 'completed' OR gf_runs.status = 'abandoned') "
+                      "AND (gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
+                      'FROM gf_runs AS around \n'
+                      'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND '
+                      "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before "
+                      'AND gf_runs.first_message >= (SELECT min(last.first_message) AS min_1 \n'
+                      'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
+                      'FROM last) AS anon_2 \n'
+                      'FROM gf_messages LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = gf_messages.run \n'
+                      'WHERE gf_messages.session = (SELECT min(last.session) AS min_2 \n'
+                      'FROM last) AND gf_messages.ns = :ns AND gf_messages.seq >= (SELECT min(last.first_message) AS '
+                      'min_1 \n'
+                      'FROM last) AND gf_messages.seq >= :low AND gf_messages.seq < :before ORDER BY gf_messages.seq',
  'rename': 'UPDATE gf_sessions SET name=:new_name, updated_at=:now, seal=:new_seal, time_seal=:time_seal WHERE '
            'gf_sessions.ordinal = :of',
  'renew_leases': "UPDATE gf_sessions SET lease_until=(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) "
