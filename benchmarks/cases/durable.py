@@ -47,7 +47,7 @@ CASE = Case(
     "D",
     "durable",
     "A step, committed before the next begins",
-    "one row inserted and committed per step, on the same settings and driver",
+    "a transaction per step that inserts one row, on the same settings and driver",
     (
         part("sqlite-sync", "SQLite, synchronous=FULL", ("langgraph", "dbos"), cpu=Limits(1.4)),
         part("sqlite-sync-normal", "SQLite, synchronous=NORMAL", ("langgraph",), wall=Limits(2.2), synchronous="normal"),
