@@ -368,9 +368,10 @@ class StateGraph:
         nodes = {label: self._lower(label, node, at) for at, (label, node) in enumerate(self._nodes.items())}
         ways = self._ways(START)
         entry = NodePlan(START, lower_function(_nothing, START), -1, self.schema, *ways, self._after(*ways))
-        defers, reruns = (any(getattr(node, what) for node in self._nodes.values()) for what in ("defer", "rerunnable"))
-        label = name or self.name or "graph"
-        return Plan(label, self.schema, nodes, entry, tuple(self._joins), defers, reruns, **kinds)
+        kinds["defers"] = any(node.defer for node in nodes.values())
+        kinds["reruns"] = any(node.rerunnable for node in nodes.values())
+        kinds["awaits"] = any(branch.router.awaits for node in (entry, *nodes.values()) for branch in node.branches)
+        return Plan(name or self.name or "graph", self.schema, nodes, entry, tuple(self._joins), **kinds)
 
     def _lower(self, label: str, node: DeclaredNode, index: int) -> NodePlan:
         graph: Plan | None

@@ -243,10 +243,11 @@ class KeyedRun:
 
 @dataclass(slots=True, eq=False)
 class RunTasks:
-    """Execute tasks, in parallel when there are several. Outcome: list of Outcome in the order of the tasks.
+    """Execute several tasks in parallel. Outcome: list of Outcome in the order of the tasks. (A Task is an effect itself: to
+    execute it by itself. Outcome: its Outcome.)
 
-    ``record`` (when the session is stored and there is more than one task) is the flow that keeps finished outcomes; the
-    driver performs it while siblings are still running, for those that finished together at once.
+    ``record`` (when the session is stored) is the flow that keeps finished outcomes; the driver performs it while siblings are
+    still running, for those that finished together at once.
     """
 
     tasks: list[Task]

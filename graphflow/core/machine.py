@@ -21,7 +21,7 @@ from graphflow.core.ownership import watched
 from graphflow.core.plan import NodePlan, Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.results import result_of, session_write
-from graphflow.core.routing import refuse_answer, route
+from graphflow.core.routing import ask_and_route, refuse_answer
 from graphflow.core.schemas import check_whole, input_update
 from graphflow.core.sidewrites import stamped, told
 from graphflow.core.sprint import can_sprint, sprint
@@ -140,7 +140,7 @@ class Machine:
     def lead_on(self, outcomes: list[Outcome], results: Sequence[tuple[NodePlan, TaskResult]]) -> Flow[None]:
         """Find what is next. When a router raises, the nodes have finished all the same: their results are kept."""
         try:
-            yield from route(self.plan, self.ledger.values, self.ledger.frontier, results)
+            yield from ask_and_route(self.plan, self.ledger.values, self.ledger.frontier, results)
         except Exception as error:
             yield from self._stop("error", outcomes, error)
             raise
@@ -170,7 +170,7 @@ class Machine:
         if self.plan.entry.after is not None:
             frontier.next = [*self.plan.entry.after]
         else:
-            yield from route(self.plan, values, frontier, [(self.plan.entry, result)])
+            yield from ask_and_route(self.plan, values, frontier, [(self.plan.entry, result)])
         for arrival in frontier.next or frontier.deferred:
             if type(arrival) is str and (seen := self.plan.nodes[arrival].schema).form != "dict":
                 seen.view(values)
@@ -221,7 +221,11 @@ class Machine:
             yield from ledger.settle()
         if self.tells_begin:
             yield from self.tell_begin(todo)
-        outcomes: list[Outcome] = (yield RunTasks(todo, self._record if several else None)) if todo else []
+        outcomes: list[Outcome] = []
+        if len(todo) == 1:
+            outcomes = [(yield todo[0])]
+        elif todo:
+            outcomes = yield RunTasks(todo, self._record if several else None)
         yield from self._take(tasks, outcomes)
         if known:
             done = {outcome.task.id: outcome for outcome in outcomes}
@@ -289,8 +293,7 @@ class Machine:
             if name in self.plan.nodes and self.plan.nodes[name].rerunnable:
                 node, ledger = self.plan.nodes[name], self.ledger
                 task = Task(node, node.schema.view(ledger.values), 0, ledger.frontier.origin, self.info)
-                (outcome,) = yield RunTasks([watched(task, self.schema) if self.info.watched else task])
-                self._take_untracked(outcome)
+                self._take_untracked((yield watched(task, self.schema) if self.info.watched else task))
 
     def _take_untracked(self, outcome: Outcome) -> None:
         """Take only what a node wrote to channels that are not stored."""

@@ -134,6 +134,8 @@ class Plan:
     joins: tuple[Join, ...] = ()
     defers: bool = False
     """Whether any node is deferred."""
+    awaits: bool = False
+    """Whether any router is async."""
     reruns: bool = False
     """Whether any node is rerunnable."""
     interrupt_before: frozenset[str] = frozenset()

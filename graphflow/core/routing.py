@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from graphflow.core.checks import unknown
 from graphflow.core.control import END, MISSING, STOP, Command, Send
@@ -14,8 +14,29 @@ from graphflow.core.state import Values
 from graphflow.core.stored import Frontier, TaskResult
 from graphflow.errors import InvalidUpdate, UnknownTarget
 
+Results = Sequence[tuple[NodePlan, TaskResult]]
+"""The nodes that ran, in the order of their tasks, and what each gave."""
+Choices = Mapping[Branch, Any]
+"""What async routers gave."""
 
-def route(plan: Plan, values: Values, frontier: Frontier, results: Sequence[tuple[NodePlan, TaskResult]]) -> Flow[None]:
+NONE: Final[Choices] = {}
+
+
+def ask_and_route(plan: Plan, values: Values, frontier: Frontier, results: Results) -> Flow[None]:
+    """``route``, after the async routers of the nodes that ran were asked."""
+    choices: dict[Branch, Any] = {}
+    for node in dict.fromkeys(node for node, _ in results) if plan.awaits else ():
+        for branch in node.branches:
+            if branch.router.awaits:
+                try:
+                    choices[branch] = yield Call(branch.router.call, (plan.schema.view(values),), {}, True)
+                except Exception as error:
+                    error.add_note(_source(branch, node))
+                    raise
+    route(plan, values, frontier, results, choices)
+
+
+def route(plan: Plan, values: Values, frontier: Frontier, results: Results, choices: Choices = NONE) -> None:
     """Write the next tasks into the frontier. Named nodes run once however many edges lead there, each Send is a task
     of its own.
 
@@ -39,13 +60,15 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Sequence[tupl
                 continue
             asked.add(node.name)
         for branch in node.branches:
-            router = branch.router
-            view = plan.schema.view(values)
-            try:
-                chosen = (yield Call(router.call, (view,), {}, True)) if router.kind == "async" else router.call(view)
-            except Exception as error:
-                error.add_note(f"raised by the router {branch.name!r} of node {node.name!r}")
-                raise
+            if branch in choices:
+                chosen = choices[branch]
+            else:
+                view = plan.schema.view(values)
+                try:
+                    chosen = branch.router.call(view)
+                except Exception as error:
+                    error.add_note(_source(branch, node))
+                    raise
             known = branch.targets
             goal = chosen if known is None else known.get(chosen) if type(chosen) is str else None
             if type(goal) is str and goal in nodes:  # what most routers give: one node
@@ -68,6 +91,10 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Sequence[tupl
     else:
         frontier.next = list(names)
     frontier.next += sends
+
+
+def _source(branch: Branch, node: NodePlan) -> str:
+    return f"raised by the router {branch.name!r} of node {node.name!r}"
 
 
 def _arrive(node: NodePlan, joins: dict[str, list[str]], names: dict[str, None]) -> None:

@@ -14,7 +14,7 @@ from graphflow.core.effects import Acquire, Flow, ForkSession, Load, LoadMany, O
 from graphflow.core.ids import check_id, check_user, new_id
 from graphflow.core.memories import ReadSummary, Summary
 from graphflow.core.plan import Join, Plan
-from graphflow.core.routing import route
+from graphflow.core.routing import ask_and_route
 from graphflow.core.stored import Stored, TaskResult, TaskRow
 from graphflow.core.tasks import lasting_namespace, namespace, task_id
 from graphflow.core.updates import checked, update_of
@@ -173,7 +173,7 @@ def _edit(plan: Plan, call: CallOptions, update: Any, as_node: str | None) -> Fl
     delta, entries = ledger.merge([(writer, result)])
     if as_node is not None:
         ledger.frontier.next, ledger.frontier.deferred = [], []
-        yield from route(plan, ledger.values, ledger.frontier, [(writer, result)])
+        yield from ask_and_route(plan, ledger.values, ledger.frontier, [(writer, result)])
         ledger.frontier.origin = ledger.head + 1
     changed = as_node is not None or stored is None
     status = ("paused" if ledger.upcoming() else "completed") if changed else None

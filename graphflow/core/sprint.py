@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphflow.core.effects import Flow, RunTasks
+from graphflow.core.effects import Flow
 from graphflow.core.routing import route
 from graphflow.core.stored import TaskResult
 from graphflow.core.tasks import Outcome, Task
@@ -42,25 +42,26 @@ def sprint(machine: Machine) -> Flow[list[Outcome]]:
         task = Task(node, node.schema.view(values), 0, frontier.origin, info)
         if machine.tells_begin:
             yield from machine.tell_begin([task])
-        outcomes: list[Outcome] = yield RunTasks([task])
-        update = outcomes[0].value
+        outcome: Outcome = yield task
+        outcomes = [outcome]
+        update = outcome.value
         if type(update) is not dict or task.runs or (task.session is not None and task.session_changes()):
             return outcomes
         try:
-            result = outcomes[0].result = TaskResult(checked(schema, update, name))
+            result = outcome.result = TaskResult(checked(schema, update, name))
             if stored or not no_reducers(update):
                 delta, entries = ledger.merge([(node, result)])
             else:
                 values.update(result.writes)
         except GraphflowError:
-            outcomes[0].result = None
+            outcome.result = None
             return outcomes
         if node.after is not None:
             frontier.next = [*node.after]
-        elif stored:
+        elif stored or plan.awaits:
             yield from machine.lead_on(outcomes, [(node, result)])
         else:
-            yield from route(plan, values, frontier, [(node, result)])
+            route(plan, values, frontier, [(node, result)])
         if stored:
             yield from machine.finish_superstep(outcomes, delta, entries)
             continue

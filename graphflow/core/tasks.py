@@ -242,13 +242,13 @@ class Outcome:
 
     task: Task
     value: Any = None
+    seconds: float = 0.0
+    usage: Any = None
+    """Tokens of the models the task asked (models.base.Usage), or None."""
     error: Exception | None = None
     interrupts: tuple[Interrupt, ...] = ()
     nested: bool = False
     """Whether the questions are those of a graph inside the node, which keeps them itself."""
-    seconds: float = 0.0
-    usage: Any = None
-    """Tokens of the models the task asked (models.base.Usage), or None."""
     result: TaskResult | None = None
     """What the value means, once it was checked."""
     leaving: Command | None = None

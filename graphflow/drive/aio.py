@@ -107,7 +107,7 @@ async def execute(task: Task, world: World, alone: bool = False) -> Outcome:
             value = await perform(function.call(*arguments), world, usage)
         else:
             value = await _finished(functools.partial(function.call, *arguments), world, alone)
-        return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
+        return Outcome(task, value, perf_counter() - started, usage[0] if usage else None)
     except Parted as stop:
         return parted(task, stop, started, usage)
     except BaseExceptionGroup as group:
@@ -175,10 +175,11 @@ def _given_up(task: Task | None) -> bool:
 # --- effects -----------------------------------------------------------------------------------------------------------
 
 
+async def _run_task(task: Task, world: World, usage: Any) -> Outcome:
+    return await execute(task, world)
+
+
 async def _run_tasks(effect: RunTasks, world: World, usage: Any) -> list[Outcome]:
-    tasks = effect.tasks
-    if len(tasks) == 1:
-        return [await execute(tasks[0], world)]
     return await _Crew(effect, world).run()
 
 
@@ -318,6 +319,7 @@ async def _sleep(effect: Sleep, world: World, usage: Any) -> None:
 
 
 _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Coroutine[Any, Any, Any]]] = {
+    Task: _run_task,
     RunTasks: _run_tasks,
     RunAttempt: run_attempt,
     Keep: _keep,
@@ -330,7 +332,7 @@ _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Coroutine[Any, Any, Any]]
     **{effect: functools.partial(_store, method) for effect, method in PERFORMED.items()},
 }
 
-_WORK: Final = frozenset((RunTasks, RunAttempt, Call, Ask, Sleep, Acquire))
+_WORK: Final = frozenset((Task, RunTasks, RunAttempt, Call, Ask, Sleep, Acquire))
 """The effects that begin something; the others tell or store what was done."""
 
 

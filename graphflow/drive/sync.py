@@ -99,7 +99,7 @@ def execute(task: Task, world: World) -> Outcome:
             value = perform(value, world, usage)
         elif function.kind == "async":
             value = drive.loop.background(drive.aio.left_when_cancelled(value, world))
-        return Outcome(task, value, seconds=perf_counter() - started, usage=usage[0] if usage else None)
+        return Outcome(task, value, perf_counter() - started, usage[0] if usage else None)
     except Parted as stop:
         return parted(task, stop, started, usage)
     except BaseExceptionGroup as group:
@@ -118,9 +118,11 @@ def execute(task: Task, world: World) -> Outcome:
 # --- effects -----------------------------------------------------------------------------------------------------------
 
 
+def _run_task(task: Task, world: World, usage: Any) -> Outcome:
+    return execute(task, world)
+
+
 def _run_tasks(effect: RunTasks, world: World, usage: Any) -> list[Outcome]:
-    if len(effect.tasks) == 1:
-        return [execute(effect.tasks[0], world)]
     return Crew(effect, world).run()
 
 
@@ -245,6 +247,7 @@ def _sleep(effect: Sleep, world: World, usage: Any) -> None:
 
 
 _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Any]] = {
+    Task: _run_task,
     RunTasks: _run_tasks,
     RunAttempt: _run_attempt,
     Keep: keep,

@@ -153,7 +153,7 @@ def parted(task: Task, stop: Parted, started: float, usage: Sequence[Any] = ()) 
     if isinstance(stop, Suspended):
         return Outcome(task, interrupts=stop.interrupts, nested=stop.nested, seconds=seconds, usage=used)
     assert isinstance(stop, Left)
-    return Outcome(task, stop.commands, seconds=seconds, usage=used)
+    return Outcome(task, stop.commands, seconds, used)
 
 
 def unwrap_group(group: BaseExceptionGroup[Any]) -> Parted | None:
