@@ -14,11 +14,12 @@ from graphflow import drive
 from graphflow.core.control import Cancelled
 from graphflow.core.effects import RunTasks
 from graphflow.core.tasks import Outcome, Task
+from graphflow.drive.lookout import lookout
 from graphflow.drive.threads import WORKERS, in_thread, start
 from graphflow.drive.world import World
 
 PATIENCE = 0.005
-"""Seconds without the end of a task after which the tasks of a crew seem to wait."""
+"""Seconds without the end of a task after which tasks seem to wait that are about to be recorded."""
 SHORTEST_WAIT = 0.0001
 """Seconds after which is asked whether a thread was idle, and that it has to have been: less is not worth another thread."""
 COLLECTING = 0.01
@@ -30,11 +31,11 @@ RECORDING = 0.25
 class Crew:
     """The caller's thread and helpers, taking the tasks of one superstep from one queue; finished ones are recorded meanwhile.
 
-    At most one helper is on its way at a time, and each one calls the next. The first takes a task as soon as those that run
-    seem to wait for something: a thread was idle for most of its time, or none has ended for a while. Threads that only
-    compute would hinder each other, above all where a database lets go of the interpreter at each statement; so tasks that do
-    not wait are done by the caller, and tasks that wait are soon all running. Nobody ever waits for a helper that has not
-    begun, so crews inside crews cannot starve.
+    Helpers are called as soon as the tasks seem to wait for something: a thread was idle for most of its time, or none has
+    ended between two looks of the process's ``lookout``. At most one is on its way at a time, and each one calls the next.
+    Threads that only compute would hinder each other, above all where a database lets go of the interpreter at each statement;
+    so tasks that do not wait are done by the caller, and tasks that wait are soon all running. Nobody ever waits for a helper
+    that has not begun, so crews inside crews cannot starve.
 
     What ended is recorded at once when the tasks that still run seem to wait. Recording would slow tasks down that compute, so
     as long as they end one after the other they are collected for a while, and a kill costs at most the work of that while.
@@ -44,6 +45,8 @@ class Crew:
         self.tasks = effect.tasks
         self.record = effect.record
         self.world = world
+        self.context = contextvars.copy_context()
+        """The caller's context variables, of which each task has a copy of its own."""
         self.outcomes: dict[Task, Outcome] = {}
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
@@ -57,20 +60,26 @@ class Crew:
         self.limit = effect.tasks[0].run.max_concurrency or WORKERS
         self.waiting = deque(effect.tasks)
         self.summoned = False
+        """Whether a helper is on its way."""
         self.idle = False
         """Whether tasks seem to wait for something."""
+        self.seen = -1
+        """Tasks that had ended at the last look."""
 
     def run(self) -> list[Outcome]:
         """All outcomes, in the order of the tasks. A failure of the recording is raised when the running tasks have ended."""
         if self.tasks[0].run.max_concurrency is None:
             self._start_async()
-        self._work()
         try:
+            lookout.watch(self)
+            self._work()
             with self.lock:
                 while self.running or self.working:
                     self.changed.wait()
         except BaseException as stop:  # Ctrl-C while helpers work: no other task begins
             self.failure = stop
+        finally:
+            lookout.leave(self)
         recorder = self.recorder
         if recorder is not None and not recorder.cancel():
             recorder.result()
@@ -120,7 +129,7 @@ class Crew:
         while task is not None:
             outcome: Outcome | None = None
             try:
-                outcome = contextvars.copy_context().run(drive.sync.execute, task, self.world)
+                outcome = self.context.copy().run(drive.sync.execute, task, self.world)
             except BaseException as stop:
                 self.failure = stop
             now = perf_counter()
@@ -140,18 +149,28 @@ class Crew:
             return None
         task = self.waiting.popleft()
         self.running += 1
+        if self.idle:
+            self._summon()
+        return task
+
+    def look(self) -> None:
+        """Call a helper when no task has ended since the last look."""
+        with self.lock:
+            ended = len(self.outcomes)
+            if ended == self.seen:
+                self.idle = True
+                self.changed.notify_all()
+                self._summon()
+            self.seen = ended
+
+    def _summon(self) -> None:
+        """Call one more helper, unless one is on its way; for a thread that holds the lock."""
         if self.waiting and not self.summoned and self.working < self.limit:
             with suppress(RuntimeError):  # there can be no more threads: those there are do it all
                 start(self._help)
                 self.summoned = True
-        return task
 
     def _help(self) -> None:
-        with self.lock:
-            while self.waiting and self.failure is None and not self.idle:
-                ended = len(self.outcomes)
-                self.changed.wait(PATIENCE)
-                self.idle = self.idle or len(self.outcomes) == ended
         self.summoned = False
         self._work()
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextvars
+import gc
+import os
 import threading
-from time import perf_counter
+import weakref
+from time import perf_counter, sleep
 from typing import Annotated, Any, TypedDict
 
 import pytest
 
 from graphflow import END, START, Send, StateGraph, append
-from graphflow.drive import crew
+from graphflow.drive import crew, lookout
+from tests.forking import fork
 
 
 class S(TypedDict):
@@ -24,7 +29,7 @@ def fan_out(node: Any, size: int) -> Any:
 
 def test_tasks_that_never_wait_are_done_by_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew, "thread_time", perf_counter)  # as if nothing else ran on this machine
-    monkeypatch.setattr(crew, "PATIENCE", 60)
+    monkeypatch.setattr(crew.Crew, "look", lambda self: None)
     graph = fan_out(lambda state: {"threads": [threading.get_ident()]}, 200)
     assert set(graph.invoke({"threads": []})["threads"]) == {threading.get_ident()}
 
@@ -41,7 +46,7 @@ def test_tasks_that_wait_for_each_other_are_all_running() -> None:
 
 def test_a_task_that_waited_calls_for_help_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew, "thread_time", lambda: 0.0)
-    monkeypatch.setattr(crew, "PATIENCE", 60)
+    monkeypatch.setattr(crew.Crew, "look", lambda self: None)
     begun: list[int] = []
     together = threading.Barrier(7)
 
@@ -54,3 +59,61 @@ def test_a_task_that_waited_calls_for_help_at_once(monkeypatch: pytest.MonkeyPat
         return {"threads": [threading.get_ident()]}
 
     assert len(set(fan_out(node, 8).invoke({"threads": []})["threads"])) == 7
+
+
+def test_helpers_see_the_context_variables_of_the_caller() -> None:
+    tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
+    together = threading.Barrier(8)
+    seen: list[tuple[str, int]] = []
+
+    def node(state: Any) -> Any:
+        seen.append((tenant.get(), threading.get_ident()))
+        tenant.set("a branch")
+        together.wait(60)
+        return {"threads": []}
+
+    for name in ("first", "second"):
+        tenant.set(name)
+        fan_out(node, 8).invoke({"threads": []})
+        assert [value for value, _ in seen] == [name] * 8
+        assert len({thread for _, thread in seen}) == 8
+        assert tenant.get() == name
+        seen.clear()
+
+
+class Thing:
+    """Something that can be waited for to go away."""
+
+
+def test_the_lookout_keeps_nothing_and_ends_when_there_is_nothing_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout, "LINGERING", 0.05)
+    mine = lookout.Lookout()
+    monkeypatch.setattr(crew, "lookout", mine)
+    kept: contextvars.ContextVar[Any] = contextvars.ContextVar("kept")
+    things = [Thing()]
+    gone = weakref.ref(things[0])
+
+    def run() -> None:
+        kept.set(things[0])
+        fan_out(lambda state: {"threads": [sleep(0.02) or 1]}, 4).invoke({"threads": []})
+
+    for _ in range(2):  # it wakes up again
+        contextvars.copy_context().run(run)
+        assert mine._awake
+        until = perf_counter() + 30
+        while mine._awake and perf_counter() < until:
+            sleep(0.01)
+        assert not mine._awake
+    things.clear()
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
+def test_a_forked_child_looks_for_itself() -> None:
+    def several() -> None:
+        graph = fan_out(lambda state: {"threads": [sleep(0.05) or threading.get_ident()]}, 6)
+        assert len(set(graph.invoke({"threads": []})["threads"])) > 1
+
+    several()
+    assert fork(several).join() == 0
