@@ -83,7 +83,6 @@ class ToolCall(BaseModel):
 
 
 _ROLES: Final = frozenset(get_args(Role))
-_set = object.__setattr__
 
 
 class Message(BaseModel):
@@ -128,7 +127,7 @@ class Message(BaseModel):
             and (name is None or type(name) is str)
             and (tool_call_id is None or type(tool_call_id) is str)
         ):  # texts need no more checking than that, and most messages are made of nothing else
-            _fill(self, told, _FIELDS)
+            _fill(self, told, _FIELDS.copy())
         else:
             super().__init__(**told)
 
@@ -142,21 +141,20 @@ class Message(BaseModel):
     def with_id(self, id: str | None) -> Message:
         """The same message under this id. A message is checked when it is made, so the copy is not checked again."""
         copy = Message.__new__(Message)
-        fields = self.__pydantic_fields_set__
-        _fill(copy, {**self.__dict__, "id": id}, fields if "id" in fields else {*fields, "id"})
+        _fill(copy, {**self.__dict__, "id": id}, {*self.__pydantic_fields_set__, "id"})
         return copy
 
 
 _FIELDS: Final = set(Message.model_fields)
-"""What pydantic takes note of as set, for every message: nobody adds to it, since messages are frozen."""
+"""What pydantic takes note of as set."""
 
 
 def _fill(message: Message, told: dict[str, Any], fields: set[str]) -> None:
     """Have a message hold what was checked, as pydantic has it do."""
-    _set(message, "__dict__", told)
-    _set(message, "__pydantic_fields_set__", fields)
-    _set(message, "__pydantic_extra__", None)
-    _set(message, "__pydantic_private__", None)
+    object.__setattr__(message, "__dict__", told)
+    object.__setattr__(message, "__pydantic_fields_set__", fields)
+    object.__setattr__(message, "__pydantic_extra__", None)
+    object.__setattr__(message, "__pydantic_private__", None)
 
 
 class RemoveMessage(BaseModel):

@@ -89,7 +89,7 @@ class Runner(Asked):
         """
         parts = self._parts()
         if not parts:
-            return self.session_state or {}
+            return dict(self.session_state) if self.session_state else {}
         defaults: dict[str, Any] = {}
         for part in parts:
             if isinstance(part, Runner):
@@ -336,7 +336,7 @@ class Runner(Asked):
         if chosen is not None:
             call.session_id = check_id(chosen, "session_id")
         elif call.idempotency_key is None:  # a run that the key has begun before knows its session
-            call.session_id = call.run_id
+            call.session_id = new_id()
         call.user_id = self._user(arguments.get("user_id"))
         if defaults := self._session_defaults():
             call.defaults = {"session_state": defaults}

@@ -74,3 +74,11 @@ def test_another_id_changes_nothing_else() -> None:
         assert named.model_dump(exclude={"id"}) == message.model_dump(exclude={"id"})
         assert "id" in named.model_fields_set
         assert named == pickle.loads(pickle.dumps(named))
+
+
+def test_what_was_set_of_one_is_not_what_was_set_of_others() -> None:
+    message, named = Message("user", "hello"), Message("user", "hello").with_id("m-1")
+    message.model_fields_set.discard("id")
+    named.model_fields_set.clear()
+    assert Message("user", "bye").model_fields_set == set(Message.model_fields)
+    assert "id" in Message("user", "bye").model_dump(exclude_unset=True)

@@ -89,7 +89,7 @@ class SessionQueue:
             line.remove(ticket)
             if not line:
                 del self._lines[ticket.key]
-                if not self._lines and self._closed:  # nobody waits for that before
+                if not self._lines:
                     self._empty.notify_all()
                 return
             head = line[0]

@@ -101,9 +101,11 @@ class AsyncModel(Model):
 
 
 def as_reply(model: Model, given: Any) -> Reply:
-    """What ``respond`` of a model gave. Raises ModelError when it is no Reply."""
+    """What ``respond`` of a model gave. Raises ModelError when it is no Reply, or counts its tokens in something else than
+    ints.
+    """
     if isinstance(given, Reply):
-        return given
+        return _counted(model, given)
     raise ModelError(
         f"respond of {type(model).__name__} gave {excerpt(given)}, which is no Reply: let it return Reply(content, "
         "tool_calls=…), or, if it is async, make it arespond of an AsyncModel"
@@ -121,10 +123,25 @@ def as_piece(model: Model, given: Any) -> Piece:
 
 
 def last_piece(model: Model, piece: Piece | None) -> Reply:
-    """The Reply that ``stream`` of a model ended with. Raises ModelError when it ended with something else, or with nothing."""
+    """The Reply that ``stream`` of a model ended with. Raises ModelError when it ended with something else, or with nothing, or
+    counts its tokens in something else than ints.
+    """
     if isinstance(piece, Reply):
-        return piece
+        return _counted(model, piece)
     raise ModelError(
         f"stream of {type(model).__name__} ended {'without a piece' if piece is None else f'with {excerpt(piece)}'}: let it "
         "yield the whole Reply last, also when its content was yielded in Tokens before"
+    )
+
+
+def _counted(model: Model, reply: Reply) -> Reply:
+    """The reply, whose tokens can be added to those of others."""
+    usage: Any = reply.usage
+    if usage is None or (
+        isinstance(usage, Usage) and isinstance(usage.input_tokens, int) and isinstance(usage.output_tokens, int)
+    ):
+        return reply
+    raise ModelError(
+        f"{type(model).__name__} answered with usage={excerpt(usage)}: let it be Usage(input_tokens, output_tokens) with two "
+        "ints, 0 for what the server does not count, or None when it counts nothing"
     )

@@ -935,3 +935,10 @@ def test_a_part_shows_something_and_tells_what_kind_of_image_it_is(part):
     assert ImagePart(data=b"\xff\xd8\xff\xe0").media_type == "image/jpeg"
     assert ImagePart(data=b"\xff\xd8\xff\xe0", media_type="image/x").media_type == "image/x"
     assert ImagePart(data=b"\x89PNG").media_type == ImagePart(data=b"?").media_type == "image/png"
+
+
+def test_what_a_call_begins_with_is_as_it_was_when_it_was_made(db: Any) -> None:
+    agent = Agent(ScriptedModel(["a"]), db=db, session_id="s", session_state={"a": 1})
+    call = agent.arun("q")
+    agent.session_state.update(a=99, b=2)  # type: ignore[union-attr]
+    assert asyncio.run(call).session_state == {"a": 1}  # type: ignore[arg-type]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
 
 import pytest
 
-from graphflow import Agent, Team, tool
+from graphflow import END, START, Agent, Context, Message, StateGraph, Team, add_messages, interrupt, tool
+from graphflow.db import SqliteDb
 from graphflow.errors import ModelError
 from graphflow.messages import ToolCall
 from graphflow.models.base import Reply, Usage
 from graphflow.testing import ScriptedModel
+from graphflow_nodes import respond
 
 
 @tool(requires_confirmation=True)
@@ -91,3 +95,55 @@ def test_what_a_member_spent_before_it_failed_or_asked_counts_once(way: Any, db:
         way.resume(team, "s", True)
     way.resume(team, "s")
     assert tokens(next(run for run in db.get_runs("s") if not run.ns).metrics) == (123, 3)
+
+
+class Conversation(TypedDict):
+    messages: Annotated[list[Message], add_messages]
+
+
+class Count(TypedDict):
+    count: int
+
+
+def test_a_node_may_have_any_name(tmp_path: Path, way: Any) -> None:
+    for name in ("$", "a/b", "nodes", "é"):
+        builder = StateGraph(Count).add_node(name, lambda state: {"count": 1})
+        builder.add_node("ask", lambda state: {"count": interrupt("?")})
+        builder.add_edge(START, name).add_edge(name, "ask").add_edge("ask", END)
+        db = SqliteDb(tmp_path / "s.db")
+        way.invoke(builder.compile(db=db), {"count": 0}, session_id=f"s {name}")
+        db.close()
+        db = SqliteDb(tmp_path / "s.db")
+        assert way.resume(builder.compile(db=db), f"s {name}", 5)["count"] == 5
+        assert db.get_runs(f"s {name}")[0].metrics["nodes"].keys() == {name, "ask"}
+        assert db.check().ok
+        db.close()
+
+
+def test_numbers_of_any_kind_may_be_noted(db: Any, way: Any) -> None:
+    class Score(float):
+        pass
+
+    def work(state: Any, ctx: Context) -> Any:
+        ctx.note("score", Score(0.5))
+        ctx.note("price", Decimal("0.10"))
+        ctx.note("worst", float("inf"))
+
+    graph = StateGraph(Count).add_node("work", work).add_edge(START, "work").add_edge("work", END).compile(db=db)
+    way.invoke(graph, {"count": 0}, session_id="s")
+    metrics = db.get_runs("s")[0].metrics
+    assert (metrics["score"], metrics["price"], metrics["worst"]) == (0.5, Decimal("0.10"), float("inf"))
+    assert db.check().ok
+
+
+@pytest.mark.parametrize("durability", ["sync", "exit"])
+def test_a_count_that_is_none_fails_the_asking_node_and_loses_nothing(db: Any, way: Any, durability: Any) -> None:
+    model = ScriptedModel([Reply("none", usage=Usage(None, None)), "two"])  # type: ignore[arg-type]
+    builder = StateGraph(Conversation).add_node("first", lambda state: {"messages": [Message("assistant", "one")]})
+    builder.add_node("model", respond(model)).add_edge(START, "first").add_edge("first", "model").add_edge("model", END)
+    graph = builder.compile(db=db, durability=durability)
+    with pytest.raises(ModelError, match=r"usage=Usage\(input_tokens=None.*two ints") as raised:
+        way.invoke(graph, {"messages": [Message("user", "q")]}, session_id="s")
+    assert any("node 'model'" in note for note in raised.value.__notes__)
+    messages = way.resume(graph, "s")["messages"]
+    assert [message.text for message in messages] == ["q", "one", "two"]

@@ -127,3 +127,18 @@ def test_who_gives_up_waiting_under_asyncio_blocks_nobody(cancelled: bool) -> No
 
     assert asyncio.run(talk()) == "completed"
     assert not session_queue().is_used(db.identity, "s")
+
+
+def test_whoever_waits_for_the_last_hears_of_it_also_when_the_queue_was_opened_again() -> None:
+    queue = SessionQueue()
+    ticket = queue.join("db", "s1")
+    queue.close()
+    ended: list[bool] = []
+    waiter = threading.Thread(target=lambda: ended.append(queue.wait(600)))
+    waiter.start()
+    while not queue._empty._waiters:  # type: ignore[attr-defined]
+        threading.Event().wait(0.001)
+    queue.reopen()
+    queue.leave(ticket)
+    waiter.join(60)
+    assert ended == [True]
