@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.db.copies import renamed
 from graphflow.db.media import verified_media
-from graphflow.db.rows import COVERED, digest, run_digest, run_matches
+from graphflow.db.rows import COVERED, checksum, matches, run_checksum, run_matches
 from graphflow.db.seals import broken, check_time, run_seal, session_seal, time_seal
 from graphflow.errors import CorruptCheckpoint
 
@@ -86,18 +86,16 @@ def begins(checkpoints: list[Fields]) -> dict[str, int]:
 _KINDS: Final = {"gf_checkpoints": "checkpoint", "gf_tasks": "task", "gf_messages": "message", "gf_summaries": "summary"}
 
 
-def row_digest(table: str, session_id: str, row: Fields) -> bytes | None:
-    """The checksum that belongs to a row; ``run_id`` stands for its run."""
-    if table == "gf_runs":
-        return run_digest(row)
-    kind = _KINDS[table]
-    return digest(kind, session_id, *(row[column] for column in COVERED[kind]))
-
-
 def is_sound(table: str, session_id: str, row: Fields) -> bool:
-    """Whether a row is what its checksum says."""
-    checksum = row["sha256"]
-    return run_matches(row, checksum) if table == "gf_runs" else row_digest(table, session_id, row) == checksum
+    """Whether a row is what its checksum says; ``run_id`` stands for its run."""
+    stored = row["sha256"]
+    return run_matches(row, stored) if table == "gf_runs" else matches(stored, *_covered(table, session_id, row))
+
+
+def _covered(table: str, session_id: str, row: Fields) -> list[Any]:
+    """What the checksum of a row covers."""
+    kind = _KINDS[table]
+    return [kind, session_id, *(row[column] for column in COVERED[kind])]
 
 
 def describe(table: str, row: Fields) -> str:
@@ -127,7 +125,7 @@ def write_archive(tx: Transaction, archive: Archive, session_id: str, *, as_copy
         renamed(archive, session_id)
     ordinals: dict[str | None, int] = {}
     for run in archive.runs:
-        row = {**run, "session": session, "sha256": row_digest("gf_runs", session_id, run), "seal": run_seal(run)}
+        row = {**run, "session": session, "sha256": run_checksum(run), "seal": run_seal(run)}
         inserted = tx.one(sql.copy_run, row)
         if inserted is None:
             raise ValueError(f"there is a run {run['run_id']!r} already, in another session; give session_id= to import a copy")
@@ -141,7 +139,7 @@ def write_archive(tx: Transaction, archive: Archive, session_id: str, *, as_copy
     for table, rows in tables.items():
         statement = sql.copy_rows[table]
         for fields in rows:
-            row = {**fields, "session": session, "sha256": row_digest(table, session_id, fields)}
+            row = {**fields, "session": session, "sha256": checksum(*_covered(table, session_id, fields))}
             row["run"] = ordinals.get(fields.get("run_id"))
             tx.execute(statement, {name: row[name] for name in sql.columns[table]})
     for ns, first in begins(archive.checkpoints).items():

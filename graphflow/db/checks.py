@@ -12,7 +12,7 @@ from graphflow.db.archive import Fields, describe, is_sound
 from graphflow.db.jsontext import loads
 from graphflow.db.records import CheckReport
 from graphflow.db.relations import Finding
-from graphflow.db.rows import digest
+from graphflow.db.rows import digest, no_contents
 from graphflow.db.seals import MEMORY_SEALED, memory_seal, run_seal
 from graphflow.errors import CorruptCheckpoint, SerializationError
 
@@ -93,14 +93,10 @@ def _verified(table: str, session_id: str, fields: Fields, where: str) -> Findin
     for column in ("delta", "snapshot", "frontier", "value", "body", "metrics"):
         try:
             if fields.get(column) is not None:
-                loads(fields[column], _any_contents)
+                loads(fields[column], no_contents)
         except (ValueError, LookupError, TypeError, SerializationError, CorruptCheckpoint) as error:
             return f"{name} has a {column} that cannot be read: {error}"
     return None
-
-
-def _any_contents(checksum: bytes) -> bytes:
-    return b""
 
 
 def _gaps(table: str, rows: list[Fields], firsts: dict[str, int], where: str) -> Iterator[Finding]:

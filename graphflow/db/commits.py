@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphflow.core.calls import KeyTaken, busy
@@ -14,8 +15,8 @@ from graphflow.db.jsontext import dumps
 from graphflow.db.leases import in_words, is_dead
 from graphflow.db.limits import Limits, check_checkpoint, check_message, check_names, check_task
 from graphflow.db.rows import (
+    checksum,
     closing,
-    digest,
     encode_entry,
     encode_frontier,
     encode_task,
@@ -26,7 +27,7 @@ from graphflow.db.rows import (
 )
 from graphflow.db.seals import run_seal, seal_taken, session_seal, time_seal
 from graphflow.db.sidewrites import ReadySideWrites
-from graphflow.db.tags import Media
+from graphflow.db.tags import TAG, Media
 from graphflow.errors import LeaseLost
 
 if TYPE_CHECKING:
@@ -124,10 +125,10 @@ class ReadyCommit:
             snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
         check_checkpoint(self.limits, new, delta, frontier, snapshot)
         self.base, self.delta, self.snapshot = base, delta, snapshot
-        checksum = digest(
+        sealed = checksum(
             "checkpoint", effect.session_id, effect.ns, seq, base, log_head, epoch, now, frontier, delta, snapshot
         )
-        return base, log_head, epoch, frontier, delta, snapshot, checksum, now
+        return base, log_head, epoch, frontier, delta, snapshot, sealed, now
 
     def _message_rows(self) -> list[Values]:
         """The values of each row: seq, then those from ``role`` on."""
@@ -138,7 +139,7 @@ class ReadyCommit:
         for seq, entry in enumerate(effect.messages, effect.checkpoint.log_head - len(effect.messages) + 1):
             role, body = encode_entry(entry, seq, run_id, self.media)
             check_message(self.limits, seq, entry, body)
-            rows.append((seq, role, body, digest("message", session_id, ns, seq, run_id, role, body)))
+            rows.append((seq, role, body, checksum("message", session_id, ns, seq, run_id, role, body)))
         return rows
 
     def _task_row(self, row: Any) -> Values:
@@ -150,7 +151,7 @@ class ReadyCommit:
         ns = effect.ns if row.ns is None else row.ns
         origin = effect.origin if row.origin is None else row.origin
         values = (ns, row.task_id, row.kind, row.name, row.nth, origin, row.node, value)
-        return *values, digest("task", effect.session_id, *values)
+        return *values, checksum("task", effect.session_id, *values)
 
     def _closed_row(self, closed: CloseRun) -> Values:
         """The values of the row, but for the session."""
@@ -206,9 +207,9 @@ class ReadyCommit:
 
     def _write_media(self, tx: Transaction, session: int) -> None:
         execute, sql = tx.execute, tx.sql
-        for checksum, (media_type, data) in sorted(self.media.items()):
-            execute(sql.insert_media, {"sha256": checksum, "media_type": plain_text(media_type), "data": data})
-            execute(sql.insert_media_use, {"sha256": checksum, "session": session})
+        for digest, (media_type, data) in sorted(self.media.items()):
+            execute(sql.insert_media, {"sha256": digest, "media_type": plain_text(media_type), "data": data})
+            execute(sql.insert_media_use, {"sha256": digest, "session": session})
 
     def landed(self, tx: Transaction) -> bool:
         """Whether this very commit is in the database: asked when it may have been written, and nobody said so.
@@ -403,11 +404,24 @@ def _metrics(metrics: Mapping[str, Any] | None) -> str | None:
     kept = _rounded(metrics) if metrics else None
     if not kept:
         return None
-    return dumps(kept) if MEASURED.issuperset(kept) else write_value(kept, "metrics")
+    if _is_plain(kept):
+        with suppress(ValueError):  # a number that JSON does not have: it is written with its tag
+            return dumps(kept)
+    return write_value(kept, "metrics")
+
+
+def _is_plain(measured: Mapping[str, Any]) -> bool:
+    """Whether JSON takes it as it is: nothing was noted beside what is always measured, and no node is called like a tag."""
+    nodes: Mapping[str, Any] = measured.get("nodes", {})
+    numbers = [*nodes.values(), *[value for name, value in measured.items() if name != "nodes"]]
+    return MEASURED.issuperset(measured) and TAG not in nodes and _NUMBERS.issuperset(map(type, numbers))
+
+
+_NUMBERS: Final = frozenset({int, float})
 
 
 def _rounded(value: Any) -> Any:
-    if type(value) is float:
+    if isinstance(value, float):
         return round(value, 6)
     if type(value) is dict or isinstance(value, Mapping):
         return {key: round(item, 6) if type(item) is float else _rounded(item) for key, item in value.items() if item}

@@ -14,7 +14,7 @@ from graphflow.core.ids import new_id
 from graphflow.core.sidewrites import memory_key
 from graphflow.core.tasks import task_id
 from graphflow.db.jsontext import dumps, loads
-from graphflow.db.rows import REMOVED
+from graphflow.db.rows import REMOVED, frontier_parts, no_contents
 from graphflow.db.tags import TAG
 
 if TYPE_CHECKING:
@@ -93,11 +93,8 @@ def _task_ids(archive: Archive, last: dict[str, Fields], session_id: str) -> Nam
 
 def _width(checkpoint: Fields | None) -> int:
     """How many tasks come after a checkpoint."""
-    if checkpoint is None or checkpoint["frontier"] is None:
-        return 0
-    # The arguments of Sends may hold images, whose contents do not matter here.
-    frontier = loads(checkpoint["frontier"], lambda checksum: b"")
-    return len(frontier.get("next") or frontier.get("deferred") or ())
+    parts = {} if checkpoint is None else frontier_parts(checkpoint["frontier"], no_contents)
+    return len(parts.get("next") or parts.get("deferred") or ())
 
 
 def _rename_task(row: Fields, tasks: Names, runs: Names, run_id: str) -> None:

@@ -17,10 +17,10 @@ from graphflow.db.jsontext import loads
 from graphflow.db.leases import in_words, is_dead, process_name
 from graphflow.db.media import media_of
 from graphflow.db.messagelog import fill_logged
-from graphflow.db.rows import decode_frontier, decode_task, digest
+from graphflow.db.rows import decode_frontier, decode_task, matches
 from graphflow.db.seals import check_seal
 from graphflow.db.tags import Fetch
-from graphflow.errors import CorruptCheckpoint, GraphChanged, NotOwner, SessionNotFound
+from graphflow.errors import CorruptCheckpoint, GraphChanged, NotOwner, SerializationError, SessionNotFound
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
@@ -249,7 +249,7 @@ def _measured(metrics: str | None) -> Mapping[str, Any]:
     """The metrics of a run. Damaged ones are left to ``db.check``: a session is not lost for them."""
     try:
         found = {} if metrics is None else loads(metrics)
-    except ValueError:
+    except (ValueError, SerializationError, CorruptCheckpoint):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -287,7 +287,7 @@ def check_chain(rows: list[ChainRow], session_id: str, ns: str, low: int, high: 
     for expected, row in enumerate(rows, low):
         if row.seq != expected:
             raise CorruptCheckpoint(f"checkpoint {expected} of {where} is missing")
-        if _digest(session_id, ns, row) != row.sha256:
+        if not _sound(session_id, ns, row):
             raise CorruptCheckpoint(
                 f"checkpoint {row.seq} of {where} does not match its checksum; bring the row back from a backup, "
                 f"or db.repair_session({session_id!r}) takes the session back to its last sound checkpoint"
@@ -296,9 +296,9 @@ def check_chain(rows: list[ChainRow], session_id: str, ns: str, low: int, high: 
         raise CorruptCheckpoint(f"checkpoint {low + len(rows)} of {where} is missing")
 
 
-def _digest(session_id: str, ns: str, row: ChainRow) -> bytes:
+def _sound(session_id: str, ns: str, row: ChainRow) -> bool:
     keys = (row.seq, row.base, row.log_head, row.epoch, row.created_at)
-    return digest("checkpoint", session_id, ns, *keys, row.frontier, row.delta, row.snapshot)
+    return matches(row.sha256, "checkpoint", session_id, ns, *keys, row.frontier, row.delta, row.snapshot)
 
 
 def base_of(tx: Transaction, session_id: str, session: int, ns: str, seq: int) -> int:
@@ -415,25 +415,30 @@ def _declared_otherwise(name: str) -> GraphChanged:
 
 def read_tasks(tx: Transaction, stored: Stored, session: int, schema: StateSchema, fetch: Fetch) -> None:
     """Fill in the rows of the unfinished superstep and, for the outermost graph, the open questions of those inside it."""
-    place = {"session": session, "ns": stored.ns, "origin": stored.frontier.origin}
+    place = {"session": session, "ns": stored.ns}
     found: list[Row] = tx.all(tx.sql.load_tasks if stored.ns else tx.sql.load_all_tasks, place)
     for row in found:
-        if row[0] == stored.ns:
-            stored.tasks.append(_task(stored.session_id, row, schema, fetch))
+        _check_task(stored.session_id, row)
+        if row[0] == stored.ns and row[6] == stored.frontier.origin:
+            stored.tasks.append(_task(row, schema, fetch))
     inside = [row for row in found if row[0] != stored.ns]
     if inside:
         stored.inner_rows = True
         answered = {(ns, task_id, nth) for ns, task_id, _, kind, _, nth, *_ in inside if kind == "answer"}
         for row in inside:
             if row[3] == "interrupt" and (row[0], row[1], row[5]) not in answered:
-                question = _task(stored.session_id, row, schema, fetch)
+                question = _task(row, schema, fetch)
                 stored.questions.append(replace(question, ns=row[0], origin=row[6]))
 
 
-def _task(session_id: str, row: Row, schema: StateSchema, fetch: Fetch) -> TaskRow:
+def _check_task(session_id: str, row: Row) -> None:
     ns, task_id, node, kind, name, nth, at, text, checksum = row
-    if digest("task", session_id, ns, task_id, kind, name, nth, at, node, text) != checksum:
+    if not matches(checksum, "task", session_id, ns, task_id, kind, name, nth, at, node, text):
         where = f" ({ns})" if ns else ""
         raise CorruptCheckpoint(f"the {kind} of node {node!r}{where} in session {session_id!r} does not match its checksum")
+
+
+def _task(row: Row, schema: StateSchema, fetch: Fetch) -> TaskRow:
+    ns, task_id, node, kind, name, nth, _, text, _ = row
     value = decode_task(kind, text, schema, fetch)
     return TaskRow(task_id, node, kind, replace(value, ns=ns) if ns and kind == "interrupt" else value, name, nth)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphflow.core.state import StateSchema
 from graphflow.core.stored import LogEntry, Range, Stored
-from graphflow.db.rows import decode_entry, digest
+from graphflow.db.rows import decode_entry, matches
 from graphflow.db.tags import Fetch
 from graphflow.errors import CorruptCheckpoint
 from graphflow.messages import Message, RemoveMessage
@@ -39,7 +39,7 @@ def verified(found: Iterable[Row], session_id: str, ns: str, low: int, fetch: Fe
     for expected, (seq, role, body, checksum, run_id, run) in enumerate(found, low):
         if seq != expected:
             raise CorruptCheckpoint(f"message {expected} of session {session_id!r} is missing")
-        if digest("message", session_id, ns, seq, run_id, role, body) != checksum:
+        if not matches(checksum, "message", session_id, ns, seq, run_id, role, body):
             raise CorruptCheckpoint(f"message {seq} of session {session_id!r} does not match its checksum")
         rows.append(LogRow(seq, decode_entry(role, body, seq, run_id, fetch), run, run_id))
     return rows

@@ -30,18 +30,24 @@ def _index_memories(tx: Transaction) -> None:
     memoryindex.index_all(tx)
 
 
+def _nothing(tx: Transaction) -> None:
+    """Only that libraries which know the last version alone leave the database alone."""
+
+
 MIGRATIONS: Final[dict[int, Callable[[Transaction], None]]] = {
     1: _add_missing,
     2: _add_missing,
     3: _index_memories,
     4: _add_missing,
     5: _add_missing,
+    6: _nothing,
 }
 """What leads from each version to the next. Version 1 makes the tables as ``tables.py`` has them now, so a later migration
 has to check whether what it adds is there already.
 
 2: ``gf_graphs``, ``gf_pruned``, and the columns ``seal`` of sessions and runs. 3: the index of memories. 4: the column
-``seal`` of memories. 5: the column ``time_seal`` of sessions."""
+``seal`` of memories. 5: the column ``time_seal`` of sessions.
+6: the checksums of rows are shorter."""
 VERSION: Final = max(MIGRATIONS)
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from graphflow.core import options
 from graphflow.db.jsontext import dumps, loads_packed
 from graphflow.db.packing import Packer
-from graphflow.db.rows import digest
+from graphflow.db.rows import checksum, matches
 from graphflow.db.seals import check_time
 from graphflow.db.tags import TAG
 from graphflow.errors import CorruptCheckpoint
@@ -248,16 +248,16 @@ def _with_snapshot(space: _Space, cut: int, *, untouched: bool) -> int:
     if not rows or len(rows) > LONGEST_CHAIN:
         return base
     texts: list[str] = []
-    for seq, log_head, epoch, frontier, delta, snapshot, created_at, checksum in rows:
+    for seq, log_head, epoch, frontier, delta, snapshot, created_at, stored in rows:
         facts = (seq, base, log_head, epoch, created_at)
-        if digest("checkpoint", space.session_id, keys["ns"], *facts, frontier, delta, snapshot) != checksum:
+        if not matches(stored, "checkpoint", space.session_id, keys["ns"], *facts, frontier, delta, snapshot):
             raise CorruptCheckpoint(f"checkpoint {seq} of session {space.session_id!r} does not match its checksum")
         if seq <= cut:
             texts.append(snapshot or delta or "{}")
         if seq >= cut:
             text = snapshot if seq > cut else folded(texts)
             facts = (seq, cut, log_head, epoch, created_at)
-            again = digest("checkpoint", space.session_id, keys["ns"], *facts, frontier, delta, text)
+            again = checksum("checkpoint", space.session_id, keys["ns"], *facts, frontier, delta, text)
             tx.execute(tx.sql.rebase, {**keys, "of": seq, "new_base": cut, "new_snapshot": text, "new_sha256": again})
     tx.execute(tx.sql.fence, {"session": keys["session"]})
     return cut

@@ -27,9 +27,24 @@ REMOVED: Final = "removed"
 
 
 def digest(*parts: object) -> bytes:
-    """The checksum of a row: sha256 over what kind of row it is, its keys and its body."""
+    """The sha256 of texts, and of what else has one."""
     texts = [part if type(part) is str else "" if part is None else str(part) for part in parts]
     return sha256("\x1f".join(texts).encode("utf-8", "surrogatepass")).digest()
+
+
+CHECKSUM: Final = 16
+"""Bytes of a row's checksum. No two rows that anybody will ever see have those in common, and every row has them."""
+
+
+def checksum(*parts: object) -> bytes:
+    """The checksum of a row: the begin of the sha256 of what kind of row it is, its keys and its body."""
+    return digest(*parts)[:CHECKSUM]
+
+
+def matches(stored: bytes | None, *parts: object) -> bool:
+    """Whether a row's checksum is that of these parts. In rows of the first schemas it is the whole sha256."""
+    whole = digest(*parts)
+    return stored == whole[:CHECKSUM] or stored == whole
 
 
 COVERED: Final = {
@@ -45,9 +60,9 @@ ENDED: Final = ("run_id", "status", "last_message", "last_seq", "ended_at", "err
 """The columns that the checksum of a run covers."""
 
 
-def run_digest(run: Mapping[str, Any]) -> bytes | None:
+def run_checksum(run: Mapping[str, Any]) -> bytes | None:
     """The checksum of what a run with these columns ended with; none before it has ended."""
-    return None if run["ended_at"] is None else digest("ended", *(run[name] for name in ENDED))
+    return None if run["ended_at"] is None else checksum("ended", *(run[name] for name in ENDED))
 
 
 NEW_SESSION: Final = (
@@ -83,21 +98,22 @@ def closing(
     metrics: str | None = None,
 ) -> tuple[Any, ...]:
     """The values that close a run which ended with these columns."""
-    checksum = digest("ended", run_id, status, last_message, last_seq, ended_at, error, metrics)
-    return status, last_message, last_seq, error, metrics, checksum, ended_at, run_id
+    sealed = checksum("ended", run_id, status, last_message, last_seq, ended_at, error, metrics)
+    return status, last_message, last_seq, error, metrics, sealed, ended_at, run_id
 
 
-def run_matches(run: Mapping[str, Any], checksum: bytes | None) -> bool:
+def run_matches(run: Mapping[str, Any], stored: bytes | None) -> bool:
     """Whether a run ended with what these columns say.
 
     In rows of the first schemas the checksum does not cover when and where the run ended, and is missing when there was neither
     an error nor anything measured.
     """
-    if checksum == run_digest(run):
-        return True
+    if stored is None:
+        return run["ended_at"] is None or not (run["error"] or run["metrics"])
     early = ("run_id", "status", "last_message", "error", "metrics")
-    covers = run["ended_at"] is not None and (run["error"] or run["metrics"])
-    return checksum == (digest("run", *(run[name] for name in early)) if covers else None)
+    return run["ended_at"] is not None and (
+        matches(stored, "ended", *(run[name] for name in ENDED)) or stored == digest("run", *(run[name] for name in early))
+    )
 
 
 def plain_text(text: str | None) -> str | None:
@@ -111,7 +127,9 @@ def plain_text(text: str | None) -> str | None:
 
 
 def encode_frontier(frontier: Frontier, seq: int, schema: StateSchema, media: Media | None = None) -> str | None:
-    """The JSON text of what is next, without its empty parts; None when nothing is and the origin is ``seq`` itself."""
+    """The JSON text of what is next, without its empty parts; None when nothing is and the origin is ``seq`` itself. Names of
+    nodes and nothing else are a list.
+    """
     targets = frontier.next
     if not _TEXT.issuperset(map(type, targets)):
         targets = [_without_untracked(target, schema) for target in targets]
@@ -140,7 +158,18 @@ def encode_frontier(frontier: Frontier, seq: int, schema: StateSchema, media: Me
 @lru_cache(maxsize=1024)
 def _names_text(names: tuple[str, ...]) -> str:
     """The text of a frontier that is nodes and nothing else: most are, and a graph comes by each again and again."""
-    return dumps({"next": names})
+    return dumps(names)
+
+
+def no_contents(checksum: bytes) -> bytes:
+    """For who reads a text and does not look at the images and files in it: arguments of Sends may hold some."""
+    return b""
+
+
+def frontier_parts(text: str | None, fetch: Fetch | None = None) -> dict[str, Any]:
+    """What a frontier's text says, as parsed JSON."""
+    parts: Any = {} if text is None else loads(text, fetch)
+    return {"next": parts} if type(parts) is list else parts
 
 
 def _with_added(parts: dict[str, Any], frontier: Frontier, schema: StateSchema, packer: Packer) -> dict[str, Any]:
@@ -163,7 +192,7 @@ def decode_frontier(text: str | None, seq: int, schema: StateSchema, fetch: Fetc
     """What ``encode_frontier`` wrote."""
     if text is None:
         return Frontier(seq)
-    frontier = Frontier(**{"origin": seq, **loads(text, fetch)})
+    frontier = Frontier(**{"origin": seq, **frontier_parts(text, fetch)})
     if frontier.added:
         codecs = channel_codecs(schema)
         frontier.added = {

@@ -1,4 +1,4 @@
-"""The tables, for every dialect alike: TEXT for JSON, integers of microseconds since 1970 for times, 32 bytes for a sha256.
+"""The tables, for every dialect alike: TEXT for JSON, integers of microseconds since 1970 for times, BLOBs for checksums.
 
 Rows of a session refer to it, and to their run, by the integer ``ordinal``: ids that users choose are long, and every row has
 them.
@@ -39,6 +39,7 @@ def _integer(name: str, *, required: bool = False) -> Column[int]:
 
 
 def _sha256(*, required: bool = True) -> Column[bytes]:
+    """The begin of a sha256 of the row; in rows of the first schemas all of it."""
     return Column("sha256", LargeBinary(32), nullable=not required)
 
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.ids import check_id
 from graphflow.db.archive import Archive, Fields, read_archive, write_archive
-from graphflow.db.jsontext import loads
 from graphflow.db.loading import no_checkpoint
 from graphflow.db.records import SessionType
-from graphflow.db.rows import plain_text
+from graphflow.db.rows import frontier_parts, no_contents, plain_text
 from graphflow.errors import CorruptCheckpoint, SchemaTooNew
 
 if TYPE_CHECKING:
@@ -58,10 +57,7 @@ def _status_at(source: Fields, last: Fields) -> str:
 
 def is_unfinished(frontier: str | None) -> bool:
     """Whether anything is left to run after a checkpoint with this frontier."""
-    if frontier is None:
-        return False
-    # The arguments of Sends may hold images, whose contents do not matter here.
-    parts = loads(frontier, lambda checksum: b"")
+    parts = frontier_parts(frontier, no_contents)
     return bool(parts.get("next") or parts.get("deferred"))
 
 

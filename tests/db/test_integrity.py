@@ -13,7 +13,7 @@ from graphflow import Agent
 from graphflow.core.control import Interrupt
 from graphflow.core.effects import Load, LoadMany, ReadHistory
 from graphflow.core.stored import TaskRow
-from graphflow.db import SqliteDb
+from graphflow.db import SqliteDb, rows
 from graphflow.db.rows import digest
 from graphflow.errors import CorruptCheckpoint
 from graphflow.messages import ImagePart, Message
@@ -99,6 +99,7 @@ def put(db: SqliteDb, table: str, column: str, value: bytes, keys: str, key: lis
         ("UPDATE gf_checkpoints SET log_head = log_head + 1 WHERE seq = 30", "checkpoint 30"),
         ("UPDATE gf_checkpoints SET base = base + 1 WHERE seq = 30", "checkpoint 30"),
         ("UPDATE gf_messages SET role = 'system' WHERE seq = 1", "message 1"),
+        ("UPDATE gf_tasks SET origin = origin + 1 WHERE kind = 'step'", "the step of node 'node'"),
         ("DELETE FROM gf_media", "contents"),
     ],
 )
@@ -193,6 +194,43 @@ def test_a_run_of_the_first_schemas_is_read_by_the_checksum_it_has(session: Writ
     db._write(lambda tx: tx.execute("UPDATE gf_runs SET error = 'bang' WHERE run_id = 'r2'"))
     with pytest.raises(CorruptCheckpoint, match="run 'r2' of session 's1' does not match its checksum"):
         db.get_runs("s1")
+
+
+def test_rows_of_the_first_schemas_have_whole_checksums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = SqliteDb(tmp_path / "old.db")
+    with monkeypatch.context() as before:
+        before.setattr(rows, "CHECKSUM", 32)
+        old = Writer(db)
+        old.turn("r0", "earlier", "yes")
+        old.begin("r1", {"count": {"set": 1}}, [Message("user", "hello")])
+        for n in range(80):
+            old.step({"notes": {"append": [f"note {n}"]}})
+        old.end()
+        agent = Agent(ScriptedModel(["one", "two", "three"]), db=db)
+        agent.run("hello", session_id="talk")
+    lengths = "SELECT DISTINCT length(sha256) FROM gf_{} ORDER BY 1"
+    tables = ("checkpoints", "messages", "runs")
+    assert [db._read(lambda tx, name=name: tx.all(lengths.format(name), {})) for name in tables] == [[(32,)]] * 3
+    assert db.check().ok
+    read_all(db)
+    archive = db.export_session("s1")
+    db.fork_session("s1", session_id="fork")
+    agent.run("again", session_id="talk")
+    assert [message.content for message in db.get_messages("talk")] == ["hello", "one", "again", "two"]
+    db.prune(keep_last=5)
+    assert db.check().ok
+    lengths = "SELECT DISTINCT length(sha256) FROM gf_{} ORDER BY 1"
+    assert [db._read(lambda tx, name=name: tx.all(lengths.format(name), {})) for name in tables] == [[(16,), (32,)]] * 3
+    db.delete_session("s1")
+    db.import_session(archive)
+    read_all(db)
+    assert db.check().ok
+    flip = "UPDATE gf_messages SET sha256 = substr(sha256, 1, {}) || x'00' WHERE session = (SELECT ordinal FROM gf_sessions "
+    for length in (31, 15):  # the last byte counts as well, of the old ones and of the new
+        db._write(lambda tx, length=length: tx.execute(f"{flip.format(length)} WHERE session_id = 'talk') AND seq = 1"))
+        with pytest.raises(CorruptCheckpoint):
+            db.get_messages("talk")
+    db.close()
 
 
 def test_every_flipped_bit_in_the_file_is_noticed_or_harmless(tmp_path: Path, session: Writer) -> None:

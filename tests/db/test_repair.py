@@ -221,7 +221,7 @@ def test_nothing_stored_causes_an_import_or_a_call(text: str, monkeypatch: pytes
 
 
 def test_a_hostile_value_in_the_state_is_an_error_or_data(session: Writer) -> None:
-    from graphflow.db.rows import digest  # noqa: PLC0415
+    from graphflow.db.rows import checksum  # noqa: PLC0415
 
     db = session.db
     for text in HOSTILE:
@@ -229,10 +229,10 @@ def test_a_hostile_value_in_the_state_is_an_error_or_data(session: Writer) -> No
         seq, log_head, epoch, frontier, _, snapshot, created_at, _ = row
         delta = f'{{"anything":{{"set":{text}}}}}'
         base = db._read(lambda tx: tx.one(tx.sql.base_of, {"session": 1, "ns": "", "seq": session.head}))[0]
-        checksum = digest("checkpoint", "s1", "", seq, base, log_head, epoch, created_at, frontier, delta, snapshot)
+        sealed = checksum("checkpoint", "s1", "", seq, base, log_head, epoch, created_at, frontier, delta, snapshot)
         mark = ("%s", "%s") if db.dialect == "postgresql" else ("?", "?")
         statement = f"UPDATE gf_checkpoints SET delta = {mark[0]}, sha256 = {mark[1]} WHERE ns = '' AND seq = {session.head}"
-        db._write(lambda tx, s=statement, d=delta, c=checksum: tx.execute(s, (d, c)))
+        db._write(lambda tx, s=statement, d=delta, c=sealed: tx.execute(s, (d, c)))
         try:
             value = session.load().values["anything"]
         except GraphflowError:

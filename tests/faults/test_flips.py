@@ -51,10 +51,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Any]:
 
 
 def _add_summary(db: Any) -> None:
-    from graphflow.db.rows import digest  # noqa: PLC0415
+    from graphflow.db.rows import checksum  # noqa: PLC0415
 
     row = {"session": 1, "ns": "", "upto_seq": 2, "run": 1, "body": '"They talked."', "created_at": 1}
-    row["sha256"] = digest("summary", "chat", "", 2, row["body"])
+    row["sha256"] = checksum("summary", "chat", "", 2, row["body"])
     db._write(lambda tx: tx.execute(tx.sql.copy_rows["gf_summaries"], row))
 
 

@@ -130,23 +130,23 @@ class StoreStatements(Compiled):
         c = CHECKPOINT
         return self.text(select(c.base).where(matches(c.session, "session"), matches(c.ns, "ns"), matches(c.seq, "seq")))
 
-    def _tasks(self, where: Any) -> str:
+    def _tasks(self, *where: Any) -> str:
         t = tasks.c
         return self.text(
             select(t.ns, t.task_id, t.node, t.kind, t.name, t.nth, t.origin, t.value, t.sha256)
-            .where(matches(t.session, "session"), where)
+            .where(matches(t.session, "session"), *where)
             .order_by(t.ns, t.task_id, t.kind, t.name, t.nth)
         )
 
     @cached_property
     def load_tasks(self) -> str:
-        """The rows of a graph's unfinished superstep."""
-        return self._tasks(and_(matches(tasks.c.ns, "ns"), matches(tasks.c.origin, "origin")))
+        """The rows of one graph. Which of them are of its unfinished superstep is seen once they are known to be sound."""
+        return self._tasks(matches(tasks.c.ns, "ns"))
 
     @cached_property
     def load_all_tasks(self) -> str:
-        """Those of the outermost graph, and all of the graphs inside it."""
-        return self._tasks(or_(tasks.c.ns != EMPTY, matches(tasks.c.origin, "origin")))
+        """Those of the outermost graph and of the graphs inside it."""
+        return self._tasks()
 
     # --- committing ----------------------------------------------------------------------------------------------------
 

@@ -879,8 +879,7 @@ TEXTS = (
                    'gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth, gf_place.gf_tasks.origin, '
                    'gf_place.gf_tasks.value, gf_place.gf_tasks.sha256 \n'
                    'FROM gf_place.gf_tasks \n'
-                   "WHERE gf_place.gf_tasks.session = %(session)s::BIGINT AND (gf_place.gf_tasks.ns != '' OR "
-                   'gf_place.gf_tasks.origin = %(origin)s::BIGINT) ORDER BY gf_place.gf_tasks.ns, '
+                   'WHERE gf_place.gf_tasks.session = %(session)s::BIGINT ORDER BY gf_place.gf_tasks.ns, '
                    'gf_place.gf_tasks.task_id, gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth',
  'load_at': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, '
             'gf_place.gf_sessions.component_id AS made_by, gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, '
@@ -965,9 +964,9 @@ TEXTS = (
                'gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth, gf_place.gf_tasks.origin, '
                'gf_place.gf_tasks.value, gf_place.gf_tasks.sha256 \n'
                'FROM gf_place.gf_tasks \n'
-               'WHERE gf_place.gf_tasks.session = %(session)s::BIGINT AND gf_place.gf_tasks.ns = %(ns)s AND '
-               'gf_place.gf_tasks.origin = %(origin)s::BIGINT ORDER BY gf_place.gf_tasks.ns, '
-               'gf_place.gf_tasks.task_id, gf_place.gf_tasks.kind, gf_place.gf_tasks.name, gf_place.gf_tasks.nth',
+               'WHERE gf_place.gf_tasks.session = %(session)s::BIGINT AND gf_place.gf_tasks.ns = %(ns)s ORDER BY '
+               'gf_place.gf_tasks.ns, gf_place.gf_tasks.task_id, gf_place.gf_tasks.kind, gf_place.gf_tasks.name, '
+               'gf_place.gf_tasks.nth',
  'lock_schema': 'SELECT pg_advisory_xact_lock(7450747586985749605) AS pg_advisory_xact_lock_1',
  'lock_user': 'SELECT pg_advisory_xact_lock(CAST(%(key)s AS BIGINT)) AS pg_advisory_xact_lock_1',
  'log_head': 'SELECT (SELECT gf_place.gf_checkpoints.log_head \n'

@@ -687,8 +687,8 @@ TEXTS = (
  'load_all_tasks': 'SELECT gf_tasks.ns, gf_tasks.task_id, gf_tasks.node, gf_tasks.kind, gf_tasks.name, gf_tasks.nth, '
                    'gf_tasks.origin, gf_tasks.value, gf_tasks.sha256 \n'
                    'FROM gf_tasks \n'
-                   "WHERE gf_tasks.session = :session AND (gf_tasks.ns != '' OR gf_tasks.origin = :origin) ORDER BY "
-                   'gf_tasks.ns, gf_tasks.task_id, gf_tasks.kind, gf_tasks.name, gf_tasks.nth',
+                   'WHERE gf_tasks.session = :session ORDER BY gf_tasks.ns, gf_tasks.task_id, gf_tasks.kind, '
+                   'gf_tasks.name, gf_tasks.nth',
  'load_at': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.component_id AS '
             'made_by, gf_sessions.name, gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal, '
             'gf_sessions.status, gf_sessions.head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, '
@@ -752,8 +752,8 @@ TEXTS = (
  'load_tasks': 'SELECT gf_tasks.ns, gf_tasks.task_id, gf_tasks.node, gf_tasks.kind, gf_tasks.name, gf_tasks.nth, '
                'gf_tasks.origin, gf_tasks.value, gf_tasks.sha256 \n'
                'FROM gf_tasks \n'
-               'WHERE gf_tasks.session = :session AND gf_tasks.ns = :ns AND gf_tasks.origin = :origin ORDER BY '
-               'gf_tasks.ns, gf_tasks.task_id, gf_tasks.kind, gf_tasks.name, gf_tasks.nth',
+               'WHERE gf_tasks.session = :session AND gf_tasks.ns = :ns ORDER BY gf_tasks.ns, gf_tasks.task_id, '
+               'gf_tasks.kind, gf_tasks.name, gf_tasks.nth',
  'lock_user': None,
  'log_head': 'SELECT (SELECT gf_checkpoints.log_head \n'
              'FROM gf_checkpoints \n'
