@@ -15,6 +15,7 @@ import secrets
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -106,14 +107,16 @@ class LeaseStore(Protocol):
 
     lease_ttl: float
 
-    def renew_leases(self, given_back: list[tuple[str, int]]) -> None:
-        """Prolong all leases of this process, and end those ``given_back`` (session, epoch); stop the runs that are to stop."""
+    def renew_leases(self, held: Sequence[str], given_back: Sequence[tuple[str, int]] = ()) -> None:
+        """Prolong this process's leases of the sessions ``held``, and end those ``given_back`` (session, epoch); stop the runs
+        that are to stop.
+        """
 
-    def stop_asked(self) -> None:
-        """Stop the runs of this process that another one asks to stop."""
+    def stop_asked(self, held: Sequence[str]) -> None:
+        """Stop the runs of this process, in the sessions ``held``, that another one asks to stop."""
 
-    def end_leases(self) -> None:
-        """End all leases of this process."""
+    def end_leases(self, held: Sequence[str]) -> None:
+        """End this process's leases of these sessions."""
 
 
 @dataclass(slots=True)
@@ -179,25 +182,29 @@ class Keeper:
                 if failed or not any(leases.left for leases in self._stores.values()):
                     self._pause = min((store.lease_ttl for store in self._stores), default=0) / 3
                     called = self._changed.wait(min(self._pause, LOOK_EVERY))
-                stores = [(store, leases) for store, leases in self._stores.items() if leases.held or leases.left]
-                due = {store: sorted(leases.left.items()) for store, leases in stores}
+                due = [(store, [*leases.held], [*leases.left.items()]) for store, leases in self._in_use()]
                 if not due:
                     self._thread = None
                     return
-            if called or failed or any(due.values()) or time.monotonic() - renewed + LOOK_EVERY / 2 >= self._pause:
+            to_give_back = any(left for _, _, left in due)
+            if called or failed or to_give_back or time.monotonic() - renewed + LOOK_EVERY / 2 >= self._pause:
                 renewed = time.monotonic()
-                failed = not all([self._renew(store, left) for store, left in due.items()])
+                failed = not all([self._renew(store, held, left) for store, held, left in due])
             else:
-                for store in due:
+                for store, held, _ in due:
                     with suppress(Exception):  # the next look, or the next renewal, tells
-                        store.stop_asked()
+                        store.stop_asked(held)
+                del store
             called = False
-            del due, stores
+            del due
 
-    def _renew(self, store: LeaseStore, left: list[tuple[str, int]]) -> bool:
+    def _in_use(self) -> list[tuple[LeaseStore, _Leases]]:
+        return [(store, leases) for store, leases in self._stores.items() if leases.held or leases.left]
+
+    def _renew(self, store: LeaseStore, held: list[str], left: list[tuple[str, int]]) -> bool:
         """What fails is tried again at the next turn; a lease that runs out meanwhile is fenced off by its epoch."""
         try:
-            store.renew_leases(left)
+            store.renew_leases(held, left)
         except Exception:
             return False
         with self._lock:
@@ -217,10 +224,10 @@ class Keeper:
     def end(self) -> None:
         """Give all leases back: the process ends, and whatever still runs in it ends with it."""
         with self._lock:
-            stores = [store for store, leases in self._stores.items() if leases.held or leases.left]
-        for store in stores:
+            held = [(store, [*leases.held, *leases.left]) for store, leases in self._in_use()]
+        for store, sessions in held:
             with suppress(Exception):  # they run out by themselves
-                store.end_leases()
+                store.end_leases(sessions)
 
 
 _keeper = Keeper()

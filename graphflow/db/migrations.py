@@ -30,8 +30,8 @@ def _index_memories(tx: Transaction) -> None:
     memoryindex.index_all(tx)
 
 
-def _nothing(tx: Transaction) -> None:
-    """Only that libraries which know the last version alone leave the database alone."""
+def _drop_lease_index(tx: Transaction) -> None:
+    tx.execute(tx.sql.drop_lease_index)
 
 
 MIGRATIONS: Final[dict[int, Callable[[Transaction], None]]] = {
@@ -40,14 +40,14 @@ MIGRATIONS: Final[dict[int, Callable[[Transaction], None]]] = {
     3: _index_memories,
     4: _add_missing,
     5: _add_missing,
-    6: _nothing,
+    6: _drop_lease_index,
 }
 """What leads from each version to the next. Version 1 makes the tables as ``tables.py`` has them now, so a later migration
 has to check whether what it adds is there already.
 
 2: ``gf_graphs``, ``gf_pruned``, and the columns ``seal`` of sessions and runs. 3: the index of memories. 4: the column
 ``seal`` of memories. 5: the column ``time_seal`` of sessions.
-6: the checksums of rows are shorter."""
+6: the checksums of rows are shorter, and leases, which are found by their sessions, have no index."""
 VERSION: Final = max(MIGRATIONS)
 
 

@@ -42,6 +42,7 @@ from graphflow.db import (
 )
 from graphflow.db.archive import write_archive
 from graphflow.db.commits import NO_LEASE, Lease, ReadyCommit
+from graphflow.db.jsontext import dumps
 from graphflow.db.leases import is_dead, keeper, process_name
 from graphflow.db.limits import Limits
 from graphflow.db.recent import Recent
@@ -227,33 +228,34 @@ class SqlDb(UserMemories):
         if self.shared:
             keeper().leave(self, session_id)
 
-    def renew_leases(self, given_back: list[tuple[str, int]]) -> None:
-        """Prolong the leases of this process, and end those ``given_back`` (called by the keeper's thread).
+    def renew_leases(self, held: Sequence[str], given_back: Sequence[tuple[str, int]] = ()) -> None:
+        """Prolong this process's leases of the sessions ``held``, and end those ``given_back`` (called by the keeper's thread).
 
         A lease is ended only under the epoch it was taken with: meanwhile another run of this process may have taken it.
         """
-        me = process_name()
+        mine = _mine(held)
 
         def work(tx: Transaction) -> list[tuple[str, str | None]]:
             for session_id, epoch in given_back:
-                tx.execute(tx.sql.end_lease, {"session_id": session_id, "me": me, "taken_under": epoch})
-            return tx.all(tx.sql.renew_leases, {"me": me, "lease_ttl": int(self.lease_ttl * 1_000_000)})
+                tx.execute(tx.sql.end_lease, {"session_id": session_id, "me": mine["me"], "taken_under": epoch})
+            tx.execute(tx.sql.renew_leases, {**mine, "lease_ttl": int(self.lease_ttl * 1_000_000)})
+            return tx.all(tx.sql.asked_to_stop, mine)
 
         # The keeper tries again by itself, and has other databases to look after.
         self._stop(self._write_once(work))
 
-    def stop_asked(self) -> None:
+    def stop_asked(self, held: Sequence[str]) -> None:
         """Stop the runs of this process that another one asks to stop (called by the keeper's thread)."""
-        self._stop(self._read_once(lambda tx: tx.all(tx.sql.asked_to_stop, {"me": process_name()})))
+        self._stop(self._read_once(lambda tx: tx.all(tx.sql.asked_to_stop, _mine(held))))
 
     def _stop(self, asked: Sequence[tuple[Any, ...]]) -> None:
         for session_id, run_id in asked:
             if run_id is not None:
                 session_queue().stop(self.identity, session_id, run_id)
 
-    def end_leases(self) -> None:
-        """End all leases of this process, which ends."""
-        self._write_once(lambda tx: tx.execute(tx.sql.end_all_leases, {"me": process_name()}).fetchall())
+    def end_leases(self, held: Sequence[str]) -> None:
+        """End this process's leases of these sessions: it ends."""
+        self._write_once(lambda tx: tx.execute(tx.sql.end_all_leases, _mine(held)))
 
     def is_run(self, session_id: str, owner: str | None, left: int | None) -> bool:
         """Whether somebody runs a session, given its lease: a run that nobody runs has crashed."""
@@ -560,6 +562,11 @@ class SqlDb(UserMemories):
     def check(self) -> CheckReport:
         """Verify everything that is stored."""
         return checks.check(self._read)
+
+
+def _mine(held: Sequence[str]) -> dict[str, str]:
+    """How statements are told which leases of this process are meant."""
+    return {"held": dumps([*held]), "me": process_name()}
 
 
 def _check(id: str, user_id: str | None, what: str = "session_id") -> None:

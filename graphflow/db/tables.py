@@ -76,13 +76,6 @@ sessions = Table(
 )
 Index("gf_sessions_created", sessions.c.created_at)
 Index("gf_sessions_updated", sessions.c.updated_at)
-# Few rows have a holder at any time, and renewing finds them by it.
-Index(
-    "gf_sessions_lease",
-    sessions.c.lease_owner,
-    sqlite_where=sessions.c.lease_owner.is_not(None),
-    postgresql_where=sessions.c.lease_owner.is_not(None),
-)
 Index("gf_sessions_user", sessions.c.user_id, sessions.c.created_at)
 
 runs = Table(

@@ -114,9 +114,32 @@ def test_giving_back_a_lease_late_leaves_the_next_one_of_this_process_alone(tmp_
 
     def node(state: State) -> None:
         before = holder(tmp_path / "s.db")
-        db.renew_leases([("s", 1)])  # as the keeper does for an earlier run, whose lease was taken under epoch 1
+        db.renew_leases(["s"], [("s", 1)])  # as the keeper does for an earlier run, whose lease was taken under epoch 1
         assert before[0] == holder(tmp_path / "s.db")[0] == process_name()
 
     for _ in range(2):
         assert graph(lambda state: node(state) if db.get_runs("s")[1:] else None, db).invoke({"n": 1}, session_id="s")
+    db.close()
+
+
+def test_leases_are_found_by_their_sessions(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "s.db", lease_ttl=3600)
+    until = "SELECT lease_until FROM gf_sessions WHERE session_id = 's'"
+
+    def node(state: State) -> None:
+        (before,) = db._read(lambda tx: tx.one(until, {}))
+        db.renew_leases(["another"])
+        assert db._read(lambda tx: tx.one(until, {})) == (before,)
+        db.renew_leases(["another", "s"])
+        assert db._read(lambda tx: tx.one(until, {})) > (before,)
+        sql, names = db._statements(), {"held": "[]", "me": "me", "lease_ttl": 1}
+        for statement in (sql.renew_leases, sql.asked_to_stop, sql.end_all_leases):
+            plan = db._read(lambda tx, statement=statement: tx.all(f"EXPLAIN QUERY PLAN {statement}", names))
+            assert not [row for row in plan if "SCAN gf_" in row[3] or "TEMP B-TREE" in row[3]], plan
+        db.end_leases(["another"])
+        assert holder(tmp_path / "s.db")[0] == process_name()
+        db.end_leases(["s"])
+        assert holder(tmp_path / "s.db")[0] is None
+
+    graph(node, db).invoke({"n": 1}, session_id="s")
     db.close()

@@ -140,7 +140,7 @@ def use(db: PostgresDb) -> None:
     db.rename_session("s1", "tea")
     db.fork_session("s1", session_id="s2")
     db.import_session(db.export_session("s2"), session_id="s3")
-    db.renew_leases([("s1", 1)])
+    db.renew_leases([], [("s1", 1)])
     assert db.count_sessions() == 3 and db.check().ok
     assert db.delete_session("s3") and db.delete_user("ann") == 2
     assert db.check().checked == 0

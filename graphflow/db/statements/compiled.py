@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Text, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import JSON, BigInteger, Text, bindparam, cast, func, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.types import UserDefinedType
@@ -111,6 +111,12 @@ class Compiled:
         """Nobody holds the session but one of the parameters ``names``, or whoever did has let the lease run out."""
         holder = SESSION.lease_owner
         return or_(holder.is_(None), SESSION.lease_until < self.now, *(matches(holder, name) for name in names))
+
+    def texts(self, name: str) -> Any:
+        """The texts of a parameter that is a JSON list."""
+        if self.dialect.name == "sqlite":
+            return func.json_each(bindparam(name)).table_valued("value").c.value
+        return func.json_array_elements_text(cast(bindparam(name), JSON)).column_valued("value")
 
     def positional(self, statement: Any, columns: list[str]) -> str:
         """The text of a statement that takes its values by place, in this order: drivers bind tuples faster than names."""

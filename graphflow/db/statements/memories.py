@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, Final
 
-from sqlalchemy import JSON, BigInteger, bindparam, cast, delete, func, select, update
+from sqlalchemy import BigInteger, bindparam, cast, delete, func, select, update
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from graphflow.db.statements.compiled import ONE, ZERO, Compiled, matches
@@ -134,7 +134,7 @@ class MemoryStatements(Compiled):
     def insert_terms(self) -> str:
         """One row for each of the ``terms``, a JSON list."""
         names = ["owner", "term", "place"]
-        value = self._texts("terms")
+        value = self.texts("terms")
         rows = select(cast(bindparam("owner"), BigInteger), value, cast(bindparam("place"), BigInteger))
         return self.text(self.insert(memory_terms).from_select(names, rows))
 
@@ -145,7 +145,7 @@ class MemoryStatements(Compiled):
     @cached_property
     def drop_terms(self) -> str:
         ours = (matches(TERM.owner, "owner"), matches(TERM.place, "place"))
-        return self.text(delete(memory_terms).where(*ours, TERM.term.in_(select(self._texts("terms")))))
+        return self.text(delete(memory_terms).where(*ours, TERM.term.in_(select(self.texts("terms")))))
 
     @cached_property
     def clear_index(self) -> list[str]:
@@ -175,12 +175,6 @@ class MemoryStatements(Compiled):
         i = INDEX
         return select(i.place, i.memory, i.speaker, i.timely, i.terms).where(matches(i.owner, "owner"))
 
-    def _texts(self, name: str) -> Any:
-        """The texts of a parameter that is a JSON list."""
-        if self.dialect.name == "sqlite":
-            return func.json_each(bindparam(name)).table_valued("value").c.value
-        return func.json_array_elements_text(cast(bindparam(name), JSON)).column_valued("value")
-
     def _numbers(self, name: str) -> Any:
         """The whole numbers of a parameter that is a JSON list."""
-        return select(cast(self._texts(name), BigInteger))
+        return select(cast(self.texts(name), BigInteger))

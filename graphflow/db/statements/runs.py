@@ -83,23 +83,25 @@ class RunStatements(Compiled):
         asked = (RUN.session == SESSION.ordinal, RUN.ns == EMPTY, RUN.number == last, RUN.status == RUNNING)
         return select(RUN.run_id).where(*asked, RUN.cancel_requested.is_not(None)).correlate(sessions).scalar_subquery()
 
+    def _mine(self) -> tuple[Any, Any]:
+        """Those of the parameter ``held``, a JSON list of sessions, that the process ``me`` holds."""
+        return SESSION.session_id.in_(select(self.texts("held"))), matches(SESSION.lease_owner, "me")
+
     @cached_property
     def renew_leases(self) -> str:
-        """Prolongs the leases of a process, and tells which of its runs are asked to stop."""
+        """Prolongs leases of a process."""
         until = self.now + bindparam("lease_ttl", type_=BigInteger)
-        renewed = update(sessions).where(matches(SESSION.lease_owner, "me")).values(lease_until=until)
-        return self.text(renewed.returning(SESSION.session_id, self._to_stop()))
+        return self.text(update(sessions).where(*self._mine()).values(lease_until=until))
 
     @cached_property
     def asked_to_stop(self) -> str:
         """The runs of a process that are asked to stop."""
-        return self.text(select(SESSION.session_id, self._to_stop()).where(matches(SESSION.lease_owner, "me")))
+        return self.text(select(SESSION.session_id, self._to_stop()).where(*self._mine()))
 
     @cached_property
     def end_all_leases(self) -> str:
-        """Gives back all leases of a process that ends."""
-        mine = update(sessions).where(matches(SESSION.lease_owner, "me"))
-        return self.text(mine.values(lease_owner=null(), lease_until=null()).returning(SESSION.ordinal))
+        """Gives back the leases of a process that ends."""
+        return self.text(update(sessions).where(*self._mine()).values(lease_owner=null(), lease_until=null()))
 
     # --- idempotency keys --------------------------------------------------------------------------------------------------
 

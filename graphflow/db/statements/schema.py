@@ -34,7 +34,14 @@ class SchemaStatements(Compiled):
             *(CreateIndex(index, if_not_exists=True) for index in sorted(indexes, key=lambda index: str(index.name)))
         )
 
+    @cached_property
+    def drop_lease_index(self) -> str:
+        """Drops an index that the first schemas had."""
+        return f"DROP INDEX IF EXISTS {self._place('gf_sessions_lease')}"
+
     def _add(self, table: Table, column: str) -> str:
-        name = self.dialect.identifier_preparer.quote(table.name)
-        place = f"{self.dialect.identifier_preparer.quote_schema(self.schema)}.{name}" if self.schema else name
-        return f"ALTER TABLE {place} ADD COLUMN {column}"
+        return f"ALTER TABLE {self._place(table.name)} ADD COLUMN {column}"
+
+    def _place(self, name: str) -> str:
+        quoted = self.dialect.identifier_preparer.quote(name)
+        return f"{self.dialect.identifier_preparer.quote_schema(self.schema)}.{quoted}" if self.schema else quoted

@@ -63,7 +63,9 @@ TEXTS = (
                   " LIMIT 1 OFFSET 0) AND gf_place.gf_runs.status = 'running' AND gf_place.gf_runs.cancel_requested IS "
                   'NOT NULL) AS anon_1 \n'
                   'FROM gf_place.gf_sessions \n'
-                  'WHERE gf_place.gf_sessions.lease_owner = %(me)s',
+                  'WHERE gf_place.gf_sessions.session_id IN (SELECT value \n'
+                  'FROM json_array_elements_text(CAST(%(held)s AS JSON)) AS value) AND '
+                  'gf_place.gf_sessions.lease_owner = %(me)s',
  'base_of': 'SELECT gf_place.gf_checkpoints.base \n'
             'FROM gf_place.gf_checkpoints \n'
             'WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = %(ns)s AND '
@@ -256,8 +258,6 @@ TEXTS = (
                     'CREATE UNIQUE INDEX IF NOT EXISTS gf_runs_idempotency ON gf_place.gf_runs (coalesce(component_id, '
                     "''), coalesce(user_id, ''), idempotency_key) WHERE idempotency_key IS NOT NULL",
                     'CREATE INDEX IF NOT EXISTS gf_sessions_created ON gf_place.gf_sessions (created_at)',
-                    'CREATE INDEX IF NOT EXISTS gf_sessions_lease ON gf_place.gf_sessions (lease_owner) WHERE '
-                    'lease_owner IS NOT NULL',
                     'CREATE INDEX IF NOT EXISTS gf_sessions_updated ON gf_place.gf_sessions (updated_at)',
                     'CREATE INDEX IF NOT EXISTS gf_sessions_user ON gf_place.gf_sessions (user_id, created_at)'],
  'create_memory_index': ['\n'
@@ -639,6 +639,7 @@ TEXTS = (
                'gf_place.gf_pruned.ns = %(ns)s',
  'drop_index': 'DELETE FROM gf_place.gf_memory_index WHERE gf_place.gf_memory_index.memory = %(memory)s::BIGINT '
                'RETURNING gf_place.gf_memory_index.place, gf_place.gf_memory_index.terms',
+ 'drop_lease_index': 'DROP INDEX IF EXISTS gf_place.gf_sessions_lease',
  'drop_memory': 'DELETE FROM gf_place.gf_memories WHERE gf_place.gf_memories.memory_id = %(memory_id)s AND '
                 'gf_place.gf_memories.user_id = %(user_id)s AND gf_place.gf_memories.version = %(version)s::BIGINT '
                 'RETURNING gf_place.gf_memories.ordinal',
@@ -676,7 +677,9 @@ TEXTS = (
         ' SELECT moved.ordinal \n'
         'FROM moved',
  'end_all_leases': 'UPDATE gf_place.gf_sessions SET lease_owner=NULL, lease_until=NULL WHERE '
-                   'gf_place.gf_sessions.lease_owner = %(me)s RETURNING gf_place.gf_sessions.ordinal',
+                   'gf_place.gf_sessions.session_id IN (SELECT value \n'
+                   'FROM json_array_elements_text(CAST(%(held)s AS JSON)) AS value) AND '
+                   'gf_place.gf_sessions.lease_owner = %(me)s',
  'end_lease': 'UPDATE gf_place.gf_sessions SET lease_owner=NULL, lease_until=NULL WHERE '
               'gf_place.gf_sessions.session_id = %(session_id)s AND gf_place.gf_sessions.lease_owner = %(me)s AND '
               'gf_place.gf_sessions.epoch = %(taken_under)s::BIGINT',
@@ -1192,15 +1195,9 @@ TEXTS = (
  'rename': 'UPDATE gf_place.gf_sessions SET name=%(new_name)s::VARCHAR COLLATE "C", updated_at=%(now)s::BIGINT, '
            'seal=%(new_seal)s, time_seal=%(time_seal)s WHERE gf_place.gf_sessions.ordinal = %(of)s::BIGINT',
  'renew_leases': 'UPDATE gf_place.gf_sessions SET lease_until=(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS '
-                 'BIGINT) + %(lease_ttl)s::BIGINT) WHERE gf_place.gf_sessions.lease_owner = %(me)s RETURNING '
-                 'gf_place.gf_sessions.session_id, (SELECT gf_place.gf_runs.run_id \n'
-                 'FROM gf_place.gf_runs \n'
-                 "WHERE gf_place.gf_runs.session = gf_place.gf_sessions.ordinal AND gf_place.gf_runs.ns = '' AND "
-                 'gf_place.gf_runs.number = (SELECT newest.number \n'
-                 'FROM gf_place.gf_runs AS newest \n'
-                 "WHERE newest.session = gf_place.gf_sessions.ordinal AND newest.ns = '' ORDER BY newest.number DESC \n"
-                 " LIMIT 1 OFFSET 0) AND gf_place.gf_runs.status = 'running' AND gf_place.gf_runs.cancel_requested IS "
-                 'NOT NULL) AS anon_1',
+                 'BIGINT) + %(lease_ttl)s::BIGINT) WHERE gf_place.gf_sessions.session_id IN (SELECT value \n'
+                 'FROM json_array_elements_text(CAST(%(held)s AS JSON)) AS value) AND gf_place.gf_sessions.lease_owner '
+                 '= %(me)s',
  'reopen_run': "UPDATE gf_place.gf_runs SET status='running', cancel_requested=NULL, error=NULL, sha256=NULL, "
                'ended_at=NULL WHERE gf_place.gf_runs.run_id = %(run_id)s AND gf_place.gf_runs.session = '
                '%(session)s::BIGINT',

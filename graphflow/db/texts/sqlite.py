@@ -48,7 +48,8 @@ TEXTS = (
                   " LIMIT 1 OFFSET 0) AND gf_runs.status = 'running' AND gf_runs.cancel_requested IS NOT NULL) AS "
                   'anon_1 \n'
                   'FROM gf_sessions \n'
-                  'WHERE gf_sessions.lease_owner = :me',
+                  'WHERE gf_sessions.session_id IN (SELECT anon_2.value \n'
+                  'FROM json_each(:held) AS anon_2) AND gf_sessions.lease_owner = :me',
  'base_of': 'SELECT gf_checkpoints.base \n'
             'FROM gf_checkpoints \n'
             'WHERE gf_checkpoints.session = :session AND gf_checkpoints.ns = :ns AND gf_checkpoints.seq = :seq',
@@ -171,8 +172,6 @@ TEXTS = (
                     "CREATE UNIQUE INDEX IF NOT EXISTS gf_runs_idempotency ON gf_runs (coalesce(component_id, ''), "
                     "coalesce(user_id, ''), idempotency_key) WHERE idempotency_key IS NOT NULL",
                     'CREATE INDEX IF NOT EXISTS gf_sessions_created ON gf_sessions (created_at)',
-                    'CREATE INDEX IF NOT EXISTS gf_sessions_lease ON gf_sessions (lease_owner) WHERE lease_owner IS '
-                    'NOT NULL',
                     'CREATE INDEX IF NOT EXISTS gf_sessions_updated ON gf_sessions (updated_at)',
                     'CREATE INDEX IF NOT EXISTS gf_sessions_user ON gf_sessions (user_id, created_at)'],
  'create_memory_index': ['\n'
@@ -550,14 +549,16 @@ TEXTS = (
  'drop_all_tasks': 'DELETE FROM gf_tasks WHERE gf_tasks.session = :session',
  'drop_first': 'DELETE FROM gf_pruned WHERE gf_pruned.session = :session AND gf_pruned.ns = :ns',
  'drop_index': 'DELETE FROM gf_memory_index WHERE gf_memory_index.memory = :memory RETURNING place, terms',
+ 'drop_lease_index': 'DROP INDEX IF EXISTS gf_sessions_lease',
  'drop_memory': 'DELETE FROM gf_memories WHERE gf_memories.memory_id = :memory_id AND gf_memories.user_id = :user_id '
                 'AND gf_memories.version = :version RETURNING ordinal',
  'drop_tasks': 'DELETE FROM gf_tasks WHERE gf_tasks.session = :session AND gf_tasks.ns = :ns',
  'drop_terms': 'DELETE FROM gf_memory_terms WHERE gf_memory_terms.owner = :owner AND gf_memory_terms.place = :place '
                'AND gf_memory_terms.term IN (SELECT anon_1.value \n'
                'FROM json_each(:terms) AS anon_1)',
- 'end_all_leases': 'UPDATE gf_sessions SET lease_owner=NULL, lease_until=NULL WHERE gf_sessions.lease_owner = :me '
-                   'RETURNING ordinal',
+ 'end_all_leases': 'UPDATE gf_sessions SET lease_owner=NULL, lease_until=NULL WHERE gf_sessions.session_id IN (SELECT '
+                   'anon_1.value \n'
+                   'FROM json_each(:held) AS anon_1) AND gf_sessions.lease_owner = :me',
  'end_lease': 'UPDATE gf_sessions SET lease_owner=NULL, lease_until=NULL WHERE gf_sessions.session_id = :session_id '
               'AND gf_sessions.lease_owner = :me AND gf_sessions.epoch = :taken_under',
  'fence': 'UPDATE gf_sessions SET epoch=(gf_sessions.epoch + 1) WHERE gf_sessions.ordinal = :session',
@@ -945,12 +946,8 @@ TEXTS = (
  'rename': 'UPDATE gf_sessions SET name=:new_name, updated_at=:now, seal=:new_seal, time_seal=:time_seal WHERE '
            'gf_sessions.ordinal = :of',
  'renew_leases': "UPDATE gf_sessions SET lease_until=(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) "
-                 '+ :lease_ttl) WHERE gf_sessions.lease_owner = :me RETURNING session_id, (SELECT gf_runs.run_id \n'
-                 'FROM gf_runs \n'
-                 "WHERE session = ordinal AND ns = '' AND number = (SELECT newest.number \n"
-                 'FROM gf_runs AS newest \n'
-                 "WHERE session = ordinal AND ns = '' ORDER BY number DESC\n"
-                 " LIMIT 1 OFFSET 0) AND status = 'running' AND cancel_requested IS NOT NULL) AS anon_1",
+                 '+ :lease_ttl) WHERE gf_sessions.session_id IN (SELECT anon_1.value \n'
+                 'FROM json_each(:held) AS anon_1) AND gf_sessions.lease_owner = :me',
  'reopen_run': "UPDATE gf_runs SET status='running', cancel_requested=NULL, error=NULL, sha256=NULL, ended_at=NULL "
                'WHERE gf_runs.run_id = :run_id AND gf_runs.session = :session',
  'request_cancel': 'UPDATE gf_runs SET cancel_requested=:now WHERE gf_runs.run_id = :run_id AND gf_runs.status = '
