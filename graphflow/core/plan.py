@@ -135,7 +135,7 @@ class Plan:
     defers: bool = False
     """Whether any node is deferred."""
     awaits: bool = False
-    """Whether any router is async."""
+    """Whether any router is async, so that they have to be asked before ``route``."""
     reruns: bool = False
     """Whether any node is rerunnable."""
     interrupt_before: frozenset[str] = frozenset()

@@ -17,26 +17,27 @@ from graphflow.errors import InvalidUpdate, UnknownTarget
 Results = Sequence[tuple[NodePlan, TaskResult]]
 """The nodes that ran, in the order of their tasks, and what each gave."""
 Choices = Mapping[Branch, Any]
-"""What async routers gave."""
+"""What routers gave that have been asked."""
 
-NONE: Final[Choices] = {}
+NO_CHOICES: Final[Choices] = {}
 
 
 def ask_and_route(plan: Plan, values: Values, frontier: Frontier, results: Results) -> Flow[None]:
-    """``route``, after the async routers of the nodes that ran were asked."""
+    """``route``, in a plan that may have async routers: all routers are asked before, each in its turn."""
     choices: dict[Branch, Any] = {}
-    for node in dict.fromkeys(node for node, _ in results) if plan.awaits else ():
+    for node in {node.name: node for node, _ in results}.values() if plan.awaits else ():
         for branch in node.branches:
-            if branch.router.awaits:
-                try:
-                    choices[branch] = yield Call(branch.router.call, (plan.schema.view(values),), {}, True)
-                except Exception as error:
-                    error.add_note(_source(branch, node))
-                    raise
+            view = plan.schema.view(values)
+            try:
+                call = branch.router.call
+                choices[branch] = (yield Call(call, (view,), {}, True)) if branch.router.awaits else call(view)
+            except Exception as error:
+                error.add_note(_raised_by(branch, node))
+                raise
     route(plan, values, frontier, results, choices)
 
 
-def route(plan: Plan, values: Values, frontier: Frontier, results: Results, choices: Choices = NONE) -> None:
+def route(plan: Plan, values: Values, frontier: Frontier, results: Results, choices: Choices = NO_CHOICES) -> None:
     """Write the next tasks into the frontier. Named nodes run once however many edges lead there, each Send is a task
     of its own.
 
@@ -67,7 +68,7 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Results, choi
                 try:
                     chosen = branch.router.call(view)
                 except Exception as error:
-                    error.add_note(_source(branch, node))
+                    error.add_note(_raised_by(branch, node))
                     raise
             known = branch.targets
             goal = chosen if known is None else known.get(chosen) if type(chosen) is str else None
@@ -93,7 +94,7 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Results, choi
     frontier.next += sends
 
 
-def _source(branch: Branch, node: NodePlan) -> str:
+def _raised_by(branch: Branch, node: NodePlan) -> str:
     return f"raised by the router {branch.name!r} of node {node.name!r}"
 
 

@@ -196,7 +196,7 @@ class Keeper:
                         store.stop_asked(held)
                 del store
             called = False
-            del due
+            del due  # while it sleeps, this thread keeps no database alive
 
     def _in_use(self) -> list[tuple[LeaseStore, _Leases]]:
         return [(store, leases) for store, leases in self._stores.items() if leases.held or leases.left]

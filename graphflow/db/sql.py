@@ -6,6 +6,7 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
@@ -54,7 +55,7 @@ from graphflow.db.sqltext import statements_for
 from graphflow.db.transactions import Transaction
 from graphflow.db.turns import session_queue
 from graphflow.db.usermemories import UserMemories
-from graphflow.errors import DatabaseFailed
+from graphflow.errors import CorruptCheckpoint, DatabaseFailed, SchemaTooNew
 from graphflow.messages import Message
 
 if TYPE_CHECKING:
@@ -140,7 +141,19 @@ class SqlDb(UserMemories):
     # --- transactions that are done again when a failure passes --------------------------------------------------------------
 
     def _read(self, work: Callable[[Transaction], T]) -> T:
-        return patiently(lambda: self._read_once(work), self.retry_timeout)
+        try:
+            return patiently(lambda: self._read_once(work), self.retry_timeout)
+        except CorruptCheckpoint as error:
+            self._refuse_newer(error)
+            raise
+
+    def _refuse_newer(self, error: CorruptCheckpoint) -> None:
+        """Raise SchemaTooNew when a newer library has upgraded the database since it was opened: its rows are not damaged."""
+        with suppress(DatabaseFailed, CorruptCheckpoint):
+            try:
+                self._read_once(migrations.current_version)
+            except SchemaTooNew as newer:
+                raise newer from error
 
     def _read_alone(self, work: Callable[[Transaction], T]) -> T:
         """Read what is never written again: no transaction has to keep two statements from disagreeing."""
@@ -542,6 +555,7 @@ class SqlDb(UserMemories):
         _check(session_id, user_id)
 
         def work(tx: Transaction) -> Repair:
+            migrations.current_version(tx)  # of a newer library, rows only look damaged
             ordinal, _ = sessions.existing(tx, session_id, user_id, hold=True)
             return repair.repair(tx, ordinal, self._stamp())
 
@@ -560,7 +574,9 @@ class SqlDb(UserMemories):
         return self._write(migrations.current_version)
 
     def check(self) -> CheckReport:
-        """Verify everything that is stored."""
+        """Verify everything that is stored. Raises SchemaTooNew when a newer library has upgraded the database."""
+        with suppress(CorruptCheckpoint):
+            self._read(migrations.current_version)
         return checks.check(self._read)
 
 

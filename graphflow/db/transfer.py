@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from graphflow.db.transactions import Transaction
 
 FORMAT: Final = "graphflow-session"
-VERSION: Final = 1
+VERSION: Final = 2
+"""1: before frontiers of names were lists."""
 
 # --- fork --------------------------------------------------------------------------------------------------------------------
 

@@ -31,8 +31,9 @@ RECORDING = 0.25
 class Crew:
     """The caller's thread and helpers, taking the tasks of one superstep from one queue; finished ones are recorded meanwhile.
 
-    Helpers are called as soon as the tasks seem to wait for something: a thread was idle for most of its time, or none has
-    ended between two looks of the process's ``lookout``. At most one is on its way at a time, and each one calls the next.
+    Helpers are called as soon as the tasks seem to wait for something (``idle``, from then on): a thread was idle for most of
+    its time, or none has ended between two looks of the process's ``lookout``. At most one is on its way at a time, and each
+    one calls the next.
     Threads that only compute would hinder each other, above all where a database lets go of the interpreter at each statement;
     so tasks that do not wait are done by the caller, and tasks that wait are soon all running. Nobody ever waits for a helper
     that has not begun, so crews inside crews cannot starve.
@@ -153,22 +154,30 @@ class Crew:
             self._summon()
         return task
 
-    def look(self) -> None:
-        """Call a helper when no task has ended since the last look."""
+    def look(self) -> bool:
+        """Call a helper when no task has ended since the last look. Once one was called, each calls the next: whether to look
+        again, because none has been needed or could be had.
+        """
         with self.lock:
             ended = len(self.outcomes)
-            if ended == self.seen:
+            if ended == self.seen and not self.idle:
                 self.idle = True
                 self.changed.notify_all()
-                self._summon()
             self.seen = ended
+            return not self.idle or self._summon()
 
-    def _summon(self) -> None:
-        """Call one more helper, unless one is on its way; for a thread that holds the lock."""
-        if self.waiting and not self.summoned and self.working < self.limit:
-            with suppress(RuntimeError):  # there can be no more threads: those there are do it all
-                start(self._help)
-                self.summoned = True
+    def _summon(self) -> bool:
+        """Call one more helper, if there is something to do for it and none is on its way; for a thread that holds the lock.
+        Whether that should be tried again: there can be no more threads at the moment, so those there are do it all.
+        """
+        if not self.waiting or self.failure is not None or self.summoned or self.working >= self.limit:
+            return False
+        try:
+            self.context.copy().run(start, self._help)
+        except RuntimeError:
+            return True
+        self.summoned = True
+        return False
 
     def _help(self) -> None:
         self.summoned = False
@@ -186,8 +195,8 @@ class Crew:
             return
         self.unrecorded.append(outcome)
         if others and self.recorder is None and self.failure is None:
-            with suppress(RuntimeError):  # as above; what finished is committed with the superstep
-                self.recorder = in_thread(self._record)
+            with suppress(RuntimeError):  # no more threads: what finished is committed with the superstep
+                self.recorder = self.context.copy().run(in_thread, self._record)
 
     def _record(self) -> None:
         """Keep finished tasks, as long as there are new ones and siblings still run."""

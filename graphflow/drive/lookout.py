@@ -24,12 +24,12 @@ LINGERING = 1.0
 class Watched(Protocol):
     """What can be looked at."""
 
-    def look(self) -> None:
-        """Called in the thread of the lookout, at intervals. Raises nothing, and waits for nothing slow."""
+    def look(self) -> bool:
+        """Called in the thread of the lookout, at intervals: whether to look again. Raises nothing, waits for nothing slow."""
 
 
 class Lookout:
-    """Looks at what has been given to it, until that is taken back."""
+    """Looks at what has been given to it, until that says it need not be looked at any more or is taken back."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -52,16 +52,21 @@ class Lookout:
 
     def _stay(self) -> None:
         quiet = 0.0
-        while quiet < LINGERING or not self._ended():
-            sleep(INTERVAL)
-            quiet = 0.0 if self._look() else quiet + INTERVAL
+        try:
+            while quiet < LINGERING or not self._ended():
+                sleep(INTERVAL)
+                quiet = 0.0 if self._look() else quiet + INTERVAL
+        except BaseException:
+            self._awake = False  # whoever comes next calls another one
+            raise
 
     def _look(self) -> bool:
         """Look at everything once; whether there was anything."""
         with self._lock:
             watched = tuple(self._watched)
         for work in watched:
-            work.look()
+            if not work.look():
+                self.leave(work)
         return bool(watched)
 
     def _ended(self) -> bool:

@@ -228,7 +228,7 @@ class Answer:
     def feed(self, chunk: Any) -> list[Token]:
         """Take a chunk; the tokens in it."""
         if usage := _get(chunk, "usage"):
-            self._usage = Usage(_get(usage, "prompt_tokens") or 0, _get(usage, "completion_tokens") or 0)
+            self._usage = Usage(int(_get(usage, "prompt_tokens") or 0), int(_get(usage, "completion_tokens") or 0))
         if complaint := _get(chunk, "error"):
             self._complaint = str(complaint.get("message", complaint) if isinstance(complaint, dict) else complaint)
         tokens: list[Token] = []

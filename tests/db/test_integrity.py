@@ -15,7 +15,7 @@ from graphflow.core.effects import Load, LoadMany, ReadHistory
 from graphflow.core.stored import TaskRow
 from graphflow.db import SqliteDb, rows
 from graphflow.db.rows import digest
-from graphflow.errors import CorruptCheckpoint
+from graphflow.errors import CorruptCheckpoint, SchemaTooNew
 from graphflow.messages import ImagePart, Message
 from graphflow.testing import ScriptedModel
 
@@ -231,6 +231,20 @@ def test_rows_of_the_first_schemas_have_whole_checksums(tmp_path: Path, monkeypa
         with pytest.raises(CorruptCheckpoint):
             db.get_messages("talk")
     db.close()
+
+
+def test_rows_of_a_newer_library_are_not_called_damaged(session: Writer) -> None:
+    """A process that has the database open while another one upgrades it."""
+    db = session.db
+    db._write(lambda tx: tx.execute("UPDATE gf_messages SET body = '\"x\"'"))
+    with pytest.raises(CorruptCheckpoint):
+        db.get_messages("s1")
+    version = db.schema_status().version + 1
+    db._write(lambda tx: tx.execute(tx.sql.insert_schema_version, {"version": version, "applied_at": 1}))
+    for work in (lambda: db.get_messages("s1"), lambda: read_all(db), db.check, lambda: db.repair_session("s1")):
+        with pytest.raises(SchemaTooNew, match="install a newer graphflow"):
+            work()
+    assert len(db._read(lambda tx: tx.all("SELECT * FROM gf_checkpoints", {}))) > 60, "nothing was repaired away"
 
 
 def test_every_flipped_bit_in_the_file_is_noticed_or_harmless(tmp_path: Path, session: Writer) -> None:

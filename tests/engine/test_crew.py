@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import gc
 import os
 import threading
 import weakref
+from pathlib import Path
 from time import perf_counter, sleep
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from pydantic import BeforeValidator
 
 from graphflow import END, START, Send, StateGraph, append
+from graphflow.db import SqliteDb
 from graphflow.drive import crew, lookout
+from graphflow.drive.threads import start
 from tests.forking import fork
 
 
@@ -62,7 +67,7 @@ def test_a_task_that_waited_calls_for_help_at_once(monkeypatch: pytest.MonkeyPat
 
 
 def test_helpers_see_the_context_variables_of_the_caller() -> None:
-    tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
+    tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant of a test", default="nobody")
     together = threading.Barrier(8)
     seen: list[tuple[str, int]] = []
 
@@ -117,3 +122,74 @@ def test_a_forked_child_looks_for_itself() -> None:
 
     several()
     assert fork(several).join() == 0
+
+
+def test_a_crew_whose_tasks_all_wait_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[bool] = []
+    look = crew.Crew.look
+    monkeypatch.setattr(crew.Crew, "look", lambda self: looks.append(look(self)) or looks[-1])
+
+    async def waits(state: Any) -> Any:
+        await asyncio.sleep(0.3)
+        return {"threads": []}
+
+    fan_out(waits, 3).invoke({"threads": []})
+    fan_out(lambda state: {"threads": [sleep(0.3) or 1]}, 3).invoke({"threads": []})
+    assert looks.count(False) == 2 and len(looks) <= 6, looks
+
+
+def test_helpers_are_not_called_to_a_crew_that_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[int] = []
+    monkeypatch.setattr(crew, "start", lambda work: called.append(1) or start(work))
+
+    def node(state: Any) -> Any:
+        if len(called) == 3:
+            raise SystemExit("enough")
+        sleep(0.3)
+        return {"threads": []}
+
+    with pytest.raises(SystemExit):
+        fan_out(node, 60).invoke({"threads": []})
+    assert len(called) < 10
+
+
+def test_another_lookout_is_called_when_one_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = lookout.Lookout()
+    monkeypatch.setattr(crew, "lookout", mine)
+    with monkeypatch.context() as broken:
+        broken.setattr(crew.Crew, "look", lambda self: 1 / 0)
+        fan_out(lambda state: {"threads": [sleep(0.05) or 1]}, 3).invoke({"threads": []})
+    until = perf_counter() + 30
+    while mine._awake and perf_counter() < until:
+        sleep(0.01)
+    together = threading.Barrier(4)
+    fan_out(lambda state: {"threads": [together.wait(60)]}, 4).invoke({"threads": []})
+
+
+tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
+checked_for: list[str] = []
+
+
+def noted(value: int) -> int:
+    checked_for.append(tenant.get())
+    return value
+
+
+class Checked(TypedDict):
+    numbers: Annotated[list[Annotated[int, BeforeValidator(noted)]], append]
+
+
+def test_results_are_recorded_with_the_context_variables_of_the_caller(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "s.db")
+    builder = StateGraph(Checked).add_node("each", lambda state: {"numbers": [sleep(0.1) or 1]}).add_edge("each", END)
+    builder.add_conditional_edges(START, lambda state: [Send("each", {}) for _ in range(8)], ["each"])
+    graph = builder.compile(db=db)
+
+    def run() -> None:
+        tenant.set("acme")
+        checked_for.clear()
+        graph.invoke({"numbers": []}, session_id="s")
+
+    contextvars.copy_context().run(run)
+    assert len(checked_for) >= 8 and set(checked_for) == {"acme"}
+    db.close()

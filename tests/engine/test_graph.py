@@ -121,6 +121,39 @@ def test_an_async_router_is_awaited(way):
     assert way.invoke(builder.compile(), {})["path"] == ["a", "b"]
 
 
+@pytest.mark.parametrize("debug", [False, True])
+def test_routers_are_asked_once_for_each_node_in_the_order_they_were_added(way, debug):
+    asked = []
+
+    def plain(state):
+        asked.append("plain")
+        return END
+
+    async def later(state):
+        asked.append("later")
+        return "done" if asked.count("later") == 1 else "other"
+
+    def last(state):
+        asked.append("last")
+        raise KeyError("last")
+
+    def graph(*routers):
+        builder = StateGraph(S).add_node("work", lambda n: {"path": [str(n)]})
+        builder.add_node("done", visit("done")).add_node("other", visit("other")).add_edge("done", END).add_edge("other", END)
+        builder.add_conditional_edges(START, lambda state: [Send("work", n) for n in range(3)], ["work"])
+        for router in routers:
+            builder.add_conditional_edges("work", router, ["done", "other", END])
+        return builder.compile(debug=debug)
+
+    assert way.invoke(graph(plain, later), {})["path"] == ["0", "1", "2", "done"]
+    assert asked == ["plain", "later"]
+    asked.clear()
+    with pytest.raises(KeyError) as raised:
+        way.invoke(graph(plain, last, later), {})
+    assert asked == ["plain", "last"]
+    assert "raised by the router 'last' of node 'work'" in raised.value.__notes__
+
+
 @pytest.mark.parametrize("answer", [None, "nowhere", Send("nowhere", 1), ["b", None], 7])
 def test_a_router_that_names_no_node_is_an_unknown_target(way, answer):
     builder = StateGraph(S).add_node("a", visit("a")).add_node("b", visit("b"))
