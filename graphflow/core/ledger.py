@@ -234,8 +234,9 @@ class Ledger:
         if self._opening:
             opening, self._opening = self._opening, {}
             parts = {**opening, **parts, "closed": (*opening["closed"], *parts.get("closed", ()))}
-        place: tuple[Any, int, int, str, str] = info.session_id, self.head, self.epoch, info.run_id, info.ns
-        return Commit(*place, within=info.within, session=self.weight.session, **parts)
+        parts["within"], parts["session"] = info.within, self.weight.session
+        session_id: Any = info.session_id  # there is one, since the run is stored
+        return Commit(session_id, self.head, self.epoch, info.run_id, info.ns, **parts)
 
     def checkpoint(self, delta: Delta) -> NewCheckpoint:
         """The row for the state as it is now."""
@@ -321,7 +322,9 @@ class Ledger:
         elif status is not None:
             parts = {"closed": (self.closing(status, metrics, last=self.log_head),), "status": status}
         return self.commit(
-            checkpoint=self.checkpoint(delta),
+            checkpoint=NewCheckpoint(
+                self.head + 1, delta, frontier, self.log_head, self.schema, self.values, self.ranges, self.weight
+            ),
             messages=entries,
             side=self.side,
             drop_tasks=self.recorded or self.info.fence.rows,

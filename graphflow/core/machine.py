@@ -142,8 +142,12 @@ class Machine:
         try:
             yield from ask_and_route(self.plan, self.ledger.values, self.ledger.frontier, results)
         except Exception as error:
-            yield from self._stop("error", outcomes, error)
+            yield from self.keep(outcomes, error)
             raise
+
+    def keep(self, outcomes: list[Outcome], error: Exception) -> Flow[None]:
+        """Keep what nodes have finished, although the run fails with ``error``."""
+        yield from self._stop("error", outcomes, error)
 
     def _holds(self, ran: Sequence[Outcome]) -> bool:
         """Whether the run is to pause where it stands: after a node that ran, or before one that is next."""
@@ -315,11 +319,17 @@ class Machine:
             self._remember_refresh(outcomes)
         if not ledger.stored:
             ledger.passes()
-        elif not paused and self._waits(outcomes, entries):
+        elif not paused and (ledger.exit or self.plan.reruns) and self._waits(outcomes, entries):
             ledger.ride(delta, entries)
         else:
             self._closed, self._lost = not ledger.opened, ledger.exit
-            yield from self._commit(outcomes, delta, entries, paused)
+            self._cancelled = self.info.stop.cancelled and not self.info.ns
+            origin = ledger.frontier.origin
+            try:
+                yield ledger.superstep(delta, entries, self.metrics, paused, self._cancelled)
+            except GraphflowError as error:
+                yield from self._unwritten(outcomes, origin, error)
+                raise
             ledger.advanced()
             self._lost = False
             self._closed = paused or ledger.over
@@ -327,19 +337,12 @@ class Machine:
             yield from self.tell_end(outcomes)
         return paused
 
-    def _commit(self, outcomes: list[Outcome], delta: Delta, entries: list[LogEntry], paused: bool) -> Flow[None]:
-        """Commit a superstep. When it cannot be stored, the tasks of it that can be are kept."""
-        ledger = self.ledger
-        origin = ledger.frontier.origin
-        self._cancelled = self.info.stop.cancelled and not self.info.ns
-        try:
-            yield ledger.superstep(delta, entries, self.metrics, paused, self._cancelled)
-        except GraphflowError as error:
-            self._unstored = tuple(outcome.task.node.name for outcome in outcomes)
-            if isinstance(error, SerializationError) and ledger.durable and len(outcomes) > 1:
-                ledger.frontier.origin = origin
-                yield from self._keep_each(outcomes)
-            raise
+    def _unwritten(self, outcomes: list[Outcome], origin: int, error: GraphflowError) -> Flow[None]:
+        """A superstep could not be committed. When it cannot be stored, the tasks of it that can be are kept."""
+        self._unstored = tuple(outcome.task.node.name for outcome in outcomes)
+        if isinstance(error, SerializationError) and self.ledger.durable and len(outcomes) > 1:
+            self.ledger.frontier.origin = origin
+            yield from self._keep_each(outcomes)
 
     def _waits(self, outcomes: list[Outcome], entries: list[LogEntry]) -> bool:
         """Whether a superstep that is not the last is left to a later commit."""

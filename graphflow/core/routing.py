@@ -44,6 +44,17 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Results, choi
     Routers see the state after the superstep and are asked once for each node that ran. Deferred nodes wait until nothing else
     is left. STOP among the targets leaves nothing to run. When a router raises, the frontier stays as it was.
     """
+    if len(results) == 1 and not choices:
+        node, result = results[0]
+        if len(node.branches) == 1 and not (node.edges or node.joins or plan.defers or result.goto):
+            branch = node.branches[0]
+            chosen = _asked(plan, values, node, branch)
+            known = branch.targets
+            goal = chosen if known is None else known.get(chosen) if type(chosen) is str else None
+            if type(goal) is str and goal in plan.nodes:  # what most routers give: one node
+                frontier.next = [goal]
+                return
+            choices = {branch: chosen}
     names: dict[str, None] = {}
     sends: list[Send] = []
     asked: set[str] | None = set() if len(results) > 1 else None
@@ -61,21 +72,8 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Results, choi
                 continue
             asked.add(node.name)
         for branch in node.branches:
-            if branch in choices:
-                chosen = choices[branch]
-            else:
-                view = plan.schema.view(values)
-                try:
-                    chosen = branch.router.call(view)
-                except Exception as error:
-                    error.add_note(_raised_by(branch, node))
-                    raise
-            known = branch.targets
-            goal = chosen if known is None else known.get(chosen) if type(chosen) is str else None
-            if type(goal) is str and goal in nodes:  # what most routers give: one node
-                names[goal] = None
-            else:
-                _add(_targets(plan, branch, chosen, node.name), names, sends)
+            chosen = choices[branch] if branch in choices else _asked(plan, values, node, branch)
+            _add(_targets(plan, branch, chosen, node.name), names, sends)
         if joins is not None:
             _arrive(node, joins, names)
     if stops:
@@ -92,6 +90,16 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Results, choi
     else:
         frontier.next = list(names)
     frontier.next += sends
+
+
+def _asked(plan: Plan, values: Values, node: NodePlan, branch: Branch) -> Any:
+    """What a router gives."""
+    view = plan.schema.view(values)
+    try:
+        return branch.router.call(view)
+    except Exception as error:
+        error.add_note(_raised_by(branch, node))
+        raise
 
 
 def _raised_by(branch: Branch, node: NodePlan) -> str:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from graphflow.core.effects import Flow
 from graphflow.core.routing import route
-from graphflow.core.stored import TaskResult
+from graphflow.core.stored import LogEntry, TaskResult
 from graphflow.core.tasks import Outcome, Task
-from graphflow.core.updates import checked
+from graphflow.core.updates import checked, written
 from graphflow.errors import GraphflowError
 
 if TYPE_CHECKING:
@@ -49,19 +49,25 @@ def sprint(machine: Machine) -> Flow[list[Outcome]]:
             return outcomes
         try:
             result = outcome.result = TaskResult(checked(schema, update, name))
-            if stored or not no_reducers(update):
-                delta, entries = ledger.merge([(node, result)])
-            else:
+            entries: list[LogEntry] = []
+            if no_reducers(update):
                 values.update(result.writes)
+                delta = written(schema, result.writes) if stored else {}
+            else:
+                delta, entries = ledger.merge([(node, result)])
         except GraphflowError:
             outcome.result = None
             return outcomes
         if node.after is not None:
             frontier.next = [*node.after]
-        elif stored or plan.awaits:
+        elif plan.awaits:
             yield from machine.lead_on(outcomes, [(node, result)])
         else:
-            route(plan, values, frontier, [(node, result)])
+            try:
+                route(plan, values, frontier, [(node, result)])
+            except Exception as error:
+                yield from machine.keep(outcomes, error)
+                raise
         if stored:
             yield from machine.finish_superstep(outcomes, delta, entries)
             continue

@@ -88,6 +88,8 @@ class StateSchema:
     logged: tuple[str, ...]
     plain: frozenset[str] = frozenset()
     """Channels that hold what was written last."""
+    untracked: frozenset[str] = frozenset()
+    """Channels that are never stored."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Names under which channels were stored before, and what they are called now."""
 
@@ -178,6 +180,7 @@ def _read_schema(cls: type[Any]) -> StateSchema:
         fresh=tuple(name for name, channel in channels.items() if channel.lifetime in ("per_run", "logged", "untracked")),
         logged=tuple(name for name, channel in channels.items() if channel.lifetime == "logged"),
         plain=frozenset(name for name, channel in channels.items() if channel.kind == "plain"),
+        untracked=frozenset(name for name, channel in channels.items() if not channel.stored),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -149,6 +149,11 @@ def _conflict(channel: Channel, writes: list[Write], overwriting: bool) -> Inval
         field=channel.name,
         nodes=nodes,
     )
+
+
+def written(schema: StateSchema, writes: Iterable[Write]) -> Delta:
+    """The delta of writes to channels that hold what was written last."""
+    return {name: {"set": value} for name, value in writes if name not in schema.untracked}
 
 
 def _reduce_plain(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:

@@ -15,6 +15,7 @@ from graphflow.db.jsontext import dumps
 from graphflow.db.leases import in_words, is_dead
 from graphflow.db.limits import Limits, check_checkpoint, check_message, check_names, check_task
 from graphflow.db.rows import (
+    checkpoint_checksum,
     checksum,
     closing,
     encode_entry,
@@ -27,7 +28,7 @@ from graphflow.db.rows import (
 )
 from graphflow.db.seals import run_seal, seal_taken, session_seal, time_seal
 from graphflow.db.sidewrites import ReadySideWrites
-from graphflow.db.tags import TAG, Media
+from graphflow.db.tags import MAX_DEPTH, TAG, Media
 from graphflow.errors import LeaseLost
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class ReadyCommit:
         self.lease = lease
         self.limits = limits
         self.media = Media()
-        self.media.depth = limits.depth
+        if limits.depth != MAX_DEPTH:
+            self.media.depth = limits.depth
         checkpoint = effect.checkpoint
         self.seq = effect.head if checkpoint is None else checkpoint.seq
         """Where the session's head stands after this commit."""
@@ -125,9 +127,7 @@ class ReadyCommit:
             snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
         check_checkpoint(self.limits, new, delta, frontier, snapshot)
         self.base, self.delta, self.snapshot = base, delta, snapshot
-        sealed = checksum(
-            "checkpoint", effect.session_id, effect.ns, seq, base, log_head, epoch, now, frontier, delta, snapshot
-        )
+        sealed = checkpoint_checksum(effect.session_id, effect.ns, seq, base, log_head, epoch, now, frontier, delta, snapshot)
         return base, log_head, epoch, frontier, delta, snapshot, sealed, now
 
     def _message_rows(self) -> list[Values]:
@@ -184,7 +184,8 @@ class ReadyCommit:
     def write(self, tx: Transaction) -> None:
         """Do it, in the transaction. Raises LeaseLost when the session does not stand where the effect says."""
         execute, sql, effect = tx.execute, tx.sql, self.effect
-        session = self.session = self._claim(tx)
+        goes_on = effect.epoch and not (effect.ns or effect.take_over)
+        session = self.session = self._advance(tx) if goes_on else self._claim(tx)
         run = self.run = self._run(tx, session)
         if self.outline is not None and effect.opened is not None:
             outlines.write(tx, effect.opened.fingerprint, self.outline, self.now)
@@ -232,7 +233,7 @@ class ReadyCommit:
         return False
 
     def _claim(self, tx: Transaction) -> int:
-        """The session's ordinal, after its row was compared and set."""
+        """The ordinal of a session that is made or taken over, or that a graph inside its own writes to."""
         effect, sql = self.effect, tx.sql
         if effect.epoch == 0:
             return self._make(tx)
@@ -240,8 +241,6 @@ class ReadyCommit:
             # A nested graph writes under its root's fencing number; where the session stands is the root's to say.
             fence = sql.fenced if self.side is None else sql.fenced_alone
             row = tx.one(fence, {"session_id": effect.session_id, "expected_epoch": effect.epoch})
-        elif not effect.take_over:
-            return self._advance(tx)
         elif effect.session is not None and self._take_own(tx, effect.session):
             return effect.session
         else:

@@ -72,7 +72,7 @@ class Recent:
         if effect.ns:
             return
         kept = self._kept.get(effect.session_id)
-        stands = kept is not None and (kept.head, kept.epoch) == (effect.head, effect.epoch)
+        stands = kept is not None and kept.head == effect.head and kept.epoch == effect.epoch
         if effect.opened is not None and effect.take_over:
             self._opened(effect, kept if stands else None)
         elif kept is None or not stands or not kept.goes_on(effect):

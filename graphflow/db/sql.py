@@ -174,8 +174,11 @@ class SqlDb(UserMemories):
     def _stamp(self) -> int:
         """The time in microseconds since 1970; later than every earlier stamp of this object."""
         with self._stamp_lock:
-            self._last_stamp = max(self._last_stamp + 1, int(self._clock() * 1_000_000))
-            return self._last_stamp
+            now = int(self._clock() * 1_000_000)
+            if now <= self._last_stamp:
+                now = self._last_stamp + 1
+            self._last_stamp = now
+            return now
 
     # --- what flows ask for (see core.effects) -------------------------------------------------------------------------------
 

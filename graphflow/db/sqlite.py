@@ -32,6 +32,12 @@ WRITER_MAY_TAKE: Final = 5.0
 READERS_MAY_TAKE: Final = 5.0
 """Seconds that a fork waits for reads in other threads."""
 
+WAL_PAGES: Final = {"full": 400, "normal": 1_000}
+"""Pages of the write-ahead log that are moved into the database together. A commit that waits for the disk takes a fifth longer
+while the log still grows, since its new size is written as well: one that is soon full is soon written over. Where commits do
+not wait, SQLite's own number is the better one.
+"""
+
 _abandoned: list[Any] = []
 """Connections of a parent process, if a read took longer: closing them in the child could take the parent's locks away."""
 
@@ -241,6 +247,7 @@ class SqliteDb(SqlDb):
         tx = self._connect(opened)
         try:
             _patiently(lambda: tx.execute("PRAGMA journal_mode = WAL").fetchone(), self.busy_timeout)
+            tx.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES[self.synchronous]}").fetchone()
             tx.execute("BEGIN IMMEDIATE")
             migrations.migrate(tx, self._stamp())
             tx.execute("COMMIT")
