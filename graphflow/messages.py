@@ -127,7 +127,7 @@ class Message(BaseModel):
             and (name is None or type(name) is str)
             and (tool_call_id is None or type(tool_call_id) is str)
         ):  # texts need no more checking than that, and most messages are made of nothing else
-            _fill(self, told, _FIELDS.copy())
+            fill(self, told, _FIELDS.copy())
         else:
             super().__init__(**told)
 
@@ -141,7 +141,7 @@ class Message(BaseModel):
     def with_id(self, id: str | None) -> Message:
         """The same message under this id. A message is checked when it is made, so the copy is not checked again."""
         copy = Message.__new__(Message)
-        _fill(copy, {**self.__dict__, "id": id}, {*self.__pydantic_fields_set__, "id"})
+        fill(copy, {**self.__dict__, "id": id}, {*self.__pydantic_fields_set__, "id"})
         return copy
 
 
@@ -149,12 +149,15 @@ _FIELDS: Final = set(Message.model_fields)
 """What pydantic takes note of as set."""
 
 
-def _fill(message: Message, told: dict[str, Any], fields: set[str]) -> None:
-    """Have a message hold what was checked, as pydantic has it do."""
-    object.__setattr__(message, "__dict__", told)
-    object.__setattr__(message, "__pydantic_fields_set__", fields)
-    object.__setattr__(message, "__pydantic_extra__", None)
-    object.__setattr__(message, "__pydantic_private__", None)
+_set_values, _set_fields, _set_extra, _set_private = (vars(BaseModel)[slot].__set__ for slot in BaseModel.__slots__)
+
+
+def fill(model: BaseModel, values: dict[str, Any], fields: set[str]) -> None:
+    """Have a model hold what was checked, as pydantic has it do; ``fields`` are those that were given."""
+    _set_values(model, values)
+    _set_fields(model, fields)
+    _set_extra(model, None)
+    _set_private(model, None)
 
 
 class RemoveMessage(BaseModel):

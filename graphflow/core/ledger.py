@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
-from typing import Any, Final
+from typing import Any
 
 from graphflow.core.control import MISSING, Interrupt, Overwrite
 from graphflow.core.effects import CloseRun, Commit, Flow, NewCheckpoint
@@ -19,11 +19,22 @@ from graphflow.core.tasks import Outcome, RunInfo
 from graphflow.core.updates import Write, reduce_writes
 from graphflow.messages import RemoveMessage
 
-_NOTHING: Final[tuple[Values, dict[str, list[Range]], int]] = ({}, {}, 0)
-
 
 class Ledger:
     """The books of one run. Its methods change what is in hand or make a Commit of it; none of them does any I/O."""
+
+    fleeting = False
+    """Whether nothing of the run is stored when it comes to its end: a graph inside one that is committed at its end."""
+    passed = False
+    """Whether the current superstep has begun before, so that nothing holds it back (``interrupt_before``)."""
+    held = False
+    """Whether a nested graph has paused where it stands, and nobody has gone past that."""
+    rides = False
+    """Whether supersteps were made since the last commit that wait for the next one."""
+    added: Container[str] = ()
+    """Channels whose writes are kept one by one, because a nested graph hands them on to its parent."""
+    _rode: tuple[Values, dict[str, list[Range]], int] = ({}, {}, 0)
+    """State, ranges and log_head after the last superstep that waits."""
 
     def __init__(self, schema: StateSchema, info: RunInfo) -> None:
         self.schema = schema
@@ -31,8 +42,6 @@ class Ledger:
         self.stored = info.session_id is not None and info.db is not None
         self.exit = self.stored and info.durability == "exit"
         """Whether everything is committed at once, when the run ends or pauses."""
-        self.fleeting = False
-        """Whether nothing of the run is stored when it comes to its end: a graph inside one that is committed at its end."""
         self.durable = self.stored and not self.exit
         self.values: Values = info.values
         self.ranges: dict[str, list[Range]] = {}
@@ -57,18 +66,8 @@ class Ledger:
         """Questions of the current superstep that are still without an answer, by task id."""
         self.recorded = False
         """Whether the current superstep has rows in the tasks table."""
-        self.passed = False
-        """Whether the current superstep has begun before, so that nothing holds it back (``interrupt_before``)."""
-        self.held = False
-        """Whether a nested graph has paused where it stands, and nobody has gone past that."""
         self.steps = info.steps = StepBook(self.durable)
-        self.rides = False
-        """Whether supersteps were made since the last commit that wait for the next one."""
-        self.added: Container[str] = ()
-        """Channels whose writes are kept one by one, because a nested graph hands them on to its parent."""
         self._riding: list[Delta] = []
-        self._rode: tuple[Values, dict[str, list[Range]], int] = _NOTHING
-        """State, ranges and log_head after the last superstep that waits."""
         self._entries: list[LogEntry] = []
         self._side: list[SideWrite] = []
         self._opening: dict[str, Any] = {}

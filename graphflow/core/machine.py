@@ -45,6 +45,23 @@ SUPERSTEP: Final = ("node_started", "node_completed", "memory_updated", "summary
 class Machine:
     """One run of one plan."""
 
+    interrupts: tuple[Interrupt, ...] = ()
+    unmerged: tuple[TaskResult, ...] = ()
+    """Results of the finished tasks of a superstep that others pause, in the order of the tasks."""
+    _closed = False
+    """Whether there is no stored run, or none any more, to be ended."""
+    _lost = False
+    """Whether a commit at the end of an "exit" run failed: what it held is not stored."""
+    _unstored: tuple[str, ...] = ()
+    """The nodes of a superstep that could not be committed: they are next again."""
+    _held = False
+    """Whether a graph inside a task of the current superstep paused without a question."""
+    _cancelled = False
+    """Whether the run ends as cancelled where it would end, or wait, otherwise."""
+    _drop = False
+    """Whether results of the current superstep cannot be merged, so that a mended graph has to make them anew (from the steps
+    they recorded)."""
+
     def __init__(self, plan: Plan, info: RunInfo) -> None:
         self.plan = plan
         self.info = info
@@ -61,25 +78,9 @@ class Machine:
         self.tells_ids = not info.audience.contents_only
         self.noted: dict[str, Any] = {}
         """What its nodes noted (``ctx.note``); it is among the metrics, too."""
-        self.interrupts: tuple[Interrupt, ...] = ()
-        self.unmerged: tuple[TaskResult, ...] = ()
-        """Results of the finished tasks of a superstep that others pause, in the order of the tasks."""
         self.leaving: list[Command] = []
         """What tasks of a nested graph told the graph around it when they left."""
         self.metrics: dict[str, Any] = {"input_tokens": 0, "output_tokens": 0, "seconds": 0.0, "nodes": {}}
-        self._closed = False
-        """Whether there is no stored run, or none any more, to be ended."""
-        self._lost = False
-        """Whether a commit at the end of an "exit" run failed: what it held is not stored."""
-        self._unstored: tuple[str, ...] = ()
-        """The nodes of a superstep that could not be committed: they are next again."""
-        self._held = False
-        """Whether a graph inside a task of the current superstep paused without a question."""
-        self._cancelled = False
-        """Whether the run ends as cancelled where it would end, or wait, otherwise."""
-        self._drop = False
-        """Whether results of the current superstep cannot be merged, so that a mended graph has to make them anew (from the
-        steps they recorded)."""
 
     def run(self, before: Flow[None]) -> Flow[str]:
         """``before``, then superstep after superstep until nothing is left, a task asks a question, or something fails.

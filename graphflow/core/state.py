@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, Pydan
 
 from graphflow.core.reducers import Reducer, add_messages, append, keyed, merge, merge_keys
 from graphflow.errors import GraphError, InvalidUpdate
-from graphflow.messages import Message, as_messages
+from graphflow.messages import Message, as_messages, fill
 
 
 class _Lifetime:
@@ -137,10 +137,7 @@ def _model_view(cls: type[Any], values: Values) -> Any:
     if missing:
         raise TypeError(f"missing {sorted(missing)}")
     view: Any = object.__new__(cls)
-    object.__setattr__(view, "__dict__", values.copy())
-    object.__setattr__(view, "__pydantic_fields_set__", set(values))
-    object.__setattr__(view, "__pydantic_extra__", None)
-    object.__setattr__(view, "__pydantic_private__", None)
+    fill(view, values.copy(), set(values))
     return view
 
 
