@@ -22,6 +22,7 @@ from graphflow.db.rows import (
     encode_frontier,
     encode_task,
     input_digest,
+    message_checksum,
     new_run,
     new_session,
     plain_text,
@@ -139,7 +140,7 @@ class ReadyCommit:
         for seq, entry in enumerate(effect.messages, effect.checkpoint.log_head - len(effect.messages) + 1):
             role, body = encode_entry(entry, seq, run_id, self.media)
             check_message(self.limits, seq, entry, body)
-            rows.append((seq, role, body, checksum("message", session_id, ns, seq, run_id, role, body)))
+            rows.append((seq, role, body, message_checksum(session_id, ns, seq, run_id, role, body)))
         return rows
 
     def _task_row(self, row: Any) -> Values:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphflow.core.effects import Commit
 from graphflow.core.stored import RunWrite
-from graphflow.db.rows import checksum, closing, encode_entry, new_run
+from graphflow.db.rows import closing, encode_entry, message_checksum, new_run
 from graphflow.db.seals import run_seal
 from graphflow.db.tags import Media
 
@@ -38,7 +38,7 @@ class NestedRun:
         if inserted is None:
             return
         for seq, (role, body) in enumerate(self.bodies, first):
-            sealed = checksum("message", session_id, made.ns, seq, made.run_id, role, body)
+            sealed = message_checksum(session_id, made.ns, seq, made.run_id, role, body)
             tx.execute(tx.sql.insert_message, (session, made.ns, seq, inserted, role, body, sealed))
         ended = closing(made.run_id, "completed", first + len(self.bodies) - 1, None, self.now)
         tx.execute(tx.sql.close_run, (*ended, session))

@@ -32,7 +32,7 @@ def session_seal(fields: Mapping[str, Any]) -> bytes:
 
 def time_seal(session_id: str, updated_at: int) -> bytes:
     """The seal of when a session was last used: apart from the other, which a run that goes on with it leaves alone."""
-    return digest("used", session_id, updated_at)[:8]
+    return digest(f"used\x1f{session_id}\x1f{updated_at}")[:8]
 
 
 def run_seal(fields: Mapping[str, Any]) -> bytes:
