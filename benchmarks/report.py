@@ -101,7 +101,7 @@ def curve_cells(results: Results, curve: Curve) -> list[str]:
 
 
 def markdown(results: Results, picked: Picked, curves: Sequence[Curve], words: Mapping[str, str]) -> str:
-    """The page. ``words``: ``setting``, ``rounds``, ``profiles`` and the name of the ``plot``."""
+    """The page. ``words``: ``setting``, ``rounds``, ``profiles``, what is done ``by_hand``, and the name of the ``plot``."""
     lines = [
         "# Results",
         "",
@@ -122,6 +122,8 @@ def markdown(results: Results, picked: Picked, curves: Sequence[Curve], words: M
         lines += [_line(curve_cells(results, curve)) for curve in curves]
     if words["profiles"]:
         lines += ["", "## Where each microsecond goes", "", words["profiles"]]
+    if words["by_hand"]:
+        lines += ["", "## What the statements take by themselves", "", words["by_hand"]]
     return "\n".join(lines) + "\n"
 
 

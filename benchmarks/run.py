@@ -119,13 +119,13 @@ def measure(told: argparse.Namespace, there: Sequence[str], results: Results, pr
         return failures, postgres_version(url)
 
 
-def profiled(told: argparse.Namespace, progress: Console) -> str:
-    """The tables of the profile; nothing when they are not wanted, or cannot be had."""
+def printed(module: str, told: argparse.Namespace, progress: Console) -> str:
+    """What a module of this folder prints, as part of the profile; nothing when that is not wanted, or cannot be had."""
     try:
         quick = ["--quick"] if told.size == "quick" else []
-        return text_of(["-m", "benchmarks.profile", *quick]).strip() if told.profile else ""
+        return text_of(["-m", f"benchmarks.{module}", *quick]).strip() if told.profile else ""
     except Failed as failed:
-        progress.print(f"the profile failed:\n{failed}", style="red", markup=False, soft_wrap=True)
+        progress.print(f"benchmarks.{module} failed:\n{failed}", style="red", markup=False, soft_wrap=True)
         return ""
 
 
@@ -139,12 +139,12 @@ def postgres_version(url: str | None) -> str | None:
         return str(connection.info.parameter_status("server_version"))
 
 
-def write(told: argparse.Namespace, results: Results, setting: str, profile: str) -> None:
+def write(told: argparse.Namespace, results: Results, setting: str, profile: str, by_hand: str) -> None:
     """RESULTS.md and the plot."""
     plot = told.output.with_suffix(".svg")
     picked: Picked = told.cases
     curves: list[Curve] = told.curves
-    words = {"setting": setting, "rounds": str(told.rounds), "profiles": profile, "plot": plot.name}
+    words = {"setting": setting, "rounds": str(told.rounds), "profiles": profile, "by_hand": by_hand, "plot": plot.name}
     told.output.write_text(report.markdown(results, picked, curves, words), "utf-8")
     plot.write_text(svg(results, picked), "utf-8")
 
@@ -164,10 +164,11 @@ def main() -> int:
         out.print(report.case_table(results, told.cases))
     if told.curves:
         out.print(report.curve_table(results, told.curves))
-    profile = profiled(told, progress)
-    out.print(profile, markup=False, highlight=False)
+    profile, by_hand = (printed(module, told, progress) for module in ("profile", "statements"))
+    for text in (profile, by_hand):
+        out.print(text, markup=False, highlight=False)
     if told.output:
-        write(told, results, setting, profile)
+        write(told, results, setting, profile, by_hand)
     return 1 if failures else 0
 
 

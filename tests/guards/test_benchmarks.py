@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from benchmarks.curves import slope
 from benchmarks.figure import AtLeast, Case, Faster, Figure, Limits, Part
 from benchmarks.peers import SUBJECTS
 from benchmarks.results import Results
+from benchmarks.statements import step
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,3 +65,12 @@ def test_a_measurement_is_a_process_that_prints_its_figures(tmp_path: Path) -> N
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {"wall", "cpu", "bytes"} <= set(json.loads(printed))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_statements_that_are_executed_by_hand_write_what_a_step_writes(tmp_path: Path) -> None:
+    taken = step(tmp_path / "s.db", "normal", 20)
+    assert taken.wall > 0
+    with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
+        [(head, rows)] = connection.execute("SELECT head, (SELECT count(*) FROM gf_checkpoints) FROM gf_sessions")
+        kinds = connection.execute("SELECT DISTINCT frontier, delta IS NULL FROM gf_checkpoints WHERE seq > ?", (head - 20,))
+        assert (rows, kinds.fetchall()) == (head + 1, [('["node"]', 0)])

@@ -1,0 +1,132 @@
+"""What graphflow's own statements take by themselves: ``python -m benchmarks.statements [--quick]``.
+
+A durable step is four statements on SQLite, and a fresh process asks PostgreSQL two before its next turn. Here they are
+executed by hand, with the driver and nothing else: a library that stores the same cannot take less. Of the first answers on a
+PostgreSQL connection most is what its new server process has to learn; how much, a select by primary key from each of the
+tables tells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import statistics
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmarks.adapters.graphflow.chat import USER
+from benchmarks.adapters.graphflow.graphs import durable
+from benchmarks.amounts import REPEATS, STEPS
+from benchmarks.cases.durable import SHORT
+from benchmarks.cases.fresh import write
+from benchmarks.clock import Cost, cost, median
+from benchmarks.conversation import SESSION
+from benchmarks.scratch import scratch
+from benchmarks.server import server
+from benchmarks.store import Store, fresh_database
+from graphflow.db.sqlite import WAL_PAGES
+from graphflow.db.sqltext import statements_for
+
+CONNECTIONS = 9
+"""Fresh ones, of which the first is not counted."""
+BY_KEY = (
+    "SELECT * FROM gf_sessions WHERE session_id = 'none'",
+    "SELECT * FROM gf_checkpoints WHERE session = 0 AND ns = '' AND seq = 0",
+    "SELECT * FROM gf_runs WHERE ordinal = 0",
+    "SELECT * FROM gf_messages WHERE session = 0 AND ns = '' AND seq = 0",
+)
+"""The least that can be asked of the tables that a turn begins with."""
+
+
+def step(file: Path, synchronous: Literal["full", "normal"], count: int = STEPS) -> Cost:
+    """Microseconds of a step's statements, on a new file that some steps were written to before, as in case D."""
+    durable(Store("sqlite", file, None, synchronous), "sync", "")(count // 10)
+    sql = statements_for("sqlite")
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        execute = connection.cursor().execute
+        execute(f"PRAGMA synchronous = {synchronous}")
+        execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES[synchronous]}")
+        session, head, epoch = execute("SELECT ordinal, head, epoch FROM gf_sessions").fetchone()
+        _, ns, _, *row = execute("SELECT * FROM gf_checkpoints WHERE seq = ?", (head - 1,)).fetchone()
+
+        def steps() -> None:
+            for seq in range(head + 1, head + 1 + count):
+                execute("BEGIN IMMEDIATE")
+                assert execute(sql.advance, (seq, session, seq - 1, epoch)).rowcount == 1
+                execute(sql.insert_checkpoint, (session, ns, seq, *row))
+                execute("COMMIT")
+
+        return cost(steps).scaled(1e6 / count)
+
+
+def asked(url: str, questions: Sequence[tuple[str, dict[str, Any]]]) -> tuple[float, float]:
+    """Milliseconds of the questions on a fresh connection, and when they are asked there once more."""
+    import psycopg  # noqa: PLC0415 - not every machine has libpq
+
+    taken = []
+    for _ in range(CONNECTIONS):
+        with psycopg.connect(url, autocommit=True, options="-c jit=off") as connection:
+            ask = partial(_ask, connection, questions)
+            connection.execute("SELECT 1").fetchall()
+            taken.append([cost(ask).wall * 1e3 for _ in range(2)])
+    first, again = (statistics.median(times) for times in zip(*taken[1:], strict=True))
+    return first, again
+
+
+def _ask(connection: Any, questions: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    for question, params in questions:
+        connection.execute(question, params).fetchall()
+
+
+def first_reads(url: str, turns: int) -> list[tuple[str, str, str]]:
+    """Lines of the table: what is asked, the first time and once more."""
+    store = Store("postgres", None, fresh_database(url))
+    write("graphflow", store, turns)
+    sql = statements_for("postgresql")
+    session: dict[str, Any] = {"session_id": SESSION, "user_id": USER}
+    needed = [(sql.load_finished, session), (sql.recent_log, {**session, "before": 2 * turns + 1, "count": 3, "low": 1})]
+    what = {
+        "PostgreSQL: `SELECT 1`": [("SELECT 1", {})],
+        "a select by primary key from each of the four tables": [(one, {}) for one in BY_KEY],
+        "the two statements that a turn begins with": needed,
+    }
+    return [(label, *(f"{ms:.2f} ms" for ms in asked(store.conninfo, questions))) for label, questions in what.items()]
+
+
+def steps_by_hand(folder: Path, *, quick: bool) -> list[tuple[str, str, str]]:
+    """Lines of the table: medians over some new files."""
+    lines = []
+    settings: tuple[Literal["normal", "full"], ...] = ("normal", "full")
+    for synchronous in settings:
+        times = range(1 if quick else REPEATS)
+        taken = median([step(folder / f"{synchronous}{n}.db", synchronous, SHORT if quick else STEPS) for n in times])
+        label = f"SQLite, synchronous={synchronous.upper()}: the four statements of a durable step"
+        lines.append((label, f"{taken.wall:.1f} µs", f"{taken.cpu:.1f} µs"))
+    return lines
+
+
+def table(head: tuple[str, str, str], lines: Sequence[tuple[str, str, str]]) -> str:
+    """In Markdown."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ("---", "---:", "---:"), *lines))
+
+
+def main() -> int:
+    """Print the tables; without a PostgreSQL, the first."""
+    parser = argparse.ArgumentParser(description="What graphflow's own statements take, executed by hand.")
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    with scratch(None) as folder:
+        print(table(("by hand", "wall", "processor"), steps_by_hand(folder, quick=quick)))
+        with server(folder) as url:
+            if url is not None:
+                read = first_reads(url, SHORT if quick else STEPS)
+                print("", table(("by hand, on a fresh connection", "the first time", "once more"), read), sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
