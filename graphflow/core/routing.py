@@ -73,7 +73,7 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Results, choi
             asked.add(node.name)
         for branch in node.branches:
             chosen = choices[branch] if branch in choices else _asked(plan, values, node, branch)
-            _add(_targets(plan, branch, chosen, node.name), names, sends)
+            _follow(plan, branch, chosen, node.name, names, sends)
         if joins is not None:
             _arrive(node, joins, names)
     if stops:
@@ -148,20 +148,21 @@ def refuse_answer(command: Command, node: str) -> None:
         )
 
 
-def _targets(plan: Plan, branch: Branch, chosen: object, node: str) -> list[str | Send]:
-    """The targets that a router's result stands for, checked."""
-    known = branch.targets
+def _follow(plan: Plan, branch: Branch, chosen: object, node: str, names: dict[str, None], sends: list[Send]) -> None:
+    """Add the targets that a router's result stands for, checked."""
+    known, nodes = branch.targets, plan.nodes
     where = f"the router {branch.name!r} of node {node!r}"
-    targets: list[str | Send] = []
     for result in chosen if isinstance(chosen, list | tuple) else (chosen,):
+        if type(result) is Send and result.node in nodes:
+            sends.append(result)
+            continue
         target: Any = result
         if known is not None and not isinstance(result, Send):
             if result is not None and result not in known:
                 raise UnknownTarget(f"{where} returned {result!r}, which is not among its targets: {_results(result, known)}")
             target = known.get(result)
         _check(plan, target, where)
-        targets.append(target)
-    return targets
+        _add((target,), names, sends)
 
 
 def _results(result: object, known: Mapping[Any, str]) -> str:
