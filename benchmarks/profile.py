@@ -157,9 +157,9 @@ def _listed(counts: Counter[str], total: int, each: float) -> list[tuple[str, st
     return [(name, f"{each * count / total:.1f}", f"{count / total:.0%}") for name, count in listed]
 
 
-def profiles(kinds: Iterable[str], seconds: float, kind_of_store: Any = "sqlite") -> str:
-    """The tables of several, one below the other."""
-    with scratch(None) as parent:
+def profiles(kinds: Iterable[str], seconds: float, kind_of_store: Any = "sqlite", within: Path | None = None) -> str:
+    """The tables of several, one below the other. Files are written in a folder ``within`` one that is named."""
+    with scratch(within) as parent:
         tables = []
         for kind in kinds:
             with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as folder:
@@ -173,8 +173,9 @@ def main() -> None:
     parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], default=[])
     parser.add_argument("--db", choices=("sqlite", "memory"), default="sqlite")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--scratch", type=Path, metavar="FOLDER", help="where databases go, on a real disk (beside .venv)")
     told = parser.parse_args()
-    print(profiles(told.kinds or KINDS, QUICK if told.quick else SECONDS, told.db))
+    print(profiles(told.kinds or KINDS, QUICK if told.quick else SECONDS, told.db, told.scratch))
 
 
 if __name__ == "__main__":

@@ -99,11 +99,10 @@ def jobs(told: argparse.Namespace, there: Sequence[str], common: dict[str, Any],
             yield Job(f"{curve.title} at {at:,}", request, results.curves[curve.name, at])
 
 
-def measure(told: argparse.Namespace, there: Sequence[str], results: Results, progress: Console) -> tuple[int, str | None]:
-    """All rounds; how many measurements failed, and the version of PostgreSQL."""
+def measure(told: argparse.Namespace, there: Sequence[str], common: dict[str, Any], results: Results, progress: Console) -> int:
+    """All rounds; how many measurements failed."""
     failures = 0
-    with scratch(told.scratch) as folder, server(folder) as url, progress.status("") as status:
-        common = {"shared": str(folder), "server": url, "size": told.size}
+    with progress.status("") as status:
         for number in range(told.rounds):
             for job in jobs(told, there, common, results):
                 status.update(f"round {number + 1} of {told.rounds}: {job.label}")
@@ -116,14 +115,16 @@ def measure(told: argparse.Namespace, there: Sequence[str], results: Results, pr
                         job.measured.append(None)
                 else:
                     job.measured.append(measured["cost"] if "curve" in job.request else measured)
-        return failures, postgres_version(url)
+    return failures
 
 
-def printed(module: str, told: argparse.Namespace, progress: Console) -> str:
-    """What a module of this folder prints, as part of the profile; nothing when that is not wanted, or cannot be had."""
+def printed(module: str, told: argparse.Namespace, folder: Path, progress: Console) -> str:
+    """What a module of this folder prints, as part of the profile; nothing when that is not wanted, or cannot be had. What it
+    writes goes into ``folder``, which is deleted whatever becomes of it.
+    """
     try:
         quick = ["--quick"] if told.size == "quick" else []
-        return text_of(["-m", f"benchmarks.{module}", *quick]).strip() if told.profile else ""
+        return text_of(["-m", f"benchmarks.{module}", "--scratch", str(folder), *quick]).strip() if told.profile else ""
     except Failed as failed:
         progress.print(f"benchmarks.{module} failed:\n{failed}", style="red", markup=False, soft_wrap=True)
         return ""
@@ -157,16 +158,19 @@ def main() -> int:
     if not out.is_terminal:
         out = Console(width=WIDE)
     there, results = peers.install(told.peers), Results()
-    failures, postgres = measure(told, list(there), results, progress)
-    setting = report.setting(there, postgres)
-    out.print(setting, highlight=False)
-    if told.cases:
-        out.print(report.case_table(results, told.cases))
-    if told.curves:
-        out.print(report.curve_table(results, told.curves))
-    profile, by_hand = (printed(module, told, progress) for module in ("profile", "statements"))
-    for text in (profile, by_hand):
-        out.print(text, markup=False, highlight=False)
+    with scratch(told.scratch) as folder:
+        with server(folder) as url:
+            common = {"shared": str(folder), "server": url, "size": told.size}
+            failures = measure(told, list(there), common, results, progress)
+            setting = report.setting(there, postgres_version(url))
+        out.print(setting, highlight=False)
+        if told.cases:
+            out.print(report.case_table(results, told.cases))
+        if told.curves:
+            out.print(report.curve_table(results, told.curves))
+        profile, by_hand = (printed(module, told, folder, progress) for module in ("profile", "statements"))
+        for text in (profile, by_hand):
+            out.print(text, markup=False, highlight=False)
     if told.output:
         write(told, results, setting, profile, by_hand)
     return 1 if failures else 0

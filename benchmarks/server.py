@@ -16,18 +16,24 @@ LONGEST_NAME = 60
 """Characters of a folder below which a socket can still have a name."""
 
 
+_DATABASES = "SELECT datname FROM pg_database WHERE datname ~ '^(bench|fresh)_'"
+
+
 @contextmanager
 def server(scratch: Path) -> Iterator[str | None]:
-    """Its URL, or None when there is none here; the reason is printed."""
+    """Its URL, or None when there is none here; the reason is printed. Databases that were made meanwhile are dropped."""
     try:
         started = postgres.start(_folder(scratch))
     except postgres.Unavailable as reason:
         print(f"without PostgreSQL: {reason}", file=sys.stderr)
         yield None
         return
+    before = started.ask(_DATABASES)
     try:
         yield started.url
     finally:
+        for (made,) in set(started.ask(_DATABASES)) - set(before):
+            started.ask(f'DROP DATABASE "{made}" WITH (FORCE)')
         started.close()
 
 

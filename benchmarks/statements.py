@@ -44,7 +44,8 @@ BY_KEY = (
 
 def step(file: Path, synchronous: Literal["full", "normal"], count: int = STEPS) -> Cost:
     """Microseconds of a step's statements, on a new file that some steps were written to before, as in case D."""
-    durable(Store("sqlite", file, None, synchronous), "sync", "")(count // 10)
+    loop = durable(Store("sqlite", file, None, synchronous), "sync", "")  # as long as it is there, the file stays open
+    loop(count // 10)
     sql = statements_for("sqlite")
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         execute = connection.cursor().execute
@@ -118,8 +119,10 @@ def main() -> int:
     """Print the tables; without a PostgreSQL, the first."""
     parser = argparse.ArgumentParser(description="What graphflow's own statements take, executed by hand.")
     parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
-    with scratch(None) as folder:
+    parser.add_argument("--scratch", type=Path, metavar="FOLDER", help="where databases go, on a real disk (beside .venv)")
+    told = parser.parse_args()
+    quick = told.quick
+    with scratch(told.scratch) as folder:
         print(table(("by hand", "wall", "processor"), steps_by_hand(folder, quick=quick)))
         with server(folder) as url:
             if url is not None:

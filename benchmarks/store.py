@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 StoreKind = Literal["none", "memory", "sqlite", "postgres"]
 
@@ -63,8 +64,7 @@ def fresh_database(server: str, name: str | None = None) -> str:
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (made,)).fetchone():
             connection.execute(f'CREATE DATABASE "{made}"'.encode())
             connection.execute("CHECKPOINT")  # so that it does not come while something is measured
-    before, _, behind = server.partition("/postgres?")
-    return f"{before}/{made}?{behind}"
+    return urlsplit(server)._replace(path=f"/{made}").geturl()
 
 
 def _ask(conninfo: str, query: str) -> Any:

@@ -11,6 +11,7 @@ from graphflow import drive
 from graphflow.core import options
 from graphflow.core.checks import check, meant, named_nodes, with_aliases
 from graphflow.core.control import END, START
+from graphflow.core.ids import exact
 from graphflow.core.nested import graph_node
 from graphflow.core.plan import Branch, Join, NodePlan, Plan, literal_targets, lower_function, speaks_of
 from graphflow.core.policies import CachePolicy, RetryPolicy, guarded, policies
@@ -142,6 +143,7 @@ class StateGraph:
         """
         if not isinstance(node, str):
             action, node = node, node.name if isinstance(node, Graph) else getattr(node, "__name__", type(node).__name__)
+        node = exact(node)
         if node in RESERVED or not node or node.startswith("__"):
             raise GraphError(f"node name {node!r} is reserved; choose another")
         if "\0" in node or any("\ud800" <= letter <= "\udfff" for letter in node):
@@ -260,12 +262,13 @@ class StateGraph:
             raise GraphError(f"an edge cannot leave END; let {target!r} follow the node before it")
         if not isinstance(target, str):
             raise GraphError(f"an edge leads to one node, not to {target!r}; call add_edge once for each of several")
+        target = exact(target)
         if isinstance(source, str):
-            targets = self._edges.setdefault(source, [])
+            targets = self._edges.setdefault(exact(source), [])
             if target not in targets:
                 targets.append(target)
             return self
-        sources = tuple(dict.fromkeys(source))
+        sources = tuple(dict.fromkeys(map(exact, source)))
         if not sources:
             raise GraphError(f"the join into {target!r} has no sources; name the nodes it waits for")
         if len(sources) == 1:
@@ -304,9 +307,10 @@ class StateGraph:
             raise GraphError(f"targets= of the router {label!r} of node {source!r} is empty; name where it may go")
         if targets is None:
             targets = literal_targets(router)
-        table = dict(targets) if isinstance(targets, Mapping) else None if targets is None else {name: name for name in targets}
+        pairs = targets.items() if isinstance(targets, Mapping) else [(name, name) for name in targets or ()]
+        table = None if targets is None else {result: exact(name) for result, name in pairs}
         function = lower_function(router, f"the router {label!r} of node {source!r}")
-        self._branches.setdefault(source, []).append(Branch(function, table, label))
+        self._branches.setdefault(exact(source), []).append(Branch(function, table, label))
         return self
 
     @no_other_settings

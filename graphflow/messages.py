@@ -127,7 +127,7 @@ class Message(BaseModel):
             and (name is None or type(name) is str)
             and (tool_call_id is None or type(tool_call_id) is str)
         ):  # texts need no more checking than that, and most messages are made of nothing else
-            fill(self, told, _FIELDS.copy())
+            _fill(self, told, _FIELDS.copy())
         else:
             super().__init__(**told)
 
@@ -141,7 +141,7 @@ class Message(BaseModel):
     def with_id(self, id: str | None) -> Message:
         """The same message under this id. A message is checked when it is made, so the copy is not checked again."""
         copy = Message.__new__(Message)
-        fill(copy, {**self.__dict__, "id": id}, {*self.__pydantic_fields_set__, "id"})
+        _fill(copy, {**self.__dict__, "id": id}, {*self.__pydantic_fields_set__, "id"})
         return copy
 
 
@@ -152,12 +152,12 @@ _FIELDS: Final = set(Message.model_fields)
 _set_values, _set_fields, _set_extra, _set_private = (vars(BaseModel)[slot].__set__ for slot in BaseModel.__slots__)
 
 
-def fill(model: BaseModel, values: dict[str, Any], fields: set[str]) -> None:
-    """Have a model hold what was checked, as pydantic has it do; ``fields`` are those that were given."""
-    _set_values(model, values)
-    _set_fields(model, fields)
-    _set_extra(model, None)
-    _set_private(model, None)
+def _fill(message: Message, told: dict[str, Any], fields: set[str]) -> None:
+    """Have a message hold what was checked, in the slots where pydantic keeps it."""
+    _set_values(message, told)
+    _set_fields(message, fields)
+    _set_extra(message, None)
+    _set_private(message, None)
 
 
 class RemoveMessage(BaseModel):

@@ -14,8 +14,7 @@ from graphflow.errors import LeaseLost, SessionBusy
 
 def cancel(plan: Plan, run_id: str, user_id: str | None, db: Any) -> Flow[bool]:
     """Cancel a run; whether there was anything to cancel. Raises SessionNotFound (no such run), NotOwner."""
-    check_id(run_id, "run_id")
-    check_user(user_id)
+    run_id, user_id = check_id(run_id, "run_id"), check_user(user_id)
     patience: Patience | None = None
     while True:
         standing: Standing = yield CancelRun(run_id, user_id, patience is not None)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from binascii import b2a_base64
-from typing import Final
+from typing import Final, TypeVar, cast
 
 from graphflow.core.excerpts import excerpt
 from graphflow.errors import InvalidId
+
+T = TypeVar("T")
 
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
@@ -22,6 +24,11 @@ def digest(text: str, size: int) -> str:
     from hashlib import blake2b  # noqa: PLC0415  # brings OpenSSL along, which most runs without a database never need
 
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
+
+
+def exact(text: T) -> T:
+    """A text as it is stored: of a member of an Enum of texts, what it is, and not what it is shown as. All else as it is."""
+    return text if type(text) is str or not isinstance(text, str) else cast(T, str.__str__(text))
 
 
 def check_user(user_id: str | None) -> str | None:
@@ -39,7 +46,7 @@ def check_resumed(value: object) -> None:
 
 
 def check_id(value: object, what: str) -> str:
-    """The id itself. Raises InvalidId when it is not 1-255 printable characters."""
+    """The id itself, as it is stored. Raises InvalidId when it is not 1-255 printable characters."""
     if isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable():
-        return value
+        return exact(value)
     raise InvalidId(f"{what} {excerpt(value, 60)} cannot be used: give 1-255 printable characters")

@@ -147,7 +147,7 @@ class Machine:
             raise
 
     def keep(self, outcomes: list[Outcome], error: Exception) -> Flow[None]:
-        """Keep what nodes have finished, although the run fails with ``error``."""
+        """Keep what nodes have finished, and end the run with ``error``."""
         yield from self._stop("error", outcomes, error)
 
     def _holds(self, ran: Sequence[Outcome]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from graphflow.core.checks import unknown
 from graphflow.core.control import END, MISSING, STOP, Command, Send
 from graphflow.core.effects import Call, Flow
+from graphflow.core.ids import exact
 from graphflow.core.plan import Branch, NodePlan, Plan
 from graphflow.core.state import Values
 from graphflow.core.stored import Frontier, TaskResult
@@ -27,10 +28,12 @@ def ask_and_route(plan: Plan, values: Values, frontier: Frontier, results: Resul
     choices: dict[Branch, Any] = {}
     for node in {node.name: node for node, _ in results}.values() if plan.awaits else ():
         for branch in node.branches:
+            if not branch.router.awaits:
+                choices[branch] = _asked(plan, values, node, branch)
+                continue
             view = plan.schema.view(values)
             try:
-                call = branch.router.call
-                choices[branch] = (yield Call(call, (view,), {}, True)) if branch.router.awaits else call(view)
+                choices[branch] = yield Call(branch.router.call, (view,), {}, True)
             except Exception as error:
                 error.add_note(_raised_by(branch, node))
                 raise
@@ -93,10 +96,12 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Results, choi
 
 
 def _asked(plan: Plan, values: Values, node: NodePlan, branch: Branch) -> Any:
-    """What a router gives."""
+    """What a router gives. StopIteration cannot pass through generators, so it is wrapped."""
     view = plan.schema.view(values)
     try:
         return branch.router.call(view)
+    except StopIteration as error:
+        raise RuntimeError(f"the router {branch.name!r} of node {node.name!r} raised StopIteration") from error
     except Exception as error:
         error.add_note(_raised_by(branch, node))
         raise
@@ -122,7 +127,7 @@ def _add(targets: Sequence[str | Send], names: dict[str, None], sends: list[Send
         if isinstance(target, Send):
             sends.append(target)
         else:
-            names[target] = None
+            names[exact(target)] = None
 
 
 def targets_of(command: Command, plan: Plan, node: str) -> tuple[str | Send, ...]:
@@ -135,7 +140,7 @@ def targets_of(command: Command, plan: Plan, node: str) -> tuple[str | Send, ...
     targets = (goto,) if isinstance(goto, str | Send) else tuple(goto)
     for target in targets if targets != (STOP,) else ():
         _check(plan, target, f"a Command of node {node!r}")
-    return targets
+    return tuple([target if isinstance(target, Send) else exact(target) for target in targets])
 
 
 def refuse_answer(command: Command, node: str) -> None:

@@ -48,7 +48,7 @@ def _begin(plan: Plan, input: Any, call: CallOptions, keyed: TaskResult | None =
         machine.ledger.head = machine.ledger.frontier.origin = 0
         return (yield from _drive(machine, call))
     call.session_id = check_id(call.session_id, "session_id") if call.session_id is not None else new_id()
-    check_user(call.user_id)
+    call.user_id = check_user(call.user_id)
     yield Acquire(call.session_id, call.on_busy)
     patience = Patience(call)
     while True:
@@ -73,6 +73,7 @@ def _once(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
     if call.db is None:
         raise NoDatabase("an idempotency_key needs a database to be remembered in; give db=SqliteDb(…)")
     key, session_id = check_id(call.idempotency_key, "idempotency_key"), call.session_id
+    call.user_id = check_user(call.user_id)
     writes = checked(plan.schema, given_fields(plan.schema, plan.input_schema, input), START)
     keyed = TaskResult([*writes, *call.given.items()])
     look = FindKey(call.component_id, call.user_id, key, keyed, plan.schema)
@@ -210,7 +211,8 @@ def _ended(machine: Machine, status: str) -> Ended:
 
 def resume(plan: Plan, call: CallOptions, answer: Any = MISSING, answers: Mapping[str, Any] | None = None) -> Flow[Ended]:
     """Go on with what is unfinished: after a crash, an error, a fork, an edit, or with answers to pending questions."""
-    session_id = check_id(call.session_id, "session_id")
+    session_id = call.session_id = check_id(call.session_id, "session_id")
+    call.user_id = check_user(call.user_id)
     yield Acquire(session_id, call.on_busy)
     patience = Patience(call)
     while True:

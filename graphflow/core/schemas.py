@@ -47,7 +47,9 @@ def part_schema(cls: type[Any], whole: StateSchema, what: str) -> PartSchema:
 
 
 def _as_part(read: StateSchema) -> PartSchema:
-    return PartSchema(read.cls, read.form, read.channels, read.defaults, read.fresh, read.logged)
+    return PartSchema(
+        read.cls, read.form, read.channels, read.defaults, read.fresh, read.logged, read.plain, read.untracked
+    )
 
 
 def node_view(fn: Any, whole: StateSchema) -> StateSchema:

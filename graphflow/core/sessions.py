@@ -31,7 +31,7 @@ def existing(
     plan: Plan, session_id: str, user_id: str | None, *, ns: str = "", at: int | None = None, with_log: bool = False
 ) -> Flow[Stored]:
     """The stored session. Raises SessionNotFound, NotOwner."""
-    check_user(user_id)
+    user_id = check_user(user_id)
     stored: Stored | None = yield Load(session_id, user_id, plan.schema, ns=ns, at=at, with_log=with_log)
     if stored is None and ns:
         raise SessionNotFound(f"session {session_id!r} has no nested graph {ns!r}; get_state(…).tasks tells the ns of each")
@@ -121,7 +121,8 @@ def results_in_order(stored: Stored) -> list[TaskResult]:
 
 def get_state(plan: Plan, session_id: str, user_id: str | None, at: int | None, ns: str, outermost: Plan) -> Flow[Stored]:
     """The session, or a nested graph in it, at its head or at checkpoint ``at``. ``plan`` is that graph's."""
-    stored = yield from existing(plan, check_id(session_id, "session_id"), user_id, ns=ns, at=at, with_log=True)
+    session_id = check_id(session_id, "session_id")
+    stored = yield from existing(plan, session_id, user_id, ns=ns, at=at, with_log=True)
     if ns and stored.seq == stored.head:
         session = yield from existing(outermost, session_id, user_id)
         stored.questions = [row for row in session.questions if row.ns is not None and row.ns.startswith(f"{ns}/")]
@@ -130,7 +131,8 @@ def get_state(plan: Plan, session_id: str, user_id: str | None, at: int | None, 
 
 def get_state_history(plan: Plan, session_id: str, user_id: str | None, limit: int | None, ns: str = "") -> Flow[list[Stored]]:
     """The session, or a nested graph in it, at each of its checkpoints, newest first."""
-    yield from existing(plan, check_id(session_id, "session_id"), user_id, ns=ns)
+    session_id, user_id = check_id(session_id, "session_id"), check_user(user_id)
+    yield from existing(plan, session_id, user_id, ns=ns)
     history: list[Stored] = yield LoadMany(session_id, user_id, plan.schema, limit, ns)
     return history
 

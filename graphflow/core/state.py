@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, Pydan
 
 from graphflow.core.reducers import Reducer, add_messages, append, keyed, merge, merge_keys
 from graphflow.errors import GraphError, InvalidUpdate
-from graphflow.messages import Message, as_messages, fill
+from graphflow.messages import Message, as_messages
 
 
 class _Lifetime:
@@ -86,9 +86,9 @@ class StateSchema:
     fresh: tuple[str, ...]
     """Channels that start empty in each run."""
     logged: tuple[str, ...]
-    plain: frozenset[str] = frozenset()
+    plain: frozenset[str]
     """Channels that hold what was written last."""
-    untracked: frozenset[str] = frozenset()
+    untracked: frozenset[str]
     """Channels that are never stored."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Names under which channels were stored before, and what they are called now."""
@@ -137,7 +137,10 @@ def _model_view(cls: type[Any], values: Values) -> Any:
     if missing:
         raise TypeError(f"missing {sorted(missing)}")
     view: Any = object.__new__(cls)
-    fill(view, values.copy(), set(values))
+    object.__setattr__(view, "__dict__", values.copy())
+    object.__setattr__(view, "__pydantic_fields_set__", set(values))
+    object.__setattr__(view, "__pydantic_extra__", None)
+    object.__setattr__(view, "__pydantic_private__", None)
     return view
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from graphflow.core.control import OpenStep, current_step
 from graphflow.core.effects import Call, Flow, Keep
+from graphflow.core.ids import exact
 from graphflow.core.stored import TaskRow
 from graphflow.core.tasks import Task
 from graphflow.errors import StepError
@@ -75,6 +76,7 @@ class StepBook:
         """The step's result: the recorded one, or that of ``fn``, recorded."""
         node = task.node.name
         _check(task, name, fn)
+        name = exact(name)
         task.check_open()
         nth = uses.begin(name, node)
         try:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from graphflow.core.control import Overwrite, Send
 from graphflow.core.hints import one
+from graphflow.core.ids import exact
 from graphflow.core.state import StateSchema
 from graphflow.core.stored import Frontier, LogEntry, MemoryWrite, RunWrite, SideWrite, SummaryWrite, TaskResult, TaskRow
 from graphflow.db.codec import ChannelCodec, channel_codecs, write, write_value
@@ -28,7 +29,7 @@ REMOVED: Final = "removed"
 
 def digest(*parts: object) -> bytes:
     """The sha256 of texts, and of what else has one."""
-    texts = [part if type(part) is str else "" if part is None else str(part) for part in parts]
+    texts = [part if type(part) is str else "" if part is None else str(exact(part)) for part in parts]
     return sha256("\x1f".join(texts).encode("utf-8", "surrogatepass")).digest()
 
 
@@ -142,8 +143,10 @@ def run_matches(run: Mapping[str, Any], stored: bytes | None) -> bool:
 
 def plain_text(text: str | None) -> str | None:
     """Text that every database takes: NUL and lone surrogates are written out as escapes."""
-    if text is None or text.isprintable():
-        return text
+    if text is None:
+        return None
+    if text.isprintable():
+        return exact(text)
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
@@ -201,9 +204,11 @@ def frontier_parts(text: str | None, fetch: Fetch | None = None) -> dict[str, An
 def _with_added(parts: dict[str, Any], frontier: Frontier, schema: StateSchema, packer: Packer) -> dict[str, Any]:
     codecs = channel_codecs(schema)
     added = {
-        name: [_packed_write(codecs[name], name, value, packer) for value in values] for name, values in frontier.added.items()
+        name: [_packed_write(codecs[name], name, value, packer) for value in values]
+        for name, values in frontier.added.items()
+        if name in codecs  # else it is never stored
     }
-    return {**packer.pack(parts), "added": added}
+    return {**packer.pack(parts), **({"added": added} if added else {})}
 
 
 def _without_untracked(target: str | Send, schema: StateSchema) -> str | Send:

@@ -337,7 +337,7 @@ class SqlDb(UserMemories):
 
     def get_session(self, session_id: str, *, user_id: str | None = None) -> Session | None:
         """One session; None when there is none, or when ``user_id`` is given and it is not that user's."""
-        _check(session_id, user_id)
+        session_id, user_id = _checked(session_id, user_id)
         return self._read(lambda tx: sessions.get_session(tx, self, session_id, user_id))
 
     def get_sessions(
@@ -379,7 +379,7 @@ class SqlDb(UserMemories):
 
     def rename_session(self, id: str, name: str | None, *, user_id: str | None = None) -> None:
         """Give a session a name (None takes it away). Raises SessionNotFound, and NotOwner when it is not ``user_id``'s."""
-        _check(id, user_id)
+        id, user_id = _checked(id, user_id)
         options.text("name", name, none="no name")
         self._write(lambda tx: sessions.rename(tx, id, plain_text(name), user_id, self._stamp()))
 
@@ -389,7 +389,7 @@ class SqlDb(UserMemories):
         Raises NotOwner when it is not ``user_id``'s. A run that is under way in it ends with LeaseLost at its next step, also
         when a session of the same id has been begun meanwhile: of that one it writes nothing.
         """
-        _check(id, user_id)
+        id, user_id = _checked(id, user_id)
 
         def work(tx: Transaction) -> bool:
             return sessions.delete(tx, id, user_id)
@@ -401,7 +401,7 @@ class SqlDb(UserMemories):
 
     def delete_user(self, user_id: str) -> int:
         """Delete everything that belongs to a user: sessions with all they hold, and memories. Returns how many sessions."""
-        check_id(user_id, "user_id")
+        user_id = check_id(user_id, "user_id")
 
         def work(tx: Transaction) -> int:
             return sessions.delete_user(tx, user_id)
@@ -413,12 +413,12 @@ class SqlDb(UserMemories):
 
     def get_session_state(self, session_id: str, *, user_id: str | None = None) -> dict[str, Any]:
         """The session's dict as of its last checkpoint; empty when it has none, or when it is not ``user_id``'s."""
-        _check(session_id, user_id)
+        session_id, user_id = _checked(session_id, user_id)
         return self._read(lambda tx: sessions.session_state(tx, session_id, user_id))
 
     def get_session_summary(self, session_id: str, *, user_id: str | None = None) -> str | None:
         """The latest summary of a session; None when there is none, or when the session is not ``user_id``'s."""
-        _check(session_id, user_id)
+        session_id, user_id = _checked(session_id, user_id)
         summary = self._read(lambda tx: summaries.latest(tx, session_id, user_id=user_id))
         return None if summary is None else summary.text
 
@@ -431,14 +431,14 @@ class SqlDb(UserMemories):
 
         With ``user_id``, here and below, the session has to be that user's; else there is nothing.
         """
-        _check(session_id, user_id)
+        session_id, user_id = _checked(session_id, user_id)
         options.flag("include_members", include_members)
         options.whole("limit", limit, none="all")
         return self._read(lambda tx: sessions.get_runs(tx, self, session_id, include_members, limit, user_id))
 
     def get_run(self, run_id: str, *, user_id: str | None = None) -> RunRecord | None:
         """One run, or None."""
-        _check(run_id, user_id, "run_id")
+        run_id, user_id = _checked(run_id, user_id, "run_id")
         return self._read(lambda tx: sessions.get_run(tx, self, run_id, user_id))
 
     def get_messages(
@@ -455,7 +455,7 @@ class SqlDb(UserMemories):
         Those of a member stand where they were stored, whole and after what it was asked to do: when it was done. (In a run
         whose checkpoints were pruned, they follow what the run itself said.)
         """
-        _check(session_id, user_id)
+        session_id, user_id = _checked(session_id, user_id)
         options.whole("last_runs", last_runs, none="all")
         options.whole("limit", limit, none="all")
         options.flag("include_members", include_members)
@@ -469,7 +469,7 @@ class SqlDb(UserMemories):
 
     def get_run_messages(self, run_id: str, *, user_id: str | None = None) -> list[Message]:
         """What was said in a run, oldest first."""
-        _check(run_id, user_id, "run_id")
+        run_id, user_id = _checked(run_id, user_id, "run_id")
         return self._read(lambda tx: sessions.run_messages(tx, run_id, user_id))
 
     # --- moving and checking -----------------------------------------------------------------------------------------------
@@ -482,7 +482,7 @@ class SqlDb(UserMemories):
         under ids of its own: each is answered independently; that of one that failed or was cancelled has done so, too. Raises
         SessionNotFound, NotOwner, and ValueError when the new id is taken.
         """
-        _check(id, user_id)
+        id, user_id = _checked(id, user_id)
         options.whole("at", at, none="all of it")
         new = self._new_session_id(session_id)
 
@@ -495,7 +495,7 @@ class SqlDb(UserMemories):
 
     def export_session(self, id: str, *, user_id: str | None = None) -> dict[str, Any]:
         """Everything of a session as a dict that JSON can hold, with a checksum. Damaged rows are a CorruptCheckpoint."""
-        _check(id, user_id)
+        id, user_id = _checked(id, user_id)
         return self._read(lambda tx: transfer.export(tx, sessions.existing(tx, id, user_id)[0]))
 
     def import_session(self, exported: dict[str, Any], *, session_id: str | None = None) -> str:
@@ -538,8 +538,7 @@ class SqlDb(UserMemories):
 
         Works in short transactions, so that runs go on meanwhile; killed half-way, it has done a part. Raises ValueError.
         """
-        asked = retention.wanted(keep_last, older_than, user_id, int(self._clock() * 1_000_000))
-        check_user(user_id)
+        asked = retention.wanted(keep_last, older_than, check_user(user_id), int(self._clock() * 1_000_000))
         options.flag("delete_sessions", delete_sessions)
         if delete_sessions and older_than is None:
             raise ValueError("delete_sessions=True needs older_than=: how long a session must not have been used")
@@ -555,7 +554,7 @@ class SqlDb(UserMemories):
         or copy the database first. What was left to run after that checkpoint is run by ``resume()``. A session without damage
         is left alone. Raises SessionNotFound, NotOwner, and CorruptCheckpoint when not even the first checkpoint is sound.
         """
-        _check(session_id, user_id)
+        session_id, user_id = _checked(session_id, user_id)
 
         def work(tx: Transaction) -> Repair:
             migrations.current_version(tx)  # of a newer library, rows only look damaged
@@ -588,15 +587,14 @@ def _mine(held: Sequence[str]) -> dict[str, str]:
     return {"held": dumps([*held]), "me": process_name()}
 
 
-def _check(id: str, user_id: str | None, what: str = "session_id") -> None:
-    check_id(id, what)
-    check_user(user_id)
+def _checked(id: str, user_id: str | None, what: str = "session_id") -> tuple[str, str | None]:
+    return check_id(id, what), check_user(user_id)
 
 
 def _listing(
     session_type: SessionType | str | None, user_id: str | None, component_id: str | None, name: str | None
 ) -> sessions.Listing:
-    check_user(user_id)
+    user_id = check_user(user_id)
     options.text("component_id", component_id, none="any")
     options.text("name", name, none="any")
     kinds = [kind.value for kind in SessionType]

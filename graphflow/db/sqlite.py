@@ -33,9 +33,9 @@ READERS_MAY_TAKE: Final = 5.0
 """Seconds that a fork waits for reads in other threads."""
 
 WAL_PAGES: Final = {"full": 500, "normal": 1_000}
-"""Pages of the write-ahead log that are moved into the database together. A commit that waits for the disk takes a fifth longer
-while the log still grows, since its new size is written as well: one that is soon full is soon written over. Where commits do
-not wait, SQLite's own number is the better one.
+"""Pages of the write-ahead log that are moved into the database together. A commit that waits for the disk takes clearly longer
+while the log still grows, since its new size is written as well: one that is soon full is soon written over. That tells in the
+first hundreds of commits after the file was opened; where commits do not wait, SQLite's own number is the better one.
 """
 
 _abandoned: list[Any] = []

@@ -55,7 +55,7 @@ class UserMemories(ABC):
 
     def get_user_memories(self, user_id: str, *, limit: int | None = None) -> list[UserMemory]:
         """What is known about a user, in the order it was last changed; with ``limit``, the newest."""
-        check_id(user_id, "user_id")
+        user_id = check_id(user_id, "user_id")
         count = ALL if limit is None else options.whole("limit", limit, none="all")
         return self._read(lambda tx: memories.newest(tx, user_id, count))
 
@@ -69,7 +69,7 @@ class UserMemories(ABC):
         Memories that begin with a name ("Ann: …") are turns of a conversation, and are also found by what was said around
         them. What it costs grows with what this user has, to a bound; not with how many others there are.
         """
-        check_id(user_id, "user_id")
+        user_id = check_id(user_id, "user_id")
         options.text("query", query)
         count = options.whole("limit", limit)
         options.texts("topics", topics, none="all memories")
@@ -81,7 +81,7 @@ class UserMemories(ABC):
         """What was said in the last sessions of a user (but ``without``) that shares words with ``query``, best first, each
         with its session's id and the time that began.
         """
-        check_id(user_id, "user_id")
+        user_id = check_id(user_id, "user_id")
         options.text("query", query)
         count = options.whole("limit", limit)
         return self._read(lambda tx: pastsessions.search(tx, user_id, query, count, without))
@@ -90,7 +90,7 @@ class UserMemories(ABC):
         """Note a fact about a user and return its memory_id: that of the memory which is there, if the user has the very text
         already. Raises ValueError for a blank text.
         """
-        check_id(user_id, "user_id")
+        user_id = check_id(user_id, "user_id")
         if type(memory) is not str or not memory.strip():
             raise ValueError(f"memory={memory!r}: give a text")
         options.texts("topics", topics)
@@ -105,8 +105,7 @@ class UserMemories(ABC):
 
     def delete_user_memory(self, memory_id: str, *, user_id: str) -> bool:
         """Delete one memory of a user; returns whether that user had it."""
-        check_id(user_id, "user_id")
-        check_id(memory_id, "memory_id")
+        user_id, memory_id = check_id(user_id, "user_id"), check_id(memory_id, "memory_id")
 
         def work(tx: Transaction) -> bool:
             return memories.delete(tx, user_id, memory_id)
@@ -118,7 +117,7 @@ class UserMemories(ABC):
 
     def clear_user_memories(self, user_id: str) -> int:
         """Delete all memories of a user; returns how many there were."""
-        check_id(user_id, "user_id")
+        user_id = check_id(user_id, "user_id")
 
         def work(tx: Transaction) -> int:
             return memories.clear(tx, user_id)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, Never
 
 from graphflow.core import options
+from graphflow.core.ids import exact
 from graphflow.core.plan import Function
 from graphflow.core.policies import RetryPolicy, policies
 from graphflow.errors import GraphError
@@ -58,7 +59,7 @@ class Step:
             raise options.refused("review", review, "True, a text to ask with, or a function of the StepOutput", of=of)
         options.function("input", input, "a function of the StepInput", none="the message", of=of)
         options.function("output", output, "a function of the state", none="what it left", of=of)
-        self.name = name
+        self.name = exact(name)
         self.what = what
         self.retry = policies(name, retry, None, None, None).retry
         self.on_error = on_error
@@ -106,7 +107,7 @@ class Steps(Group):
 
     def __init__(self, name: str, steps: Sequence[Any]) -> None:
         _check_name(name)
-        self.name = name
+        self.name = exact(name)
         self.steps = as_list(steps, f"Steps({name!r})")
 
     def parts(self) -> Sequence[Any]:
@@ -127,7 +128,7 @@ class Parallel(Group):
     def __init__(self, *steps: Any, name: str | None = None) -> None:
         if name is not None:
             _check_name(name)
-        self.name = name
+        self.name = exact(name)
         self.branches = as_list(steps, "Parallel")
 
     def parts(self) -> Sequence[Any]:
@@ -150,7 +151,7 @@ class Condition(Group):
     ) -> None:
         if name is not None:
             _check_name(name)
-        self.name = name
+        self.name = exact(name)
         self.asked = evaluator
         self.evaluator: Function | bool = (
             evaluator if isinstance(evaluator, bool) else lowered(evaluator, f"the evaluator of {self.label()!r}")
@@ -190,7 +191,7 @@ class Loop(Group):
     ) -> None:
         if name is not None:
             _check_name(name)
-        self.name = name
+        self.name = exact(name)
         of = f"Loop {name!r}" if name else "Loop"
         self.steps = as_list(steps, of)
         self.max_iterations = options.whole("max_iterations", max_iterations, 1)
@@ -215,7 +216,7 @@ class Router(Group):
     def __init__(self, choices: Sequence[Any], selector: Callable[..., Any], *, name: str | None = None) -> None:
         if name is not None:
             _check_name(name)
-        self.name = name
+        self.name = exact(name)
         self.asked = selector
         self.choices = as_list(choices, f"Router {name or self.label()!r}")
         self.selector = lowered(selector, f"the selector of router {name or self.label()!r}")

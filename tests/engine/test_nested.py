@@ -959,6 +959,20 @@ def test_what_a_nested_graph_is_given_untracked_is_there_when_it_resumes(way: Wa
     assert seen == [["a"], ["a"]]
 
 
+class Summed(TypedDict, total=False):
+    total: Annotated[int, operator.add]
+    seen: Annotated[int, operator.add, untracked]
+
+
+def test_what_a_nested_graph_adds_up_untracked_reaches_the_graph_around_it(way: Way, db: Any) -> None:
+    nodes = ("one", lambda state: {"total": 1, "seen": 1}), ("two", lambda state: {"seen": 1})
+    inner = chain(*nodes, state=Summed, name="inner")
+    builder = StateGraph(Summed).add_node("inner", inner).add_edge(START, "inner").add_edge("inner", END)
+    result = way.invoke(builder.compile(db=db), {"total": 10, "seen": 10}, session_id="s")
+    assert (result["total"], result["seen"]) == (11, 12)
+    assert builder.compile(db=db).get_state("s").values == {"total": 11, "seen": 0} and db.check().ok
+
+
 def test_rows_of_a_nested_graph_that_was_given_up_go_with_the_superstep(way: Way, db: Any) -> None:
     inner = StateGraph(Notes, name="inner")
     inner.add_node("ask", lambda state: {"notes": [interrupt("never answered")]})

@@ -262,3 +262,36 @@ def test_a_run_that_goes_in_circles_ends_at_its_limit():
     builder.add_conditional_edges("again", lambda state: [], [END])
     with pytest.raises(RecursionLimit, match="made 7 supersteps"):
         builder.compile().invoke({}, recursion_limit=7)
+
+
+def failing(router: Any, db: Any = None, **compiled: Any) -> Any:
+    """A node that notes something, and a router that raises."""
+
+    def node(state: Any, ctx: Context) -> Any:
+        ctx.note("seen", 1)
+        return {"n": 1}
+
+    builder = StateGraph(S).add_node("a", node).add_edge(START, "a").add_conditional_edges("a", router, ["a", END])
+    return builder.compile(db=db, **compiled)
+
+
+@pytest.mark.parametrize("compiled", [{}, {"interrupt_before": ["a"]}], ids=["together", "one by one"])
+def test_a_router_that_raises_stop_iteration_is_named_and_stored_as_what_is_raised(way: Any, compiled: Any) -> None:
+    db = InMemoryDb()
+    graph = failing(lambda state: next(iter([])), db, **compiled)
+    with pytest.raises(RuntimeError, match="the router '<lambda>' of node 'a' raised StopIteration") as caught:
+        if way.invoke(graph, {"n": 0}, session_id="s").status == "paused":
+            way.resume(graph, "s")
+    assert isinstance(caught.value.__cause__, StopIteration)
+    assert db.get_runs("s")[0].error == f"RuntimeError: {caught.value}"
+
+
+def test_what_a_node_used_counts_although_its_router_raises() -> None:
+    def router(state: Any) -> str:
+        raise LookupError("nowhere")
+
+    events: list[Any] = []
+    with pytest.raises(LookupError, match="nowhere"):
+        events.extend(failing(router).stream({"n": 0}, stream_mode="events"))
+    metrics = events[-1].data["output"].metrics
+    assert (events[-1].type, metrics["seen"], list(metrics["nodes"])) == ("run_failed", 1, ["a"])

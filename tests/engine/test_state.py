@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import pytest
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from graphflow import (
     END,
@@ -293,3 +293,25 @@ def test_a_secret_is_nowhere_in_the_database(tmp_path):
     assert graph.invoke({"secret": "correct-horse-battery"}, session_id="s")["kept"] == 21
     db.close()
     assert all(b"correct-horse" not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+class Open(BaseModel):
+    """A model that says what type its extra fields have, as pydantic wants that said."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, int] = Field(init=False)  # type: ignore[assignment]
+    n: int = 0
+
+
+def test_a_model_with_typed_extra_fields_is_seen_whole(way):
+    seen: list[Open] = []
+
+    def node(state: Open) -> dict[str, int]:
+        seen.append(state)
+        return {"n": state.n + 1}
+
+    result = way.invoke(one_node(Open, node), {"n": 1})
+    assert seen == [Open(n=1)] and seen[0].model_dump() == {"n": 1} and repr(seen[0]) == "Open(n=1)"
+    assert result.values["n"] == 2
+    with pytest.raises(AttributeError):
+        _ = seen[0].unknown

@@ -67,7 +67,7 @@ def test_a_measurement_is_a_process_that_prints_its_figures(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_statements_that_are_executed_by_hand_write_what_a_step_writes(tmp_path: Path) -> None:
+def test_the_statements_that_are_executed_by_hand_write_rows_of_steps(tmp_path: Path) -> None:
     taken = step(tmp_path / "s.db", "normal", 20)
     assert taken.wall > 0
     with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
