@@ -158,7 +158,7 @@ def _follow(plan: Plan, branch: Branch, chosen: object, node: str, names: dict[s
     known, nodes = branch.targets, plan.nodes
     where = f"the router {branch.name!r} of node {node!r}"
     for result in chosen if isinstance(chosen, list | tuple) else (chosen,):
-        if type(result) is Send and result.node in nodes:
+        if type(result) is Send and type(result.node) is str and result.node in nodes:
             sends.append(result)
             continue
         target: Any = result

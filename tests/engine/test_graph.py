@@ -154,7 +154,7 @@ def test_routers_are_asked_once_for_each_node_in_the_order_they_were_added(way, 
     assert "raised by the router 'last' of node 'work'" in raised.value.__notes__
 
 
-@pytest.mark.parametrize("answer", [None, "nowhere", Send("nowhere", 1), ["b", None], 7])
+@pytest.mark.parametrize("answer", [None, "nowhere", Send("nowhere", 1), Send(["b"], 1), ["b", None], 7])
 def test_a_router_that_names_no_node_is_an_unknown_target(way, answer):
     builder = StateGraph(S).add_node("a", visit("a")).add_node("b", visit("b"))
     builder.add_edge(START, "a").add_conditional_edges("a", lambda s: answer).add_edge("b", END)
