@@ -29,7 +29,10 @@ REMOVED: Final = "removed"
 
 def digest(*parts: object) -> bytes:
     """The sha256 of texts, and of what else has one."""
-    texts = [part if type(part) is str else "" if part is None else str(exact(part)) for part in parts]
+    texts = [
+        part if type(part) is str else "" if part is None else str(part) if type(part) is int else str(exact(part))
+        for part in parts
+    ]
     return sha256("\x1f".join(texts).encode("utf-8", "surrogatepass")).digest()
 
 

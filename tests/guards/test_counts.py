@@ -34,24 +34,24 @@ _numbers = count()
 # fmt: off
 EXPECTED: dict[tuple[str, str], Counts] = {
     #                             transactions | of these writing | statements | round trips | rows | bytes | calls
-    ("step", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,      41),
-    ("step", "memory"):              Counts( 1,                 1,           2,            0,     1,     80,     128),
-    ("step", "sqlite"):              Counts( 1,                 1,           2,            0,     1,     80,     134),
+    ("step", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,      40),
+    ("step", "memory"):              Counts( 1,                 1,           2,            0,     1,     80,     107),
+    ("step", "sqlite"):              Counts( 1,                 1,           2,            0,     1,     80,     113),
     ("step", "postgres"):            Counts( 1,                 1,           1,            1,     1,     80,       0),
-    ("turn", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,     233),
+    ("turn", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,     242),
     ("turn", "memory"):              Counts( 2,                 2,           8,            0,     5,  1_480,     697),
     ("turn", "sqlite"):              Counts( 2,                 2,           9,            0,     5,  1_480,     738),
     ("turn", "postgres"):            Counts( 2,                 2,           2,            2,     5,  1_480,       0),
-    ("first turn", "nothing"):       Counts( 0,                 0,           0,            0,     0,      0,     233),
+    ("first turn", "nothing"):       Counts( 0,                 0,           0,            0,     0,      0,     242),
     ("first turn", "memory"):        Counts( 3,                 2,          10,            0,     6,  1_580,     696),
     ("first turn", "sqlite"):        Counts( 3,                 2,          10,            0,     6,  1_580,     732),
     ("first turn", "postgres"):      Counts( 4,                 2,           4,            4,     6,  1_580,       0),
-    ("look", "memory"):              Counts( 2,                 0,           5,            0,     0,      0,     413),
-    ("look", "sqlite"):              Counts( 2,                 0,           5,            0,     0,      0,     417),
+    ("look", "memory"):              Counts( 2,                 0,           5,            0,     0,      0,     436),
+    ("look", "sqlite"):              Counts( 2,                 0,           5,            0,     0,      0,     440),
     ("look", "postgres"):            Counts( 4,                 0,           4,            4,     0,      0,       0),
     ("turn with a tool", "nothing"): Counts( 0,                 0,           0,            0,     0,      0,     509),
-    ("turn with a tool", "memory"):  Counts( 4,                 4,          14,            0,     9,  1_990,   1_575),
-    ("turn with a tool", "sqlite"):  Counts( 4,                 4,          15,            0,     9,  1_990,   1_629),
+    ("turn with a tool", "memory"):  Counts( 4,                 4,          14,            0,     9,  1_990,   1_560),
+    ("turn with a tool", "sqlite"):  Counts( 4,                 4,          15,            0,     9,  1_990,   1_612),
     ("turn with a tool", "postgres"):Counts( 4,                 4,           4,            4,     9,  1_990,       0),
 }
 # fmt: on
