@@ -47,7 +47,7 @@ CASE = Case(
     "D",
     "durable",
     "A step, committed before the next begins",
-    "a transaction per step that inserts one row, on the same settings and driver",
+    "a transaction per step that inserts one row, with the same driver and the same synchronous=, all else as SQLite has it",
     (
         part("sqlite-sync", "SQLite, synchronous=FULL", ("langgraph", "dbos"), cpu=Limits(1.4)),
         part("sqlite-sync-normal", "SQLite, synchronous=NORMAL", ("langgraph",), wall=Limits(2.2), synchronous="normal"),

@@ -10,27 +10,11 @@ import pytest
 from graphflow import END, START, Agent, Command, Context, Send, StateGraph, Workflow
 from graphflow.workflow import Step
 
-
-class Mixed(str, enum.Enum):  # noqa: UP042  # what it does is not what a StrEnum does
-    """Shown, and formatted, as ``Mixed.ALICE``."""
-
-    ALICE = "alice"
-    SESSION = "chat"
-    KEY = "order-7"
-    FIRST = "first"
-    SECOND = "second"
-    STEP = "lookup"
-
-
-class Plain(enum.StrEnum):
-    """Shown as its text."""
-
-    ALICE = "alice"
-    SESSION = "chat"
-    KEY = "order-7"
-    FIRST = "first"
-    SECOND = "second"
-    STEP = "lookup"
+TEXTS = {"ALICE": "alice", "SESSION": "chat", "KEY": "order-7", "FIRST": "first", "SECOND": "second", "STEP": "lookup"}
+Mixed = enum.Enum("Mixed", TEXTS, type=str)
+"""Its members are shown, and formatted, as ``Mixed.ALICE``."""
+Plain = enum.StrEnum("Plain", TEXTS)
+"""Its members are shown as their texts."""
 
 
 class State(TypedDict, total=False):
