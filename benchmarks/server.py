@@ -17,6 +17,7 @@ LONGEST_NAME = 60
 
 
 _DATABASES = "SELECT datname FROM pg_database WHERE datname ~ '^(bench|fresh)_'"
+"""Those that the suite makes."""
 
 
 @contextmanager

@@ -321,9 +321,7 @@ class Ledger:
         elif status is not None:
             parts = {"closed": (self.closing(status, metrics, last=self.log_head),), "status": status}
         return self.commit(
-            checkpoint=NewCheckpoint(
-                self.head + 1, delta, frontier, self.log_head, self.schema, self.values, self.ranges, self.weight
-            ),
+            checkpoint=self.checkpoint(delta),
             messages=entries,
             side=self.side,
             drop_tasks=self.recorded or self.info.fence.rows,

@@ -143,12 +143,8 @@ class Machine:
         try:
             yield from ask_and_route(self.plan, self.ledger.values, self.ledger.frontier, results)
         except Exception as error:
-            yield from self.keep(outcomes, error)
+            yield from self.stop("error", outcomes, error)
             raise
-
-    def keep(self, outcomes: list[Outcome], error: Exception) -> Flow[None]:
-        """Keep what nodes have finished, and end the run with ``error``."""
-        yield from self._stop("error", outcomes, error)
 
     def _holds(self, ran: Sequence[Outcome]) -> bool:
         """Whether the run is to pause where it stands: after a node that ran, or before one that is next."""
@@ -247,7 +243,7 @@ class Machine:
                 error = error or outcome.error
                 asked += outcome.interrupts
         if error is not None:
-            yield from self._stop("error", outcomes, error)
+            yield from self.stop("error", outcomes, error)
             raise error
         waiting = self.ledger.waiting
         self.interrupts = tuple(_in_order(tasks, outcomes, waiting) if waiting else asked)
@@ -390,10 +386,10 @@ class Machine:
         self._cancelled = self.info.stop.cancelled and not self.info.ns
         self.unmerged = tuple(outcome.result for outcome in outcomes if outcome.result is not None)
         status = "cancelled" if self._cancelled else "paused"
-        yield from self._stop(status, outcomes)
+        yield from self.stop(status, outcomes)
         return status
 
-    def _stop(self, status: str, outcomes: list[Outcome], error: Exception | None = None) -> Flow[None]:
+    def stop(self, status: str, outcomes: list[Outcome], error: Exception | None = None) -> Flow[None]:
         """Keep what finished and what is asked, and end the run for now, in one transaction."""
         self.measure(outcomes)
         ledger = self.ledger

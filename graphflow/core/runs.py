@@ -72,7 +72,8 @@ def _once(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
     """What the idempotency key stands for: a run is begun with it once, and every later call gives what became of that one."""
     if call.db is None:
         raise NoDatabase("an idempotency_key needs a database to be remembered in; give db=SqliteDb(…)")
-    key, session_id = check_id(call.idempotency_key, "idempotency_key"), call.session_id
+    key = call.idempotency_key = check_id(call.idempotency_key, "idempotency_key")
+    session_id = call.session_id
     call.user_id = check_user(call.user_id)
     writes = checked(plan.schema, given_fields(plan.schema, plan.input_schema, input), START)
     keyed = TaskResult([*writes, *call.given.items()])

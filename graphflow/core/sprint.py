@@ -66,7 +66,7 @@ def sprint(machine: Machine) -> Flow[list[Outcome]]:
             try:
                 route(plan, values, frontier, [(node, result)])
             except Exception as error:
-                yield from machine.keep(outcomes, error)
+                yield from machine.stop("error", outcomes, error)
                 raise
         if stored:
             yield from machine.finish_superstep(outcomes, delta, entries)

@@ -85,8 +85,8 @@ def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
         stop.add_note(f"and the run could not be closed: {error}")
 
 
-def execute(task: Task, world: World, asker: Any = None) -> Outcome:
-    """Run one task to its outcome. What it uses is its own: ``asker``, what the flow that runs it has used, stays as it is."""
+def execute(task: Task, world: World) -> Outcome:
+    """Run one task to its outcome."""
     function = task.node.function
     token = current_task.set(task)
     task.world = world
@@ -116,6 +116,10 @@ def execute(task: Task, world: World, asker: Any = None) -> Outcome:
 
 
 # --- effects -----------------------------------------------------------------------------------------------------------
+
+
+def _run_task(task: Task, world: World, usage: Any) -> Outcome:
+    return execute(task, world)
 
 
 def _run_tasks(effect: RunTasks, world: World, usage: Any) -> list[Outcome]:
@@ -243,7 +247,7 @@ def _sleep(effect: Sleep, world: World, usage: Any) -> None:
 
 
 _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Any]] = {
-    Task: execute,
+    Task: _run_task,
     RunTasks: _run_tasks,
     RunAttempt: _run_attempt,
     Keep: keep,

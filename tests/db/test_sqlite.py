@@ -14,6 +14,7 @@ import pytest
 
 from graphflow import Agent
 from graphflow.db import SqliteDb, migrations
+from graphflow.db.sqlite import WAL_PAGES
 from graphflow.errors import DatabaseFailed, SchemaTooNew
 from graphflow.messages import Message
 from graphflow.testing import ScriptedModel
@@ -258,3 +259,13 @@ def test_a_run_may_begin_while_another_thread_closes_the_database(tmp_path: Path
     line.lock = Lock()  # type: ignore[assignment]
     assert agent.run("again", session_id="s").content == "two"
     assert [message.text for message in db.get_messages("s")] == ["hello", "one", "again", "two"]
+
+
+def test_the_write_ahead_log_is_written_over_once_it_is_full(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "s.db")
+    for opened in ("at first", "after it was closed"):
+        for n in range(2 * WAL_PAGES["full"]):
+            db.add_user_memory("ann", f"fact {n} {opened}")
+        log = (tmp_path / "s.db-wal").stat().st_size
+        assert log < 1.5 * WAL_PAGES["full"] * 4_096, opened
+        db.close()
