@@ -1,6 +1,6 @@
 """What graphflow's own statements take by themselves: ``python -m benchmarks.statements [--quick]``.
 
-A durable step is four statements on SQLite, and a fresh process asks PostgreSQL two before its next turn. Here they are
+A durable step is one statement on SQLite, and a fresh process asks PostgreSQL two before its next turn. Here they are
 executed by hand, with the driver and nothing else: a library that stores the same cannot take less. Of the first answers on a
 PostgreSQL connection most is what its new server process has to learn; how much, a select by primary key from each of the
 tables tells.
@@ -43,7 +43,7 @@ BY_KEY = (
 
 
 def step(file: Path, synchronous: Literal["full", "normal"], count: int = STEPS) -> Cost:
-    """Microseconds of a step's statements, on a new file that some steps were written to before, as in case D."""
+    """Microseconds of a step's statement, on a new file that some steps were written to before, as in case D."""
     loop = durable(Store("sqlite", file, None, synchronous), "sync", "")  # as long as it is there, the file stays open
     loop(count // 10)
     sql = statements_for("sqlite")
@@ -55,11 +55,8 @@ def step(file: Path, synchronous: Literal["full", "normal"], count: int = STEPS)
         _, ns, _, *row = execute("SELECT * FROM gf_checkpoints WHERE seq = ?", (head - 1,)).fetchone()
 
         def steps() -> None:
-            for seq in range(head + 1, head + 1 + count):
-                execute("BEGIN IMMEDIATE")
-                assert execute(sql.advance, (seq, session, seq - 1, epoch)).rowcount == 1
-                execute(sql.insert_checkpoint, (session, ns, seq, *row))
-                execute("COMMIT")
+            for stands in range(head, head + count):
+                assert execute(sql.step, (ns, *row, stands, session, epoch)).rowcount == 1
 
         return cost(steps).scaled(1e6 / count)
 
@@ -89,7 +86,7 @@ def first_reads(url: str, turns: int) -> list[tuple[str, str, str]]:
     write("graphflow", store, turns)
     sql = statements_for("postgresql")
     session: dict[str, Any] = {"session_id": SESSION, "user_id": USER}
-    needed = [(sql.load_finished, session), (sql.recent_log, {**session, "before": 2 * turns + 1, "count": 3, "low": 1})]
+    needed = [(sql.load_finished, session), (sql.last_turns, {**session, "before": 2 * turns + 1, "count": 3})]
     what = {
         "PostgreSQL: `SELECT 1`": [("SELECT 1", {})],
         "a select by primary key from each of the four tables": [(one, {}) for one in BY_KEY],
@@ -105,7 +102,7 @@ def steps_by_hand(folder: Path, *, quick: bool) -> list[tuple[str, str, str]]:
     for synchronous in settings:
         times = range(1 if quick else REPEATS)
         taken = median([step(folder / f"{synchronous}{n}.db", synchronous, SHORT if quick else STEPS) for n in times])
-        label = f"SQLite, synchronous={synchronous.upper()}: the four statements of a durable step"
+        label = f"SQLite, synchronous={synchronous.upper()}: the statement of a durable step"
         lines.append((label, f"{taken.wall:.1f} µs", f"{taken.cpu:.1f} µs"))
     return lines
 

@@ -32,11 +32,11 @@ def kind_of(ready: ReadyCommit) -> Kind | None:
     begins = opens and effect.status == "running" and not ready.closed
     if not effect.epoch:
         return "found" if begins and effect.session is None else None
-    if new.weight.session is None:
+    if ready.session is None:
         return None
     if effect.take_over:
         return "begin" if begins else None
-    if effect.opened is not None or new.weight.run is None:
+    if effect.opened is not None or ready.run is None:
         return None
     if effect.status is not None:
         return "end" if len(ready.closed) == 1 else None
@@ -47,10 +47,9 @@ def write(tx: Transaction, ready: ReadyCommit, kind: Kind) -> bool:
     """Do it; False when nothing was written."""
     effect, new = ready.effect, ready.effect.checkpoint
     assert new is not None and ready.checkpoint is not None
-    ready.session, ready.run = new.weight.session, new.weight.run
     if kind == "step":
-        place = (new.seq, ready.session, effect.head, effect.epoch, "", new.seq, ready.run)
-        return bool(tx.execute(tx.sql.step, (*place, *ready.checkpoint)).rowcount)
+        ready.step(tx)
+        return True
     params: dict[str, Any] = dict(zip(CHECKPOINT, ready.checkpoint, strict=True))
     params |= {"new_head": new.seq, "expected_head": effect.head, "expected_epoch": effect.epoch, "cp_seq": new.seq}
     params |= _log(ready)

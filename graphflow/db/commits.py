@@ -63,6 +63,7 @@ class ReadyCommit:
         "closed",
         "delta",
         "effect",
+        "goes_on",
         "lease",
         "limits",
         "media",
@@ -100,8 +101,11 @@ class ReadyCommit:
         self.snapshot: str | None = None
         self.outline: str | None = None
         """What the graph of the opened run looks like, when that is not known to be stored."""
-        self.session: int | None = None
-        self.run: int | None = None
+        self.session = effect.session if checkpoint is None else checkpoint.weight.session
+        self.run = None if checkpoint is None else checkpoint.weight.run
+        """The ordinals of session and run, as far as they are known."""
+        self.goes_on = checkpoint is not None and not (effect.take_over or effect.status or effect.ns) and effect.epoch > 0
+        """Whether this is a step of a run that has the session and keeps it: one statement compares, and inserts the row."""
         self.checkpoint = None if checkpoint is None else self._checkpoint_row(checkpoint)
         self.messages = self._message_rows() if effect.messages else []
         self.tasks = [self._task_row(row) for row in effect.tasks] if effect.tasks else []
@@ -185,17 +189,19 @@ class ReadyCommit:
     def write(self, tx: Transaction) -> None:
         """Do it, in the transaction. Raises LeaseLost when the session does not stand where the effect says."""
         execute, sql, effect = tx.execute, tx.sql, self.effect
-        goes_on = effect.epoch and not (effect.ns or effect.take_over)
-        session = self.session = self._advance(tx) if goes_on else self._claim(tx)
+        session = self.session = self._claim(tx)
         run = self.run = self._run(tx, session)
+        if self.checkpoint is not None:
+            if self.goes_on:
+                self.step(tx)
+            else:
+                execute(sql.insert_checkpoint, (session, effect.ns, self.seq, run, *self.checkpoint))
         if self.outline is not None and effect.opened is not None:
             outlines.write(tx, effect.opened.fingerprint, self.outline, self.now)
         if effect.reopened is not None:
             execute(sql.reopen_run, {"run_id": effect.reopened, "session": session})
         if effect.drop_tasks:
             execute(sql.drop_tasks if effect.ns else sql.drop_all_tasks, {"session": session, "ns": effect.ns})
-        if self.checkpoint is not None:
-            execute(sql.insert_checkpoint, (session, effect.ns, self.seq, run, *self.checkpoint))
         for seq, *values in self.messages:
             execute(sql.insert_message, (session, effect.ns, seq, run, *values))
         for task in self.tasks:
@@ -233,15 +239,29 @@ class ReadyCommit:
             return row is not None and tuple(row) == (effect.epoch + 1, self.now)
         return False
 
+    def step(self, tx: Transaction) -> None:
+        """Insert the checkpoint of a run that goes on. Where that is all there is to write it takes no transaction around it.
+
+        Raises LeaseLost as ``write`` does.
+        """
+        effect, row = self.effect, self.checkpoint
+        assert row is not None
+        if tx.execute(tx.sql.step, ("", self.run, *row, effect.head, self.session, effect.epoch)).rowcount != 1:
+            raise self._lost(tx)
+
     def _claim(self, tx: Transaction) -> int:
-        """The ordinal of a session that is made or taken over, or that a graph inside its own writes to."""
+        """The ordinal of the session: one that is made or taken over, whose run ends, or that is this run's."""
         effect, sql = self.effect, tx.sql
+        if self.goes_on:
+            return self._known(tx)
         if effect.epoch == 0:
             return self._make(tx)
-        if effect.ns:
-            # A nested graph writes under its root's fencing number; where the session stands is the root's to say.
+        if effect.ns or not (effect.take_over or effect.status):
+            # What is written beside the session's own checkpoints is written under its fencing number alone.
             fence = sql.fenced if self.side is None else sql.fenced_alone
             row = tx.one(fence, {"session_id": effect.session_id, "expected_epoch": effect.epoch})
+        elif not effect.take_over:
+            return self._give_up(tx)
         elif effect.session is not None and self._take_own(tx, effect.session):
             return effect.session
         else:
@@ -258,20 +278,21 @@ class ReadyCommit:
             raise self._lost(tx)
         return session
 
-    def _advance(self, tx: Transaction) -> int:
-        """The way of a run that goes on, or ends."""
-        effect, sql = self.effect, tx.sql
-        session = effect.session
-        if session is None:
-            row = tx.one(sql.find_session, {"session_id": effect.session_id})
-            if row is None:
-                raise self._lost(tx)
-            session = row[0]
-        if effect.status is None:
-            done = tx.execute(sql.advance, (self.seq, session, effect.head, effect.epoch))
-        else:
-            done = tx.execute(sql.give_up, (effect.status, self.seq, *self.times, session, effect.head, effect.epoch))
-        if done.rowcount != 1:
+    def _known(self, tx: Transaction) -> int:
+        """The ordinal of a session that is there."""
+        if self.effect.session is not None:
+            return self.effect.session
+        row = tx.one(tx.sql.find_session, {"session_id": self.effect.session_id})
+        if row is None:
+            raise self._lost(tx)
+        ordinal: int = row[0]
+        return ordinal
+
+    def _give_up(self, tx: Transaction) -> int:
+        """The ordinal of a session whose run ends, for now or for good."""
+        effect, session = self.effect, self._known(tx)
+        values = (effect.status, self.seq, *self.times, session, effect.head, effect.epoch)
+        if tx.execute(tx.sql.give_up, values).rowcount != 1:
             raise self._lost(tx)
         return session
 

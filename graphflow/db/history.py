@@ -71,20 +71,32 @@ def _numbered(tx: Transaction, effect: ReadHistory, low: int) -> list[tuple[int,
     return [(seqs[message.id], message) for message in keep_pairs(folded(rows))]
 
 
-def _log(tx: Transaction, effect: ReadHistory, low: int) -> tuple[list[LogRow], set[int]]:
+def _log(tx: Transaction, effect: ReadHistory, low: int) -> tuple[list[LogRow], set[int | None]]:
     """The rows from ``low``, or where the last runs that are asked for begin, and the runs among theirs that count."""
     which = {"session_id": effect.session_id, "ns": effect.ns, "before": effect.before}
     if effect.last_runs is None:
         found = tx.all(tx.sql.log_since, {**which, "low": low})
     else:
         which["count"] = min(effect.last_runs, ALL)
-        recent = tx.sql.recent_log_inside if effect.ns else tx.sql.recent_log
-        found = tx.all(recent, {**which, "low": low})
+        rows = _turns(tx, effect, which) if effect.after is None and not effect.ns else None
+        if rows is not None:
+            return rows, {row.run for row in rows}
+        found = tx.all(tx.sql.recent_log, {**which, "low": low})
         low = max(low, found[0][-1] if found else _begin(tx, which))
     if low >= effect.before:
         return [], set()
     rows = verified((row[:6] for row in found), effect.session_id, effect.ns, low, media_of(tx))
     return _since(tx, effect, low, rows), {row[5] for row in found if row[6]}
+
+
+def _turns(tx: Transaction, effect: ReadHistory, which: dict[str, Any]) -> list[LogRow] | None:
+    """The rows of the last runs, when no row of another one stands among them or after them; else None."""
+    found = tx.all(tx.sql.last_turns, which)
+    low: int = min((row[-1] for row in found), default=effect.before)
+    rows = [row[:6] for row in found if row[0] is not None]
+    if len(rows) != effect.before - low:
+        return None
+    return _since(tx, effect, low, verified(rows, effect.session_id, effect.ns, low, media_of(tx)))
 
 
 def _begin(tx: Transaction, which: dict[str, Any]) -> int:

@@ -34,6 +34,10 @@ def _drop_lease_index(tx: Transaction) -> None:
     tx.execute(tx.sql.drop_lease_index)
 
 
+def _leave(_: Transaction) -> None:
+    """What is there means the same; a library that knows less would not understand what is to come."""
+
+
 MIGRATIONS: Final[dict[int, Callable[[Transaction], None]]] = {
     1: _add_missing,
     2: _add_missing,
@@ -41,13 +45,15 @@ MIGRATIONS: Final[dict[int, Callable[[Transaction], None]]] = {
     4: _add_missing,
     5: _add_missing,
     6: _drop_lease_index,
+    7: _leave,
 }
 """What leads from each version to the next. Version 1 makes the tables as ``tables.py`` has them now, so a later migration
 has to check whether what it adds is there already.
 
 2: ``gf_graphs``, ``gf_pruned``, and the columns ``seal`` of sessions and runs. 3: the index of memories. 4: the column
 ``seal`` of memories. 5: the column ``time_seal`` of sessions.
-6: the checksums of rows are shorter, and leases, which are found by their sessions, have no index."""
+6: the checksums of rows are shorter, and leases, which are found by their sessions, have no index. 7: on SQLite, the row of a
+session that is running does not say where it stands (``Compiled.head``)."""
 VERSION: Final = max(MIGRATIONS)
 
 

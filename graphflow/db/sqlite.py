@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from graphflow.core import options
-from graphflow.db import migrations
+from graphflow.db import atonce, migrations
+from graphflow.db.commits import ReadyCommit
 from graphflow.db.failures import PASSING_SQLITE_CODES, SQLITE_REPAIRS
 from graphflow.db.forks import databases
 from graphflow.db.grouping import Request, WriteLine
@@ -87,16 +88,40 @@ class SqliteDb(SqlDb):
 
     # --- transactions ------------------------------------------------------------------------------------------------------
 
+    def _commit_once(self, ready: ReadyCommit) -> None:
+        if atonce.kind_of(ready) == "step":
+            self._in_turn(ready.step, self._at_once)
+        else:
+            self._write_once(ready.write)
+
     def _write_once(self, work: Callable[[Transaction], T]) -> T:
+        return self._in_turn(work, self._alone)
+
+    def _in_turn(self, work: Callable[[Transaction], T], do: Callable[[_Connections, Callable[[Transaction], T]], T]) -> T:
+        """Have work done by ``do``, or, where others write, together with what they wait for."""
         opened = self._open  # the same all along, also when another thread closes the object meanwhile
         request = opened.line.enter(work)
         if request is None:
             try:
-                return self._alone(opened, work)
+                return do(opened, work)
             finally:
                 opened.line.leave()
         result: T = opened.line.outcome(request, partial(self._together, opened))
         return result
+
+    def _at_once(self, opened: _Connections, work: Callable[[Transaction], T]) -> T:
+        """Work that is one statement, and with that a transaction. Called by whoever has the line's lock."""
+        committing = False
+        try:
+            tx = opened.writer or self._open_writer(opened)
+            committing = True
+            return work(tx)
+        except BaseException as error:
+            self._translate(error, committing)
+            raise
+        finally:
+            if opened.closed:
+                opened.tidy()
 
     def _alone(self, opened: _Connections, work: Callable[[Transaction], T]) -> T:
         """A transaction of its own. Called by whoever has the line's lock."""

@@ -18,6 +18,10 @@ ALL = 10**9
 
 
 def texts(db: Any, **window: Any) -> list[str]:
+    """The texts of a window; without an end, up to the last message, whether that is known or not."""
+    if "before" not in window and not window.get("ns"):
+        [last] = db._read(lambda tx: tx.execute("SELECT coalesce(max(seq), 0) FROM gf_messages WHERE ns = ''").fetchone())
+        assert texts(db, before=last + 1, **window) == texts(db, before=ALL, **window)
     return [message.text for message in db.read_history(ReadHistory("s1", **{"before": ALL, **window}))]
 
 

@@ -86,9 +86,9 @@ class Program:
         return {row[0] for row in self.ask("SELECT task_id FROM gf_tasks WHERE kind = 'result'")}
 
     def stored_seq(self) -> int:
-        """The session's head, -1 when there is none."""
-        rows = self.ask("SELECT head FROM gf_sessions")
-        return rows[0][0] if rows else -1
+        """The last checkpoint of the session, -1 when there is none."""
+        [(seq,)] = self.ask("SELECT max(seq) FROM gf_checkpoints WHERE ns = ''")
+        return -1 if seq is None else seq
 
 
 class Programs:

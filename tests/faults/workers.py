@@ -100,7 +100,12 @@ class Killing:
 
 
 class KillingSqliteDb(Killing, SqliteDb):
-    """In a file."""
+    """In a file, where a step is one statement and no transaction is begun for it."""
+
+    def _at_once(self, opened: Any, work: Any) -> Any:
+        done = super()._at_once(opened, lambda tx: work(self.watched(tx)))
+        self.reach("committed")
+        return done
 
 
 class KillingPostgresDb(Killing, PostgresDb):

@@ -116,11 +116,11 @@ def _verb(text: str) -> str:
 
 
 def _split(verbs: list[str]) -> Verbs:
-    """Each transaction ends with COMMIT."""
+    """Each transaction ends with COMMIT, or is a single statement that writes."""
     transactions: Verbs = [[]]
     for verb in verbs:
         transactions[-1].append(verb)
-        if verb == "COMMIT":
+        if verb == "COMMIT" or (verb in WRITING and "BEGIN" not in transactions[-1]):
             transactions.append([])
     return transactions
 

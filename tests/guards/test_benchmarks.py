@@ -67,10 +67,10 @@ def test_a_measurement_is_a_process_that_prints_its_figures(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_statements_that_are_executed_by_hand_write_rows_of_steps(tmp_path: Path) -> None:
+def test_the_statement_that_is_executed_by_hand_writes_rows_of_steps(tmp_path: Path) -> None:
     taken = step(tmp_path / "s.db", "normal", 20)
     assert taken.wall > 0
     with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
-        [(head, rows)] = connection.execute("SELECT head, (SELECT count(*) FROM gf_checkpoints) FROM gf_sessions")
+        [(head, rows)] = connection.execute("SELECT max(seq), count(*) FROM gf_checkpoints")
         kinds = connection.execute("SELECT DISTINCT frontier, delta IS NULL FROM gf_checkpoints WHERE seq > ?", (head - 20,))
         assert (rows, kinds.fetchall()) == (head + 1, [('["node"]', 0)])

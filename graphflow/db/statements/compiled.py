@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import JSON, BigInteger, Text, bindparam, cast, func, literal_column, or_, select, update
+from sqlalchemy import JSON, BigInteger, Text, bindparam, case, cast, func, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.types import UserDefinedType
@@ -51,9 +51,6 @@ HERE: Final[Any] = matches(SESSION.session_id, "session_id")
 ORDINAL: Final[Any] = select(SESSION.ordinal).where(HERE).scalar_subquery()
 """The ordinal of that session, found before anything else: no statistics make a planner begin with the other tables."""
 
-AS_SEEN: Final[tuple[Any, ...]] = matches(SESSION.head, "expected_head"), matches(SESSION.epoch, "expected_epoch")
-"""The session stands where whoever writes to it has seen it."""
-
 OWN: Final[tuple[Any, ...]] = (
     SESSION.user_id.is_not_distinct_from(bindparam("user_id", type_=Text)),
     SESSION.seal.is_not(None),
@@ -70,11 +67,6 @@ FREE_FOR: Final[Any] = or_(SESSION.user_id.is_(None), matches(SESSION.user_id, "
 def by_itself(part: Any) -> Any:
     """A part of a statement that is read before, and apart from, what joins it."""
     return part.prefix_with("MATERIALIZED")
-
-
-def compare_and_set(*more: Any) -> Any:
-    """An update of the session at the place ``session``, if it stands as seen."""
-    return update(sessions).where(SESSION.ordinal == bindparam("session"), *AS_SEEN, *more)
 
 
 class Compiled:
@@ -101,6 +93,30 @@ class Compiled:
         if self.dialect.name == "sqlite":
             return literal_column("CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)", BigInteger)
         return literal_column("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", BigInteger)
+
+    @property
+    def head(self) -> Any:
+        """Where a session stands: the seq of its last checkpoint, -1 when it has none.
+
+        PostgreSQL's row of the session says so. On SQLite a run that goes on leaves the row alone: there is one writer at a
+        time, so that the epoch and the key of the checkpoint tell whether it is its turn, and a step writes one page less.
+        While the session is running, the last checkpoint itself says where it stands.
+        """
+        if self.dialect.name != "sqlite":
+            return SESSION.head
+        of_root = (CHECKPOINT.session == SESSION.ordinal, CHECKPOINT.ns == EMPTY)
+        last = select(func.max(CHECKPOINT.seq)).where(*of_root).correlate(sessions).scalar_subquery()
+        seen = func.max(func.coalesce(last, literal_column("-1")), SESSION.head)
+        return case((SESSION.status == RUNNING, seen), else_=SESSION.head)
+
+    @property
+    def as_seen(self) -> tuple[Any, ...]:
+        """The session stands where whoever writes to it has seen it."""
+        return matches(self.head, "expected_head"), matches(SESSION.epoch, "expected_epoch")
+
+    def compare_and_set(self, *more: Any) -> Any:
+        """An update of the session at the place ``session``, if it stands as seen."""
+        return update(sessions).where(SESSION.ordinal == bindparam("session"), *self.as_seen, *more)
 
     @property
     def lease(self) -> tuple[Any, Any]:

@@ -83,14 +83,14 @@ class KeepingStatements(Compiled):
     def prunable(self) -> str:
         """Sessions after ``after`` that may have checkpoints to prune: older than ``before``, not among the newest ``keep``."""
         c = CHECKPOINT
-        more = or_(c.ns != EMPTY, c.seq <= SESSION.head - bindparam("keep", type_=BigInteger))
+        more = or_(c.ns != EMPTY, c.seq <= self.head - bindparam("keep", type_=BigInteger))
         some = select(c.seq).where(c.session == SESSION.ordinal, more, c.created_at < bindparam("before"))
         found = select(SESSION.ordinal).where(SESSION.ordinal > bindparam("after"), MINE, some.correlate(sessions).exists())
         return self.text(found.order_by(SESSION.ordinal).limit(bindparam("count", type_=BigInteger)).offset(ZERO))
 
     @cached_property
     def hold_to_prune(self) -> str:
-        columns = (SESSION.head, SESSION.status, SESSION.lease_owner, SESSION.session_id)
+        columns = (self.head, SESSION.status, SESSION.lease_owner, SESSION.session_id)
         return self.text(select(*columns).where(matches(SESSION.ordinal, "session")).with_for_update())
 
     @cached_property

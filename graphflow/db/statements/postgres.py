@@ -21,7 +21,6 @@ from graphflow.db.statements.compiled import (
     USED,
     ZERO,
     Compiled,
-    compare_and_set,
     matches,
 )
 from graphflow.db.tables import checkpoints, messages, runs, schema_versions, sessions
@@ -59,19 +58,6 @@ class PostgresStatements(Compiled):
         return self.text(select(func.to_regclass(literal_column(f"'{table}'")).is_not(None)))
 
     # --- committing --------------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def step(self) -> str:
-        """A plain step: the compare-and-set of ``advance`` and, if it held, the checkpoint.
-
-        Values: those of ``advance``, then every column of the checkpoint but the session, in the order of the table.
-        """
-        names = [column.name for column in checkpoints.columns if column.name != "session"]
-        advance = ["new_head", "session", "expected_head", "expected_epoch"]
-        moved = self._moved().returning(SESSION.ordinal).cte("moved")
-        values: list[Any] = [bindparam(name, type_=checkpoints.c[name].type) for name in names]
-        insert = self.insert(checkpoints).from_select(["session", *names], select(moved.c.ordinal, *values)).add_cte(moved)
-        return self.positional(insert, [*advance, *names])
 
     @cached_property
     def say(self) -> str:
@@ -139,7 +125,7 @@ class PostgresStatements(Compiled):
 
     def _moved(self, **values: Any) -> Any:
         """The compare-and-set."""
-        return compare_and_set().values(head=bindparam("new_head"), **values)
+        return self.compare_and_set().values(head=bindparam("new_head"), **values)
 
     def _at_once(self, moved: Any, given: list[Any], run: Any, *others: Any) -> str:
         """A statement that gives ``given`` and writes, beside ``moved`` and ``others``, a checkpoint and rows of the log.

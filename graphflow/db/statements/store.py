@@ -13,7 +13,6 @@ from graphflow.db.rows import CLOSING, NEW_RUN, NEW_SESSION
 from graphflow.db.seals import SESSION_SEALED
 from graphflow.db.statements.compiled import (
     ABANDONED,
-    AS_SEEN,
     CANCELLED,
     CHECKPOINT,
     CLOSED,
@@ -35,17 +34,13 @@ from graphflow.db.statements.compiled import (
     ZERO,
     Compiled,
     by_itself,
-    compare_and_set,
     matches,
 )
 from graphflow.db.tables import checkpoints, media, media_uses, messages, runs, schema_versions, sessions, tasks
 
-_STANDING: Final = (
-    *(SESSION.ordinal, SESSION.session_type, SESSION.user_id, SESSION.component_id.label("made_by"), SESSION.name),
-    *(SESSION.metadata, SESSION.created_at, SESSION.seal, SESSION.status, SESSION.head, SESSION.epoch),
-)
 _OF_RUN: Final = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id, RUN.metrics)
-"""With the checkpoint and the lease between and after them, the columns of ``loading._Found``."""
+"""What is told of a run beside its checkpoint."""
+_OVER: Final[Any] = or_(RUN.status == COMPLETED, RUN.status == ABANDONED)
 STANDS = ("session", "expected_head", "expected_epoch")
 """What a compare-and-set compares by place, in this order."""
 
@@ -57,6 +52,13 @@ def _chained(c: Any) -> tuple[Any, ...]:
 
 class StoreStatements(Compiled):
     """What machines need of a store."""
+
+    @property
+    def _told(self) -> tuple[Any, ...]:
+        """With the checkpoint and its run, and the lease, the columns of ``loading._Found``."""
+        c = SESSION
+        who = (c.ordinal, c.session_type, c.user_id, c.component_id.label("made_by"), c.name, c.metadata, c.created_at, c.seal)
+        return *who, c.status, self.head.label("head"), c.epoch
 
     # --- the schema ----------------------------------------------------------------------------------------------------
 
@@ -77,14 +79,14 @@ class StoreStatements(Compiled):
     def _load(self, seq: Any) -> str:
         at = and_(CHECKPOINT.session == SESSION.ordinal, matches(CHECKPOINT.ns, "ns"), CHECKPOINT.seq == seq)
         return self.text(
-            select(*_STANDING, CHECKPOINT.seq, CHECKPOINT.base, *_OF_RUN, *self.lease)
+            select(*self._told, CHECKPOINT.seq, CHECKPOINT.base, *_OF_RUN, *self.lease)
             .select_from(sessions.outerjoin(checkpoints, at).outerjoin(runs, RUN.ordinal == CHECKPOINT.run))
             .where(HERE, FREE_FOR)
         )
 
     @cached_property
     def load_head(self) -> str:
-        return self._load(SESSION.head)
+        return self._load(self.head)
 
     @cached_property
     def load_at(self) -> str:
@@ -99,17 +101,16 @@ class StoreStatements(Compiled):
     @cached_property
     def load_finished(self) -> str:
         """A session with nothing unfinished and no holder: what ``load_head`` tells but the lease, and in the same row each
-        checkpoint of ``chain``.
+        checkpoint of ``chain``, with its run.
         """
-        c = CHECKPOINT
-        at = and_(c.session == SESSION.ordinal, c.ns == EMPTY, c.seq == SESSION.head)
+        c, last = CHECKPOINT, checkpoints.alias("last")
+        at = (last.c.session == SESSION.ordinal, last.c.ns == EMPTY, last.c.seq == SESSION.head)
+        base = select(last.c.base).where(*at).correlate(sessions).scalar_subquery()
+        chain = and_(c.session == SESSION.ordinal, c.ns == EMPTY, c.seq >= base, c.seq <= SESSION.head)
+        joined = sessions.join(checkpoints, chain).outerjoin(runs, RUN.ordinal == c.run)
         finished = (HERE, FREE_FOR, SESSION.status == COMPLETED, SESSION.lease_owner.is_(None))
-        unique = select(*_STANDING, c.seq, c.base, c.run).select_from(sessions.join(checkpoints, at)).where(*finished)
-        found = by_itself(unique.cte("found"))
-        *told, run = found.c
-        chain = and_(c.session == found.c.ordinal, c.ns == EMPTY, c.seq.between(found.c.base, found.c.head))
-        joined = found.join(checkpoints, chain).outerjoin(runs, RUN.ordinal == run)
-        return self.text(select(*told, *_OF_RUN, *_chained(c)).select_from(joined).order_by(c.seq))
+        told = (*self._told, c.seq, c.base, *_OF_RUN, *_chained(c))
+        return self.text(select(*told).select_from(joined).where(*finished).order_by(c.seq))
 
     @cached_property
     def chain(self) -> str:
@@ -158,9 +159,27 @@ class StoreStatements(Compiled):
         return self._numbered(self.insert(sessions).values(**values), SESSION.ordinal, NEW_SESSION)
 
     @cached_property
-    def advance(self) -> str:
-        """The compare-and-set of a plain step. Values: new head; session, expected head and epoch."""
-        return self.positional(compare_and_set().values(head=bindparam("new_head")), ["new_head", *STANDS])
+    def step(self) -> str:
+        """The next checkpoint of a run that goes on; where the session does not stand as seen, nothing is inserted.
+
+        Values: every column of the checkpoint but session and seq, in the order of the table; expected head, session and
+        expected epoch. On SQLite nobody but the holder of the epoch has written to the session, and the key of the checkpoint
+        says whether it is the next.
+        """
+        names = [name for name in checkpoints.columns.keys() if name not in ("session", "seq")]  # noqa: SIM118 - not a dict
+        values: list[Any] = [bindparam(name, type_=checkpoints.c[name].type) for name in names]
+        here, epoch = SESSION.ordinal == bindparam("session"), matches(SESSION.epoch, "expected_epoch")
+        insert = self.insert(checkpoints)
+        if self.dialect.name == "sqlite":
+            next_seq = bindparam("expected_head", type_=BigInteger) + ONE
+            row = select(*values, next_seq, SESSION.ordinal).where(here, epoch)
+            insert = insert.from_select([*names, "seq", "session"], row).on_conflict_do_nothing()
+        else:
+            new = select(*(value.label(name) for name, value in zip(names, values, strict=True))).cte("new")
+            moved = update(sessions).where(matches(SESSION.head, "expected_head"), here, epoch).values(head=SESSION.head + ONE)
+            turn = moved.returning(SESSION.head, SESSION.ordinal).cte("turn")
+            insert = insert.from_select([*names, "seq", "session"], select(new, turn)).add_cte(new, turn)
+        return self.positional(insert, [*names, "expected_head", "session", "expected_epoch"])
 
     @cached_property
     def find_session(self) -> str:
@@ -175,7 +194,7 @@ class StoreStatements(Compiled):
         """The compare-and-set of a run that takes a session which nobody else holds. ``dead`` names a holder that is gone."""
         return self.text(
             update(sessions)
-            .where(HERE, *AS_SEEN, self.free_for("me", "dead"))
+            .where(HERE, *self.as_seen, self.free_for("me", "dead"))
             .values(
                 head=bindparam("new_head"),
                 epoch=SESSION.epoch + ONE,
@@ -195,7 +214,7 @@ class StoreStatements(Compiled):
         Values: new status, new head, lease owner and ttl, now and its seal; session, expected head and epoch, user, me.
         """
         return self.positional(
-            compare_and_set(*OWN, self.free_for("me")).values(
+            self.compare_and_set(*OWN, self.free_for("me")).values(
                 head=bindparam("new_head"),
                 epoch=SESSION.epoch + ONE,
                 status=func.coalesce(bindparam("new_status"), SESSION.status),
@@ -213,7 +232,7 @@ class StoreStatements(Compiled):
         Values: new status, new head, now and its seal; session, expected head and epoch.
         """
         return self.positional(
-            compare_and_set().values(
+            self.compare_and_set().values(
                 head=bindparam("new_head"), status=bindparam("new_status"), **USED, lease_owner=null(), lease_until=null()
             ),
             ["new_status", "new_head", "now", "time_seal", *STANDS],
@@ -251,7 +270,7 @@ class StoreStatements(Compiled):
         return self.text(self._standing().with_for_update())
 
     def _standing(self) -> Any:
-        return select(SESSION.ordinal, SESSION.head, SESSION.epoch, SESSION.user_id, *self.lease).where(HERE)
+        return select(SESSION.ordinal, self.head, SESSION.epoch, SESSION.user_id, *self.lease).where(HERE)
 
     @cached_property
     def insert_checkpoint(self) -> str:
@@ -353,13 +372,10 @@ class StoreStatements(Compiled):
         begin = select(func.min(newest.c.first_message)).scalar_subquery()
         return self.text(select(SESSION.ordinal, begin, *self._log_heads()).where(HERE, MINE))
 
-    def _counts(self, *, outermost: bool = False) -> Any:
+    def _counts(self) -> Any:
         """Whether a run counts as history. That of a nested graph is stored when it has come to its end; what becomes of the
-        run that it belongs to says whether it counts. Of the ``outermost`` graph alone the same takes much less planning.
+        run that it belongs to says whether it counts.
         """
-        over = or_(RUN.status == COMPLETED, RUN.status == ABANDONED)
-        if outermost:
-            return and_(over, RUN.parent_run_id.is_(None), RUN.first_message < bindparam("before"))
         around = runs.alias("around")
         ended_badly = (
             select(ONE)
@@ -369,44 +385,46 @@ class StoreStatements(Compiled):
             .exists()
         )
         ours = or_(RUN.parent_run_id.is_(None), and_(RUN.ns != EMPTY, not_(ended_badly)))
-        return and_(over, ours, RUN.first_message < bindparam("before"))
+        return and_(_OVER, ours, RUN.first_message < bindparam("before"))
 
-    def _last_runs(self, *, outermost: bool = False) -> Any:
-        ns = RUN.ns == EMPTY if outermost else matches(RUN.ns, "ns")
+    def _newest_runs(self, *which: Any) -> Any:
         return (
             select(RUN.session, RUN.first_message)
-            .where(RUN.session == ORDINAL, ns, self._counts(outermost=outermost))
+            .where(RUN.session == ORDINAL, *which)
             .order_by(RUN.number.desc())
             .limit(bindparam("count", type_=BigInteger))
             .offset(ZERO)
         )
 
     @cached_property
+    def last_turns(self) -> str:
+        """What the newest runs of the outermost graph that count as history added to the log: what ``log_range`` gives of each
+        row, and where its run begins. A run that added nothing has a row without a message.
+        """
+        which = (RUN.ns == EMPTY, _OVER, RUN.parent_run_id.is_(None), RUN.first_message < bindparam("before"))
+        last = by_itself(self._newest_runs(*which).add_columns(RUN.last_message, RUN.run_id, RUN.ordinal).cte("last"))
+        said = (MESSAGE.session == last.c.session, MESSAGE.ns == EMPTY, MESSAGE.run == last.c.ordinal)
+        its = MESSAGE.seq.between(last.c.first_message, last.c.last_message)
+        columns = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, last.c.run_id, MESSAGE.run, last.c.first_message)
+        return self.text(select(*columns).select_from(last.outerjoin(messages, and_(*said, its))).order_by(MESSAGE.seq))
+
+    @cached_property
     def last_runs(self) -> str:
-        """The session of the newest runs that count as history, and where their messages begin."""
-        return self.text(self._last_runs())
+        """The session of the newest runs of a namespace that count as history, and where their messages begin."""
+        return self.text(self._newest_runs(matches(RUN.ns, "ns"), self._counts()))
 
     @cached_property
     def recent_log(self) -> str:
-        """The log of the outermost graph from where the newest runs that count begin, or from ``low`` on: what ``log_range``
-        gives of each row, whether its run is one of them, and where they begin.
+        """The log of a namespace from where the newest runs that count begin, or from ``low`` on: what ``log_range`` gives of
+        each row, whether its run is one of them, and where they begin.
         """
-        return self._recent_log(outermost=True)
-
-    @cached_property
-    def recent_log_inside(self) -> str:
-        """The same of any namespace."""
-        return self._recent_log(outermost=False)
-
-    def _recent_log(self, *, outermost: bool) -> str:
-        last = by_itself(self._last_runs(outermost=outermost).cte("last"))
+        last = by_itself(self._newest_runs(matches(RUN.ns, "ns"), self._counts()).cte("last"))
         session, first = (select(func.min(column)).scalar_subquery() for column in (last.c.session, last.c.first_message))
         wanted = (MESSAGE.seq >= first, MESSAGE.seq >= bindparam("low"), MESSAGE.seq < bindparam("before"))
-        ns = MESSAGE.ns == EMPTY if outermost else matches(MESSAGE.ns, "ns")
         return self.text(
-            select(*LOGGED, and_(self._counts(outermost=outermost), RUN.first_message >= first), first)
+            select(*LOGGED, and_(self._counts(), RUN.first_message >= first), first)
             .select_from(messages.outerjoin(runs, RUN.ordinal == MESSAGE.run))
-            .where(MESSAGE.session == session, ns, *wanted)
+            .where(MESSAGE.session == session, matches(MESSAGE.ns, "ns"), *wanted)
             .order_by(MESSAGE.seq)
         )
 

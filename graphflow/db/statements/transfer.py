@@ -24,7 +24,8 @@ class TransferStatements(Compiled):
 
     @cached_property
     def session_row(self) -> str:
-        return self.text(select(sessions).where(matches(SESSION.ordinal, "session")))
+        columns = (self.head.label("head") if column is SESSION.head else column for column in sessions.columns)
+        return self.text(select(*columns).where(matches(SESSION.ordinal, "session")))
 
     @cached_property
     def all_rows(self) -> dict[str, str]:

@@ -94,7 +94,7 @@ class UserStatements(Compiled):
 
     @cached_property
     def load_head_as_admin(self) -> str:
-        at = and_(CHECKPOINT.session == SESSION.ordinal, matches(CHECKPOINT.ns, "ns"), CHECKPOINT.seq == SESSION.head)
+        at = and_(CHECKPOINT.session == SESSION.ordinal, matches(CHECKPOINT.ns, "ns"), CHECKPOINT.seq == self.head)
         return self.text(
             select(SESSION.ordinal, CHECKPOINT.seq, CHECKPOINT.base)
             .select_from(sessions.outerjoin(checkpoints, at))
@@ -104,12 +104,12 @@ class UserStatements(Compiled):
     @cached_property
     def standing_of_user(self) -> str:
         """As ``standing``, of a session that a user's runs may use."""
-        return self.text(select(SESSION.ordinal, SESSION.head).where(HERE, FREE_FOR))
+        return self.text(select(SESSION.ordinal, self.head).where(HERE, FREE_FOR))
 
     @cached_property
     def hold_of_user(self) -> str:
         """The same; nobody else writes the session until the transaction ends."""
-        return self.text(select(SESSION.ordinal, SESSION.head).where(HERE, FREE_FOR).with_for_update())
+        return self.text(select(SESSION.ordinal, self.head).where(HERE, FREE_FOR).with_for_update())
 
     @cached_property
     def latest_summary(self) -> str:

@@ -1,9 +1,7 @@
 """Written by ``python -m graphflow.db.statements``: the SQL of the store for postgresql."""
 
 TEXTS = (
-{'advance': 'UPDATE gf_place.gf_sessions SET head=%s::BIGINT WHERE gf_place.gf_sessions.ordinal = %s::BIGINT AND '
-            'gf_place.gf_sessions.head = %s::BIGINT AND gf_place.gf_sessions.epoch = %s::BIGINT',
- 'all_graphs': 'SELECT gf_place.gf_graphs.fingerprint, gf_place.gf_graphs.outline \n'
+{'all_graphs': 'SELECT gf_place.gf_graphs.fingerprint, gf_place.gf_graphs.outline \n'
                'FROM gf_place.gf_graphs ORDER BY gf_place.gf_graphs.fingerprint',
  'all_media': 'SELECT gf_place.gf_media.sha256 \nFROM gf_place.gf_media ORDER BY gf_place.gf_media.sha256',
  'all_memories': 'SELECT gf_place.gf_memories.fact, gf_place.gf_memories.seal, gf_place.gf_memories.memory_id, '
@@ -871,6 +869,23 @@ TEXTS = (
               "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
               '%(before)s::BIGINT ORDER BY gf_place.gf_runs.number DESC \n'
               ' LIMIT %(count)s::BIGINT OFFSET 0',
+ 'last_turns': 'WITH last AS MATERIALIZED \n'
+               '(SELECT gf_place.gf_runs.session AS session, gf_place.gf_runs.first_message AS first_message, '
+               'gf_place.gf_runs.last_message AS last_message, gf_place.gf_runs.run_id AS run_id, '
+               'gf_place.gf_runs.ordinal AS ordinal \n'
+               'FROM gf_place.gf_runs \n'
+               'WHERE gf_place.gf_runs.session = (SELECT gf_place.gf_sessions.ordinal \n'
+               'FROM gf_place.gf_sessions \n'
+               "WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_runs.ns = '' AND "
+               "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
+               'gf_place.gf_runs.parent_run_id IS NULL AND gf_place.gf_runs.first_message < %(before)s::BIGINT ORDER '
+               'BY gf_place.gf_runs.number DESC \n'
+               ' LIMIT %(count)s::BIGINT OFFSET 0)\n'
+               ' SELECT gf_place.gf_messages.seq, gf_place.gf_messages.role, gf_place.gf_messages.body, '
+               'gf_place.gf_messages.sha256, last.run_id, gf_place.gf_messages.run, last.first_message \n'
+               'FROM last LEFT OUTER JOIN gf_place.gf_messages ON gf_place.gf_messages.session = last.session AND '
+               "gf_place.gf_messages.ns = '' AND gf_place.gf_messages.run = last.ordinal AND gf_place.gf_messages.seq "
+               'BETWEEN last.first_message AND last.last_message ORDER BY gf_place.gf_messages.seq',
  'latest_summary': 'SELECT gf_place.gf_summaries.upto_seq, gf_place.gf_summaries.body, gf_place.gf_summaries.sha256 \n'
                    'FROM gf_place.gf_sessions JOIN gf_place.gf_summaries ON gf_place.gf_summaries.session = '
                    'gf_place.gf_sessions.ordinal \n'
@@ -887,7 +902,7 @@ TEXTS = (
  'load_at': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, '
             'gf_place.gf_sessions.component_id AS made_by, gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, '
             'gf_place.gf_sessions.created_at, gf_place.gf_sessions.seal, gf_place.gf_sessions.status, '
-            'gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, gf_place.gf_checkpoints.seq, '
+            'gf_place.gf_sessions.head AS head, gf_place.gf_sessions.epoch, gf_place.gf_checkpoints.seq, '
             'gf_place.gf_checkpoints.base, gf_place.gf_runs.run_id, gf_place.gf_runs.status AS status_1, '
             'gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, gf_place.gf_runs.component_id, '
             'gf_place.gf_runs.metrics, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
@@ -898,37 +913,32 @@ TEXTS = (
             'gf_place.gf_checkpoints.run \n'
             'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (gf_place.gf_sessions.user_id IS NULL OR '
             'gf_place.gf_sessions.user_id = %(user_id)s)',
- 'load_finished': 'WITH found AS MATERIALIZED \n'
-                  '(SELECT gf_place.gf_sessions.ordinal AS ordinal, gf_place.gf_sessions.session_type AS session_type, '
-                  'gf_place.gf_sessions.user_id AS user_id, gf_place.gf_sessions.component_id AS made_by, '
-                  'gf_place.gf_sessions.name AS name, gf_place.gf_sessions.metadata AS metadata, '
-                  'gf_place.gf_sessions.created_at AS created_at, gf_place.gf_sessions.seal AS seal, '
-                  'gf_place.gf_sessions.status AS status, gf_place.gf_sessions.head AS head, '
-                  'gf_place.gf_sessions.epoch AS epoch, gf_place.gf_checkpoints.seq AS seq, '
-                  'gf_place.gf_checkpoints.base AS base, gf_place.gf_checkpoints.run AS run \n'
-                  'FROM gf_place.gf_sessions JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = '
-                  "gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = '' AND gf_place.gf_checkpoints.seq = "
-                  'gf_place.gf_sessions.head \n'
-                  'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (gf_place.gf_sessions.user_id IS NULL OR '
-                  "gf_place.gf_sessions.user_id = %(user_id)s) AND gf_place.gf_sessions.status = 'completed' AND "
-                  'gf_place.gf_sessions.lease_owner IS NULL)\n'
-                  ' SELECT found.ordinal, found.session_type, found.user_id, found.made_by, found.name, '
-                  'found.metadata, found.created_at, found.seal, found.status, found.head, found.epoch, found.seq, '
-                  'found.base, gf_place.gf_runs.run_id, gf_place.gf_runs.status AS status_1, '
-                  'gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, gf_place.gf_runs.component_id, '
-                  'gf_place.gf_runs.metrics, gf_place.gf_checkpoints.seq AS seq_1, gf_place.gf_checkpoints.base AS '
-                  'base_1, gf_place.gf_checkpoints.log_head, gf_place.gf_checkpoints.epoch AS epoch_1, '
+ 'load_finished': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_type, '
+                  'gf_place.gf_sessions.user_id, gf_place.gf_sessions.component_id AS made_by, '
+                  'gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, gf_place.gf_sessions.created_at, '
+                  'gf_place.gf_sessions.seal, gf_place.gf_sessions.status, gf_place.gf_sessions.head AS head, '
+                  'gf_place.gf_sessions.epoch, gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.base, '
+                  'gf_place.gf_runs.run_id, gf_place.gf_runs.status AS status_1, gf_place.gf_runs.first_message, '
+                  'gf_place.gf_runs.fingerprint, gf_place.gf_runs.component_id, gf_place.gf_runs.metrics, '
+                  'gf_place.gf_checkpoints.seq AS seq__1, gf_place.gf_checkpoints.base AS base__1, '
+                  'gf_place.gf_checkpoints.log_head, gf_place.gf_checkpoints.epoch AS epoch_1, '
                   'gf_place.gf_checkpoints.frontier, gf_place.gf_checkpoints.delta, gf_place.gf_checkpoints.snapshot, '
                   'gf_place.gf_checkpoints.created_at AS created_at_1, gf_place.gf_checkpoints.sha256, '
                   'gf_place.gf_checkpoints.run \n'
-                  'FROM found JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = found.ordinal AND '
-                  "gf_place.gf_checkpoints.ns = '' AND gf_place.gf_checkpoints.seq BETWEEN found.base AND found.head "
-                  'LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = found.run ORDER BY '
-                  'gf_place.gf_checkpoints.seq',
+                  'FROM gf_place.gf_sessions JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = '
+                  "gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = '' AND gf_place.gf_checkpoints.seq >= "
+                  '(SELECT last.base \n'
+                  'FROM gf_place.gf_checkpoints AS last \n'
+                  "WHERE last.session = gf_place.gf_sessions.ordinal AND last.ns = '' AND last.seq = "
+                  'gf_place.gf_sessions.head) AND gf_place.gf_checkpoints.seq <= gf_place.gf_sessions.head LEFT OUTER '
+                  'JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = gf_place.gf_checkpoints.run \n'
+                  'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (gf_place.gf_sessions.user_id IS NULL OR '
+                  "gf_place.gf_sessions.user_id = %(user_id)s) AND gf_place.gf_sessions.status = 'completed' AND "
+                  'gf_place.gf_sessions.lease_owner IS NULL ORDER BY gf_place.gf_checkpoints.seq',
  'load_head': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, '
               'gf_place.gf_sessions.component_id AS made_by, gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, '
               'gf_place.gf_sessions.created_at, gf_place.gf_sessions.seal, gf_place.gf_sessions.status, '
-              'gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, gf_place.gf_checkpoints.seq, '
+              'gf_place.gf_sessions.head AS head, gf_place.gf_sessions.epoch, gf_place.gf_checkpoints.seq, '
               'gf_place.gf_checkpoints.base, gf_place.gf_runs.run_id, gf_place.gf_runs.status AS status_1, '
               'gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, gf_place.gf_runs.component_id, '
               'gf_place.gf_runs.metrics, gf_place.gf_sessions.lease_owner, gf_place.gf_sessions.lease_until - '
@@ -949,7 +959,7 @@ TEXTS = (
  'load_nested': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, '
                 'gf_place.gf_sessions.component_id AS made_by, gf_place.gf_sessions.name, '
                 'gf_place.gf_sessions.metadata, gf_place.gf_sessions.created_at, gf_place.gf_sessions.seal, '
-                'gf_place.gf_sessions.status, gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, '
+                'gf_place.gf_sessions.status, gf_place.gf_sessions.head AS head, gf_place.gf_sessions.epoch, '
                 'gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.base, gf_place.gf_runs.run_id, '
                 'gf_place.gf_runs.status AS status_1, gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, '
                 'gf_place.gf_runs.component_id, gf_place.gf_runs.metrics, gf_place.gf_sessions.lease_owner, '
@@ -1140,58 +1150,31 @@ TEXTS = (
                'FROM gf_place.gf_runs \n'
                'WHERE gf_place.gf_runs.session = (SELECT gf_place.gf_sessions.ordinal \n'
                'FROM gf_place.gf_sessions \n'
-               "WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_runs.ns = '' AND "
+               'WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_runs.ns = %(ns)s AND '
                "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
-               'gf_place.gf_runs.parent_run_id IS NULL AND gf_place.gf_runs.first_message < %(before)s::BIGINT ORDER '
-               'BY gf_place.gf_runs.number DESC \n'
+               "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
+               'FROM gf_place.gf_runs AS around \n'
+               'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = gf_place.gf_runs.session AND '
+               "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
+               '%(before)s::BIGINT ORDER BY gf_place.gf_runs.number DESC \n'
                ' LIMIT %(count)s::BIGINT OFFSET 0)\n'
                ' SELECT gf_place.gf_messages.seq, gf_place.gf_messages.role, gf_place.gf_messages.body, '
                'gf_place.gf_messages.sha256, gf_place.gf_runs.run_id, gf_place.gf_messages.run, '
                "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
-               'gf_place.gf_runs.parent_run_id IS NULL AND gf_place.gf_runs.first_message < %(before)s::BIGINT AND '
-               'gf_place.gf_runs.first_message >= (SELECT min(last.first_message) AS min_1 \n'
+               "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
+               'FROM gf_place.gf_runs AS around \n'
+               'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = gf_place.gf_runs.session AND '
+               "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
+               '%(before)s::BIGINT AND gf_place.gf_runs.first_message >= (SELECT min(last.first_message) AS min_1 \n'
                'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
                'FROM last) AS anon_2 \n'
                'FROM gf_place.gf_messages LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = '
                'gf_place.gf_messages.run \n'
                'WHERE gf_place.gf_messages.session = (SELECT min(last.session) AS min_2 \n'
-               "FROM last) AND gf_place.gf_messages.ns = '' AND gf_place.gf_messages.seq >= (SELECT "
+               'FROM last) AND gf_place.gf_messages.ns = %(ns)s AND gf_place.gf_messages.seq >= (SELECT '
                'min(last.first_message) AS min_1 \n'
                'FROM last) AND gf_place.gf_messages.seq >= %(low)s::BIGINT AND gf_place.gf_messages.seq < '
                '%(before)s::BIGINT ORDER BY gf_place.gf_messages.seq',
- 'recent_log_inside': 'WITH last AS MATERIALIZED \n'
-                      '(SELECT gf_place.gf_runs.session AS session, gf_place.gf_runs.first_message AS first_message \n'
-                      'FROM gf_place.gf_runs \n'
-                      'WHERE gf_place.gf_runs.session = (SELECT gf_place.gf_sessions.ordinal \n'
-                      'FROM gf_place.gf_sessions \n'
-                      'WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_runs.ns = %(ns)s AND '
-                      "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
-                      "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT "
-                      '1 \n'
-                      'FROM gf_place.gf_runs AS around \n'
-                      'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = '
-                      "gf_place.gf_runs.session AND (around.status = 'error' OR around.status = 'cancelled')))) AND "
-                      'gf_place.gf_runs.first_message < %(before)s::BIGINT ORDER BY gf_place.gf_runs.number DESC \n'
-                      ' LIMIT %(count)s::BIGINT OFFSET 0)\n'
-                      ' SELECT gf_place.gf_messages.seq, gf_place.gf_messages.role, gf_place.gf_messages.body, '
-                      'gf_place.gf_messages.sha256, gf_place.gf_runs.run_id, gf_place.gf_messages.run, '
-                      "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
-                      "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT "
-                      '1 \n'
-                      'FROM gf_place.gf_runs AS around \n'
-                      'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = '
-                      "gf_place.gf_runs.session AND (around.status = 'error' OR around.status = 'cancelled')))) AND "
-                      'gf_place.gf_runs.first_message < %(before)s::BIGINT AND gf_place.gf_runs.first_message >= '
-                      '(SELECT min(last.first_message) AS min_1 \n'
-                      'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
-                      'FROM last) AS anon_2 \n'
-                      'FROM gf_place.gf_messages LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = '
-                      'gf_place.gf_messages.run \n'
-                      'WHERE gf_place.gf_messages.session = (SELECT min(last.session) AS min_2 \n'
-                      'FROM last) AND gf_place.gf_messages.ns = %(ns)s AND gf_place.gf_messages.seq >= (SELECT '
-                      'min(last.first_message) AS min_1 \n'
-                      'FROM last) AND gf_place.gf_messages.seq >= %(low)s::BIGINT AND gf_place.gf_messages.seq < '
-                      '%(before)s::BIGINT ORDER BY gf_place.gf_messages.seq',
  'rename': 'UPDATE gf_place.gf_sessions SET name=%(new_name)s::VARCHAR COLLATE "C", updated_at=%(now)s::BIGINT, '
            'seal=%(new_seal)s, time_seal=%(time_seal)s WHERE gf_place.gf_sessions.ordinal = %(of)s::BIGINT',
  'renew_leases': 'UPDATE gf_place.gf_sessions SET lease_until=(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS '
@@ -1364,7 +1347,7 @@ TEXTS = (
  'session_row': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_id, '
                 'gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, gf_place.gf_sessions.component_id, '
                 'gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, gf_place.gf_sessions.status, '
-                'gf_place.gf_sessions.head, gf_place.gf_sessions.epoch, gf_place.gf_sessions.lease_owner, '
+                'gf_place.gf_sessions.head AS head, gf_place.gf_sessions.epoch, gf_place.gf_sessions.lease_owner, '
                 'gf_place.gf_sessions.lease_until, gf_place.gf_sessions.created_at, gf_place.gf_sessions.updated_at, '
                 'gf_place.gf_sessions.seal, gf_place.gf_sessions.time_seal \n'
                 'FROM gf_place.gf_sessions \n'
@@ -1401,16 +1384,18 @@ TEXTS = (
                      'FROM gf_place.gf_sessions \n'
                      'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (gf_place.gf_sessions.user_id IS NULL '
                      'OR gf_place.gf_sessions.user_id = %(user_id)s)',
- 'step': 'WITH moved AS \n'
-         '(UPDATE gf_place.gf_sessions SET head=%s::BIGINT WHERE gf_place.gf_sessions.ordinal = %s::BIGINT AND '
-         'gf_place.gf_sessions.head = %s::BIGINT AND gf_place.gf_sessions.epoch = %s::BIGINT RETURNING '
-         'gf_place.gf_sessions.ordinal)\n'
-         ' INSERT INTO gf_place.gf_checkpoints (session, ns, seq, run, base, log_head, epoch, frontier, delta, '
-         'snapshot, sha256, created_at) SELECT moved.ordinal, %s::VARCHAR COLLATE "C" AS anon_1, %s::BIGINT AS anon_2, '
-         '%s::BIGINT AS anon_3, %s::BIGINT AS anon_4, %s::BIGINT AS anon_5, %s::BIGINT AS anon_6, %s::VARCHAR COLLATE '
-         '"C" AS anon_7, %s::VARCHAR COLLATE "C" AS anon_8, %s::VARCHAR COLLATE "C" AS anon_9, %s AS anon_10, '
-         '%s::BIGINT AS anon_11 \n'
-         'FROM moved',
+ 'step': 'WITH "new" AS \n'
+         '(SELECT %s::VARCHAR COLLATE "C" AS ns, %s::BIGINT AS run, %s::BIGINT AS base, %s::BIGINT AS log_head, '
+         '%s::BIGINT AS epoch, %s::VARCHAR COLLATE "C" AS frontier, %s::VARCHAR COLLATE "C" AS delta, %s::VARCHAR '
+         'COLLATE "C" AS snapshot, %s AS sha256, %s::BIGINT AS created_at), \n'
+         'turn AS \n'
+         '(UPDATE gf_place.gf_sessions SET head=(gf_place.gf_sessions.head + 1) WHERE gf_place.gf_sessions.head = '
+         '%s::BIGINT AND gf_place.gf_sessions.ordinal = %s::BIGINT AND gf_place.gf_sessions.epoch = %s::BIGINT '
+         'RETURNING gf_place.gf_sessions.head, gf_place.gf_sessions.ordinal)\n'
+         ' INSERT INTO gf_place.gf_checkpoints (ns, run, base, log_head, epoch, frontier, delta, snapshot, sha256, '
+         'created_at, seq, session) SELECT "new".ns, "new".run, "new".base, "new".log_head, "new".epoch, '
+         '"new".frontier, "new".delta, "new".snapshot, "new".sha256, "new".created_at, turn.head, turn.ordinal \n'
+         'FROM "new", turn',
  'still_disused': 'SELECT gf_place.gf_sessions.session_id, gf_place.gf_sessions.updated_at, '
                   'gf_place.gf_sessions.time_seal \n'
                   'FROM gf_place.gf_sessions \n'
