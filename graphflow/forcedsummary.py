@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphflow.assistant import Assistant
 
 ATTEMPTS = 5
-"""How often the summary is offered to a session that moves on meanwhile."""
+"""How often the summary is offered to a session that others take meanwhile."""
 
 
 def summarise(agent: Assistant, session_id: str, user_id: str | None) -> Flow[str | None]:

@@ -74,8 +74,9 @@ class CloseRun:
 class Commit:
     """Everything one transaction writes: all of it or nothing.
 
-    The session row must stand at ``head`` and ``epoch`` (compare-and-set), else LeaseLost and nothing is written.
-    With ``epoch == 0`` the session must not exist yet and is made. A session that was deleted and begun anew is another one.
+    The session must stand at ``head`` and ``epoch`` (compare-and-set), else LeaseLost and nothing is written; what is written
+    beside its own checkpoints (tasks, side writes, what belongs to a nested graph) needs the epoch alone. With ``epoch == 0``
+    the session must not exist yet and is made. A session that was deleted and begun anew is another one.
     """
 
     session_id: str

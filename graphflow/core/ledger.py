@@ -14,7 +14,7 @@ from graphflow.core.plan import NodePlan
 from graphflow.core.reducers import Delta, Op
 from graphflow.core.state import Channel, StateSchema, Values
 from graphflow.core.steps import StepBook
-from graphflow.core.stored import Frontier, LogEntry, Range, SideWrite, Stored, TaskResult, TaskRow, Weight
+from graphflow.core.stored import OWN_ORIGINS, Frontier, LogEntry, Range, SideWrite, Stored, TaskResult, TaskRow, Weight
 from graphflow.core.tasks import Outcome, RunInfo
 from graphflow.core.updates import Write, reduce_writes
 from graphflow.messages import RemoveMessage
@@ -440,7 +440,7 @@ def question_rows(outcomes: Iterable[Outcome]) -> list[TaskRow]:
 
 @lru_cache(maxsize=256)  # the same for every superstep until a commit, and for the graphs inside
 def _own_origin(run_id: str, head: int) -> int:
-    return 2**61 + int(digest(f"{run_id}\n{head}", 7), 16)
+    return OWN_ORIGINS + int(digest(f"{run_id}\n{head}", 7), 16)
 
 
 def _joined(ranges: Iterable[Range], added: Range) -> list[Range]:

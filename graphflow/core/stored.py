@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from graphflow.core.control import Send
 from graphflow.core.state import Values
@@ -14,6 +14,10 @@ from graphflow.messages import Message, RemoveMessage
 LogEntry = Message | RemoveMessage
 Range = tuple[int, int]
 """First and last seq, both included, of rows of a session's message log."""
+
+
+OWN_ORIGINS: Final = 2**61
+"""Origins of frontiers from here on are numbers of a run's own: no checkpoint came before them."""
 
 
 @dataclass(slots=True)

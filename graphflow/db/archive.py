@@ -6,8 +6,10 @@ verified on the way out and made anew on the way in, because they cover the sess
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from graphflow.core.stored import OWN_ORIGINS
 from graphflow.db.copies import renamed
 from graphflow.db.media import verified_media
 from graphflow.db.rows import COVERED, checksum, matches, run_checksum, run_matches
@@ -96,6 +98,16 @@ def _covered(table: str, session_id: str, row: Fields) -> list[Any]:
     """What the checksum of a row covers."""
     kind = _KINDS[table]
     return [kind, session_id, *(row[column] for column in COVERED[kind])]
+
+
+def left_behind(last: Fields, messages: list[Fields], tasks: list[Fields]) -> Iterator[tuple[str, Fields]]:
+    """Rows of the outermost graph, with their tables, that came after its last checkpoint: those they belong to were lost."""
+    for row in messages:
+        if row["ns"] == "" and row["seq"] > last["log_head"]:
+            yield "gf_messages", row
+    for row in tasks:
+        if row["ns"] == "" and last["seq"] < row["origin"] < OWN_ORIGINS:
+            yield "gf_tasks", row
 
 
 def describe(table: str, row: Fields) -> str:

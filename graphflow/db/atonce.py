@@ -1,9 +1,9 @@
-"""Commits that are one statement, for databases where each statement is a journey.
+"""Commits that are one statement: a plain step everywhere, more of them where each statement is a journey (PostgreSQL).
 
 Most turns of a conversation begin, go on and end alike. Such a commit is a statement that compares and sets the row of the
-session, or inserts it, and, if it stood where it should, writes everything else. Where it did not, nothing is written, and the
-many statements of ``ReadyCommit.write`` find out why, and whether it can be mended (a holder that died, a session without an
-owner).
+session, or inserts it, and, if it stood where it should, writes everything else. Where it did not, nothing is written. A step
+is lost then; of the others the many statements of ``ReadyCommit.write`` find out why, and whether it can be mended (a holder
+that died, a session without an owner).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def kind_of(ready: ReadyCommit) -> Kind | None:
 
 
 def write(tx: Transaction, ready: ReadyCommit, kind: Kind) -> bool:
-    """Do it; False when nothing was written."""
+    """Do it; False when nothing was written. Raises LeaseLost for a step."""
     effect, new = ready.effect, ready.effect.checkpoint
     assert new is not None and ready.checkpoint is not None
     if kind == "step":

@@ -63,7 +63,7 @@ class ReadyCommit:
         "closed",
         "delta",
         "effect",
-        "goes_on",
+        "is_step",
         "lease",
         "limits",
         "media",
@@ -101,11 +101,11 @@ class ReadyCommit:
         self.snapshot: str | None = None
         self.outline: str | None = None
         """What the graph of the opened run looks like, when that is not known to be stored."""
+        # The ordinals of session and run, as far as they are known.
         self.session = effect.session if checkpoint is None else checkpoint.weight.session
         self.run = None if checkpoint is None else checkpoint.weight.run
-        """The ordinals of session and run, as far as they are known."""
-        self.goes_on = checkpoint is not None and not (effect.take_over or effect.status or effect.ns) and effect.epoch > 0
-        """Whether this is a step of a run that has the session and keeps it: one statement compares, and inserts the row."""
+        self.is_step = checkpoint is not None and not (effect.take_over or effect.status or effect.ns) and effect.epoch > 0
+        """Whether the checkpoint is that of a run which has the session and keeps it: one statement compares and inserts."""
         self.checkpoint = None if checkpoint is None else self._checkpoint_row(checkpoint)
         self.messages = self._message_rows() if effect.messages else []
         self.tasks = [self._task_row(row) for row in effect.tasks] if effect.tasks else []
@@ -192,7 +192,7 @@ class ReadyCommit:
         session = self.session = self._claim(tx)
         run = self.run = self._run(tx, session)
         if self.checkpoint is not None:
-            if self.goes_on:
+            if self.is_step:
                 self.step(tx)
             else:
                 execute(sql.insert_checkpoint, (session, effect.ns, self.seq, run, *self.checkpoint))
@@ -252,7 +252,7 @@ class ReadyCommit:
     def _claim(self, tx: Transaction) -> int:
         """The ordinal of the session: one that is made or taken over, whose run ends, or that is this run's."""
         effect, sql = self.effect, tx.sql
-        if self.goes_on:
+        if self.is_step:
             return self._known(tx)
         if effect.epoch == 0:
             return self._make(tx)

@@ -71,7 +71,7 @@ def _numbered(tx: Transaction, effect: ReadHistory, low: int) -> list[tuple[int,
     return [(seqs[message.id], message) for message in keep_pairs(folded(rows))]
 
 
-def _log(tx: Transaction, effect: ReadHistory, low: int) -> tuple[list[LogRow], set[int | None]]:
+def _log(tx: Transaction, effect: ReadHistory, low: int) -> tuple[list[LogRow], set[int]]:
     """The rows from ``low``, or where the last runs that are asked for begin, and the runs among theirs that count."""
     which = {"session_id": effect.session_id, "ns": effect.ns, "before": effect.before}
     if effect.last_runs is None:
@@ -80,7 +80,7 @@ def _log(tx: Transaction, effect: ReadHistory, low: int) -> tuple[list[LogRow], 
         which["count"] = min(effect.last_runs, ALL)
         rows = _turns(tx, effect, which) if effect.after is None and not effect.ns else None
         if rows is not None:
-            return rows, {row.run for row in rows}
+            return rows, {row.run for row in rows if row.run is not None}
         found = tx.all(tx.sql.recent_log, {**which, "low": low})
         low = max(low, found[0][-1] if found else _begin(tx, which))
     if low >= effect.before:

@@ -10,7 +10,7 @@ from graphflow.core.control import MISSING
 from graphflow.core.effects import Load, LoadMany
 from graphflow.core.reducers import Delta, Op, apply_op
 from graphflow.core.state import StateSchema, Values
-from graphflow.core.stored import Frontier, Range, Run, Stored, TaskRow, Weight
+from graphflow.core.stored import OWN_ORIGINS, Frontier, Range, Run, Stored, TaskRow, Weight
 from graphflow.db.codec import channel_codecs
 from graphflow.db.commits import ROW_WEIGHT
 from graphflow.db.jsontext import loads
@@ -59,7 +59,21 @@ def load(tx: Transaction, effect: Load, is_run: IsRun) -> Stored | None:
     stored.status = found.shown(stored, is_run)
     if found.status != "completed" and stored.seq == head:
         read_tasks(tx, stored, found.ordinal, effect.schema, fetch)
+    if found.status == "running" and not effect.ns and stored.seq == head:
+        _check_said(tx, stored, found.ordinal)
     return stored
+
+
+def _check_said(tx: Transaction, stored: Stored, session: int) -> None:
+    """Raise CorruptCheckpoint when more was said than the last checkpoint of a running session knows: later ones were lost."""
+    row = tx.one(tx.sql.last_message, {"session": session, "ns": ""})
+    if row is not None and row[0] is not None and row[0] > stored.log_head:
+        raise _later_are_missing(stored, f"message {row[0]}")
+
+
+def _later_are_missing(stored: Stored, what: str) -> CorruptCheckpoint:
+    where = f"checkpoint {stored.seq} of session {stored.session_id!r}"
+    return CorruptCheckpoint(f"{where} is its last one, but {what} came after it: later ones are missing")
 
 
 def _last_of(tx: Transaction, params: Mapping[str, Any]) -> int | None:
@@ -421,6 +435,8 @@ def read_tasks(tx: Transaction, stored: Stored, session: int, schema: StateSchem
         _check_task(stored.session_id, row)
         if row[0] == stored.ns and row[6] == stored.frontier.origin:
             stored.tasks.append(_task(row, schema, fetch))
+        elif row[0] == "" == stored.ns and stored.seq < row[6] < OWN_ORIGINS:
+            raise _later_are_missing(stored, f"the {row[3]} of node {row[2]!r}")
     inside = [row for row in found if row[0] != stored.ns]
     if inside:
         stored.inner_rows = True

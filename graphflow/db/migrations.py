@@ -53,7 +53,7 @@ has to check whether what it adds is there already.
 2: ``gf_graphs``, ``gf_pruned``, and the columns ``seal`` of sessions and runs. 3: the index of memories. 4: the column
 ``seal`` of memories. 5: the column ``time_seal`` of sessions.
 6: the checksums of rows are shorter, and leases, which are found by their sessions, have no index. 7: on SQLite, the row of a
-session that is running does not say where it stands (``Compiled.head``)."""
+session that is running says where it was taken (``Compiled.head``)."""
 VERSION: Final = max(MIGRATIONS)
 
 

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final
 
-from graphflow.db.archive import Fields
+from graphflow.db.archive import Fields, describe, left_behind
 from graphflow.db.records import SessionType
 from graphflow.db.seals import session_seal, time_seal
 
@@ -48,6 +48,10 @@ def of_rows(session: Fields, tables: dict[str, list[Fields]], uses: list[bytes])
             at = bisect_right(firsts, row["seq"]) - 1
             if at < 0 or begun[at]["ordinal"] != row["run"]:
                 yield f"checkpoint {row['seq']} of {where} stands beside another run than the one it was written in"
+    last = max((row for row in tables["gf_checkpoints"] if row["ns"] == ""), key=lambda row: int(row["seq"]), default=None)
+    if last is not None:
+        for table, row in left_behind(last, tables["gf_messages"], tables["gf_tasks"]):
+            yield f"{describe(table, row)} of {where} came after checkpoint {last['seq']}, its last one"
     used = {checksum.hex() for checksum in uses}
     texts = ("delta", "snapshot", "frontier", "value", "body")
     named = {

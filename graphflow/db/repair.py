@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from graphflow.db.archive import Archive, Fields, describe, is_sound, write_archive
+from graphflow.db.archive import Archive, Fields, describe, is_sound, left_behind, write_archive
 from graphflow.db.records import Repair
 from graphflow.db.seals import broken, session_seal, time_seal
 from graphflow.db.sessions import delete_rows
@@ -32,11 +32,13 @@ def repair(tx: Transaction, session: int, now: int) -> Repair:
     logs = _whole_logs(archive, lost)
     low, last = _sound_range(archive, logs.get("", 0), session_id)
     _keep(archive, low, last, firsts, lost)
-    if last["seq"] < head:
+    later = [describe(table, row) for table, row in left_behind(last, archive.messages, archive.tasks)]
+    if last["seq"] < head or later:
         status = "error" if is_unfinished(last["frontier"]) else "completed"
         cut_off(archive, last, status)
         archive.session["status"] = status
-        lost.append(f"everything after checkpoint {last['seq']} (the last was {head})")
+        after = f"the last was {head}" if last["seq"] < head else ", ".join(later)
+        lost.append(f"everything after checkpoint {last['seq']} ({after})")
     if lost:
         archive.session |= {"head": last["seq"], "epoch": fields["epoch"] + 1, "updated_at": now}
         archive.session |= {"lease_owner": None, "lease_until": None}

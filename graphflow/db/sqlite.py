@@ -114,7 +114,7 @@ class SqliteDb(SqlDb):
         committing = False
         try:
             tx = opened.writer or self._open_writer(opened)
-            committing = True
+            committing = True  # what the statement writes it commits, and a disk that fails may have kept it
             return work(tx)
         except BaseException as error:
             self._translate(error, committing)

@@ -61,7 +61,7 @@ sessions = Table(
     _text("name"),
     _text("metadata"),
     _text("status", required=True),
-    # Where it stands; on SQLite, where it stood when its run began, as long as that is running.
+    # Where it stands; on SQLite, where it was taken, or given back, last (see ``Compiled.head``).
     _integer("head", required=True),
     _integer("epoch", required=True),
     _text("lease_owner"),

@@ -230,7 +230,8 @@ def test_task_rows_are_there_until_their_superstep_is_committed(writer: Make) ->
 def test_tasks_of_another_superstep_are_not_given(writer: Make) -> None:
     session = writer()
     session.begin("r1")
-    session.keep(TaskRow("t1", "a", "step", 1, name="x"), origin=7)
+    session.step({})
+    session.keep(TaskRow("t1", "a", "step", 1, name="x"), origin=0)
     assert session.load().tasks == []
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from graphflow.core.stored import TaskRow
 from graphflow.db import SqliteDb
 from graphflow.errors import CorruptCheckpoint, LeaseLost
+from graphflow.messages import Message
 
 from .conftest import Writer
 
@@ -83,20 +85,55 @@ def test_a_step_on_a_file_leaves_the_row_of_the_session_alone(sqlite_db: SqliteD
     assert row_head(sqlite_db) == 6
 
 
-def test_a_lost_head_is_noticed(sqlite_db: SqliteDb) -> None:
-    session = in_the_middle(Writer(sqlite_db))
-    change(sqlite_db, "DELETE FROM gf_checkpoints WHERE seq >= 2")
-    with pytest.raises(CorruptCheckpoint, match="checkpoint 2 of session 's1', its head, is missing"):
+@pytest.mark.parametrize(
+    ("what", "lost", "found"),
+    [
+        ("checkpoints down to where the run began", "seq >= 2", "checkpoint 2 of session 's1', its head, is missing"),
+        ("what said something", "seq = 5", "checkpoint 4 of session 's1' is its last one, but message 4 came after it"),
+        ("what tasks rest on", "seq = 5", "checkpoint 4 of session 's1' .* but the step of node 'node' came after it"),
+    ],
+)
+def test_lost_last_checkpoints_of_a_running_session_are_noticed(sqlite_db: SqliteDb, what: str, lost: str, found: str) -> None:
+    session = Writer(sqlite_db)
+    session.turn("r1", count=1)
+    session.begin("r2", messages=[Message("user", "go")])
+    session.step({"count": {"set": 2}})
+    session.step({"count": {"set": 3}})
+    session.step({"count": {"set": 4}}, [Message("assistant", "gone")] if "said" in what else [])
+    if "tasks" in what:
+        session.keep(TaskRow("t", "node", "step", 1, name="a"))
+    assert session.load().head == 5
+    change(sqlite_db, f"DELETE FROM gf_checkpoints WHERE {lost}")
+    with pytest.raises(CorruptCheckpoint, match=found):
         session.load()
     assert not sqlite_db.check().ok
-    assert sqlite_db.repair_session("s1").head == 1
-    assert session.load().values["count"] == 1
+    repaired = sqlite_db.repair_session("s1")
+    assert repaired.head == (1 if ">=" in lost else 4) and repaired.lost
+    assert sqlite_db.check().ok
+    assert session.load().values["count"] == (1 if ">=" in lost else 3)
+
+
+def test_a_session_whose_status_was_changed_still_stands_at_its_last_checkpoint(sqlite_db: SqliteDb) -> None:
+    session = in_the_middle(Writer(sqlite_db))
+    change(sqlite_db, "UPDATE gf_sessions SET status = 'completed'")
+    assert (session.load().head, session.load().values["count"]) == (5, 4)
+    session.begin("r3", {"count": {"set": 9}})
+    assert session.load().values["count"] == 9
+
+
+def test_a_step_that_comes_after_the_end_of_its_run_does_not_break_the_session(sqlite_db: SqliteDb) -> None:
+    session = in_the_middle(Writer(sqlite_db))
+    session.end()
+    session.step({"count": {"set": 7}})
+    assert (session.load().head, session.load().values["count"]) == (7, 7)
+    session.begin("r3", {"count": {"set": 9}})
+    assert session.load().values["count"] == 9 and sqlite_db.check().ok
 
 
 def test_a_checkpoint_that_stands_where_the_next_one_belongs_is_left_alone(sqlite_db: SqliteDb) -> None:
     session = in_the_middle(Writer(sqlite_db))
     ahead = Writer(sqlite_db)
-    ahead.head, ahead.epoch, ahead.run_id, ahead.weight = 5, session.epoch, "r2", session.weight
+    ahead.head, ahead.epoch, ahead.log_head, ahead.run_id, ahead.weight = 5, 2, session.log_head, "r2", session.weight
     ahead.step({"count": {"set": 50}})
     with pytest.raises(LeaseLost, match="expected head 5, epoch 2, found head 6, epoch 2"):
         session.step({"count": {"set": 5}})

@@ -55,6 +55,15 @@ def test_only_completed_and_abandoned_runs_are_history(writer: Make) -> None:
     assert texts(session.db, before=5, last_messages=2) == ["a1", "left behind"]
 
 
+def test_a_window_that_ends_inside_a_run_has_what_came_before(writer: Make) -> None:
+    session = writer()
+    session.turn("r1", "q1", "a1")
+    session.begin("r2", messages=[Message("user", "failed")])
+    session.end(status="error")
+    session.turn("r3", "q3", "a3")
+    assert texts(session.db, before=5, last_runs=3) == ["q1", "a1", "q3"]
+
+
 def test_enough_messages_are_found_behind_many_failed_runs(writer: Make) -> None:
     session = writer()
     session.turn("r1", "q1", "a1")
@@ -152,6 +161,15 @@ def test_edits_and_removals_count_wherever_they_are(writer: Make) -> None:
     assert texts(session.db, last_runs=1) == []
     assert texts(session.db, last_messages=2) == ["q2", "edited"]
     assert [m.text for m in session.db.get_messages("s1")] == ["a1", "q2", "edited"]
+
+
+def test_a_window_that_ends_behind_a_failed_run_and_inside_the_next_has_what_came_before(writer: Make) -> None:
+    session = writer()
+    session.turn("r1", "q1", "a1")
+    session.begin("r2", messages=[Message("user", "failed")])
+    session.end(status="error")
+    session.turn("r3", "q3", "a3")
+    assert texts(session.db, before=5, last_runs=3) == ["q1", "a1", "q3"]
 
 
 def test_enough_messages_are_found_behind_many_replaced_ones(writer: Make) -> None:

@@ -80,7 +80,8 @@ class Terminal:
         path = os.pathsep.join([str(folder), *sys.path])
         env = {**os.environ, "PYTHONPATH": path, "TERM": "xterm", "COLUMNS": "90", "LINES": "40", "NO_COLOR": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", f"import bot; {what}"],
+            # Tests that run in the background of a shell are deaf to Ctrl-C, and so would be what they start.
+            [sys.executable, "-c", f"import signal; signal.signal(2, signal.default_int_handler); import bot; {what}"],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import JSON, BigInteger, Text, bindparam, case, cast, func, literal_column, or_, select, update
+from sqlalchemy import JSON, BigInteger, Text, bindparam, cast, func, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.types import UserDefinedType
@@ -98,16 +98,15 @@ class Compiled:
     def head(self) -> Any:
         """Where a session stands: the seq of its last checkpoint, -1 when it has none.
 
-        PostgreSQL's row of the session says so. On SQLite a run that goes on leaves the row alone: there is one writer at a
-        time, so that the epoch and the key of the checkpoint tell whether it is its turn, and a step writes one page less.
-        While the session is running, the last checkpoint itself says where it stands.
+        PostgreSQL's row of the session says so. On SQLite a run that goes on leaves the row alone: one process writes at a
+        time, so that epoch and key of a checkpoint tell whether it is the next, and a step writes one page instead of two. The
+        row says where the session was taken, or given back, last; it still counts where rows after that were lost.
         """
         if self.dialect.name != "sqlite":
             return SESSION.head
         of_root = (CHECKPOINT.session == SESSION.ordinal, CHECKPOINT.ns == EMPTY)
         last = select(func.max(CHECKPOINT.seq)).where(*of_root).correlate(sessions).scalar_subquery()
-        seen = func.max(func.coalesce(last, literal_column("-1")), SESSION.head)
-        return case((SESSION.status == RUNNING, seen), else_=SESSION.head)
+        return func.max(func.coalesce(last, literal_column("-1")), SESSION.head)
 
     @property
     def as_seen(self) -> tuple[Any, ...]:

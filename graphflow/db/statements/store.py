@@ -163,19 +163,19 @@ class StoreStatements(Compiled):
         """The next checkpoint of a run that goes on; where the session does not stand as seen, nothing is inserted.
 
         Values: every column of the checkpoint but session and seq, in the order of the table; expected head, session and
-        expected epoch. On SQLite nobody but the holder of the epoch has written to the session, and the key of the checkpoint
-        says whether it is the next.
+        expected epoch. On SQLite (see ``head``) the session does not stand there when its epoch is another, or when the
+        checkpoint after the expected head is there already.
         """
         names = [name for name in checkpoints.columns.keys() if name not in ("session", "seq")]  # noqa: SIM118 - not a dict
-        values: list[Any] = [bindparam(name, type_=checkpoints.c[name].type) for name in names]
+        values: list[Any] = [bindparam(name, type_=checkpoints.c[name].type).label(name) for name in names]
         here, epoch = SESSION.ordinal == bindparam("session"), matches(SESSION.epoch, "expected_epoch")
         insert = self.insert(checkpoints)
         if self.dialect.name == "sqlite":
-            next_seq = bindparam("expected_head", type_=BigInteger) + ONE
+            next_seq = (bindparam("expected_head", type_=BigInteger) + ONE).label("seq")
             row = select(*values, next_seq, SESSION.ordinal).where(here, epoch)
             insert = insert.from_select([*names, "seq", "session"], row).on_conflict_do_nothing()
         else:
-            new = select(*(value.label(name) for name, value in zip(names, values, strict=True))).cte("new")
+            new = select(*values).cte("new")
             moved = update(sessions).where(matches(SESSION.head, "expected_head"), here, epoch).values(head=SESSION.head + ONE)
             turn = moved.returning(SESSION.head, SESSION.ordinal).cte("turn")
             insert = insert.from_select([*names, "seq", "session"], select(new, turn)).add_cte(new, turn)
@@ -404,7 +404,7 @@ class StoreStatements(Compiled):
         which = (RUN.ns == EMPTY, _OVER, RUN.parent_run_id.is_(None), RUN.first_message < bindparam("before"))
         last = by_itself(self._newest_runs(*which).add_columns(RUN.last_message, RUN.run_id, RUN.ordinal).cte("last"))
         said = (MESSAGE.session == last.c.session, MESSAGE.ns == EMPTY, MESSAGE.run == last.c.ordinal)
-        its = MESSAGE.seq.between(last.c.first_message, last.c.last_message)
+        its = and_(MESSAGE.seq.between(last.c.first_message, last.c.last_message), MESSAGE.seq < bindparam("before"))
         columns = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, last.c.run_id, MESSAGE.run, last.c.first_message)
         return self.text(select(*columns).select_from(last.outerjoin(messages, and_(*said, its))).order_by(MESSAGE.seq))
 

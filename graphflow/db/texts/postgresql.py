@@ -885,7 +885,8 @@ TEXTS = (
                'gf_place.gf_messages.sha256, last.run_id, gf_place.gf_messages.run, last.first_message \n'
                'FROM last LEFT OUTER JOIN gf_place.gf_messages ON gf_place.gf_messages.session = last.session AND '
                "gf_place.gf_messages.ns = '' AND gf_place.gf_messages.run = last.ordinal AND gf_place.gf_messages.seq "
-               'BETWEEN last.first_message AND last.last_message ORDER BY gf_place.gf_messages.seq',
+               'BETWEEN last.first_message AND last.last_message AND gf_place.gf_messages.seq < %(before)s::BIGINT '
+               'ORDER BY gf_place.gf_messages.seq',
  'latest_summary': 'SELECT gf_place.gf_summaries.upto_seq, gf_place.gf_summaries.body, gf_place.gf_summaries.sha256 \n'
                    'FROM gf_place.gf_sessions JOIN gf_place.gf_summaries ON gf_place.gf_summaries.session = '
                    'gf_place.gf_sessions.ordinal \n'

@@ -585,33 +585,28 @@ TEXTS = (
  'get_graph': 'SELECT gf_graphs.outline \nFROM gf_graphs \nWHERE gf_graphs.fingerprint = :fingerprint',
  'get_media': 'SELECT gf_media.data \nFROM gf_media \nWHERE gf_media.sha256 = :sha256',
  'give_up': 'UPDATE gf_sessions SET status=?, head=?, lease_owner=NULL, lease_until=NULL, updated_at=?, time_seal=? '
-            "WHERE gf_sessions.ordinal = ? AND CASE WHEN (gf_sessions.status = 'running') THEN max(coalesce((SELECT "
-            'max(gf_checkpoints.seq) AS max_1 \n'
+            'WHERE gf_sessions.ordinal = ? AND max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
             'FROM gf_checkpoints \n'
-            "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) "
-            'ELSE gf_sessions.head END = ? AND gf_sessions.epoch = ?',
- 'hold': "SELECT gf_sessions.ordinal, CASE WHEN (gf_sessions.status = 'running') THEN max(coalesce((SELECT "
-         'max(gf_checkpoints.seq) AS max_1 \n'
+            "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) = "
+            '? AND gf_sessions.epoch = ?',
+ 'hold': 'SELECT gf_sessions.ordinal, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_2 \n'
          'FROM gf_checkpoints \n'
-         "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) ELSE "
-         'gf_sessions.head END AS anon_1, gf_sessions.epoch, gf_sessions.user_id, gf_sessions.lease_owner, '
-         "gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS lease_left \n"
+         "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) AS "
+         'max_1, gf_sessions.epoch, gf_sessions.user_id, gf_sessions.lease_owner, gf_sessions.lease_until - '
+         "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS lease_left \n"
          'FROM gf_sessions \n'
          'WHERE gf_sessions.session_id = :session_id',
- 'hold_of_user': "SELECT gf_sessions.ordinal, CASE WHEN (gf_sessions.status = 'running') THEN max(coalesce((SELECT "
-                 'max(gf_checkpoints.seq) AS max_1 \n'
+ 'hold_of_user': 'SELECT gf_sessions.ordinal, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_2 \n'
                  'FROM gf_checkpoints \n'
                  "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), "
-                 'gf_sessions.head) ELSE gf_sessions.head END AS anon_1 \n'
+                 'gf_sessions.head) AS max_1 \n'
                  'FROM gf_sessions \n'
                  'WHERE gf_sessions.session_id = :session_id AND (gf_sessions.user_id IS NULL OR gf_sessions.user_id = '
                  ':user_id)',
- 'hold_to_prune': "SELECT CASE WHEN (gf_sessions.status = 'running') THEN max(coalesce((SELECT max(gf_checkpoints.seq) "
-                  'AS max_1 \n'
+ 'hold_to_prune': 'SELECT max(coalesce((SELECT max(gf_checkpoints.seq) AS max_2 \n'
                   'FROM gf_checkpoints \n'
                   "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), "
-                  'gf_sessions.head) ELSE gf_sessions.head END AS anon_1, gf_sessions.status, gf_sessions.lease_owner, '
-                  'gf_sessions.session_id \n'
+                  'gf_sessions.head) AS max_1, gf_sessions.status, gf_sessions.lease_owner, gf_sessions.session_id \n'
                   'FROM gf_sessions \n'
                   'WHERE gf_sessions.ordinal = :session',
  'index_at': 'SELECT gf_memory_index.place, gf_memory_index.memory, gf_memory_index.speaker, gf_memory_index.timely, '
@@ -708,7 +703,7 @@ TEXTS = (
                'gf_messages.run, last.first_message \n'
                "FROM last LEFT OUTER JOIN gf_messages ON gf_messages.session = last.session AND gf_messages.ns = '' "
                'AND gf_messages.run = last.ordinal AND gf_messages.seq BETWEEN last.first_message AND '
-               'last.last_message ORDER BY gf_messages.seq',
+               'last.last_message AND gf_messages.seq < :before ORDER BY gf_messages.seq',
  'latest_summary': 'SELECT gf_summaries.upto_seq, gf_summaries.body, gf_summaries.sha256 \n'
                    'FROM gf_sessions JOIN gf_summaries ON gf_summaries.session = gf_sessions.ordinal \n'
                    "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR gf_sessions.user_id "
@@ -721,14 +716,13 @@ TEXTS = (
                    'gf_tasks.name, gf_tasks.nth',
  'load_at': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.component_id AS '
             'made_by, gf_sessions.name, gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal, '
-            "gf_sessions.status, CASE WHEN (gf_sessions.status = 'running') THEN max(coalesce((SELECT "
-            'max(gf_checkpoints.seq) AS max_1 \n'
+            'gf_sessions.status, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
             'FROM gf_checkpoints \n'
-            "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) "
-            'ELSE gf_sessions.head END AS head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, '
-            'gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, '
-            'gf_runs.component_id, gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - '
-            "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS lease_left \n"
+            "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) AS "
+            'head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, gf_runs.run_id, gf_runs.status AS '
+            'status_1, gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, gf_runs.metrics, '
+            "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS "
+            'INTEGER) AS lease_left \n'
             'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
             'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = :at LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = '
             'gf_checkpoints.run \n'
@@ -736,16 +730,15 @@ TEXTS = (
             ':user_id)',
  'load_finished': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.component_id '
                   'AS made_by, gf_sessions.name, gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal, '
-                  "gf_sessions.status, CASE WHEN (gf_sessions.status = 'running') THEN max(coalesce((SELECT "
-                  'max(gf_checkpoints.seq) AS max_1 \n'
+                  'gf_sessions.status, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
                   'FROM gf_checkpoints \n'
                   "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), "
-                  'gf_sessions.head) ELSE gf_sessions.head END AS head, gf_sessions.epoch, gf_checkpoints.seq, '
-                  'gf_checkpoints.base, gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, '
-                  'gf_runs.fingerprint, gf_runs.component_id, gf_runs.metrics, gf_checkpoints.seq AS seq__1, '
-                  'gf_checkpoints.base AS base__1, gf_checkpoints.log_head, gf_checkpoints.epoch AS epoch_1, '
-                  'gf_checkpoints.frontier, gf_checkpoints.delta, gf_checkpoints.snapshot, gf_checkpoints.created_at '
-                  'AS created_at_1, gf_checkpoints.sha256, gf_checkpoints.run \n'
+                  'gf_sessions.head) AS head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, '
+                  'gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, '
+                  'gf_runs.component_id, gf_runs.metrics, gf_checkpoints.seq AS seq__1, gf_checkpoints.base AS '
+                  'base__1, gf_checkpoints.log_head, gf_checkpoints.epoch AS epoch_1, gf_checkpoints.frontier, '
+                  'gf_checkpoints.delta, gf_checkpoints.snapshot, gf_checkpoints.created_at AS created_at_1, '
+                  'gf_checkpoints.sha256, gf_checkpoints.run \n'
                   'FROM gf_sessions JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
                   "gf_checkpoints.ns = '' AND gf_checkpoints.seq >= (SELECT last.base \n"
                   'FROM gf_checkpoints AS last \n'
@@ -757,42 +750,39 @@ TEXTS = (
                   'gf_checkpoints.seq',
  'load_head': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.component_id AS '
               'made_by, gf_sessions.name, gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal, '
-              "gf_sessions.status, CASE WHEN (gf_sessions.status = 'running') THEN max(coalesce((SELECT "
-              'max(gf_checkpoints.seq) AS max_1 \n'
+              'gf_sessions.status, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
               'FROM gf_checkpoints \n'
               "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) "
-              'ELSE gf_sessions.head END AS head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, '
-              'gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, '
-              'gf_runs.component_id, gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - '
-              "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS lease_left \n"
+              'AS head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, gf_runs.run_id, gf_runs.status AS '
+              'status_1, gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, gf_runs.metrics, '
+              "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 "
+              'AS INTEGER) AS lease_left \n'
               'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
-              "gf_checkpoints.ns = :ns AND gf_checkpoints.seq = CASE WHEN (gf_sessions.status = 'running') THEN "
-              'max(coalesce((SELECT max(gf_checkpoints.seq) AS max_2 \n'
+              'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = max(coalesce((SELECT max(gf_checkpoints.seq) AS '
+              'max_2 \n'
               'FROM gf_checkpoints \n'
               "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) "
-              'ELSE gf_sessions.head END LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = gf_checkpoints.run \n'
+              'LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = gf_checkpoints.run \n'
               'WHERE gf_sessions.session_id = :session_id AND (gf_sessions.user_id IS NULL OR gf_sessions.user_id = '
               ':user_id)',
  'load_head_as_admin': 'SELECT gf_sessions.ordinal, gf_checkpoints.seq, gf_checkpoints.base \n'
                        'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = '
-                       'gf_sessions.ordinal AND gf_checkpoints.ns = :ns AND gf_checkpoints.seq = CASE WHEN '
-                       "(gf_sessions.status = 'running') THEN max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n"
+                       'gf_sessions.ordinal AND gf_checkpoints.ns = :ns AND gf_checkpoints.seq = max(coalesce((SELECT '
+                       'max(gf_checkpoints.seq) AS max_1 \n'
                        'FROM gf_checkpoints \n'
                        "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), "
-                       'gf_sessions.head) ELSE gf_sessions.head END \n'
+                       'gf_sessions.head) \n'
                        "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR "
                        'gf_sessions.user_id = :user_id)',
  'load_nested': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.component_id '
                 'AS made_by, gf_sessions.name, gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal, '
-                "gf_sessions.status, CASE WHEN (gf_sessions.status = 'running') THEN max(coalesce((SELECT "
-                'max(gf_checkpoints.seq) AS max_1 \n'
+                'gf_sessions.status, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
                 'FROM gf_checkpoints \n'
                 "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), "
-                'gf_sessions.head) ELSE gf_sessions.head END AS head, gf_sessions.epoch, gf_checkpoints.seq, '
-                'gf_checkpoints.base, gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, '
-                'gf_runs.fingerprint, gf_runs.component_id, gf_runs.metrics, gf_sessions.lease_owner, '
-                "gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS "
-                'lease_left \n'
+                'gf_sessions.head) AS head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, '
+                'gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, '
+                'gf_runs.component_id, gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - '
+                "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS lease_left \n"
                 'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
                 'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = (SELECT max(newest.seq) AS max_2 \n'
                 'FROM gf_checkpoints AS newest \n'
@@ -932,11 +922,10 @@ TEXTS = (
              'AND (EXISTS (SELECT gf_checkpoints.seq \n'
              'FROM gf_checkpoints \n'
              "WHERE gf_checkpoints.session = gf_sessions.ordinal AND (gf_checkpoints.ns != '' OR gf_checkpoints.seq <= "
-             "CASE WHEN (gf_sessions.status = 'running') THEN max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n"
+             'max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
              'FROM gf_checkpoints \n'
-             "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) "
-             'ELSE gf_sessions.head END - :keep) AND gf_checkpoints.created_at < :before)) ORDER BY '
-             'gf_sessions.ordinal\n'
+             "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) - "
+             ':keep) AND gf_checkpoints.created_at < :before)) ORDER BY gf_sessions.ordinal\n'
              ' LIMIT :count OFFSET 0',
  'pruned_here': 'SELECT gf_pruned.first \n'
                 'FROM gf_sessions JOIN gf_pruned ON gf_pruned.session = gf_sessions.ordinal \n'
@@ -1087,13 +1076,12 @@ TEXTS = (
  'session_ordinals': 'SELECT gf_sessions.ordinal, gf_sessions.session_id \n'
                      'FROM gf_sessions ORDER BY gf_sessions.ordinal',
  'session_row': 'SELECT gf_sessions.ordinal, gf_sessions.session_id, gf_sessions.session_type, gf_sessions.user_id, '
-                'gf_sessions.component_id, gf_sessions.name, gf_sessions.metadata, gf_sessions.status, CASE WHEN '
-                "(gf_sessions.status = 'running') THEN max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n"
+                'gf_sessions.component_id, gf_sessions.name, gf_sessions.metadata, gf_sessions.status, '
+                'max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
                 'FROM gf_checkpoints \n'
                 "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), "
-                'gf_sessions.head) ELSE gf_sessions.head END AS head, gf_sessions.epoch, gf_sessions.lease_owner, '
-                'gf_sessions.lease_until, gf_sessions.created_at, gf_sessions.updated_at, gf_sessions.seal, '
-                'gf_sessions.time_seal \n'
+                'gf_sessions.head) AS head, gf_sessions.epoch, gf_sessions.lease_owner, gf_sessions.lease_until, '
+                'gf_sessions.created_at, gf_sessions.updated_at, gf_sessions.seal, gf_sessions.time_seal \n'
                 'FROM gf_sessions \n'
                 'WHERE gf_sessions.ordinal = :session',
  'session_sizes': ['SELECT count(*) AS count_1, coalesce(sum(0 + coalesce(length(CAST(gf_checkpoints.frontier AS '
@@ -1118,26 +1106,23 @@ TEXTS = (
                           'FROM gf_checkpoints \n'
                           "WHERE gf_checkpoints.session = :session AND gf_checkpoints.ns != '' GROUP BY "
                           'gf_checkpoints.ns ORDER BY gf_checkpoints.ns',
- 'standing': "SELECT gf_sessions.ordinal, CASE WHEN (gf_sessions.status = 'running') THEN max(coalesce((SELECT "
-             'max(gf_checkpoints.seq) AS max_1 \n'
+ 'standing': 'SELECT gf_sessions.ordinal, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_2 \n'
              'FROM gf_checkpoints \n'
              "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) "
-             'ELSE gf_sessions.head END AS anon_1, gf_sessions.epoch, gf_sessions.user_id, gf_sessions.lease_owner, '
-             "gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS "
-             'lease_left \n'
+             'AS max_1, gf_sessions.epoch, gf_sessions.user_id, gf_sessions.lease_owner, gf_sessions.lease_until - '
+             "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS lease_left \n"
              'FROM gf_sessions \n'
              'WHERE gf_sessions.session_id = :session_id',
- 'standing_of_user': "SELECT gf_sessions.ordinal, CASE WHEN (gf_sessions.status = 'running') THEN max(coalesce((SELECT "
-                     'max(gf_checkpoints.seq) AS max_1 \n'
+ 'standing_of_user': 'SELECT gf_sessions.ordinal, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_2 \n'
                      'FROM gf_checkpoints \n'
                      "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), "
-                     'gf_sessions.head) ELSE gf_sessions.head END AS anon_1 \n'
+                     'gf_sessions.head) AS max_1 \n'
                      'FROM gf_sessions \n'
                      'WHERE gf_sessions.session_id = :session_id AND (gf_sessions.user_id IS NULL OR '
                      'gf_sessions.user_id = :user_id)',
  'step': 'INSERT INTO gf_checkpoints (ns, run, base, log_head, epoch, frontier, delta, snapshot, sha256, created_at, '
-         'seq, session) SELECT ? AS anon_1, ? AS anon_2, ? AS anon_3, ? AS anon_4, ? AS anon_5, ? AS anon_6, ? AS '
-         'anon_7, ? AS anon_8, ? AS anon_9, ? AS anon_10, ? + 1 AS anon_11, gf_sessions.ordinal \n'
+         'seq, session) SELECT ? AS ns, ? AS run, ? AS base, ? AS log_head, ? AS epoch, ? AS frontier, ? AS delta, ? '
+         'AS snapshot, ? AS sha256, ? AS created_at, ? + 1 AS seq, gf_sessions.ordinal \n'
          'FROM gf_sessions \n'
          'WHERE gf_sessions.ordinal = ? AND gf_sessions.epoch = ? ON CONFLICT DO NOTHING',
  'still_disused': 'SELECT gf_sessions.session_id, gf_sessions.updated_at, gf_sessions.time_seal \n'
@@ -1147,23 +1132,23 @@ TEXTS = (
  'take': 'UPDATE gf_sessions SET user_id=coalesce(gf_sessions.user_id, :owner), status=coalesce(:new_status, '
          'gf_sessions.status), head=:new_head, epoch=(gf_sessions.epoch + 1), lease_owner=:lease_owner, '
          "lease_until=(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) + :lease_ttl), updated_at=:now, "
-         'time_seal=:time_seal WHERE gf_sessions.session_id = :session_id AND CASE WHEN (gf_sessions.status = '
-         "'running') THEN max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n"
+         'time_seal=:time_seal WHERE gf_sessions.session_id = :session_id AND max(coalesce((SELECT '
+         'max(gf_checkpoints.seq) AS max_1 \n'
          'FROM gf_checkpoints \n'
-         "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) ELSE "
-         'gf_sessions.head END = :expected_head AND gf_sessions.epoch = :expected_epoch AND (gf_sessions.lease_owner '
-         "IS NULL OR gf_sessions.lease_until < CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) OR "
+         "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) = "
+         ':expected_head AND gf_sessions.epoch = :expected_epoch AND (gf_sessions.lease_owner IS NULL OR '
+         "gf_sessions.lease_until < CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) OR "
          'gf_sessions.lease_owner = :me OR gf_sessions.lease_owner = :dead) RETURNING ordinal, session_id, '
          'session_type, user_id, component_id, name, metadata, created_at, seal',
  'take_own': 'UPDATE gf_sessions SET status=coalesce(?, gf_sessions.status), head=?, epoch=(gf_sessions.epoch + 1), '
              "lease_owner=?, lease_until=(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) + ?), "
-             "updated_at=?, time_seal=? WHERE gf_sessions.ordinal = ? AND CASE WHEN (gf_sessions.status = 'running') "
-             'THEN max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
+             'updated_at=?, time_seal=? WHERE gf_sessions.ordinal = ? AND max(coalesce((SELECT max(gf_checkpoints.seq) '
+             'AS max_1 \n'
              'FROM gf_checkpoints \n'
-             "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) "
-             'ELSE gf_sessions.head END = ? AND gf_sessions.epoch = ? AND gf_sessions.user_id IS ? AND '
-             'gf_sessions.seal IS NOT NULL AND (gf_sessions.lease_owner IS NULL OR gf_sessions.lease_until < '
-             "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) OR gf_sessions.lease_owner = ?)",
+             "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) = "
+             '? AND gf_sessions.epoch = ? AND gf_sessions.user_id IS ? AND gf_sessions.seal IS NOT NULL AND '
+             "(gf_sessions.lease_owner IS NULL OR gf_sessions.lease_until < CAST((julianday('now') - 2440587.5) * "
+             '86400000000.0 AS INTEGER) OR gf_sessions.lease_owner = ?)',
  'unindexed_memories': 'SELECT gf_memories.ordinal, gf_memories.user_id, gf_memories.memory \n'
                        'FROM gf_memories \n'
                        'WHERE (gf_memories.ordinal NOT IN (SELECT gf_memory_index.memory \n'
