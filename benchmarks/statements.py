@@ -86,7 +86,7 @@ def first_reads(url: str, turns: int) -> list[tuple[str, str, str]]:
     write("graphflow", store, turns)
     sql = statements_for("postgresql")
     session: dict[str, Any] = {"session_id": SESSION, "user_id": USER}
-    needed = [(sql.load_finished, session), (sql.last_turns, {**session, "before": 2 * turns + 1, "count": 3})]
+    needed = [(sql.load_finished, session), (sql.recent_log, {**session, "before": 2 * turns + 1, "count": 3, "low": 1})]
     what = {
         "PostgreSQL: `SELECT 1`": [("SELECT 1", {})],
         "a select by primary key from each of the four tables": [(one, {}) for one in BY_KEY],

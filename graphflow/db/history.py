@@ -78,25 +78,13 @@ def _log(tx: Transaction, effect: ReadHistory, low: int) -> tuple[list[LogRow], 
         found = tx.all(tx.sql.log_since, {**which, "low": low})
     else:
         which["count"] = min(effect.last_runs, ALL)
-        rows = _turns(tx, effect, which) if effect.after is None and not effect.ns else None
-        if rows is not None:
-            return rows, {row.run for row in rows if row.run is not None}
-        found = tx.all(tx.sql.recent_log, {**which, "low": low})
+        recent = tx.sql.recent_log_inside if effect.ns else tx.sql.recent_log
+        found = tx.all(recent, {**which, "low": low})
         low = max(low, found[0][-1] if found else _begin(tx, which))
     if low >= effect.before:
         return [], set()
     rows = verified((row[:6] for row in found), effect.session_id, effect.ns, low, media_of(tx))
     return _since(tx, effect, low, rows), {row[5] for row in found if row[6]}
-
-
-def _turns(tx: Transaction, effect: ReadHistory, which: dict[str, Any]) -> list[LogRow] | None:
-    """The rows of the last runs, when no row of another one stands among them or after them; else None."""
-    found = tx.all(tx.sql.last_turns, which)
-    low: int = min((row[-1] for row in found), default=effect.before)
-    rows = [row[:6] for row in found if row[0] is not None]
-    if len(rows) != effect.before - low:
-        return None
-    return _since(tx, effect, low, verified(rows, effect.session_id, effect.ns, low, media_of(tx)))
 
 
 def _begin(tx: Transaction, which: dict[str, Any]) -> int:

@@ -95,7 +95,7 @@ def load_finished(tx: Transaction, effect: Load) -> Stored | None:
         if tx.one(tx.sql.find_session, {"session_id": effect.session_id}) is None:
             return None
         raise Unfinished
-    session = _Found.of(effect.session_id, found[-1][:UNHELD])
+    session = _Found.of(effect.session_id, found[0][:UNHELD])
     assert session.seq is not None
     fetch = media_of(tx)
     state = Folded.initial(effect.schema)

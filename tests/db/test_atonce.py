@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from graphflow import Agent
-from graphflow.core.effects import ReadHistory
 from graphflow.db import PostgresDb, SqliteDb
 from graphflow.errors import CorruptCheckpoint, LeaseLost, SessionBusy
 from graphflow.messages import Message
@@ -57,7 +56,7 @@ def test_a_turn_is_four_statements_and_the_next_one_two(postgres_db: PostgresDb)
     with executed(postgres_db) as seen:
         agent.run("hi")
         agent.run("hi")
-    assert seen == ["load_finished", "begin", "last_turns", "end", "begin", "end"]
+    assert seen == ["load_finished", "begin", "recent_log", "end", "begin", "end"]
 
 
 def test_the_first_turn_of_a_session_is_four_statements(postgres_db: PostgresDb) -> None:
@@ -168,7 +167,7 @@ def test_a_session_whose_row_was_changed_is_refused_before_anything_is_written(p
     assert rows(postgres_db) == before
 
 
-@pytest.mark.parametrize("statement", ["load_finished", "last_turns", "recent_log", "log_of_runs"])
+@pytest.mark.parametrize("statement", ["load_finished", "recent_log", "log_of_runs"])
 def test_it_is_read_by_keys_though_the_planner_knows_nothing_of_the_tables(postgres_db: PostgresDb, statement: str) -> None:
     """Without statistics a planner takes every table for a small one, and any way through it for as good as another."""
     session = Writer(postgres_db)
@@ -185,18 +184,3 @@ def touched(plan: dict[str, Any]) -> int:
     """The rows that the nodes of a plan gave, or looked at in vain."""
     rows = plan["Actual Rows"] + sum(rows for name, rows in plan.items() if name.startswith("Rows Removed"))
     return int(rows * plan["Actual Loops"]) + sum(map(touched, plan.get("Plans", ())))
-
-
-def test_a_run_that_failed_among_the_last_ones_takes_one_statement_more(postgres_db: PostgresDb) -> None:
-    session = Writer(postgres_db)
-    session.turn("r1", "q1", "a1")
-    with executed(postgres_db) as seen:
-        assert len(postgres_db.read_history(ReadHistory("s1", 3, last_runs=3))) == 2
-    assert seen == ["last_turns"]
-    session.begin("r2", messages=[Message("user", "failed")])
-    session.end(status="error")
-    session.turn("r3", "q3", "a3")
-    with executed(postgres_db) as seen:
-        history = postgres_db.read_history(ReadHistory("s1", 6, last_runs=3))
-    assert [message.text for message in history] == ["q1", "a1", "q3", "a3"]
-    assert seen == ["last_turns", "recent_log"]

@@ -40,7 +40,6 @@ from graphflow.db.tables import checkpoints, media, media_uses, messages, runs, 
 
 _OF_RUN: Final = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id, RUN.metrics)
 """What is told of a run beside its checkpoint."""
-_OVER: Final[Any] = or_(RUN.status == COMPLETED, RUN.status == ABANDONED)
 STANDS = ("session", "expected_head", "expected_epoch")
 """What a compare-and-set compares by place, in this order."""
 
@@ -101,16 +100,17 @@ class StoreStatements(Compiled):
     @cached_property
     def load_finished(self) -> str:
         """A session with nothing unfinished and no holder: what ``load_head`` tells but the lease, and in the same row each
-        checkpoint of ``chain``, with its run.
+        checkpoint of ``chain``.
         """
-        c, last = CHECKPOINT, checkpoints.alias("last")
-        at = (last.c.session == SESSION.ordinal, last.c.ns == EMPTY, last.c.seq == SESSION.head)
-        base = select(last.c.base).where(*at).correlate(sessions).scalar_subquery()
-        chain = and_(c.session == SESSION.ordinal, c.ns == EMPTY, c.seq >= base, c.seq <= SESSION.head)
-        joined = sessions.join(checkpoints, chain).outerjoin(runs, RUN.ordinal == c.run)
+        c = CHECKPOINT
+        at = and_(c.session == SESSION.ordinal, c.ns == EMPTY, c.seq == SESSION.head)
         finished = (HERE, FREE_FOR, SESSION.status == COMPLETED, SESSION.lease_owner.is_(None))
-        told = (*self._told, c.seq, c.base, *_OF_RUN, *_chained(c))
-        return self.text(select(*told).select_from(joined).where(*finished).order_by(c.seq))
+        unique = select(*self._told, c.seq, c.base, c.run).select_from(sessions.join(checkpoints, at)).where(*finished)
+        found = by_itself(unique.cte("found"))
+        *told, run = found.c
+        chain = and_(c.session == found.c.ordinal, c.ns == EMPTY, c.seq.between(found.c.base, found.c.head))
+        joined = found.join(checkpoints, chain).outerjoin(runs, RUN.ordinal == run)
+        return self.text(select(*told, *_OF_RUN, *_chained(c)).select_from(joined).order_by(c.seq))
 
     @cached_property
     def chain(self) -> str:
@@ -372,10 +372,13 @@ class StoreStatements(Compiled):
         begin = select(func.min(newest.c.first_message)).scalar_subquery()
         return self.text(select(SESSION.ordinal, begin, *self._log_heads()).where(HERE, MINE))
 
-    def _counts(self) -> Any:
+    def _counts(self, *, outermost: bool = False) -> Any:
         """Whether a run counts as history. That of a nested graph is stored when it has come to its end; what becomes of the
-        run that it belongs to says whether it counts.
+        run that it belongs to says whether it counts. Of the ``outermost`` graph alone the same takes much less planning.
         """
+        over = or_(RUN.status == COMPLETED, RUN.status == ABANDONED)
+        if outermost:
+            return and_(over, RUN.parent_run_id.is_(None), RUN.first_message < bindparam("before"))
         around = runs.alias("around")
         ended_badly = (
             select(ONE)
@@ -385,46 +388,44 @@ class StoreStatements(Compiled):
             .exists()
         )
         ours = or_(RUN.parent_run_id.is_(None), and_(RUN.ns != EMPTY, not_(ended_badly)))
-        return and_(_OVER, ours, RUN.first_message < bindparam("before"))
+        return and_(over, ours, RUN.first_message < bindparam("before"))
 
-    def _newest_runs(self, *which: Any) -> Any:
+    def _last_runs(self, *, outermost: bool = False) -> Any:
+        ns = RUN.ns == EMPTY if outermost else matches(RUN.ns, "ns")
         return (
             select(RUN.session, RUN.first_message)
-            .where(RUN.session == ORDINAL, *which)
+            .where(RUN.session == ORDINAL, ns, self._counts(outermost=outermost))
             .order_by(RUN.number.desc())
             .limit(bindparam("count", type_=BigInteger))
             .offset(ZERO)
         )
 
     @cached_property
-    def last_turns(self) -> str:
-        """What the newest runs of the outermost graph that count as history added to the log: what ``log_range`` gives of each
-        row, and where its run begins. A run that added nothing has a row without a message.
-        """
-        which = (RUN.ns == EMPTY, _OVER, RUN.parent_run_id.is_(None), RUN.first_message < bindparam("before"))
-        last = by_itself(self._newest_runs(*which).add_columns(RUN.last_message, RUN.run_id, RUN.ordinal).cte("last"))
-        said = (MESSAGE.session == last.c.session, MESSAGE.ns == EMPTY, MESSAGE.run == last.c.ordinal)
-        its = and_(MESSAGE.seq.between(last.c.first_message, last.c.last_message), MESSAGE.seq < bindparam("before"))
-        columns = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, last.c.run_id, MESSAGE.run, last.c.first_message)
-        return self.text(select(*columns).select_from(last.outerjoin(messages, and_(*said, its))).order_by(MESSAGE.seq))
-
-    @cached_property
     def last_runs(self) -> str:
-        """The session of the newest runs of a namespace that count as history, and where their messages begin."""
-        return self.text(self._newest_runs(matches(RUN.ns, "ns"), self._counts()))
+        """The session of the newest runs that count as history, and where their messages begin."""
+        return self.text(self._last_runs())
 
     @cached_property
     def recent_log(self) -> str:
-        """The log of a namespace from where the newest runs that count begin, or from ``low`` on: what ``log_range`` gives of
-        each row, whether its run is one of them, and where they begin.
+        """The log of the outermost graph from where the newest runs that count begin, or from ``low`` on: what ``log_range``
+        gives of each row, whether its run is one of them, and where they begin.
         """
-        last = by_itself(self._newest_runs(matches(RUN.ns, "ns"), self._counts()).cte("last"))
+        return self._recent_log(outermost=True)
+
+    @cached_property
+    def recent_log_inside(self) -> str:
+        """The same of any namespace."""
+        return self._recent_log(outermost=False)
+
+    def _recent_log(self, *, outermost: bool) -> str:
+        last = by_itself(self._last_runs(outermost=outermost).cte("last"))
         session, first = (select(func.min(column)).scalar_subquery() for column in (last.c.session, last.c.first_message))
         wanted = (MESSAGE.seq >= first, MESSAGE.seq >= bindparam("low"), MESSAGE.seq < bindparam("before"))
+        ns = MESSAGE.ns == EMPTY if outermost else matches(MESSAGE.ns, "ns")
         return self.text(
-            select(*LOGGED, and_(self._counts(), RUN.first_message >= first), first)
+            select(*LOGGED, and_(self._counts(outermost=outermost), RUN.first_message >= first), first)
             .select_from(messages.outerjoin(runs, RUN.ordinal == MESSAGE.run))
-            .where(MESSAGE.session == session, matches(MESSAGE.ns, "ns"), *wanted)
+            .where(MESSAGE.session == session, ns, *wanted)
             .order_by(MESSAGE.seq)
         )
 

@@ -869,24 +869,6 @@ TEXTS = (
               "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
               '%(before)s::BIGINT ORDER BY gf_place.gf_runs.number DESC \n'
               ' LIMIT %(count)s::BIGINT OFFSET 0',
- 'last_turns': 'WITH last AS MATERIALIZED \n'
-               '(SELECT gf_place.gf_runs.session AS session, gf_place.gf_runs.first_message AS first_message, '
-               'gf_place.gf_runs.last_message AS last_message, gf_place.gf_runs.run_id AS run_id, '
-               'gf_place.gf_runs.ordinal AS ordinal \n'
-               'FROM gf_place.gf_runs \n'
-               'WHERE gf_place.gf_runs.session = (SELECT gf_place.gf_sessions.ordinal \n'
-               'FROM gf_place.gf_sessions \n'
-               "WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_runs.ns = '' AND "
-               "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
-               'gf_place.gf_runs.parent_run_id IS NULL AND gf_place.gf_runs.first_message < %(before)s::BIGINT ORDER '
-               'BY gf_place.gf_runs.number DESC \n'
-               ' LIMIT %(count)s::BIGINT OFFSET 0)\n'
-               ' SELECT gf_place.gf_messages.seq, gf_place.gf_messages.role, gf_place.gf_messages.body, '
-               'gf_place.gf_messages.sha256, last.run_id, gf_place.gf_messages.run, last.first_message \n'
-               'FROM last LEFT OUTER JOIN gf_place.gf_messages ON gf_place.gf_messages.session = last.session AND '
-               "gf_place.gf_messages.ns = '' AND gf_place.gf_messages.run = last.ordinal AND gf_place.gf_messages.seq "
-               'BETWEEN last.first_message AND last.last_message AND gf_place.gf_messages.seq < %(before)s::BIGINT '
-               'ORDER BY gf_place.gf_messages.seq',
  'latest_summary': 'SELECT gf_place.gf_summaries.upto_seq, gf_place.gf_summaries.body, gf_place.gf_summaries.sha256 \n'
                    'FROM gf_place.gf_sessions JOIN gf_place.gf_summaries ON gf_place.gf_summaries.session = '
                    'gf_place.gf_sessions.ordinal \n'
@@ -914,28 +896,33 @@ TEXTS = (
             'gf_place.gf_checkpoints.run \n'
             'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (gf_place.gf_sessions.user_id IS NULL OR '
             'gf_place.gf_sessions.user_id = %(user_id)s)',
- 'load_finished': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_type, '
-                  'gf_place.gf_sessions.user_id, gf_place.gf_sessions.component_id AS made_by, '
-                  'gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, gf_place.gf_sessions.created_at, '
-                  'gf_place.gf_sessions.seal, gf_place.gf_sessions.status, gf_place.gf_sessions.head AS head, '
-                  'gf_place.gf_sessions.epoch, gf_place.gf_checkpoints.seq, gf_place.gf_checkpoints.base, '
-                  'gf_place.gf_runs.run_id, gf_place.gf_runs.status AS status_1, gf_place.gf_runs.first_message, '
-                  'gf_place.gf_runs.fingerprint, gf_place.gf_runs.component_id, gf_place.gf_runs.metrics, '
-                  'gf_place.gf_checkpoints.seq AS seq__1, gf_place.gf_checkpoints.base AS base__1, '
-                  'gf_place.gf_checkpoints.log_head, gf_place.gf_checkpoints.epoch AS epoch_1, '
+ 'load_finished': 'WITH found AS MATERIALIZED \n'
+                  '(SELECT gf_place.gf_sessions.ordinal AS ordinal, gf_place.gf_sessions.session_type AS session_type, '
+                  'gf_place.gf_sessions.user_id AS user_id, gf_place.gf_sessions.component_id AS made_by, '
+                  'gf_place.gf_sessions.name AS name, gf_place.gf_sessions.metadata AS metadata, '
+                  'gf_place.gf_sessions.created_at AS created_at, gf_place.gf_sessions.seal AS seal, '
+                  'gf_place.gf_sessions.status AS status, gf_place.gf_sessions.head AS head, '
+                  'gf_place.gf_sessions.epoch AS epoch, gf_place.gf_checkpoints.seq AS seq, '
+                  'gf_place.gf_checkpoints.base AS base, gf_place.gf_checkpoints.run AS run \n'
+                  'FROM gf_place.gf_sessions JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = '
+                  "gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = '' AND gf_place.gf_checkpoints.seq = "
+                  'gf_place.gf_sessions.head \n'
+                  'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (gf_place.gf_sessions.user_id IS NULL OR '
+                  "gf_place.gf_sessions.user_id = %(user_id)s) AND gf_place.gf_sessions.status = 'completed' AND "
+                  'gf_place.gf_sessions.lease_owner IS NULL)\n'
+                  ' SELECT found.ordinal, found.session_type, found.user_id, found.made_by, found.name, '
+                  'found.metadata, found.created_at, found.seal, found.status, found.head, found.epoch, found.seq, '
+                  'found.base, gf_place.gf_runs.run_id, gf_place.gf_runs.status AS status_1, '
+                  'gf_place.gf_runs.first_message, gf_place.gf_runs.fingerprint, gf_place.gf_runs.component_id, '
+                  'gf_place.gf_runs.metrics, gf_place.gf_checkpoints.seq AS seq_1, gf_place.gf_checkpoints.base AS '
+                  'base_1, gf_place.gf_checkpoints.log_head, gf_place.gf_checkpoints.epoch AS epoch_1, '
                   'gf_place.gf_checkpoints.frontier, gf_place.gf_checkpoints.delta, gf_place.gf_checkpoints.snapshot, '
                   'gf_place.gf_checkpoints.created_at AS created_at_1, gf_place.gf_checkpoints.sha256, '
                   'gf_place.gf_checkpoints.run \n'
-                  'FROM gf_place.gf_sessions JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = '
-                  "gf_place.gf_sessions.ordinal AND gf_place.gf_checkpoints.ns = '' AND gf_place.gf_checkpoints.seq >= "
-                  '(SELECT last.base \n'
-                  'FROM gf_place.gf_checkpoints AS last \n'
-                  "WHERE last.session = gf_place.gf_sessions.ordinal AND last.ns = '' AND last.seq = "
-                  'gf_place.gf_sessions.head) AND gf_place.gf_checkpoints.seq <= gf_place.gf_sessions.head LEFT OUTER '
-                  'JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = gf_place.gf_checkpoints.run \n'
-                  'WHERE gf_place.gf_sessions.session_id = %(session_id)s AND (gf_place.gf_sessions.user_id IS NULL OR '
-                  "gf_place.gf_sessions.user_id = %(user_id)s) AND gf_place.gf_sessions.status = 'completed' AND "
-                  'gf_place.gf_sessions.lease_owner IS NULL ORDER BY gf_place.gf_checkpoints.seq',
+                  'FROM found JOIN gf_place.gf_checkpoints ON gf_place.gf_checkpoints.session = found.ordinal AND '
+                  "gf_place.gf_checkpoints.ns = '' AND gf_place.gf_checkpoints.seq BETWEEN found.base AND found.head "
+                  'LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = found.run ORDER BY '
+                  'gf_place.gf_checkpoints.seq',
  'load_head': 'SELECT gf_place.gf_sessions.ordinal, gf_place.gf_sessions.session_type, gf_place.gf_sessions.user_id, '
               'gf_place.gf_sessions.component_id AS made_by, gf_place.gf_sessions.name, gf_place.gf_sessions.metadata, '
               'gf_place.gf_sessions.created_at, gf_place.gf_sessions.seal, gf_place.gf_sessions.status, '
@@ -1151,31 +1138,58 @@ TEXTS = (
                'FROM gf_place.gf_runs \n'
                'WHERE gf_place.gf_runs.session = (SELECT gf_place.gf_sessions.ordinal \n'
                'FROM gf_place.gf_sessions \n'
-               'WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_runs.ns = %(ns)s AND '
+               "WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_runs.ns = '' AND "
                "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
-               "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
-               'FROM gf_place.gf_runs AS around \n'
-               'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = gf_place.gf_runs.session AND '
-               "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
-               '%(before)s::BIGINT ORDER BY gf_place.gf_runs.number DESC \n'
+               'gf_place.gf_runs.parent_run_id IS NULL AND gf_place.gf_runs.first_message < %(before)s::BIGINT ORDER '
+               'BY gf_place.gf_runs.number DESC \n'
                ' LIMIT %(count)s::BIGINT OFFSET 0)\n'
                ' SELECT gf_place.gf_messages.seq, gf_place.gf_messages.role, gf_place.gf_messages.body, '
                'gf_place.gf_messages.sha256, gf_place.gf_runs.run_id, gf_place.gf_messages.run, '
                "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
-               "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
-               'FROM gf_place.gf_runs AS around \n'
-               'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = gf_place.gf_runs.session AND '
-               "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
-               '%(before)s::BIGINT AND gf_place.gf_runs.first_message >= (SELECT min(last.first_message) AS min_1 \n'
+               'gf_place.gf_runs.parent_run_id IS NULL AND gf_place.gf_runs.first_message < %(before)s::BIGINT AND '
+               'gf_place.gf_runs.first_message >= (SELECT min(last.first_message) AS min_1 \n'
                'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
                'FROM last) AS anon_2 \n'
                'FROM gf_place.gf_messages LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = '
                'gf_place.gf_messages.run \n'
                'WHERE gf_place.gf_messages.session = (SELECT min(last.session) AS min_2 \n'
-               'FROM last) AND gf_place.gf_messages.ns = %(ns)s AND gf_place.gf_messages.seq >= (SELECT '
+               "FROM last) AND gf_place.gf_messages.ns = '' AND gf_place.gf_messages.seq >= (SELECT "
                'min(last.first_message) AS min_1 \n'
                'FROM last) AND gf_place.gf_messages.seq >= %(low)s::BIGINT AND gf_place.gf_messages.seq < '
                '%(before)s::BIGINT ORDER BY gf_place.gf_messages.seq',
+ 'recent_log_inside': 'WITH last AS MATERIALIZED \n'
+                      '(SELECT gf_place.gf_runs.session AS session, gf_place.gf_runs.first_message AS first_message \n'
+                      'FROM gf_place.gf_runs \n'
+                      'WHERE gf_place.gf_runs.session = (SELECT gf_place.gf_sessions.ordinal \n'
+                      'FROM gf_place.gf_sessions \n'
+                      'WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_runs.ns = %(ns)s AND '
+                      "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
+                      "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT "
+                      '1 \n'
+                      'FROM gf_place.gf_runs AS around \n'
+                      'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = '
+                      "gf_place.gf_runs.session AND (around.status = 'error' OR around.status = 'cancelled')))) AND "
+                      'gf_place.gf_runs.first_message < %(before)s::BIGINT ORDER BY gf_place.gf_runs.number DESC \n'
+                      ' LIMIT %(count)s::BIGINT OFFSET 0)\n'
+                      ' SELECT gf_place.gf_messages.seq, gf_place.gf_messages.role, gf_place.gf_messages.body, '
+                      'gf_place.gf_messages.sha256, gf_place.gf_runs.run_id, gf_place.gf_messages.run, '
+                      "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
+                      "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT "
+                      '1 \n'
+                      'FROM gf_place.gf_runs AS around \n'
+                      'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = '
+                      "gf_place.gf_runs.session AND (around.status = 'error' OR around.status = 'cancelled')))) AND "
+                      'gf_place.gf_runs.first_message < %(before)s::BIGINT AND gf_place.gf_runs.first_message >= '
+                      '(SELECT min(last.first_message) AS min_1 \n'
+                      'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
+                      'FROM last) AS anon_2 \n'
+                      'FROM gf_place.gf_messages LEFT OUTER JOIN gf_place.gf_runs ON gf_place.gf_runs.ordinal = '
+                      'gf_place.gf_messages.run \n'
+                      'WHERE gf_place.gf_messages.session = (SELECT min(last.session) AS min_2 \n'
+                      'FROM last) AND gf_place.gf_messages.ns = %(ns)s AND gf_place.gf_messages.seq >= (SELECT '
+                      'min(last.first_message) AS min_1 \n'
+                      'FROM last) AND gf_place.gf_messages.seq >= %(low)s::BIGINT AND gf_place.gf_messages.seq < '
+                      '%(before)s::BIGINT ORDER BY gf_place.gf_messages.seq',
  'rename': 'UPDATE gf_place.gf_sessions SET name=%(new_name)s::VARCHAR COLLATE "C", updated_at=%(now)s::BIGINT, '
            'seal=%(new_seal)s, time_seal=%(time_seal)s WHERE gf_place.gf_sessions.ordinal = %(of)s::BIGINT',
  'renew_leases': 'UPDATE gf_place.gf_sessions SET lease_until=(CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS '

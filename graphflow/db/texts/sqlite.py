@@ -689,21 +689,6 @@ TEXTS = (
               "'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before ORDER BY gf_runs.number "
               'DESC\n'
               ' LIMIT :count OFFSET 0',
- 'last_turns': 'WITH last AS MATERIALIZED \n'
-               '(SELECT gf_runs.session AS session, gf_runs.first_message AS first_message, gf_runs.last_message AS '
-               'last_message, gf_runs.run_id AS run_id, gf_runs.ordinal AS ordinal \n'
-               'FROM gf_runs \n'
-               'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
-               'FROM gf_sessions \n'
-               "WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = '' AND (gf_runs.status = 'completed' OR "
-               "gf_runs.status = 'abandoned') AND gf_runs.parent_run_id IS NULL AND gf_runs.first_message < :before "
-               'ORDER BY gf_runs.number DESC\n'
-               ' LIMIT :count OFFSET 0)\n'
-               ' SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, last.run_id, '
-               'gf_messages.run, last.first_message \n'
-               "FROM last LEFT OUTER JOIN gf_messages ON gf_messages.session = last.session AND gf_messages.ns = '' "
-               'AND gf_messages.run = last.ordinal AND gf_messages.seq BETWEEN last.first_message AND '
-               'last.last_message AND gf_messages.seq < :before ORDER BY gf_messages.seq',
  'latest_summary': 'SELECT gf_summaries.upto_seq, gf_summaries.body, gf_summaries.sha256 \n'
                    'FROM gf_sessions JOIN gf_summaries ON gf_summaries.session = gf_sessions.ordinal \n'
                    "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR gf_sessions.user_id "
@@ -728,26 +713,29 @@ TEXTS = (
             'gf_checkpoints.run \n'
             'WHERE gf_sessions.session_id = :session_id AND (gf_sessions.user_id IS NULL OR gf_sessions.user_id = '
             ':user_id)',
- 'load_finished': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.component_id '
-                  'AS made_by, gf_sessions.name, gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal, '
-                  'gf_sessions.status, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
+ 'load_finished': 'WITH found AS MATERIALIZED \n'
+                  '(SELECT gf_sessions.ordinal AS ordinal, gf_sessions.session_type AS session_type, '
+                  'gf_sessions.user_id AS user_id, gf_sessions.component_id AS made_by, gf_sessions.name AS name, '
+                  'gf_sessions.metadata AS metadata, gf_sessions.created_at AS created_at, gf_sessions.seal AS seal, '
+                  'gf_sessions.status AS status, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
                   'FROM gf_checkpoints \n'
                   "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), "
-                  'gf_sessions.head) AS head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, '
-                  'gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, '
-                  'gf_runs.component_id, gf_runs.metrics, gf_checkpoints.seq AS seq__1, gf_checkpoints.base AS '
-                  'base__1, gf_checkpoints.log_head, gf_checkpoints.epoch AS epoch_1, gf_checkpoints.frontier, '
+                  'gf_sessions.head) AS head, gf_sessions.epoch AS epoch, gf_checkpoints.seq AS seq, '
+                  'gf_checkpoints.base AS base, gf_checkpoints.run AS run \n'
+                  'FROM gf_sessions JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
+                  "gf_checkpoints.ns = '' AND gf_checkpoints.seq = gf_sessions.head \n"
+                  'WHERE gf_sessions.session_id = :session_id AND (gf_sessions.user_id IS NULL OR gf_sessions.user_id '
+                  "= :user_id) AND gf_sessions.status = 'completed' AND gf_sessions.lease_owner IS NULL)\n"
+                  ' SELECT found.ordinal, found.session_type, found.user_id, found.made_by, found.name, '
+                  'found.metadata, found.created_at, found.seal, found.status, found.head, found.epoch, found.seq, '
+                  'found.base, gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, '
+                  'gf_runs.component_id, gf_runs.metrics, gf_checkpoints.seq AS seq_1, gf_checkpoints.base AS base_1, '
+                  'gf_checkpoints.log_head, gf_checkpoints.epoch AS epoch_1, gf_checkpoints.frontier, '
                   'gf_checkpoints.delta, gf_checkpoints.snapshot, gf_checkpoints.created_at AS created_at_1, '
                   'gf_checkpoints.sha256, gf_checkpoints.run \n'
-                  'FROM gf_sessions JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
-                  "gf_checkpoints.ns = '' AND gf_checkpoints.seq >= (SELECT last.base \n"
-                  'FROM gf_checkpoints AS last \n'
-                  "WHERE last.session = gf_sessions.ordinal AND last.ns = '' AND last.seq = gf_sessions.head) AND "
-                  'gf_checkpoints.seq <= gf_sessions.head LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = '
-                  'gf_checkpoints.run \n'
-                  'WHERE gf_sessions.session_id = :session_id AND (gf_sessions.user_id IS NULL OR gf_sessions.user_id '
-                  "= :user_id) AND gf_sessions.status = 'completed' AND gf_sessions.lease_owner IS NULL ORDER BY "
-                  'gf_checkpoints.seq',
+                  "FROM found JOIN gf_checkpoints ON gf_checkpoints.session = found.ordinal AND gf_checkpoints.ns = '' "
+                  'AND gf_checkpoints.seq BETWEEN found.base AND found.head LEFT OUTER JOIN gf_runs ON gf_runs.ordinal '
+                  '= found.run ORDER BY gf_checkpoints.seq',
  'load_head': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.component_id AS '
               'made_by, gf_sessions.name, gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal, '
               'gf_sessions.status, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
@@ -945,27 +933,47 @@ TEXTS = (
                'FROM gf_runs \n'
                'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
                'FROM gf_sessions \n'
-               "WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = :ns AND (gf_runs.status = 'completed' OR "
-               "gf_runs.status = 'abandoned') AND (gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS "
-               '(SELECT 1 \n'
-               'FROM gf_runs AS around \n'
-               'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND (around.status = '
-               "'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before ORDER BY gf_runs.number "
-               'DESC\n'
+               "WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = '' AND (gf_runs.status = 'completed' OR "
+               "gf_runs.status = 'abandoned') AND gf_runs.parent_run_id IS NULL AND gf_runs.first_message < :before "
+               'ORDER BY gf_runs.number DESC\n'
                ' LIMIT :count OFFSET 0)\n'
                ' SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, gf_runs.run_id, '
                "gf_messages.run, (gf_runs.status = 'completed' OR gf_runs.status = 'abandoned') AND "
-               "(gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
-               'FROM gf_runs AS around \n'
-               'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND (around.status = '
-               "'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before AND "
-               'gf_runs.first_message >= (SELECT min(last.first_message) AS min_1 \n'
+               'gf_runs.parent_run_id IS NULL AND gf_runs.first_message < :before AND gf_runs.first_message >= (SELECT '
+               'min(last.first_message) AS min_1 \n'
                'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
                'FROM last) AS anon_2 \n'
                'FROM gf_messages LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = gf_messages.run \n'
                'WHERE gf_messages.session = (SELECT min(last.session) AS min_2 \n'
-               'FROM last) AND gf_messages.ns = :ns AND gf_messages.seq >= (SELECT min(last.first_message) AS min_1 \n'
+               "FROM last) AND gf_messages.ns = '' AND gf_messages.seq >= (SELECT min(last.first_message) AS min_1 \n"
                'FROM last) AND gf_messages.seq >= :low AND gf_messages.seq < :before ORDER BY gf_messages.seq',
+ 'recent_log_inside': 'WITH last AS MATERIALIZED \n'
+                      '(SELECT gf_runs.session AS session, gf_runs.first_message AS first_message \n'
+                      'FROM gf_runs \n'
+                      'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
+                      'FROM gf_sessions \n'
+                      'WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = :ns AND (gf_runs.status = '
+                      "'completed' OR gf_runs.status = 'abandoned') AND (gf_runs.parent_run_id IS NULL OR gf_runs.ns "
+                      "!= '' AND NOT (EXISTS (SELECT 1 \n"
+                      'FROM gf_runs AS around \n'
+                      'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND '
+                      "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before "
+                      'ORDER BY gf_runs.number DESC\n'
+                      ' LIMIT :count OFFSET 0)\n'
+                      ' SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, '
+                      "gf_runs.run_id, gf_messages.run, (gf_runs.status = 'completed' OR gf_runs.status = 'abandoned') "
+                      "AND (gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
+                      'FROM gf_runs AS around \n'
+                      'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND '
+                      "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before "
+                      'AND gf_runs.first_message >= (SELECT min(last.first_message) AS min_1 \n'
+                      'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
+                      'FROM last) AS anon_2 \n'
+                      'FROM gf_messages LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = gf_messages.run \n'
+                      'WHERE gf_messages.session = (SELECT min(last.session) AS min_2 \n'
+                      'FROM last) AND gf_messages.ns = :ns AND gf_messages.seq >= (SELECT min(last.first_message) AS '
+                      'min_1 \n'
+                      'FROM last) AND gf_messages.seq >= :low AND gf_messages.seq < :before ORDER BY gf_messages.seq',
  'rename': 'UPDATE gf_sessions SET name=:new_name, updated_at=:now, seal=:new_seal, time_seal=:time_seal WHERE '
            'gf_sessions.ordinal = :of',
  'renew_leases': "UPDATE gf_sessions SET lease_until=(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) "
