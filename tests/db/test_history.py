@@ -163,15 +163,6 @@ def test_edits_and_removals_count_wherever_they_are(writer: Make) -> None:
     assert [m.text for m in session.db.get_messages("s1")] == ["a1", "q2", "edited"]
 
 
-def test_a_window_that_ends_behind_a_failed_run_and_inside_the_next_has_what_came_before(writer: Make) -> None:
-    session = writer()
-    session.turn("r1", "q1", "a1")
-    session.begin("r2", messages=[Message("user", "failed")])
-    session.end(status="error")
-    session.turn("r3", "q3", "a3")
-    assert texts(session.db, before=5, last_runs=3) == ["q1", "a1", "q3"]
-
-
 def test_enough_messages_are_found_behind_many_replaced_ones(writer: Make) -> None:
     session = writer()
     session.turn("r1", "q1", "a1")
