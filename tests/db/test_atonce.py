@@ -167,12 +167,17 @@ def test_a_session_whose_row_was_changed_is_refused_before_anything_is_written(p
     assert rows(postgres_db) == before
 
 
+@pytest.mark.parametrize("analysed", [False, True])
 @pytest.mark.parametrize("statement", ["load_finished", "recent_log", "log_of_runs"])
-def test_it_is_read_by_keys_though_the_planner_knows_nothing_of_the_tables(postgres_db: PostgresDb, statement: str) -> None:
+def test_it_is_read_by_keys_whatever_the_planner_knows_of_the_tables(
+    postgres_db: PostgresDb, statement: str, analysed: bool
+) -> None:
     """Without statistics a planner takes every table for a small one, and any way through it for as good as another."""
     session = Writer(postgres_db)
     for number in range(300):
         session.turn(f"r{number}")
+    if analysed:
+        postgres_db._write(lambda tx: tx.execute("ANALYZE"))
     values = {"session_id": "s1", "user_id": None, "ns": "", "before": 601, "count": 5, "low": 1}
     text = getattr(postgres_db._statements(), statement)
 

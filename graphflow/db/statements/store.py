@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, and_, bindparam, delete, func, not_, null, or_, select, update
+from sqlalchemy import BigInteger, and_, bindparam, delete, func, not_, null, or_, select, true, update
 from sqlalchemy.schema import CreateTable
 
 from graphflow.db.rows import CLOSING, NEW_RUN, NEW_SESSION
@@ -422,9 +422,18 @@ class StoreStatements(Compiled):
         session, first = (select(func.min(column)).scalar_subquery() for column in (last.c.session, last.c.first_message))
         wanted = (MESSAGE.seq >= first, MESSAGE.seq >= bindparam("low"), MESSAGE.seq < bindparam("before"))
         ns = MESSAGE.ns == EMPTY if outermost else matches(MESSAGE.ns, "ns")
+        run_id: Any = RUN.run_id
+        counts: Any = and_(self._counts(outermost=outermost), RUN.first_message >= first)
+        its: Any = runs
+        on: Any = RUN.ordinal == MESSAGE.run
+        if self.dialect.name != "sqlite":
+            # A planner with statistics would rather read all runs than find some by their keys, if it were free to.
+            found = select(run_id, counts.label("counts")).where(on).offset(ZERO).correlate(messages, last)
+            its, on = found.lateral("its"), true()
+            run_id, counts = its.c.run_id, its.c.counts
         return self.text(
-            select(*LOGGED, and_(self._counts(outermost=outermost), RUN.first_message >= first), first)
-            .select_from(messages.outerjoin(runs, RUN.ordinal == MESSAGE.run))
+            select(MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, run_id, MESSAGE.run, counts, first)
+            .select_from(messages.outerjoin(its, on))
             .where(MESSAGE.session == session, ns, *wanted)
             .order_by(MESSAGE.seq)
         )
