@@ -80,8 +80,11 @@ class ReadyCommit:
         "weight",
     )
 
-    def __init__(self, effect: Commit, now: int, lease: Lease, limits: Limits) -> None:
-        """Encode everything. Raises SerializationError, also for what is larger than ``limits`` allow."""
+    def __init__(self, effect: Commit, now: int, lease: Lease, limits: Limits, light: int = 0) -> None:
+        """Encode everything. Raises SerializationError, also for what is larger than ``limits`` allow.
+
+        A run that is completed leaves a snapshot, if the last one was shorter than ``light`` characters.
+        """
         self.effect = effect
         self.now = now
         self.lease = lease
@@ -106,7 +109,7 @@ class ReadyCommit:
         self.run = None if checkpoint is None else checkpoint.weight.run
         self.is_step = checkpoint is not None and not (effect.take_over or effect.status or effect.ns) and effect.epoch > 0
         """Whether the checkpoint is that of a run which has the session and keeps it: one statement compares and inserts."""
-        self.checkpoint = None if checkpoint is None else self._checkpoint_row(checkpoint)
+        self.checkpoint = None if checkpoint is None else self._checkpoint_row(checkpoint, light)
         self.messages = self._message_rows() if effect.messages else []
         self.tasks = [self._task_row(row) for row in effect.tasks] if effect.tasks else []
         self.closed = [self._closed_row(closed) for closed in effect.closed] if effect.closed else []
@@ -114,26 +117,34 @@ class ReadyCommit:
 
     # --- making rows ready -----------------------------------------------------------------------------------------------
 
-    def _checkpoint_row(self, new: NewCheckpoint) -> Values:
+    def _checkpoint_row(self, new: NewCheckpoint, light: int) -> Values:
         """The values of the row, from ``base`` on."""
         effect, weight, now = self.effect, new.weight, self.now
         seq, log_head = new.seq, new.log_head
         epoch = effect.epoch + (effect.take_over or effect.epoch == 0)
-        delta = encode_delta(new.schema, new.delta, self.media, new.values) if new.delta else None
         frontier = encode_frontier(new.frontier, seq, new.schema, self.media)
-        self.weight = ROW_WEIGHT if delta is None else ROW_WEIGHT + len(delta)
-        base, snapshot = weight.snapshot_seq, None
-        if base < 0:
+        base, delta, snapshot = weight.snapshot_seq, None, None
+        begins = base < 0
+        if begins:
             base = seq
-            if seq > 0:
-                snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
-        elif weight.delta_bytes + self.weight >= max(weight.snapshot_bytes, LIGHTEST_SNAPSHOT):
-            base = seq
-            snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
+        whole = seq > 0 if begins else weight.snapshot_bytes < light and effect.status == "completed"
+        if not whole:
+            delta = self._delta(new)
+            self.weight = ROW_WEIGHT if delta is None else ROW_WEIGHT + len(delta)
+            whole = not begins and weight.delta_bytes + self.weight >= max(weight.snapshot_bytes, LIGHTEST_SNAPSHOT)
+        if whole:
+            base, snapshot = seq, encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
+            if delta is None and len(snapshot) * 4 > self.limits.value_bytes:
+                delta = self._delta(new)  # to see whether that is too much
         check_checkpoint(self.limits, new, delta, frontier, snapshot)
+        if whole:
+            delta = None  # the snapshot says it, too
         self.base, self.delta, self.snapshot = base, delta, snapshot
         sealed = checkpoint_checksum(effect.session_id, effect.ns, seq, base, log_head, epoch, now, frontier, delta, snapshot)
         return base, log_head, epoch, frontier, delta, snapshot, sealed, now
+
+    def _delta(self, new: NewCheckpoint) -> str | None:
+        return encode_delta(new.schema, new.delta, self.media, new.values) if new.delta else None
 
     def _message_rows(self) -> list[Values]:
         """The values of each row: seq, then those from ``role`` on."""

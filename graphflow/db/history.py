@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.effects import ReadHistory
 from graphflow.db.media import media_of
-from graphflow.db.messagelog import LogRow, folded, log_head, verified
+from graphflow.db.messagelog import LogRow, folded, log_head, read_log, verified
 from graphflow.errors import CorruptCheckpoint
 from graphflow.messages import Message, RemoveMessage
 
@@ -71,26 +71,23 @@ def _numbered(tx: Transaction, effect: ReadHistory, low: int) -> list[tuple[int,
     return [(seqs[message.id], message) for message in keep_pairs(folded(rows))]
 
 
-def _log(tx: Transaction, effect: ReadHistory, low: int) -> tuple[list[LogRow], set[int]]:
+def _log(tx: Transaction, effect: ReadHistory, low: int) -> tuple[list[LogRow], set[int | None]]:
     """The rows from ``low``, or where the last runs that are asked for begin, and the runs among theirs that count."""
-    which = {"session_id": effect.session_id, "ns": effect.ns, "before": effect.before}
+    session_id, ns, before, fetch = effect.session_id, effect.ns, effect.before, media_of(tx)
+    which = {"session_id": session_id, "ns": ns, "before": before}
     if effect.last_runs is None:
         found = tx.all(tx.sql.log_since, {**which, "low": low})
+        rows = verified([row[:-1] for row in found], session_id, ns, low, fetch)
+        counted = {row.run for row, (*_, counts) in zip(rows, found, strict=True) if counts}
     else:
-        which["count"] = min(effect.last_runs, ALL)
-        recent = tx.sql.recent_log_inside if effect.ns else tx.sql.recent_log
-        found = tx.all(recent, {**which, "low": low})
-        low = max(low, found[0][-1] if found else _begin(tx, which))
-    if low >= effect.before:
-        return [], set()
-    rows = verified((row[:6] for row in found), effect.session_id, effect.ns, low, media_of(tx))
-    return _since(tx, effect, low, rows), {row[5] for row in found if row[6]}
-
-
-def _begin(tx: Transaction, which: dict[str, Any]) -> int:
-    """Where the last runs begin that wrote no message."""
-    firsts: list[int] = [first for _, first in tx.all(tx.sql.last_runs, which)]
-    return min(firsts, default=int(which["before"]))
+        newest = tx.sql.last_runs_inside if ns else tx.sql.last_runs
+        runs = tx.all(newest, {**which, "count": min(effect.last_runs, ALL)})
+        low = max(low, min([first for *_, first in runs], default=before))
+        if low >= before:
+            return [], set()
+        rows = read_log(tx, session_id, runs[0][0], ns, low, before - 1, fetch)
+        counted = {ordinal for _, ordinal, _ in runs}
+    return _since(tx, effect, low, rows), counted
 
 
 def _last_messages(tx: Transaction, effect: ReadHistory, low: int, count: int) -> list[Message]:

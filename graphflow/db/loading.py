@@ -87,23 +87,26 @@ class Unfinished(Exception):
 
 
 def load_finished(tx: Transaction, effect: Load) -> Stored | None:
-    """A session at its head, by one statement, and one for its messages if they are asked for; None when there is none. Raises
-    Unfinished.
+    """A session at its head, None when there is none: one statement where it stands at a snapshot, one more for its messages if
+    they are asked for. Raises Unfinished.
     """
-    found = tx.all(tx.sql.load_finished, {"session_id": effect.session_id, "user_id": effect.user_id})
-    if not found:
+    row = tx.one(tx.sql.load_finished, {"session_id": effect.session_id, "user_id": effect.user_id})
+    if row is None:
         if tx.one(tx.sql.find_session, {"session_id": effect.session_id}) is None:
             return None
         raise Unfinished
-    session = _Found.of(effect.session_id, found[0][:UNHELD])
-    assert session.seq is not None
+    session = _Found.of(effect.session_id, row[:_FOUND])
+    if session.status != "completed" or session.lease_owner is not None:
+        raise Unfinished
+    last = ChainRow(*row[_FOUND - 2 :])
+    earlier = _chain(tx, session.ordinal, "", last.base, last.seq - 1) if last.base < last.seq else []
+    chain = [*earlier, last]
     fetch = media_of(tx)
     state = Folded.initial(effect.schema)
-    chain = [ChainRow(*row[UNHELD:]) for row in found]
-    check_chain(chain, effect.session_id, "", session.base, session.seq)
+    check_chain(chain, effect.session_id, "", last.base, last.seq)
     for chained in chain:
         state.add(chained, fetch)
-    stored = _stored(effect.session_id, session, state, chain[-1], fetch)
+    stored = _stored(effect.session_id, session, state, last, fetch)
     if effect.with_log:
         fill_logged(tx, effect.session_id, session.ordinal, "", effect.schema, [stored], fetch)
     return stored
@@ -155,16 +158,16 @@ class _Found:
     status: str
     head: int
     epoch: int
-    seq: int | None
-    base: int
     run_id: str | None
     run_status: str
     first_message: int
     fingerprint: str
     component_id: str | None
     metrics: str | None
-    lease_owner: str | None = None
-    lease_left: int | None = None
+    lease_owner: str | None
+    lease_left: int | None
+    seq: int | None
+    base: int
 
     @classmethod
     def of(cls, session_id: str, row: Sequence[Any]) -> _Found:
@@ -196,8 +199,8 @@ class _Found:
         return in_words(owner, left / 1e6)
 
 
-UNHELD: Final = len(fields(_Found)) - len(("lease_owner", "lease_left"))
-"""How much of it is told of a session that nobody holds."""
+_FOUND: Final = len(fields(_Found))
+"""The columns of it; its last two are the first of a ChainRow."""
 
 
 def check_not_foreign(tx: Transaction, session_id: str) -> None:
@@ -289,10 +292,13 @@ class ChainRow:
 
 def read_chain(tx: Transaction, session_id: str, session: int, ns: str, low: int, high: int) -> list[ChainRow]:
     """The checkpoints from ``low`` to ``high``, verified and without gaps."""
-    found = tx.all(tx.sql.chain, {"session": session, "ns": ns, "low": low, "high": high})
-    rows = [ChainRow(*row) for row in found]
+    rows = _chain(tx, session, ns, low, high)
     check_chain(rows, session_id, ns, low, high)
     return rows
+
+
+def _chain(tx: Transaction, session: int, ns: str, low: int, high: int) -> list[ChainRow]:
+    return [ChainRow(*row) for row in tx.all(tx.sql.chain, {"session": session, "ns": ns, "low": low, "high": high})]
 
 
 def check_chain(rows: list[ChainRow], session_id: str, ns: str, low: int, high: int) -> None:

@@ -64,6 +64,8 @@ class PostgresDb(SqlDb):
     """
 
     dialect: Literal["postgresql"] = "postgresql"
+    _light: int = 256
+    """Whoever goes on then reads one row: where the session stands is known in one journey to the server instead of two."""
     _pool: Pool | None
     _at_exit: Any
 

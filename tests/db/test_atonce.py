@@ -48,7 +48,7 @@ def postgres_db(postgres_server: Server) -> Iterator[PostgresDb]:
         made.close()
 
 
-def test_a_turn_is_four_statements_and_the_next_one_two(postgres_db: PostgresDb) -> None:
+def test_a_turn_is_five_statements_and_the_next_one_two(postgres_db: PostgresDb) -> None:
     agent = Agent(ScriptedModel(["hello"] * 5), db=postgres_db, session_id="s")
     for _ in range(3):
         agent.run("hi")
@@ -56,7 +56,7 @@ def test_a_turn_is_four_statements_and_the_next_one_two(postgres_db: PostgresDb)
     with executed(postgres_db) as seen:
         agent.run("hi")
         agent.run("hi")
-    assert seen == ["load_finished", "begin", "recent_log", "end", "begin", "end"]
+    assert seen == ["load_finished", "begin", "last_runs", "log_range", "end", "begin", "end"]
 
 
 def test_the_first_turn_of_a_session_is_four_statements(postgres_db: PostgresDb) -> None:
@@ -66,6 +66,31 @@ def test_the_first_turn_of_a_session_is_four_statements(postgres_db: PostgresDb)
         agent.run("hi", session_id="s2")
     assert seen == ["load_finished", "find_session", "found", "end"]
     assert postgres_db.check().ok
+
+
+def test_where_a_session_with_little_state_stands_is_one_row_and_with_more_a_chain(postgres_db: PostgresDb) -> None:
+    little, more = Writer(postgres_db, "little"), Writer(postgres_db, "more")
+    for number in range(3):
+        little.turn(f"l{number}", count=number)
+        more.turn(f"m{number}", anything="x" * 400, count=number)
+    with executed(postgres_db) as seen:
+        assert little.load().values["count"] == 2
+        loaded = more.load(with_log=True)
+    assert (loaded.values["anything"], loaded.values["count"], len(loaded.values["messages"])) == ("x" * 400, 2, 2)
+    assert seen == ["load_finished", "load_finished", "chain", "log_range"]
+    assert little.weight.snapshot_seq == little.head and more.weight.snapshot_seq < more.head
+    assert loaded.weight == more.weight and little.load().weight == little.weight
+
+
+def test_a_lost_or_changed_row_of_the_chain_is_noticed(postgres_db: PostgresDb) -> None:
+    session = Writer(postgres_db)
+    session.turn("r1", anything="x" * 400)
+    postgres_db._write(lambda tx: tx.execute("UPDATE gf_checkpoints SET created_at = created_at + 1 WHERE seq = 0"))
+    with pytest.raises(CorruptCheckpoint, match="checkpoint 0 of session 's1' does not match its checksum"):
+        session.load()
+    postgres_db._write(lambda tx: tx.execute("DELETE FROM gf_checkpoints WHERE seq = 0"))
+    with pytest.raises(CorruptCheckpoint, match="checkpoint 0 of session 's1' is missing"):
+        session.load()
 
 
 def test_a_step_with_messages_is_one_statement_too(postgres_db: PostgresDb) -> None:
@@ -106,6 +131,7 @@ def talk(db: Any) -> None:
 
 
 def test_it_writes_what_the_many_statements_write(postgres_db: PostgresDb, sqlite_db: SqliteDb) -> None:
+    sqlite_db._light = postgres_db._light
     talk(postgres_db)
     talk(sqlite_db)
     assert rows(postgres_db) == rows(sqlite_db)
@@ -168,7 +194,9 @@ def test_a_session_whose_row_was_changed_is_refused_before_anything_is_written(p
 
 
 @pytest.mark.parametrize("analysed", [False, True])
-@pytest.mark.parametrize("statement", ["load_finished", "recent_log", "log_of_runs"])
+@pytest.mark.parametrize(
+    "statement", ["load_finished", "last_runs", "last_runs_inside", "log_range", "log_since", "log_of_runs"]
+)
 def test_it_is_read_by_keys_whatever_the_planner_knows_of_the_tables(
     postgres_db: PostgresDb, statement: str, analysed: bool
 ) -> None:
@@ -178,7 +206,7 @@ def test_it_is_read_by_keys_whatever_the_planner_knows_of_the_tables(
         session.turn(f"r{number}")
     if analysed:
         postgres_db._write(lambda tx: tx.execute("ANALYZE"))
-    values = {"session_id": "s1", "user_id": None, "ns": "", "before": 601, "count": 5, "low": 1}
+    values = {"session_id": "s1", "session": 1, "user_id": None, "ns": "", "low": 591, "before": 601, "high": 600, "count": 5}
     text = getattr(postgres_db._statements(), statement)
 
     (plan,) = postgres_db._read(lambda tx: tx.one(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", values))

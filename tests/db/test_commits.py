@@ -291,6 +291,22 @@ def test_bytes_written_are_linear_and_loads_are_about_twice_the_state(sqlite_db:
     assert session.load().values["notes"] == ["x" * 100] * 400
 
 
+@pytest.mark.parametrize("light", [0, 256])
+def test_a_row_holds_what_changed_or_the_whole_state(sqlite_db: SqliteDb, light: int) -> None:
+    sqlite_db._light = light
+    session = Writer(sqlite_db)
+    for number in range(20):
+        session.turn(f"r{number}", count=number)
+        assert (session.load().values["count"], session.load().weight) == (number, session.weight)
+    rows = sqlite_db._read(lambda tx: tx.all("SELECT seq, base, delta IS NULL, snapshot IS NULL FROM gf_checkpoints", {}))
+    assert all(without_delta != without_snapshot for _, _, without_delta, without_snapshot in rows)
+    whole = [seq for seq, _, _, without_snapshot in rows if not without_snapshot]
+    assert whole == [seq for seq, base, *_ in rows if seq == base and seq > 0]
+    assert whole == list(range(1, 40, 2)) if light else 5 < len(whole) < 10
+    assert [session.load(at=at).values["count"] for at in range(40)] == [at // 2 for at in range(40)]
+    assert sqlite_db.check().ok
+
+
 def test_any_checkpoint_can_be_loaded(writer: Make) -> None:
     session = writer()
     session.begin("r1", {"notes": {"append": ["n0"]}})

@@ -20,8 +20,6 @@ CLOSED: Final = ("status", "last_message", "last_seq", "ended_at", "error", "met
 """The columns that a run ends with."""
 USED: Final[dict[str, Any]] = {"updated_at": bindparam("now"), "time_seal": bindparam("time_seal")}
 """What is written of a session that is used."""
-LOGGED: Final = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, RUN.run_id, MESSAGE.run)
-"""What is read of a row of the message log and, joined to it, of its run."""
 
 # Constants stand in the text itself: whoever executes a statement gives values for its named parameters only.
 EMPTY: Final[Any] = literal_column("''")
@@ -62,11 +60,6 @@ MINE: Final[Any] = or_(func.coalesce(bindparam("user_id"), EMPTY) == EMPTY, matc
 
 FREE_FOR: Final[Any] = or_(SESSION.user_id.is_(None), matches(SESSION.user_id, "user_id"))
 """The session belongs to the parameter ``user_id`` or to nobody: what runs, graphs and agents may use."""
-
-
-def by_itself(part: Any) -> Any:
-    """A part of a statement that is read before, and apart from, what joins it."""
-    return part.prefix_with("MATERIALIZED")
 
 
 class Compiled:

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, bindparam, func, insert, literal_column, null, select, update
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, and_, bindparam, func, insert, literal_column, null, select, update
 from sqlalchemy.schema import CreateSchema
 
 from graphflow.db.rows import NEW_SESSION
 from graphflow.db.statements.compiled import (
+    CHECKPOINT,
     CLOSED,
     EMPTY,
+    FREE_FOR,
+    HERE,
     ONE,
     OWN,
     RUN,
@@ -23,6 +26,7 @@ from graphflow.db.statements.compiled import (
     Compiled,
     matches,
 )
+from graphflow.db.statements.store import OF_RUN, chained, told
 from graphflow.db.tables import checkpoints, messages, runs, schema_versions, sessions
 
 MIGRATING: Final = int.from_bytes(b"gf_table", "big")
@@ -56,6 +60,19 @@ class PostgresStatements(Compiled):
     def has_tables(self) -> str:
         table = f"{self._quoted_schema()}.{schema_versions.name}" if self.schema else schema_versions.name
         return self.text(select(func.to_regclass(literal_column(f"'{table}'")).is_not(None)))
+
+    # --- loading -----------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def load_finished(self) -> str:
+        """A session at its head: what ``load_head`` tells but for the time that its lease has left, and the row of ``chain``
+        there. The clock and a second look at the checkpoints are most of what a fresh connection has to learn.
+        """
+        c = CHECKPOINT
+        at = and_(c.session == SESSION.ordinal, c.ns == EMPTY, c.seq == SESSION.head)
+        joined = sessions.join(checkpoints, at).outerjoin(runs, RUN.ordinal == c.run)
+        columns = (*told(SESSION.head), *OF_RUN, SESSION.lease_owner, null(), *chained(c))
+        return self.text(select(*columns).select_from(joined).where(HERE, FREE_FOR))
 
     # --- committing --------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, and_, bindparam, delete, func, not_, null, or_, select, true, update
+from sqlalchemy import BigInteger, and_, bindparam, delete, func, not_, null, or_, select, update
 from sqlalchemy.schema import CreateTable
 
 from graphflow.db.rows import CLOSING, NEW_RUN, NEW_SESSION
@@ -21,7 +21,6 @@ from graphflow.db.statements.compiled import (
     ERROR,
     FREE_FOR,
     HERE,
-    LOGGED,
     MESSAGE,
     MINE,
     ONE,
@@ -33,31 +32,35 @@ from graphflow.db.statements.compiled import (
     USED,
     ZERO,
     Compiled,
-    by_itself,
     matches,
 )
 from graphflow.db.tables import checkpoints, media, media_uses, messages, runs, schema_versions, sessions, tasks
 
-_OF_RUN: Final = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id, RUN.metrics)
+OF_RUN: Final = (RUN.run_id, RUN.status, RUN.first_message, RUN.fingerprint, RUN.component_id, RUN.metrics)
 """What is told of a run beside its checkpoint."""
 STANDS = ("session", "expected_head", "expected_epoch")
 """What a compare-and-set compares by place, in this order."""
 
 
-def _chained(c: Any) -> tuple[Any, ...]:
+def told(head: Any) -> tuple[Any, ...]:
+    """With ``OF_RUN``, the lease, and seq and base of the checkpoint, the columns of ``loading._Found``."""
+    c = SESSION
+    who = (c.ordinal, c.session_type, c.user_id, c.component_id.label("made_by"), c.name, c.metadata, c.created_at, c.seal)
+    return *who, c.status, head.label("head"), c.epoch
+
+
+def chained(c: Any) -> tuple[Any, ...]:
     """The columns of ``loading.ChainRow``."""
     return (c.seq, c.base, c.log_head, c.epoch, c.frontier, c.delta, c.snapshot, c.created_at, c.sha256, c.run)
 
 
+def _of_run(what: Any) -> Any:
+    """Something of the run of a row of the log. Joined, the runs would all be read, as long as there are not many."""
+    return select(what).where(RUN.ordinal == MESSAGE.run).correlate(messages).scalar_subquery()
+
+
 class StoreStatements(Compiled):
     """What machines need of a store."""
-
-    @property
-    def _told(self) -> tuple[Any, ...]:
-        """With the checkpoint and its run, and the lease, the columns of ``loading._Found``."""
-        c = SESSION
-        who = (c.ordinal, c.session_type, c.user_id, c.component_id.label("made_by"), c.name, c.metadata, c.created_at, c.seal)
-        return *who, c.status, self.head.label("head"), c.epoch
 
     # --- the schema ----------------------------------------------------------------------------------------------------
 
@@ -78,7 +81,7 @@ class StoreStatements(Compiled):
     def _load(self, seq: Any) -> str:
         at = and_(CHECKPOINT.session == SESSION.ordinal, matches(CHECKPOINT.ns, "ns"), CHECKPOINT.seq == seq)
         return self.text(
-            select(*self._told, CHECKPOINT.seq, CHECKPOINT.base, *_OF_RUN, *self.lease)
+            select(*told(self.head), *OF_RUN, *self.lease, CHECKPOINT.seq, CHECKPOINT.base)
             .select_from(sessions.outerjoin(checkpoints, at).outerjoin(runs, RUN.ordinal == CHECKPOINT.run))
             .where(HERE, FREE_FOR)
         )
@@ -98,25 +101,10 @@ class StoreStatements(Compiled):
         return self._load(last.correlate(sessions).scalar_subquery())
 
     @cached_property
-    def load_finished(self) -> str:
-        """A session with nothing unfinished and no holder: what ``load_head`` tells but the lease, and in the same row each
-        checkpoint of ``chain``.
-        """
-        c = CHECKPOINT
-        at = and_(c.session == SESSION.ordinal, c.ns == EMPTY, c.seq == SESSION.head)
-        finished = (HERE, FREE_FOR, SESSION.status == COMPLETED, SESSION.lease_owner.is_(None))
-        unique = select(*self._told, c.seq, c.base, c.run).select_from(sessions.join(checkpoints, at)).where(*finished)
-        found = by_itself(unique.cte("found"))
-        *told, run = found.c
-        chain = and_(c.session == found.c.ordinal, c.ns == EMPTY, c.seq.between(found.c.base, found.c.head))
-        joined = found.join(checkpoints, chain).outerjoin(runs, RUN.ordinal == run)
-        return self.text(select(*told, *_OF_RUN, *_chained(c)).select_from(joined).order_by(c.seq))
-
-    @cached_property
     def chain(self) -> str:
         c = CHECKPOINT
         return self.text(
-            select(*_chained(c))
+            select(*chained(c))
             .where(matches(c.session, "session"), matches(c.ns, "ns"), c.seq.between(bindparam("low"), bindparam("high")))
             .order_by(c.seq)
         )
@@ -349,13 +337,18 @@ class StoreStatements(Compiled):
 
     @cached_property
     def log_range(self) -> str:
-        """What ``LOGGED`` says of rows of the log."""
-        # Joined, the runs would all be read, as long as there are not many.
-        run_id = select(RUN.run_id).where(RUN.ordinal == MESSAGE.run).correlate(messages).scalar_subquery()
-        here = (matches(MESSAGE.session, "session"), matches(MESSAGE.ns, "ns"))
-        wanted = MESSAGE.seq.between(bindparam("low"), bindparam("high"))
-        columns = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, run_id, MESSAGE.run)
-        return self.text(select(*columns).where(*here, wanted).order_by(MESSAGE.seq))
+        """The log from ``low`` to ``high``: of each row seq, role, body, checksum, and its run's id and ordinal."""
+        return self._log(matches(MESSAGE.session, "session"), MESSAGE.seq <= bindparam("high"))
+
+    @cached_property
+    def log_since(self) -> str:
+        """The log from ``low`` on: what ``log_range`` gives of each row, and whether its run counts."""
+        return self._log(MESSAGE.session == ORDINAL, MESSAGE.seq < bindparam("before"), _of_run(self._counts()))
+
+    def _log(self, here: Any, wanted: Any, *more: Any) -> str:
+        columns = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, _of_run(RUN.run_id), MESSAGE.run, *more)
+        ns, low = matches(MESSAGE.ns, "ns"), MESSAGE.seq >= bindparam("low")
+        return self.text(select(*columns).where(here, ns, low, wanted).order_by(MESSAGE.seq))
 
     @cached_property
     def log_of_runs(self) -> str:
@@ -390,10 +383,10 @@ class StoreStatements(Compiled):
         ours = or_(RUN.parent_run_id.is_(None), and_(RUN.ns != EMPTY, not_(ended_badly)))
         return and_(over, ours, RUN.first_message < bindparam("before"))
 
-    def _last_runs(self, *, outermost: bool = False) -> Any:
+    def _last_runs(self, *, outermost: bool) -> str:
         ns = RUN.ns == EMPTY if outermost else matches(RUN.ns, "ns")
-        return (
-            select(RUN.session, RUN.first_message)
+        return self.text(
+            select(RUN.session, RUN.ordinal, RUN.first_message)
             .where(RUN.session == ORDINAL, ns, self._counts(outermost=outermost))
             .order_by(RUN.number.desc())
             .limit(bindparam("count", type_=BigInteger))
@@ -402,52 +395,13 @@ class StoreStatements(Compiled):
 
     @cached_property
     def last_runs(self) -> str:
-        """The session of the newest runs that count as history, and where their messages begin."""
-        return self.text(self._last_runs())
+        """The newest runs of the outermost graph that count as history: their session, and where their messages begin."""
+        return self._last_runs(outermost=True)
 
     @cached_property
-    def recent_log(self) -> str:
-        """The log of the outermost graph from where the newest runs that count begin, or from ``low`` on: what ``log_range``
-        gives of each row, whether its run is one of them, and where they begin.
-        """
-        return self._recent_log(outermost=True)
-
-    @cached_property
-    def recent_log_inside(self) -> str:
+    def last_runs_inside(self) -> str:
         """The same of any namespace."""
-        return self._recent_log(outermost=False)
-
-    def _recent_log(self, *, outermost: bool) -> str:
-        last = by_itself(self._last_runs(outermost=outermost).cte("last"))
-        session, first = (select(func.min(column)).scalar_subquery() for column in (last.c.session, last.c.first_message))
-        wanted = (MESSAGE.seq >= first, MESSAGE.seq >= bindparam("low"), MESSAGE.seq < bindparam("before"))
-        ns = MESSAGE.ns == EMPTY if outermost else matches(MESSAGE.ns, "ns")
-        run_id: Any = RUN.run_id
-        counts: Any = and_(self._counts(outermost=outermost), RUN.first_message >= first)
-        its: Any = runs
-        on: Any = RUN.ordinal == MESSAGE.run
-        if self.dialect.name != "sqlite":
-            # A planner with statistics would rather read all runs than find some by their keys, if it were free to.
-            found = select(run_id, counts.label("counts")).where(on).offset(ZERO).correlate(messages, last)
-            its, on = found.lateral("its"), true()
-            run_id, counts = its.c.run_id, its.c.counts
-        return self.text(
-            select(MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, run_id, MESSAGE.run, counts, first)
-            .select_from(messages.outerjoin(its, on))
-            .where(MESSAGE.session == session, ns, *wanted)
-            .order_by(MESSAGE.seq)
-        )
-
-    @cached_property
-    def log_since(self) -> str:
-        """The log from ``low`` on: what ``log_range`` gives of each row, and whether its run counts."""
-        return self.text(
-            select(*LOGGED, self._counts())
-            .select_from(messages.outerjoin(runs, RUN.ordinal == MESSAGE.run))
-            .where(MESSAGE.session == ORDINAL, matches(MESSAGE.ns, "ns"))
-            .where(MESSAGE.seq >= bindparam("low"), MESSAGE.seq < bindparam("before"))
-            .order_by(MESSAGE.seq)
-        )
+        return self._last_runs(outermost=False)
 
     @cached_property
     def get_media(self) -> str:

@@ -677,18 +677,26 @@ TEXTS = (
  'last_place': 'SELECT max(gf_memory_index.place) AS max_1 \n'
                'FROM gf_memory_index \n'
                'WHERE gf_memory_index.owner = :owner',
- 'last_runs': 'SELECT gf_runs.session, gf_runs.first_message \n'
+ 'last_runs': 'SELECT gf_runs.session, gf_runs.ordinal, gf_runs.first_message \n'
               'FROM gf_runs \n'
               'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
               'FROM gf_sessions \n'
-              "WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = :ns AND (gf_runs.status = 'completed' OR "
-              "gf_runs.status = 'abandoned') AND (gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS "
-              '(SELECT 1 \n'
-              'FROM gf_runs AS around \n'
-              'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND (around.status = '
-              "'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before ORDER BY gf_runs.number "
-              'DESC\n'
+              "WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = '' AND (gf_runs.status = 'completed' OR "
+              "gf_runs.status = 'abandoned') AND gf_runs.parent_run_id IS NULL AND gf_runs.first_message < :before "
+              'ORDER BY gf_runs.number DESC\n'
               ' LIMIT :count OFFSET 0',
+ 'last_runs_inside': 'SELECT gf_runs.session, gf_runs.ordinal, gf_runs.first_message \n'
+                     'FROM gf_runs \n'
+                     'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
+                     'FROM gf_sessions \n'
+                     'WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = :ns AND (gf_runs.status = '
+                     "'completed' OR gf_runs.status = 'abandoned') AND (gf_runs.parent_run_id IS NULL OR gf_runs.ns != "
+                     "'' AND NOT (EXISTS (SELECT 1 \n"
+                     'FROM gf_runs AS around \n'
+                     'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND '
+                     "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before "
+                     'ORDER BY gf_runs.number DESC\n'
+                     ' LIMIT :count OFFSET 0',
  'latest_summary': 'SELECT gf_summaries.upto_seq, gf_summaries.body, gf_summaries.sha256 \n'
                    'FROM gf_sessions JOIN gf_summaries ON gf_summaries.session = gf_sessions.ordinal \n'
                    "WHERE gf_sessions.session_id = :session_id AND (coalesce(:user_id, '') = '' OR gf_sessions.user_id "
@@ -704,47 +712,24 @@ TEXTS = (
             'gf_sessions.status, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
             'FROM gf_checkpoints \n'
             "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) AS "
-            'head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, gf_runs.run_id, gf_runs.status AS '
-            'status_1, gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, gf_runs.metrics, '
-            "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS "
-            'INTEGER) AS lease_left \n'
+            'head, gf_sessions.epoch, gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, '
+            'gf_runs.fingerprint, gf_runs.component_id, gf_runs.metrics, gf_sessions.lease_owner, '
+            "gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS lease_left, "
+            'gf_checkpoints.seq, gf_checkpoints.base \n'
             'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
             'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = :at LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = '
             'gf_checkpoints.run \n'
             'WHERE gf_sessions.session_id = :session_id AND (gf_sessions.user_id IS NULL OR gf_sessions.user_id = '
             ':user_id)',
- 'load_finished': 'WITH found AS MATERIALIZED \n'
-                  '(SELECT gf_sessions.ordinal AS ordinal, gf_sessions.session_type AS session_type, '
-                  'gf_sessions.user_id AS user_id, gf_sessions.component_id AS made_by, gf_sessions.name AS name, '
-                  'gf_sessions.metadata AS metadata, gf_sessions.created_at AS created_at, gf_sessions.seal AS seal, '
-                  'gf_sessions.status AS status, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
-                  'FROM gf_checkpoints \n'
-                  "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), "
-                  'gf_sessions.head) AS head, gf_sessions.epoch AS epoch, gf_checkpoints.seq AS seq, '
-                  'gf_checkpoints.base AS base, gf_checkpoints.run AS run \n'
-                  'FROM gf_sessions JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
-                  "gf_checkpoints.ns = '' AND gf_checkpoints.seq = gf_sessions.head \n"
-                  'WHERE gf_sessions.session_id = :session_id AND (gf_sessions.user_id IS NULL OR gf_sessions.user_id '
-                  "= :user_id) AND gf_sessions.status = 'completed' AND gf_sessions.lease_owner IS NULL)\n"
-                  ' SELECT found.ordinal, found.session_type, found.user_id, found.made_by, found.name, '
-                  'found.metadata, found.created_at, found.seal, found.status, found.head, found.epoch, found.seq, '
-                  'found.base, gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, '
-                  'gf_runs.component_id, gf_runs.metrics, gf_checkpoints.seq AS seq_1, gf_checkpoints.base AS base_1, '
-                  'gf_checkpoints.log_head, gf_checkpoints.epoch AS epoch_1, gf_checkpoints.frontier, '
-                  'gf_checkpoints.delta, gf_checkpoints.snapshot, gf_checkpoints.created_at AS created_at_1, '
-                  'gf_checkpoints.sha256, gf_checkpoints.run \n'
-                  "FROM found JOIN gf_checkpoints ON gf_checkpoints.session = found.ordinal AND gf_checkpoints.ns = '' "
-                  'AND gf_checkpoints.seq BETWEEN found.base AND found.head LEFT OUTER JOIN gf_runs ON gf_runs.ordinal '
-                  '= found.run ORDER BY gf_checkpoints.seq',
  'load_head': 'SELECT gf_sessions.ordinal, gf_sessions.session_type, gf_sessions.user_id, gf_sessions.component_id AS '
               'made_by, gf_sessions.name, gf_sessions.metadata, gf_sessions.created_at, gf_sessions.seal, '
               'gf_sessions.status, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
               'FROM gf_checkpoints \n'
               "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), gf_sessions.head) "
-              'AS head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, gf_runs.run_id, gf_runs.status AS '
-              'status_1, gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, gf_runs.metrics, '
-              "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 "
-              'AS INTEGER) AS lease_left \n'
+              'AS head, gf_sessions.epoch, gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, '
+              'gf_runs.fingerprint, gf_runs.component_id, gf_runs.metrics, gf_sessions.lease_owner, '
+              "gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS "
+              'lease_left, gf_checkpoints.seq, gf_checkpoints.base \n'
               'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
               'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = max(coalesce((SELECT max(gf_checkpoints.seq) AS '
               'max_2 \n'
@@ -767,10 +752,10 @@ TEXTS = (
                 'gf_sessions.status, max(coalesce((SELECT max(gf_checkpoints.seq) AS max_1 \n'
                 'FROM gf_checkpoints \n'
                 "WHERE gf_checkpoints.session = gf_sessions.ordinal AND gf_checkpoints.ns = ''), -1), "
-                'gf_sessions.head) AS head, gf_sessions.epoch, gf_checkpoints.seq, gf_checkpoints.base, '
-                'gf_runs.run_id, gf_runs.status AS status_1, gf_runs.first_message, gf_runs.fingerprint, '
-                'gf_runs.component_id, gf_runs.metrics, gf_sessions.lease_owner, gf_sessions.lease_until - '
-                "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) AS lease_left \n"
+                'gf_sessions.head) AS head, gf_sessions.epoch, gf_runs.run_id, gf_runs.status AS status_1, '
+                'gf_runs.first_message, gf_runs.fingerprint, gf_runs.component_id, gf_runs.metrics, '
+                "gf_sessions.lease_owner, gf_sessions.lease_until - CAST((julianday('now') - 2440587.5) * "
+                '86400000000.0 AS INTEGER) AS lease_left, gf_checkpoints.seq, gf_checkpoints.base \n'
                 'FROM gf_sessions LEFT OUTER JOIN gf_checkpoints ON gf_checkpoints.session = gf_sessions.ordinal AND '
                 'gf_checkpoints.ns = :ns AND gf_checkpoints.seq = (SELECT max(newest.seq) AS max_2 \n'
                 'FROM gf_checkpoints AS newest \n'
@@ -816,15 +801,20 @@ TEXTS = (
               'FROM gf_runs \n'
               'WHERE gf_runs.ordinal = gf_messages.run) AS anon_1, gf_messages.run \n'
               'FROM gf_messages \n'
-              'WHERE gf_messages.session = :session AND gf_messages.ns = :ns AND gf_messages.seq BETWEEN :low AND '
-              ':high ORDER BY gf_messages.seq',
- 'log_since': 'SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, gf_runs.run_id, '
-              "gf_messages.run, (gf_runs.status = 'completed' OR gf_runs.status = 'abandoned') AND "
-              "(gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
+              'WHERE gf_messages.session = :session AND gf_messages.ns = :ns AND gf_messages.seq >= :low AND '
+              'gf_messages.seq <= :high ORDER BY gf_messages.seq',
+ 'log_since': 'SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, (SELECT '
+              'gf_runs.run_id \n'
+              'FROM gf_runs \n'
+              'WHERE gf_runs.ordinal = gf_messages.run) AS anon_1, gf_messages.run, (SELECT (gf_runs.status = '
+              "'completed' OR gf_runs.status = 'abandoned') AND (gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND "
+              'NOT (EXISTS (SELECT 1 \n'
               'FROM gf_runs AS around \n'
               'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND (around.status = '
-              "'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before AS anon_1 \n"
-              'FROM gf_messages LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = gf_messages.run \n'
+              "'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before AS anon_3 \n"
+              'FROM gf_runs \n'
+              'WHERE gf_runs.ordinal = gf_messages.run) AS anon_2 \n'
+              'FROM gf_messages \n'
               'WHERE gf_messages.session = (SELECT gf_sessions.ordinal \n'
               'FROM gf_sessions \n'
               'WHERE gf_sessions.session_id = :session_id) AND gf_messages.ns = :ns AND gf_messages.seq >= :low AND '
@@ -928,52 +918,6 @@ TEXTS = (
              'excluded.origin, node = excluded.node, value = excluded.value, sha256 = excluded.sha256',
  'rebase': 'UPDATE gf_checkpoints SET base=:new_base, snapshot=:new_snapshot, sha256=:new_sha256 WHERE '
            'gf_checkpoints.session = :session AND gf_checkpoints.ns = :ns AND gf_checkpoints.seq = :of',
- 'recent_log': 'WITH last AS MATERIALIZED \n'
-               '(SELECT gf_runs.session AS session, gf_runs.first_message AS first_message \n'
-               'FROM gf_runs \n'
-               'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
-               'FROM gf_sessions \n'
-               "WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = '' AND (gf_runs.status = 'completed' OR "
-               "gf_runs.status = 'abandoned') AND gf_runs.parent_run_id IS NULL AND gf_runs.first_message < :before "
-               'ORDER BY gf_runs.number DESC\n'
-               ' LIMIT :count OFFSET 0)\n'
-               ' SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, gf_runs.run_id, '
-               "gf_messages.run, (gf_runs.status = 'completed' OR gf_runs.status = 'abandoned') AND "
-               'gf_runs.parent_run_id IS NULL AND gf_runs.first_message < :before AND gf_runs.first_message >= (SELECT '
-               'min(last.first_message) AS min_1 \n'
-               'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
-               'FROM last) AS anon_2 \n'
-               'FROM gf_messages LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = gf_messages.run \n'
-               'WHERE gf_messages.session = (SELECT min(last.session) AS min_2 \n'
-               "FROM last) AND gf_messages.ns = '' AND gf_messages.seq >= (SELECT min(last.first_message) AS min_1 \n"
-               'FROM last) AND gf_messages.seq >= :low AND gf_messages.seq < :before ORDER BY gf_messages.seq',
- 'recent_log_inside': 'WITH last AS MATERIALIZED \n'
-                      '(SELECT gf_runs.session AS session, gf_runs.first_message AS first_message \n'
-                      'FROM gf_runs \n'
-                      'WHERE gf_runs.session = (SELECT gf_sessions.ordinal \n'
-                      'FROM gf_sessions \n'
-                      'WHERE gf_sessions.session_id = :session_id) AND gf_runs.ns = :ns AND (gf_runs.status = '
-                      "'completed' OR gf_runs.status = 'abandoned') AND (gf_runs.parent_run_id IS NULL OR gf_runs.ns "
-                      "!= '' AND NOT (EXISTS (SELECT 1 \n"
-                      'FROM gf_runs AS around \n'
-                      'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND '
-                      "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before "
-                      'ORDER BY gf_runs.number DESC\n'
-                      ' LIMIT :count OFFSET 0)\n'
-                      ' SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, '
-                      "gf_runs.run_id, gf_messages.run, (gf_runs.status = 'completed' OR gf_runs.status = 'abandoned') "
-                      "AND (gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
-                      'FROM gf_runs AS around \n'
-                      'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND '
-                      "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before "
-                      'AND gf_runs.first_message >= (SELECT min(last.first_message) AS min_1 \n'
-                      'FROM last) AS anon_1, (SELECT min(last.first_message) AS min_1 \n'
-                      'FROM last) AS anon_2 \n'
-                      'FROM gf_messages LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = gf_messages.run \n'
-                      'WHERE gf_messages.session = (SELECT min(last.session) AS min_2 \n'
-                      'FROM last) AND gf_messages.ns = :ns AND gf_messages.seq >= (SELECT min(last.first_message) AS '
-                      'min_1 \n'
-                      'FROM last) AND gf_messages.seq >= :low AND gf_messages.seq < :before ORDER BY gf_messages.seq',
  'rename': 'UPDATE gf_sessions SET name=:new_name, updated_at=:now, seal=:new_seal, time_seal=:time_seal WHERE '
            'gf_sessions.ordinal = :of',
  'renew_leases': "UPDATE gf_sessions SET lease_until=(CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER) "
