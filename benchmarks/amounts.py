@@ -45,7 +45,9 @@ POOL: Final = 20
 """Connections they share."""
 
 OPEN_SESSIONS: Final = {"quick": (100, 10), "normal": (1_000, 20), "long": (1_000, 1_000)}
-"""Sessions that a process serves, and turns of each."""
+"""Sessions that a process serves, and how many turns each has in the end."""
+SERVED: Final = 20
+"""Turns of each that the process serves itself; the sessions begin as copies of one that has the others."""
 
 
 def repeats(size: Size) -> int:

@@ -107,6 +107,8 @@ class Part:
     """What the case's function needs to know."""
     long: bool = False
     """Takes minutes: left out unless asked for."""
+    longer: bool = False
+    """With ``--long`` more is done, which takes minutes."""
 
     @property
     def subjects(self) -> tuple[str, ...]:

@@ -83,10 +83,16 @@ def listed(words: str) -> list[str]:
     return [word for word in words.split(",") if word]
 
 
-def jobs(told: argparse.Namespace, there: Sequence[str], common: dict[str, Any], results: Results) -> Iterator[Job]:
-    """A round. Whoever is not there is left out, and what needs a PostgreSQL that is not there."""
+def jobs(
+    told: argparse.Namespace, there: Sequence[str], common: dict[str, Any], results: Results, *, first: bool
+) -> Iterator[Job]:
+    """A round; what takes minutes is measured in the first one. Whoever is not there is left out, and what needs a PostgreSQL
+    that is not there.
+    """
     for case, parts in told.cases:
         for part in parts:
+            if not first and (part.long or (part.longer and told.size == "long")):
+                continue
             if common["server"] is None and "postgres" in (part.name.split("-")[0], part.options.get("store")):
                 continue
             for subject in part.subjects:
@@ -94,7 +100,7 @@ def jobs(told: argparse.Namespace, there: Sequence[str], common: dict[str, Any],
                     request = {**common, "case": case.name, "part": part.name, "subject": subject}
                     yield Job(f"{case.name}.{part.name}: {subject}", request, results.cases[case.name, part.name, subject])
     for curve in told.curves:
-        for at in curve.chosen(told.size):
+        for at in curve.chosen("normal" if told.size == "long" and not first else told.size):
             request = {**common, "curve": curve.name, "at": at}
             yield Job(f"{curve.title} at {at:,}", request, results.curves[curve.name, at])
 
@@ -104,7 +110,7 @@ def measure(told: argparse.Namespace, there: Sequence[str], common: dict[str, An
     failures = 0
     with progress.status("") as status:
         for number in range(told.rounds):
-            for job in jobs(told, there, common, results):
+            for job in jobs(told, there, common, results, first=number == 0):
                 status.update(f"round {number + 1} of {told.rounds}: {job.label}")
                 try:
                     measured: Measured = json_of(["-m", "benchmarks.measure", json.dumps(job.request)])
@@ -145,7 +151,8 @@ def write(told: argparse.Namespace, results: Results, setting: str, profile: str
     plot = told.output.with_suffix(".svg")
     picked: Picked = told.cases
     curves: list[Curve] = told.curves
-    words = {"setting": setting, "rounds": str(told.rounds), "profiles": profile, "by_hand": by_hand, "plot": plot.name}
+    rounds = f"{told.rounds}, of what takes minutes 1" if told.size == "long" and told.rounds > 1 else str(told.rounds)
+    words = {"setting": setting, "rounds": rounds, "profiles": profile, "by_hand": by_hand, "plot": plot.name}
     told.output.write_text(report.markdown(results, picked, curves, words), "utf-8")
     plot.write_text(svg(results, picked), "utf-8")
 

@@ -9,8 +9,9 @@ An adapter's folder has those of these modules for which its library can do the 
 * ``agents``: ``made(tools)``, a function that makes an agent; ``agents(store, mode, tools)``, one that makes it together with a
   function to ask it (question, session).
 * ``groups``: ``team(store)`` and ``workflow(store)``, functions to ask them (question, session).
-* ``chat``: ``Chat(store, answers)``, a ``benchmarks.conversation.Talk``; ``service(store, pool, answers)``, a coroutine that
-  gives a coroutine function of session and question.
+* ``chat``: ``Chat(store, answers)``, a ``benchmarks.conversation.Talk`` (for case memory with ``copy(of, to)``, a session that
+  begins as a copy of another one); ``service(store, pool, answers)``, a coroutine that gives a coroutine function of session
+  and question.
 * ``shapes``: the functions of case shapes, of (size, mode, store), that give a run.
 
 Options that a subject is measured with (see ``benchmarks.peers.SUBJECTS``) are keywords of those functions. No module of

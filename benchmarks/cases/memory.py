@@ -3,36 +3,58 @@
 from __future__ import annotations
 
 import gc
+import json
 
 from benchmarks.adapters import adapter
-from benchmarks.amounts import OPEN_SESSIONS
-from benchmarks.conversation import answers, text
+from benchmarks.amounts import OPEN_SESSIONS, SERVED
+from benchmarks.conversation import SESSION, answers, questions, text
 from benchmarks.figure import AtMost, Case, Figure, Measured, Part, Place
+from benchmarks.process import text_of
+from benchmarks.store import Store
 from benchmarks.weight import resident_mib
 
 
 def measure(subject: str, part: Part, place: Place) -> Measured:
     """The sessions take turns; what the process holds after a tenth of them, and at the end."""
     sessions, turns = OPEN_SESSIONS[place.size]
-    talk = adapter(subject, "chat").Chat(place.store(part.name, "normal"), answers())  # type: ignore[arg-type]
+    served = min(turns, SERVED)
+    store = place.store(part.name, "normal")  # type: ignore[arg-type]
+    if turns > served:
+        words = [subject, store.kind, str(store.file or ""), store.url, sessions, turns - served]
+        text_of(["-m", "benchmarks.open_sessions", json.dumps(words)])
+    talk = adapter(subject, "chat").Chat(store, answers())
     question, early = text("question"), 0.0
-    for turn in range(turns):
+    for turn in range(served):
         for number in range(sessions):
-            talk.turn(question, f"session-{number}")
-        if turn == turns // 10:
+            talk.turn(question, name(number))
+        if turn == served // 10:
             gc.collect()
             early = resident_mib()
     gc.collect()
     return {"mib": resident_mib(), "growth": resident_mib() / early}
 
 
+def write(subject: str, store: Store, sessions: int, turns: int) -> None:
+    """So many sessions of so many turns, copies of one."""
+    talk = adapter(subject, "chat").Chat(store, answers())
+    for question in questions(turns):
+        talk.turn(question)
+    for number in range(sessions):
+        talk.copy(SESSION, name(number))
+
+
+def name(number: int) -> str:
+    """What a session is called."""
+    return f"session-{number}"
+
+
 def part(store: str, label: str, peers: tuple[str, ...]) -> Part:
     """A process on a store."""
     figures = (
         Figure("mib", f"{label}: memory in the end", "MiB", AtMost(150)),
-        Figure("growth", "… in the end : after a tenth of the turns", "ratio", AtMost(1.05)),
+        Figure("growth", "… in the end : after a tenth of the turns served", "ratio", AtMost(1.05)),
     )
-    return Part(store, figures, peers)
+    return Part(store, figures, peers, longer=True)
 
 
 CASE = Case(

@@ -33,6 +33,10 @@ class Chat:
         """One question and its answer."""
         return self._agent.run(question, session_id=session, user_id=USER)
 
+    def copy(self, of: str, to: str) -> None:
+        """A session that begins as a copy of another one."""
+        self._db.fork_session(of, session_id=to, user_id=USER)
+
     def needed(self) -> int:
         """What a turn asks the database for before it asks the model: where the session stands, and its last messages."""
         stands = self._db.load(Load(SESSION, USER, self._graph.plan.schema))

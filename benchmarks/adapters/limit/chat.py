@@ -13,6 +13,7 @@ from benchmarks.store import Store
 
 TABLE = "message (session TEXT, seq INTEGER, role TEXT, content TEXT, PRIMARY KEY (session, seq))"
 LAST = "SELECT seq, role, content FROM message WHERE session = {0} ORDER BY seq DESC LIMIT {0}"
+COPY = "INSERT INTO message SELECT {0}, seq, role, content FROM message WHERE session = {0}"
 INSERT = "INSERT INTO message VALUES ({0}, {0}, {0}, {0}), ({0}, {0}, {0}, {0})"
 
 
@@ -23,12 +24,16 @@ class Chat:
         self._answers = answers
         self._execute, mark = execute_on(store)
         self._execute(f"CREATE TABLE IF NOT EXISTS {TABLE}")
-        self._last, self._insert = LAST.format(mark), INSERT.format(mark)
+        self._last, self._insert, self._copy = LAST.format(mark), INSERT.format(mark), COPY.format(mark)
 
     def turn(self, question: str, session: str = SESSION) -> None:
         """Read, insert, commit."""
         last = self._execute(self._last, (session, CONTEXT)).fetchall()
         self._execute(self._insert, rows(session, last[0][0] if last else 0, question, next(self._answers)))
+
+    def copy(self, of: str, to: str) -> None:
+        """The rows of a session once more, under another name."""
+        self._execute(self._copy, (to, of))
 
     def needed(self) -> int:
         """The last messages."""
