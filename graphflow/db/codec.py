@@ -98,27 +98,9 @@ def _is_plain(delta: Delta, codecs: dict[str, ChannelCodec]) -> bool:
     for name, op in delta.items():
         exact = codecs[name].exact
         for verb, value in op.items():
-            if verb not in _AS_IS and not (exact and (type(value) in JSON_OWN or (type(value) is dict and not value))):
+            if verb not in _AS_IS and not (exact and type(value) in JSON_OWN):
                 return False
     return True
-
-
-def _pack(delta: Delta, codecs: dict[str, ChannelCodec], packer: Packer, values: Values | None) -> dict[str, Op]:
-    packed: dict[str, Op] = {}
-    name, verb = "", ""
-    try:
-        for name, op in delta.items():
-            codec = codecs[name]
-            new: Op = {}
-            for verb, value in op.items():
-                new[verb] = value if verb in _AS_IS else codec.pack(value, packer)
-            packed[name] = new
-    except Refused as refused:
-        if verb == "append" and values is not None and refused.parts:
-            refused.parts[-1] += len(values[name]) - len(delta[name]["append"])
-        refused.parts.append(name)
-        raise
-    return packed
 
 
 def encode_delta(schema: StateSchema, delta: Delta, media: Media | None = None, values: Values | None = None) -> str:
@@ -129,7 +111,25 @@ def encode_delta(schema: StateSchema, delta: Delta, media: Media | None = None, 
             return dumps(delta)
         except ValueError:
             pass  # a number that JSON does not have: it is found below
-    return write(lambda packer: _pack(delta, codecs, packer, values), "state", media)
+
+    def pack(packer: Packer) -> dict[str, Op]:
+        packed: dict[str, Op] = {}
+        name, verb = "", ""
+        try:
+            for name, op in delta.items():
+                codec = codecs[name]
+                new: Op = {}
+                for verb, value in op.items():
+                    new[verb] = value if verb in _AS_IS else codec.pack(value, packer)
+                packed[name] = new
+        except Refused as refused:
+            if verb == "append" and values is not None and refused.parts:
+                refused.parts[-1] += len(values[name]) - len(delta[name]["append"])
+            refused.parts.append(name)
+            raise
+        return packed
+
+    return write(pack, "state", media)
 
 
 def encode_snapshot(
@@ -141,18 +141,21 @@ def encode_snapshot(
 ) -> str:
     """The JSON text of the whole state: every stored channel, and those the code no longer knows, as they were stored."""
     codecs = channel_codecs(schema)
-    whole: Delta = {}
-    for name, codec in codecs.items():
-        if codec.channel.lifetime == "logged":
-            if name in ranges:
-                whole[name] = {"log": ranges[name]}
-        elif name in values:
-            whole[name] = {"set": values[name]}
-    if not foreign:
-        return encode_delta(schema, whole, media)
 
     def pack(packer: Packer) -> dict[str, Op]:
-        kept = {name: {"ops": packer.pack(ops)} for name, ops in foreign.items()}
-        return {**_pack(whole, codecs, packer, None), **kept}
+        packed: dict[str, Op] = {}
+        for name, codec in codecs.items():
+            if codec.channel.lifetime == "logged":
+                if ranges.get(name):
+                    packed[name] = {"log": ranges[name]}
+            elif name in values:
+                try:
+                    packed[name] = {"set": codec.pack(values[name], packer)}
+                except Refused as refused:
+                    refused.parts.append(name)
+                    raise
+        for name, ops in foreign.items():
+            packed[name] = {"ops": packer.pack(ops)}
+        return packed
 
     return write(pack, "state", media)

@@ -11,6 +11,7 @@ from graphflow.core.control import MEASURED
 from graphflow.core.effects import CloseRun, Commit, NewCheckpoint, OpenRun
 from graphflow.db import outlines
 from graphflow.db.codec import encode_delta, encode_snapshot, write_value
+from graphflow.db.folding import folded
 from graphflow.db.jsontext import dumps
 from graphflow.db.leases import in_words, is_dead
 from graphflow.db.limits import Limits, check_checkpoint, check_message, check_names, check_task
@@ -39,6 +40,8 @@ ROW_WEIGHT: Final = 64
 """What reading one more row costs beside the bytes of its delta."""
 LIGHTEST_SNAPSHOT: Final = 512
 """Chains of deltas lighter than this are not worth a snapshot, however small the state is."""
+LIGHT_SNAPSHOT: Final = 256
+"""Shorter snapshots are as good as free: a database may have one written wherever a run is completed."""
 
 Params = dict[str, Any]
 Values = tuple[Any, ...]
@@ -65,6 +68,7 @@ class ReadyCommit:
         "effect",
         "is_step",
         "lease",
+        "light",
         "limits",
         "media",
         "messages",
@@ -80,15 +84,16 @@ class ReadyCommit:
         "weight",
     )
 
-    def __init__(self, effect: Commit, now: int, lease: Lease, limits: Limits, light: int = 0) -> None:
+    def __init__(self, effect: Commit, now: int, lease: Lease, limits: Limits, *, light: bool = False) -> None:
         """Encode everything. Raises SerializationError, also for what is larger than ``limits`` allow.
 
-        A run that is completed leaves a snapshot, if the last one was shorter than ``light`` characters.
+        With ``light``, a run that is completed leaves a snapshot, unless the last one was long.
         """
         self.effect = effect
         self.now = now
         self.lease = lease
         self.limits = limits
+        self.light = light
         self.media = Media()
         if limits.depth != MAX_DEPTH:
             self.media.depth = limits.depth
@@ -109,7 +114,7 @@ class ReadyCommit:
         self.run = None if checkpoint is None else checkpoint.weight.run
         self.is_step = checkpoint is not None and not (effect.take_over or effect.status or effect.ns) and effect.epoch > 0
         """Whether the checkpoint is that of a run which has the session and keeps it: one statement compares and inserts."""
-        self.checkpoint = None if checkpoint is None else self._checkpoint_row(checkpoint, light)
+        self.checkpoint = None if checkpoint is None else self._checkpoint_row(checkpoint)
         self.messages = self._message_rows() if effect.messages else []
         self.tasks = [self._task_row(row) for row in effect.tasks] if effect.tasks else []
         self.closed = [self._closed_row(closed) for closed in effect.closed] if effect.closed else []
@@ -117,34 +122,29 @@ class ReadyCommit:
 
     # --- making rows ready -----------------------------------------------------------------------------------------------
 
-    def _checkpoint_row(self, new: NewCheckpoint, light: int) -> Values:
+    def _checkpoint_row(self, new: NewCheckpoint) -> Values:
         """The values of the row, from ``base`` on."""
         effect, weight, now = self.effect, new.weight, self.now
         seq, log_head = new.seq, new.log_head
         epoch = effect.epoch + (effect.take_over or effect.epoch == 0)
+        delta = encode_delta(new.schema, new.delta, self.media, new.values) if new.delta else None
         frontier = encode_frontier(new.frontier, seq, new.schema, self.media)
-        base, delta, snapshot = weight.snapshot_seq, None, None
-        begins = base < 0
-        if begins:
+        self.weight = ROW_WEIGHT if delta is None else ROW_WEIGHT + len(delta)
+        base, snapshot = weight.snapshot_seq, None
+        if base < 0:
             base = seq
-        whole = seq > 0 if begins else weight.snapshot_bytes < light and effect.status == "completed"
-        if not whole:
-            delta = self._delta(new)
-            self.weight = ROW_WEIGHT if delta is None else ROW_WEIGHT + len(delta)
-            whole = not begins and weight.delta_bytes + self.weight >= max(weight.snapshot_bytes, LIGHTEST_SNAPSHOT)
-        if whole:
-            base, snapshot = seq, encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
-            if delta is None and len(snapshot) * 4 > self.limits.value_bytes:
-                delta = self._delta(new)  # to see whether that is too much
+            if seq > 0:
+                snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
+        elif weight.delta_bytes + self.weight >= max(weight.snapshot_bytes, LIGHTEST_SNAPSHOT):
+            base = seq
+            snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
+        elif self.light and effect.status == "completed" and len(weight.chain) == seq - base:
+            # Of what is stored, so that it says no more than the rows did: neither defaults nor what was changed in place.
+            base, snapshot = seq, folded((*weight.chain, delta or "{}"))
         check_checkpoint(self.limits, new, delta, frontier, snapshot)
-        if whole:
-            delta = None  # the snapshot says it, too
         self.base, self.delta, self.snapshot = base, delta, snapshot
         sealed = checkpoint_checksum(effect.session_id, effect.ns, seq, base, log_head, epoch, now, frontier, delta, snapshot)
         return base, log_head, epoch, frontier, delta, snapshot, sealed, now
-
-    def _delta(self, new: NewCheckpoint) -> str | None:
-        return encode_delta(new.schema, new.delta, self.media, new.values) if new.delta else None
 
     def _message_rows(self) -> list[Values]:
         """The values of each row: seq, then those from ``role`` on."""
@@ -424,11 +424,13 @@ class ReadyCommit:
         weight = new.weight
         weight.session, weight.run = self.session, self.run
         if self.base == new.seq:
-            weight.snapshot_seq = new.seq
-            weight.snapshot_bytes = len(self.snapshot or self.delta or "")
-            weight.delta_bytes = 0
+            text = self.snapshot or self.delta or "{}"
+            weight.snapshot_seq, weight.snapshot_bytes, weight.delta_bytes = new.seq, len(text), 0
+            weight.chain = (text,) if self.light and len(text) < LIGHT_SNAPSHOT else ()
         else:
             weight.delta_bytes += self.weight
+            if weight.chain:
+                weight.chain = (*weight.chain, self.delta or "{}")
 
 
 def _metrics(metrics: Mapping[str, Any] | None) -> str | None:

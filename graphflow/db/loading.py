@@ -12,7 +12,7 @@ from graphflow.core.reducers import Delta, Op, apply_op
 from graphflow.core.state import StateSchema, Values
 from graphflow.core.stored import OWN_ORIGINS, Frontier, Range, Run, Stored, TaskRow, Weight
 from graphflow.db.codec import channel_codecs
-from graphflow.db.commits import ROW_WEIGHT
+from graphflow.db.commits import LIGHT_SNAPSHOT, ROW_WEIGHT
 from graphflow.db.jsontext import loads
 from graphflow.db.leases import in_words, is_dead, process_name
 from graphflow.db.media import media_of
@@ -357,11 +357,14 @@ class Folded:
             text = row.snapshot or row.delta
             if row.snapshot is not None and not self.empty:
                 self.values, self.ranges, weight.foreign = self.schema.initial(), {}, {}
-            weight.snapshot_seq, weight.snapshot_bytes, weight.delta_bytes = row.seq, len(text or ""), 0
+            weight.snapshot_seq, weight.snapshot_bytes, weight.delta_bytes = row.seq, len(text or "{}"), 0
+            weight.chain = (text or "{}",) if weight.snapshot_bytes < LIGHT_SNAPSHOT else ()
             self.empty = False
         else:
             text = row.delta
             weight.delta_bytes += len(text or "") + ROW_WEIGHT
+            if weight.chain:
+                weight.chain = (*weight.chain, text or "{}")
         if text is not None:
             self._apply(loads(text, fetch))
 

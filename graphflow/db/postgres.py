@@ -64,8 +64,7 @@ class PostgresDb(SqlDb):
     """
 
     dialect: Literal["postgresql"] = "postgresql"
-    _light: int = 256
-    """Whoever goes on then reads one row: where the session stands is known in one journey to the server instead of two."""
+    _light = True  # whoever goes on from there asks the server for one row, and not for those before it in a second journey
     _pool: Pool | None
     _at_exit: Any
 

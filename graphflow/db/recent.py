@@ -166,7 +166,9 @@ class _Kept:
             values=values,
             ranges={name: list(ranges) for name, ranges in new.ranges.items()},
             log_head=new.log_head,
-            weight=Weight(weight.snapshot_seq, weight.snapshot_bytes, weight.delta_bytes, weight.session, weight.run),
+            weight=Weight(
+                weight.snapshot_seq, weight.snapshot_bytes, weight.delta_bytes, weight.session, weight.run, chain=weight.chain
+            ),
             run=Run(run.run_id, "completed", run.first_message, run.fingerprint, run.component_id),
             tasks=[],
             created_at=0.0,

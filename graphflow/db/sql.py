@@ -79,8 +79,8 @@ class SqlDb(UserMemories):
     """Whether other processes see the same sessions, so that leases are needed."""
     identity: str
     dialect: Literal["sqlite", "postgresql"]
-    _light: int = 0
-    """Characters of a state below which a run leaves it whole, and not only what the last step changed."""
+    _light = False
+    """Whether a run that is completed leaves a snapshot, unless the last one was long."""
 
     def __init__(
         self,
@@ -222,7 +222,7 @@ class SqlDb(UserMemories):
             self.limits.check_id(effect.session_id, "session_id")
             if effect.user_id is not None:
                 self.limits.check_id(effect.user_id, "user_id")
-        ready = ReadyCommit(effect, self._stamp(), lease, self.limits, self._light)
+        ready = ReadyCommit(effect, self._stamp(), lease, self.limits, light=self._light)
         if opened is not None and opened.fingerprint not in self._graphs:
             ready.outline = opened.outline
         begun = time.monotonic()

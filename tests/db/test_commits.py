@@ -291,20 +291,29 @@ def test_bytes_written_are_linear_and_loads_are_about_twice_the_state(sqlite_db:
     assert session.load().values["notes"] == ["x" * 100] * 400
 
 
-@pytest.mark.parametrize("light", [0, 256])
-def test_a_row_holds_what_changed_or_the_whole_state(sqlite_db: SqliteDb, light: int) -> None:
-    sqlite_db._light = light
+def test_a_run_that_is_completed_can_leave_a_snapshot_of_what_is_stored(sqlite_db: SqliteDb) -> None:
+    sqlite_db._light = True
     session = Writer(sqlite_db)
     for number in range(20):
         session.turn(f"r{number}", count=number)
-        assert (session.load().values["count"], session.load().weight) == (number, session.weight)
-    rows = sqlite_db._read(lambda tx: tx.all("SELECT seq, base, delta IS NULL, snapshot IS NULL FROM gf_checkpoints", {}))
-    assert all(without_delta != without_snapshot for _, _, without_delta, without_snapshot in rows)
-    whole = [seq for seq, _, _, without_snapshot in rows if not without_snapshot]
-    assert whole == [seq for seq, base, *_ in rows if seq == base and seq > 0]
-    assert whole == list(range(1, 40, 2)) if light else 5 < len(whole) < 10
+        session.values["anything"] = ["changed in place, and not written"]
+        loaded = session.load()
+        assert (loaded.values["count"], loaded.values.get("anything")) == (number, None)
+        assert (loaded.weight, loaded.weight.chain) == (session.weight, session.weight.chain)
+    rows = sqlite_db._read(lambda tx: tx.all("SELECT seq, base, snapshot FROM gf_checkpoints ORDER BY seq", {}))
+    assert [base for _, base, _ in rows] == [0, *(at for at in range(1, 39, 2) for _ in range(2)), 39]
+    assert "notes" not in rows[-1][2], "a default that nobody wrote stays the code's"
     assert [session.load(at=at).values["count"] for at in range(40)] == [at // 2 for at in range(40)]
     assert sqlite_db.check().ok
+
+
+def test_a_long_state_is_not_written_again_wherever_a_run_is_completed(sqlite_db: SqliteDb) -> None:
+    sqlite_db._light = True
+    session = Writer(sqlite_db)
+    for number in range(6):
+        session.turn(f"r{number}", anything="x" * 400 if number == 0 else number)
+    rows = sqlite_db._read(lambda tx: tx.all("SELECT seq FROM gf_checkpoints WHERE seq = base ORDER BY seq", {}))
+    assert rows[0] == (0,) and rows[1][0] > 3
 
 
 def test_any_checkpoint_can_be_loaded(writer: Make) -> None:

@@ -80,17 +80,6 @@ def test_a_state_beyond_the_limit_is_refused_when_a_snapshot_is_due(session: Wri
     assert session.load().seq < 18 and session.db.check().ok
 
 
-def test_a_value_beyond_the_limit_is_refused_where_a_run_leaves_its_state_whole(db: Any) -> None:
-    db._light, db.limits = 256, Limits(value_bytes=3_000, state_bytes=10_000)
-    session = Writer(db)
-    session.turn("r0")
-    session.begin("r1")
-    with pytest.raises(SerializationError, match=r"state.anything takes .* limits=Limits\(value_bytes=…\)"):
-        session.end({"anything": {"set": "x" * 4_000}})
-    session.end({"anything": {"set": "x" * 2_900}})
-    assert session.load().values["anything"] == "x" * 2_900 and db.check().ok
-
-
 def test_an_id_beyond_the_limit_is_refused(session: Writer) -> None:
     db = session.db
     with pytest.raises(InvalidId, match=r"session_id .* has 41 characters, and this database's limit is 40"):

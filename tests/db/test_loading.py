@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from graphflow.core.effects import Load, LoadMany
-from graphflow.core.reducers import append
-from graphflow.core.state import StateSchema, state_schema, untracked
+from graphflow.core.reducers import add_messages, append
+from graphflow.core.state import StateSchema, logged, state_schema, untracked
 from graphflow.errors import NotOwner, SerializationError, SessionNotFound
 from graphflow.messages import Message
 
@@ -51,6 +51,26 @@ def test_the_history_of_a_strangers_session_is_refused(writer: Make) -> None:
         writer().db.load_many(LoadMany("s1", "bob", CHAT))
     with pytest.raises(SessionNotFound):
         writer().db.load_many(LoadMany("nope", None, CHAT))
+
+
+@pytest.mark.parametrize("light", [False, True])
+def test_what_is_in_a_channel_that_is_gone_and_in_another_survives_snapshots(writer: Make, light: bool) -> None:
+    kept = {"b": Any, "n": int, "messages": Annotated[list[Message], add_messages, logged]}
+    old, new = schema_of(a=Any, **kept), schema_of(**kept)
+    session = writer(schema=old)
+    session.db._light = light
+    shared = ["x", "y"]
+    session.begin("r1", {"a": {"set": {"k": shared}}, "b": {"set": {"k": shared}}})
+    session.end()
+    for number in range(12):
+        session.schema = new
+        loaded = session.load()
+        session.values, session.weight = loaded.values, loaded.weight
+        session.turn(f"again-{number}", n=number)
+        session.schema = old
+        values = session.load().values
+        assert (values["a"], values["b"], values["n"]) == ({"k": shared}, {"k": shared}, number)
+    assert session.db.check().ok
 
 
 def test_channels_that_the_code_no_longer_knows_survive_snapshots(writer: Make) -> None:

@@ -41,7 +41,7 @@ EXPECTED: dict[tuple[str, str], Counts] = {
     ("turn", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,     242),
     ("turn", "memory"):              Counts( 2,                 2,           8,            0,     5,  1_480,     685),
     ("turn", "sqlite"):              Counts( 2,                 2,           9,            0,     5,  1_480,     729),
-    ("turn", "postgres"):            Counts( 2,                 2,           2,            2,     5,  1_480,       0),
+    ("turn", "postgres"):            Counts( 2,                 2,           2,            2,     5,  1_490,       0),
     ("first turn", "nothing"):       Counts( 0,                 0,           0,            0,     0,      0,     242),
     ("first turn", "memory"):        Counts( 3,                 2,          10,            0,     6,  1_580,     686),
     ("first turn", "sqlite"):        Counts( 3,                 2,          10,            0,     6,  1_580,     725),
@@ -52,7 +52,7 @@ EXPECTED: dict[tuple[str, str], Counts] = {
     ("turn with a tool", "nothing"): Counts( 0,                 0,           0,            0,     0,      0,     509),
     ("turn with a tool", "memory"):  Counts( 4,                 4,          12,            0,     9,  1_990,   1_515),
     ("turn with a tool", "sqlite"):  Counts( 4,                 4,          13,            0,     9,  1_990,   1_575),
-    ("turn with a tool", "postgres"):Counts( 4,                 4,           4,            4,     9,  1_990,       0),
+    ("turn with a tool", "postgres"):Counts( 4,                 4,           4,            4,     9,  2_000,       0),
 }
 # fmt: on
 

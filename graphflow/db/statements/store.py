@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, and_, bindparam, delete, func, not_, null, or_, select, update
+from sqlalchemy import BigInteger, and_, bindparam, delete, func, not_, null, or_, select, true, update
 from sqlalchemy.schema import CreateTable
 
 from graphflow.db.rows import CLOSING, NEW_RUN, NEW_SESSION
@@ -52,11 +52,6 @@ def told(head: Any) -> tuple[Any, ...]:
 def chained(c: Any) -> tuple[Any, ...]:
     """The columns of ``loading.ChainRow``."""
     return (c.seq, c.base, c.log_head, c.epoch, c.frontier, c.delta, c.snapshot, c.created_at, c.sha256, c.run)
-
-
-def _of_run(what: Any) -> Any:
-    """Something of the run of a row of the log. Joined, the runs would all be read, as long as there are not many."""
-    return select(what).where(RUN.ordinal == MESSAGE.run).correlate(messages).scalar_subquery()
 
 
 class StoreStatements(Compiled):
@@ -338,17 +333,31 @@ class StoreStatements(Compiled):
     @cached_property
     def log_range(self) -> str:
         """The log from ``low`` to ``high``: of each row seq, role, body, checksum, and its run's id and ordinal."""
-        return self._log(matches(MESSAGE.session, "session"), MESSAGE.seq <= bindparam("high"))
+        # Joined, the runs would all be read, as long as there are not many.
+        run_id = select(RUN.run_id).where(RUN.ordinal == MESSAGE.run).correlate(messages).scalar_subquery()
+        here = (matches(MESSAGE.session, "session"), matches(MESSAGE.ns, "ns"))
+        wanted = MESSAGE.seq.between(bindparam("low"), bindparam("high"))
+        columns = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, run_id, MESSAGE.run)
+        return self.text(select(*columns).where(*here, wanted).order_by(MESSAGE.seq))
 
     @cached_property
     def log_since(self) -> str:
         """The log from ``low`` on: what ``log_range`` gives of each row, and whether its run counts."""
-        return self._log(MESSAGE.session == ORDINAL, MESSAGE.seq < bindparam("before"), _of_run(self._counts()))
-
-    def _log(self, here: Any, wanted: Any, *more: Any) -> str:
-        columns = (MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, _of_run(RUN.run_id), MESSAGE.run, *more)
-        ns, low = matches(MESSAGE.ns, "ns"), MESSAGE.seq >= bindparam("low")
-        return self.text(select(*columns).where(here, ns, low, wanted).order_by(MESSAGE.seq))
+        run_id: Any = RUN.run_id
+        counts: Any = self._counts()
+        its: Any = runs
+        on: Any = RUN.ordinal == MESSAGE.run
+        if self.dialect.name != "sqlite":
+            # A planner with statistics would rather read all runs than find some by their keys, if it were free to.
+            its = select(run_id, counts.label("counts")).where(on).offset(ZERO).correlate(messages).lateral("its")
+            run_id, counts, on = its.c.run_id, its.c.counts, true()
+        return self.text(
+            select(MESSAGE.seq, MESSAGE.role, MESSAGE.body, MESSAGE.sha256, run_id, MESSAGE.run, counts)
+            .select_from(messages.outerjoin(its, on))
+            .where(MESSAGE.session == ORDINAL, matches(MESSAGE.ns, "ns"))
+            .where(MESSAGE.seq >= bindparam("low"), MESSAGE.seq < bindparam("before"))
+            .order_by(MESSAGE.seq)
+        )
 
     @cached_property
     def log_of_runs(self) -> str:
@@ -395,7 +404,7 @@ class StoreStatements(Compiled):
 
     @cached_property
     def last_runs(self) -> str:
-        """The newest runs of the outermost graph that count as history: their session, and where their messages begin."""
+        """The newest runs of the outermost graph that count as history: session, ordinal, and where their messages begin."""
         return self._last_runs(outermost=True)
 
     @cached_property

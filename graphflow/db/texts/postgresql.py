@@ -1004,21 +1004,19 @@ TEXTS = (
               'WHERE gf_place.gf_runs.ordinal = gf_place.gf_messages.run) AS anon_1, gf_place.gf_messages.run \n'
               'FROM gf_place.gf_messages \n'
               'WHERE gf_place.gf_messages.session = %(session)s::BIGINT AND gf_place.gf_messages.ns = %(ns)s AND '
-              'gf_place.gf_messages.seq >= %(low)s::BIGINT AND gf_place.gf_messages.seq <= %(high)s::BIGINT ORDER BY '
-              'gf_place.gf_messages.seq',
+              'gf_place.gf_messages.seq BETWEEN %(low)s::BIGINT AND %(high)s::BIGINT ORDER BY gf_place.gf_messages.seq',
  'log_since': 'SELECT gf_place.gf_messages.seq, gf_place.gf_messages.role, gf_place.gf_messages.body, '
-              'gf_place.gf_messages.sha256, (SELECT gf_place.gf_runs.run_id \n'
-              'FROM gf_place.gf_runs \n'
-              'WHERE gf_place.gf_runs.ordinal = gf_place.gf_messages.run) AS anon_1, gf_place.gf_messages.run, (SELECT '
+              'gf_place.gf_messages.sha256, its.run_id, gf_place.gf_messages.run, its.counts \n'
+              'FROM gf_place.gf_messages LEFT OUTER JOIN LATERAL (SELECT gf_place.gf_runs.run_id AS run_id, '
               "(gf_place.gf_runs.status = 'completed' OR gf_place.gf_runs.status = 'abandoned') AND "
               "(gf_place.gf_runs.parent_run_id IS NULL OR gf_place.gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
               'FROM gf_place.gf_runs AS around \n'
               'WHERE around.run_id = gf_place.gf_runs.parent_run_id AND around.session = gf_place.gf_runs.session AND '
               "(around.status = 'error' OR around.status = 'cancelled')))) AND gf_place.gf_runs.first_message < "
-              '%(before)s::BIGINT AS anon_3 \n'
+              '%(before)s::BIGINT AS counts \n'
               'FROM gf_place.gf_runs \n'
-              'WHERE gf_place.gf_runs.ordinal = gf_place.gf_messages.run) AS anon_2 \n'
-              'FROM gf_place.gf_messages \n'
+              'WHERE gf_place.gf_runs.ordinal = gf_place.gf_messages.run\n'
+              ' LIMIT ALL OFFSET 0) AS its ON true \n'
               'WHERE gf_place.gf_messages.session = (SELECT gf_place.gf_sessions.ordinal \n'
               'FROM gf_place.gf_sessions \n'
               'WHERE gf_place.gf_sessions.session_id = %(session_id)s) AND gf_place.gf_messages.ns = %(ns)s AND '

@@ -801,20 +801,15 @@ TEXTS = (
               'FROM gf_runs \n'
               'WHERE gf_runs.ordinal = gf_messages.run) AS anon_1, gf_messages.run \n'
               'FROM gf_messages \n'
-              'WHERE gf_messages.session = :session AND gf_messages.ns = :ns AND gf_messages.seq >= :low AND '
-              'gf_messages.seq <= :high ORDER BY gf_messages.seq',
- 'log_since': 'SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, (SELECT '
-              'gf_runs.run_id \n'
-              'FROM gf_runs \n'
-              'WHERE gf_runs.ordinal = gf_messages.run) AS anon_1, gf_messages.run, (SELECT (gf_runs.status = '
-              "'completed' OR gf_runs.status = 'abandoned') AND (gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND "
-              'NOT (EXISTS (SELECT 1 \n'
+              'WHERE gf_messages.session = :session AND gf_messages.ns = :ns AND gf_messages.seq BETWEEN :low AND '
+              ':high ORDER BY gf_messages.seq',
+ 'log_since': 'SELECT gf_messages.seq, gf_messages.role, gf_messages.body, gf_messages.sha256, gf_runs.run_id, '
+              "gf_messages.run, (gf_runs.status = 'completed' OR gf_runs.status = 'abandoned') AND "
+              "(gf_runs.parent_run_id IS NULL OR gf_runs.ns != '' AND NOT (EXISTS (SELECT 1 \n"
               'FROM gf_runs AS around \n'
               'WHERE around.run_id = gf_runs.parent_run_id AND around.session = gf_runs.session AND (around.status = '
-              "'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before AS anon_3 \n"
-              'FROM gf_runs \n'
-              'WHERE gf_runs.ordinal = gf_messages.run) AS anon_2 \n'
-              'FROM gf_messages \n'
+              "'error' OR around.status = 'cancelled')))) AND gf_runs.first_message < :before AS anon_1 \n"
+              'FROM gf_messages LEFT OUTER JOIN gf_runs ON gf_runs.ordinal = gf_messages.run \n'
               'WHERE gf_messages.session = (SELECT gf_sessions.ordinal \n'
               'FROM gf_sessions \n'
               'WHERE gf_sessions.session_id = :session_id) AND gf_messages.ns = :ns AND gf_messages.seq >= :low AND '
