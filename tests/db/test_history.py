@@ -33,6 +33,8 @@ def test_the_messages_of_the_last_runs_oldest_first(writer: Make) -> None:
     assert texts(session.db, last_runs=2, before=9) == ["q2", "a2", "q3", "a3"]
     assert texts(session.db, last_runs=99) == [f"{role}{n}" for n in range(5) for role in "qa"]
     assert texts(session.db, last_runs=0) == []
+    assert texts(session.db, last_runs=3, after=7) == ["a3", "q4", "a4"]
+    assert texts(session.db, last_runs=1, after=3) == ["q4", "a4"]
 
 
 def test_messages_have_the_ids_they_were_written_with(writer: Make) -> None:
