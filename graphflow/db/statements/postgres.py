@@ -66,7 +66,7 @@ class PostgresStatements(Compiled):
     @cached_property
     def load_finished(self) -> str:
         """A session at its head: what ``load_head`` tells but for the time that its lease has left, and the row of ``chain``
-        there. The clock and a second look at the checkpoints are most of what a fresh connection has to learn.
+        there. Few tables, joined by their keys, and no clock: what has to be learned for it is what a first look takes.
         """
         c = CHECKPOINT
         at = and_(c.session == SESSION.ordinal, c.ns == EMPTY, c.seq == SESSION.head)
