@@ -20,6 +20,9 @@ MARKS: Final = (10, 100, 500, 1_000)
 WINDOW: Final = 10
 """A mark's figure is the median of so many turns before it. The very first turn sets things up and never counts."""
 
+PAIRS: Final = 10
+"""Young conversations of ``WINDOW`` turns that are taken by turns with a long one, to see what its length costs."""
+
 WARM_UP: Final = 100
 """Turns of another conversation in the same store beforehand. Without them turn 10 would be dear because the process has just
 begun and the write-ahead log still grows, and no later turn could look as if it cost more."""

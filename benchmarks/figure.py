@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.store import Store, StoreKind, fresh_database
+from benchmarks.store import Store, StoreKind, fresh_database, numbers
 
 GRAPHFLOW = "graphflow"
 LIMIT = "limit"
@@ -127,9 +127,10 @@ class Place:
     """The URL of a PostgreSQL."""
 
     def store(self, kind: StoreKind, synchronous: str = "full", database: str | None = None) -> Store:
-        """A new store of its own; ``database`` names one that lasts as long as the suite."""
+        """A new store of its own, another one at every call; ``database`` names one that lasts as long as the suite."""
         if kind == "sqlite":
-            return Store(kind, self.shared / f"{database}.db" if database else self.folder / "store.db", None, synchronous)
+            file = self.shared / f"{database}.db" if database else self.folder / f"store-{next(numbers)}.db"
+            return Store(kind, file, None, synchronous)
         if kind == "postgres":
             if self.server is None:
                 raise SystemExit("there is no PostgreSQL")

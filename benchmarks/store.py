@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 from contextlib import closing
@@ -11,6 +12,9 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 StoreKind = Literal["none", "memory", "sqlite", "postgres"]
+
+numbers = itertools.count()
+"""One for each store that a process makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ def fresh_database(server: str, name: str | None = None) -> str:
     """The URL of an empty database on the server; one with a ``name`` is kept and found again."""
     import psycopg  # noqa: PLC0415 - whoever measures on SQLite must not carry it
 
-    made = name or f"bench_{os.getpid()}"
+    made = name or f"bench_{os.getpid()}_{next(numbers)}"
     with psycopg.connect(server.replace("+psycopg", "", 1), autocommit=True) as connection:
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (made,)).fetchone():
             connection.execute(f'CREATE DATABASE "{made}"'.encode())
