@@ -198,22 +198,45 @@ def test_a_session_whose_row_was_changed_is_refused_before_anything_is_written(p
 
 @pytest.mark.parametrize("analysed", [False, True])
 @pytest.mark.parametrize(
-    "statement", ["load_finished", "last_runs", "last_runs_inside", "log_range", "log_since", "log_of_runs"]
+    ("statement", "ns"),
+    [
+        ("load_finished", ""),
+        ("last_runs", ""),
+        ("log_of_runs", ""),
+        *((name, ns) for name in ("last_runs_inside", "log_range", "log_since") for ns in ("", "inner:7.0")),
+    ],
 )
 def test_it_is_read_by_keys_whatever_the_planner_knows_of_the_tables(
-    postgres_db: PostgresDb, statement: str, analysed: bool
+    postgres_db: PostgresDb, statement: str, ns: str, analysed: bool
 ) -> None:
     """Without statistics a planner takes every table for a small one, and any way through it for as good as another."""
     session = Writer(postgres_db)
     for number in range(300):
         session.turn(f"r{number}")
+    if ns:
+        postgres_db._write(lambda tx: said_again_inside(tx, ns))
     if analysed:
         postgres_db._write(lambda tx: tx.execute("ANALYZE"))
-    values = {"session_id": "s1", "session": 1, "user_id": None, "ns": "", "low": 591, "before": 601, "high": 600, "count": 5}
+    values = {"session_id": "s1", "session": 1, "user_id": None, "ns": ns, "low": 591, "before": 601, "high": 600, "count": 5}
     text = getattr(postgres_db._statements(), statement)
 
     (plan,) = postgres_db._read(lambda tx: tx.one(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", values))
+    assert plan[0]["Plan"]["Actual Rows"] > 0
     assert touched(plan[0]["Plan"]) < 100
+
+
+def said_again_inside(tx: Any, ns: str) -> None:
+    """The runs and the log of the outermost graph once more, as those of a nested one."""
+    tx.execute(
+        "INSERT INTO gf_runs (run_id, session, ns, number, status, first_message, created_at) "
+        "SELECT 'in-' || run_id, session, %(ns)s, number, status, first_message, created_at FROM gf_runs",
+        {"ns": ns},
+    )
+    tx.execute(
+        "INSERT INTO gf_messages (session, ns, seq, run, role, body, sha256) "
+        "SELECT m.session, inner_run.ns, seq, inner_run.ordinal, role, body, m.sha256 FROM gf_messages m "
+        "JOIN gf_runs r ON r.ordinal = m.run JOIN gf_runs inner_run ON inner_run.run_id = 'in-' || r.run_id"
+    )
 
 
 def touched(plan: dict[str, Any]) -> int:
