@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.stored import OWN_ORIGINS
 from graphflow.db.copies import renamed
+from graphflow.db.jsontext import loads
 from graphflow.db.media import verified_media
-from graphflow.db.rows import COVERED, checksum, matches, run_checksum, run_matches
+from graphflow.db.rows import COVERED, checksum, matches, no_contents, run_checksum, run_matches
 from graphflow.db.seals import broken, check_time, run_seal, session_seal, time_seal
-from graphflow.errors import CorruptCheckpoint
+from graphflow.errors import CorruptCheckpoint, SerializationError
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Transaction
@@ -92,6 +93,17 @@ def is_sound(table: str, session_id: str, row: Fields) -> bool:
     """Whether a row is what its checksum says; ``run_id`` stands for its run."""
     stored = row["sha256"]
     return run_matches(row, stored) if table == "gf_runs" else matches(stored, *_covered(table, session_id, row))
+
+
+def unreadable(row: Fields) -> str | None:
+    """Which of its texts cannot be read, and why: a checksum says that a row is what was written, not that it was good."""
+    for column in ("delta", "snapshot", "frontier", "value", "body", "metrics"):
+        try:
+            if row.get(column) is not None:
+                loads(row[column], no_contents)
+        except (ValueError, LookupError, TypeError, SerializationError, CorruptCheckpoint) as error:
+            return f"a {column} that cannot be read: {error}"
+    return None
 
 
 def _covered(table: str, session_id: str, row: Fields) -> list[Any]:

@@ -8,13 +8,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from graphflow.db import outlines, relations
-from graphflow.db.archive import Fields, describe, is_sound
+from graphflow.db.archive import Fields, describe, is_sound, unreadable
 from graphflow.db.jsontext import loads
 from graphflow.db.records import CheckReport
 from graphflow.db.relations import Finding
-from graphflow.db.rows import digest, no_contents
+from graphflow.db.rows import digest
 from graphflow.db.seals import MEMORY_SEALED, memory_seal, run_seal
-from graphflow.errors import CorruptCheckpoint, SerializationError
+from graphflow.errors import CorruptCheckpoint
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
@@ -90,13 +90,8 @@ def _verified(table: str, session_id: str, fields: Fields, where: str) -> Findin
         return f"what {name} began with does not match its checksum"
     if not is_sound(table, session_id, fields):
         return f"{name} does not match its checksum"
-    for column in ("delta", "snapshot", "frontier", "value", "body", "metrics"):
-        try:
-            if fields.get(column) is not None:
-                loads(fields[column], no_contents)
-        except (ValueError, LookupError, TypeError, SerializationError, CorruptCheckpoint) as error:
-            return f"{name} has a {column} that cannot be read: {error}"
-    return None
+    fault = unreadable(fields)
+    return None if fault is None else f"{name} has {fault}"
 
 
 def _gaps(table: str, rows: list[Fields], firsts: dict[str, int], where: str) -> Iterator[Finding]:

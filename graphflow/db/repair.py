@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from graphflow.db.archive import Archive, Fields, describe, is_sound, left_behind, write_archive
+from graphflow.db.archive import Archive, Fields, describe, is_sound, left_behind, unreadable, write_archive
 from graphflow.db.records import Repair
 from graphflow.db.seals import broken, session_seal, time_seal
 from graphflow.db.sessions import delete_rows
@@ -51,7 +51,7 @@ def repair(tx: Transaction, session: int, now: int) -> Repair:
 
 
 def _read_sound(tx: Transaction, session: int, fields: Fields, lost: list[str]) -> Archive:
-    """The rows of a session that match their checksums, and whose images and files do."""
+    """The rows of a session that match their checksums and can be read, and whose images and files match theirs."""
     archive = Archive(fields)
     session_id = fields["session_id"]
     run_ids: dict[int, str] = {}
@@ -65,13 +65,13 @@ def _read_sound(tx: Transaction, session: int, fields: Fields, lost: list[str]) 
                 run_ids[row["ordinal"]] = row["run_id"]
             elif "run" in row:
                 row["run_id"] = run_ids.get(row.pop("run"))
-            matches = is_sound(table, session_id, row)
+            sound = is_sound(table, session_id, row) and unreadable(row) is None
             for name in ("session", "seal", "sha256"):
                 row.pop(name, None)
             texts = [value for value in row.values() if isinstance(value, str)] if spoilt else []
             if any(checksum in text for checksum in spoilt for text in texts):
                 lost.append(f"{describe(table, row)}, whose image or file is damaged")
-            elif matches:
+            elif sound:
                 tables[table].append(row)
             elif table == "gf_runs":
                 lost.append(f"the error and the metrics of {describe(table, row)}")

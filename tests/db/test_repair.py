@@ -12,6 +12,7 @@ import pytest
 from graphflow import Agent
 from graphflow.core.stored import TaskRow
 from graphflow.db.jsontext import loads
+from graphflow.db.rows import checksum
 from graphflow.errors import CorruptCheckpoint, GraphflowError, LeaseLost, NotOwner, SessionNotFound
 from graphflow.messages import ImagePart, Message
 from graphflow.testing import ScriptedModel
@@ -221,23 +222,36 @@ def test_nothing_stored_causes_an_import_or_a_call(text: str, monkeypatch: pytes
 
 
 def test_a_hostile_value_in_the_state_is_an_error_or_data(session: Writer) -> None:
-    from graphflow.db.rows import checksum  # noqa: PLC0415
-
-    db = session.db
     for text in HOSTILE:
-        row = db._read(lambda tx: tx.one(tx.sql.chain_above, ends(tx, session)))
-        seq, log_head, epoch, frontier, _, snapshot, created_at, _ = row
-        delta = f'{{"anything":{{"set":{text}}}}}'
-        base = db._read(lambda tx: tx.one(tx.sql.base_of, {"session": 1, "ns": "", "seq": session.head}))[0]
-        sealed = checksum("checkpoint", "s1", "", seq, base, log_head, epoch, created_at, frontier, delta, snapshot)
-        mark = ("%s", "%s") if db.dialect == "postgresql" else ("?", "?")
-        statement = f"UPDATE gf_checkpoints SET delta = {mark[0]}, sha256 = {mark[1]} WHERE ns = '' AND seq = {session.head}"
-        db._write(lambda tx, s=statement, d=delta, c=sealed: tx.execute(s, (d, c)))
+        store(session, f'{{"anything":{{"set":{text}}}}}')
         try:
             value = session.load().values["anything"]
         except GraphflowError:
             continue
         assert not callable(value) and type(value).__module__ in ("builtins", "graphflow.messages")
+
+
+def test_what_was_stored_as_it_is_and_cannot_be_read_is_damage_too(session: Writer) -> None:
+    store(session, '{"anything":{"set":')
+    with pytest.raises(CorruptCheckpoint):
+        session.load()
+    [finding] = session.db.check().problems
+    assert "has a delta that cannot be read" in finding
+    done = session.db.repair_session("s1", user_id="ann")
+    assert done.head == session.head - 1 and session.load().values["notes"][-1] == 106
+    assert session.db.check().ok
+
+
+def store(session: Writer, delta: str) -> None:
+    """Have the last checkpoint say so, with a checksum that matches."""
+    db = session.db
+    row = db._read(lambda tx: tx.one(tx.sql.chain_above, ends(tx, session)))
+    seq, log_head, epoch, frontier, _, snapshot, created_at, _ = row
+    base = db._read(lambda tx: tx.one(tx.sql.base_of, {"session": 1, "ns": "", "seq": session.head}))[0]
+    sealed = checksum("checkpoint", "s1", "", seq, base, log_head, epoch, created_at, frontier, delta, snapshot)
+    mark = ("%s", "%s") if db.dialect == "postgresql" else ("?", "?")
+    statement = f"UPDATE gf_checkpoints SET delta = {mark[0]}, sha256 = {mark[1]} WHERE ns = '' AND seq = {session.head}"
+    db._write(lambda tx: tx.execute(statement, (delta, sealed)))
 
 
 def ends(tx: Any, session: Writer) -> dict[str, Any]:
