@@ -55,7 +55,8 @@ def _begin(plan: Plan, input: Any, call: CallOptions, keyed: TaskResult | None =
         machine = new_machine(plan, call, run_id)
         stored: Stored | None = None
         try:
-            recent = plan.fingerprint if keyed is None else None
+            # What is kept in mind is compared when the run is stored: with durability "exit" its nodes would have run by then.
+            recent = plan.fingerprint if keyed is None and call.durability == "sync" else None
             stored = yield Load(call.session_id, call.user_id, plan.schema, recent=recent)
             check_free(stored)
             yield from _open(machine, input, stored, call, keyed)

@@ -136,7 +136,7 @@ class Weight:
     """The store's own number of the run that the head belongs to."""
     foreign: dict[str, Any] = field(default_factory=dict)
     """Stored channels that the code no longer knows, in stored form: kept for the next snapshot."""
-    chain: tuple[str, ...] = field(default=(), compare=False)
+    texts: tuple[str, ...] = field(default=(), compare=False)
     """The last snapshot and the deltas since, as they are stored, for a store that asks for it; empty when they are long."""
 
 

@@ -90,6 +90,12 @@ def channel_codecs(schema: StateSchema) -> dict[str, ChannelCodec]:
     return {name: ChannelCodec(channel) for name, channel in schema.channels.items() if channel.stored}
 
 
+@lru_cache(maxsize=256)
+def exact_channels(schema: StateSchema) -> frozenset[str]:
+    """The stored channels whose values are what JSON, with its tags, says: nothing is checked when they are loaded."""
+    return frozenset(name for name, codec in channel_codecs(schema).items() if codec.exact)
+
+
 _AS_IS: Final = frozenset({"unset", "log"})
 
 

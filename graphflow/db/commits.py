@@ -10,7 +10,7 @@ from graphflow.core.calls import KeyTaken, busy
 from graphflow.core.control import MEASURED
 from graphflow.core.effects import CloseRun, Commit, NewCheckpoint, OpenRun
 from graphflow.db import outlines
-from graphflow.db.codec import encode_delta, encode_snapshot, write_value
+from graphflow.db.codec import encode_delta, encode_snapshot, exact_channels, write_value
 from graphflow.db.folding import folded
 from graphflow.db.jsontext import dumps
 from graphflow.db.leases import in_words, is_dead
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 ROW_WEIGHT: Final = 64
 """What reading one more row costs beside the bytes of its delta."""
-LIGHTEST_SNAPSHOT: Final = 512
+LEAST_CHAIN: Final = 512
 """Chains of deltas lighter than this are not worth a snapshot, however small the state is."""
-LIGHT_SNAPSHOT: Final = 256
+SHORT_SNAPSHOT: Final = 256
 """Shorter snapshots are as good as free: a database may have one written wherever a run is completed."""
 
 Params = dict[str, Any]
@@ -135,16 +135,23 @@ class ReadyCommit:
             base = seq
             if seq > 0:
                 snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
-        elif weight.delta_bytes + self.weight >= max(weight.snapshot_bytes, LIGHTEST_SNAPSHOT):
+        elif weight.delta_bytes + self.weight >= max(weight.snapshot_bytes, LEAST_CHAIN):
             base = seq
             snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
-        elif self.light and effect.status == "completed" and len(weight.chain) == seq - base:
+        elif self.light and effect.status == "completed" and self._is_foldable(new):
             # Of what is stored, so that it says no more than the rows did: neither defaults nor what was changed in place.
-            base, snapshot = seq, folded((*weight.chain, delta or "{}"))
+            base, snapshot = seq, folded((*weight.texts, delta or "{}"), exact_channels(new.schema))
         check_checkpoint(self.limits, new, delta, frontier, snapshot)
         self.base, self.delta, self.snapshot = base, delta, snapshot
         sealed = checkpoint_checksum(effect.session_id, effect.ns, seq, base, log_head, epoch, now, frontier, delta, snapshot)
         return base, log_head, epoch, frontier, delta, snapshot, sealed, now
+
+    def _is_foldable(self, new: NewCheckpoint) -> bool:
+        """Whether the texts of the chain are known, and each name in them is one channel: the order of writes under two names
+        would be lost.
+        """
+        weight = new.weight
+        return len(weight.texts) == new.seq - weight.snapshot_seq and not (weight.foreign or new.schema.aliases)
 
     def _message_rows(self) -> list[Values]:
         """The values of each row: seq, then those from ``role`` on."""
@@ -426,11 +433,11 @@ class ReadyCommit:
         if self.base == new.seq:
             text = self.snapshot or self.delta or "{}"
             weight.snapshot_seq, weight.snapshot_bytes, weight.delta_bytes = new.seq, len(text), 0
-            weight.chain = (text,) if self.light and len(text) < LIGHT_SNAPSHOT else ()
+            weight.texts = (text,) if self.light and len(text) < SHORT_SNAPSHOT else ()
         else:
             weight.delta_bytes += self.weight
-            if weight.chain:
-                weight.chain = (*weight.chain, self.delta or "{}")
+            if weight.texts:
+                weight.texts = (*weight.texts, self.delta or "{}")
 
 
 def _metrics(metrics: Mapping[str, Any] | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from graphflow.db.jsontext import dumps, loads_packed
@@ -10,10 +10,12 @@ from graphflow.db.packing import Packer
 from graphflow.db.tags import TAG
 
 
-def folded(texts: Sequence[str]) -> str:
+def folded(texts: Sequence[str], exact: Container[str] = ()) -> str:
     """The snapshot that a snapshot and the deltas after it amount to, without knowing the types of what is in them.
 
-    Operations are put behind one another as they were stored, and made one where that is plain to see.
+    Operations are put behind one another as they were stored. Those that are ranges of the log, and those of an ``exact``
+    channel, are made one where that is plain to see; what is in others is checked as it is loaded, write by write.
+    A channel stands where it was last set, so that the last of two names wins that are one.
     """
     whole: dict[str, list[dict[str, Any]]] = {}
     for text in texts:
@@ -21,8 +23,9 @@ def folded(texts: Sequence[str]) -> str:
             ops = whole.setdefault(name, [])
             for part in op.get("ops", (op,)):
                 if "set" in part or "unset" in part:
+                    whole[name] = whole.pop(name)
                     ops.clear()
-                if not (ops and _joined(ops[-1], part)):
+                if not (ops and (name in exact or "log" in part) and _joined(ops[-1], part)):
                     ops.append(part)
     packer = Packer(packed=True)
     made: dict[str, Any] = {}

@@ -76,7 +76,7 @@ def process_name() -> str:
 
 def is_dead(name: str) -> bool:
     """Whether the process of that name is known to have ended: it ran on this machine and is gone."""
-    machine, pid, born, _ = name.split(":")
+    machine, pid, born = _parts(name)
     if machine != process_name().split(":")[0]:
         return False
     try:
@@ -88,9 +88,15 @@ def is_dead(name: str) -> bool:
     return born != _born(int(pid))
 
 
+def _parts(name: str) -> tuple[str, str, str]:
+    """Machine, process and when it was born; what is no such name is a process of another machine, whose lease runs out."""
+    machine, *others = name.split(":")
+    return (machine, others[0], others[1]) if len(others) == 3 and others[0].isdigit() else ("", "unknown", "")
+
+
 def in_words(name: str, seconds: float) -> str:
     """A lease's holder, for people."""
-    machine, pid, _, _ = name.split(":")
+    machine, pid, _ = _parts(name)
     where = "this machine" if machine == process_name().split(":")[0] else "another machine"
     return f"process {pid} on {where} (its lease runs for {max(seconds, 0):.0f} more seconds)"
 

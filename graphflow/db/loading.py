@@ -12,7 +12,7 @@ from graphflow.core.reducers import Delta, Op, apply_op
 from graphflow.core.state import StateSchema, Values
 from graphflow.core.stored import OWN_ORIGINS, Frontier, Range, Run, Stored, TaskRow, Weight
 from graphflow.db.codec import channel_codecs
-from graphflow.db.commits import LIGHT_SNAPSHOT, ROW_WEIGHT
+from graphflow.db.commits import ROW_WEIGHT, SHORT_SNAPSHOT
 from graphflow.db.jsontext import loads
 from graphflow.db.leases import in_words, is_dead, process_name
 from graphflow.db.media import media_of
@@ -96,7 +96,7 @@ def load_finished(tx: Transaction, effect: Load) -> Stored | None:
             return None
         raise Unfinished
     session = _Found.of(effect.session_id, row[:_FOUND])
-    if session.status != "completed" or session.lease_owner is not None:
+    if session.status != "completed":  # whoever holds it runs it
         raise Unfinished
     last = ChainRow(*row[_FOUND - 2 :])
     earlier = _chain(tx, session.ordinal, "", last.base, last.seq - 1) if last.base < last.seq else []
@@ -358,13 +358,13 @@ class Folded:
             if row.snapshot is not None and not self.empty:
                 self.values, self.ranges, weight.foreign = self.schema.initial(), {}, {}
             weight.snapshot_seq, weight.snapshot_bytes, weight.delta_bytes = row.seq, len(text or "{}"), 0
-            weight.chain = (text or "{}",) if weight.snapshot_bytes < LIGHT_SNAPSHOT else ()
+            weight.texts = (text or "{}",) if weight.snapshot_bytes < SHORT_SNAPSHOT else ()
             self.empty = False
         else:
             text = row.delta
             weight.delta_bytes += len(text or "") + ROW_WEIGHT
-            if weight.chain:
-                weight.chain = (*weight.chain, text or "{}")
+            if weight.texts:
+                weight.texts = (*weight.texts, text or "{}")
         if text is not None:
             self._apply(loads(text, fetch))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterable
 from enum import Enum
@@ -42,7 +43,8 @@ class Packer:
         self, media: Media | None = None, *, careful: bool = False, lenient: bool = False, packed: bool = False
     ) -> None:
         self.media = media
-        self.most = getattr(media, "depth", MAX_DEPTH)
+        # What is packed already was measured when it was, and has a level more for each tag.
+        self.most = sys.maxsize if packed else getattr(media, "depth", MAX_DEPTH)
         self.lenient = lenient
         self.packed = packed
         self.plain = _ALWAYS_SAFE if careful or lenient else JSON_OWN

@@ -167,7 +167,7 @@ class _Kept:
             ranges={name: list(ranges) for name, ranges in new.ranges.items()},
             log_head=new.log_head,
             weight=Weight(
-                weight.snapshot_seq, weight.snapshot_bytes, weight.delta_bytes, weight.session, weight.run, chain=weight.chain
+                weight.snapshot_seq, weight.snapshot_bytes, weight.delta_bytes, weight.session, weight.run, texts=weight.texts
             ),
             run=Run(run.run_id, "completed", run.first_message, run.fingerprint, run.component_id),
             tasks=[],

@@ -81,7 +81,7 @@ def test_where_a_session_with_little_state_stands_is_one_row_and_with_more_a_cha
     assert little.weight.snapshot_seq == little.head and more.weight.snapshot_seq < more.head
     for session in (little, more):
         stored = session.load()
-        assert (stored.weight, stored.weight.chain) == (session.weight, session.weight.chain)
+        assert (stored.weight, stored.weight.texts) == (session.weight, session.weight.texts)
 
 
 def test_a_lost_or_changed_row_of_the_chain_is_noticed(postgres_db: PostgresDb) -> None:

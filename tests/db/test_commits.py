@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import pytest
+from pydantic import AfterValidator, BaseModel, Field
 
+from graphflow import END, START, StateGraph, add_messages, append, merge
 from graphflow.core.control import Interrupt, Overwrite
 from graphflow.core.effects import CloseRun, Commit, Load, OpenRun
+from graphflow.core.state import StateSchema, logged, state_schema
 from graphflow.core.stored import TaskResult, TaskRow
 from graphflow.db import InMemoryDb, SqliteDb
+from graphflow.db.tags import MAX_DEPTH
 from graphflow.errors import LeaseLost, NotOwner, SerializationError, SessionBusy
 from graphflow.messages import Message, RemoveMessage
 
@@ -299,12 +305,87 @@ def test_a_run_that_is_completed_can_leave_a_snapshot_of_what_is_stored(sqlite_d
         session.values["anything"] = ["changed in place, and not written"]
         loaded = session.load()
         assert (loaded.values["count"], loaded.values.get("anything")) == (number, None)
-        assert (loaded.weight, loaded.weight.chain) == (session.weight, session.weight.chain)
+        assert (loaded.weight, loaded.weight.texts) == (session.weight, session.weight.texts)
     rows = sqlite_db._read(lambda tx: tx.all("SELECT seq, base, snapshot FROM gf_checkpoints ORDER BY seq", {}))
     assert [base for _, base, _ in rows] == [0, *(at for at in range(1, 39, 2) for _ in range(2)), 39]
     assert "notes" not in rows[-1][2], "a default that nobody wrote stays the code's"
     assert [session.load(at=at).values["count"] for at in range(40)] == [at // 2 for at in range(40)]
     assert sqlite_db.check().ok
+
+
+def test_a_name_that_is_another_ones_alias_now_and_then_is_left_in_the_order_of_writes(sqlite_db: SqliteDb) -> None:
+    sqlite_db._light = True
+    session = Writer(sqlite_db, schema=named("count", "notes"))
+    session.turn("r", count=0, notes=["0"])
+    for number in range(1, 6):
+        names = ("count", "notes") if number % 2 else ("counted", "noted")
+        session.schema = named(*names)
+        stored = session.load()
+        session.values, session.weight = stored.values, stored.weight
+        session.begin(f"r{number}", {names[0]: {"set": number}, names[1]: {"append": [str(number)]}})
+        session.end()
+        loaded = session.load().values
+        assert (loaded[names[0]], loaded[names[1]]) == (number, [str(at) for at in range(number + 1)])
+
+
+def named(count: str, notes: str) -> StateSchema:
+    """A state with channels of these names, which once were called otherwise."""
+    hints = {count: int, notes: Annotated[list[str], append], "messages": Annotated[list[Message], add_messages, logged]}
+    others = {"count": count, "counted": count, "notes": notes, "noted": notes}
+    aliases = {old: new for old, new in others.items() if old != new}
+    return replace(state_schema(TypedDict("Named", hints)), aliases=aliases)  # type: ignore[operator]
+
+
+class Item(BaseModel):
+    n: int
+
+
+def by_number(items: list[Item]) -> list[Item]:
+    return sorted(items, key=lambda item: item.n)
+
+
+@pytest.mark.parametrize(
+    ("hint", "updates"),
+    [
+        (Annotated[list[Item], Field(max_length=2), append], [[Item(n=1)], [Item(n=2)], [Item(n=3)]]),
+        (Annotated[list[Item], AfterValidator(by_number), append], [[Item(n=2)], [Item(n=1)]]),
+        (Annotated[dict[str, Item], Field(max_length=1), merge], [{"a": Item(n=1)}, {"b": Item(n=2)}]),
+    ],
+)
+@pytest.mark.parametrize("how", ["light", "pruned"])
+def test_what_is_checked_write_by_write_stays_as_it_was_written(
+    sqlite_db: SqliteDb, hint: Any, updates: list[Any], how: str
+) -> None:
+    sqlite_db._light = how == "light"
+    schema = TypedDict("schema", {"value": hint})  # type: ignore[operator]  # noqa: UP013 - the hint is no literal
+    written = iter(updates)
+    builder = StateGraph(schema).add_node("node", lambda _: {"value": next(written)}).add_edge(START, "node")
+    graph = builder.add_edge("node", END).compile(db=sqlite_db)
+    for _ in updates:
+        graph.invoke({}, session_id="s")
+    if how == "pruned":
+        assert sqlite_db.prune(keep_last=1).checkpoints
+    value = graph.get_state("s").values["value"]
+    if type(value) is list:
+        assert value == [item for update in updates for item in update]
+    else:
+        assert list(value) == ["a", "b"]
+
+
+def test_what_is_nested_as_deep_as_is_allowed_can_be_put_into_a_snapshot(sqlite_db: SqliteDb) -> None:
+    deep: Any = b""
+    for _ in range(MAX_DEPTH):
+        deep = [deep]
+    sqlite_db._light = True
+    session = Writer(sqlite_db)
+    session.begin("r0")
+    with suppress(SerializationError):
+        session.end({"anything": {"set": [deep]}})
+        pytest.fail("one level more is too much")
+    session.end({"anything": {"set": deep}})
+    session.turn("r1")
+    assert sqlite_db.prune(keep_last=1).checkpoints
+    assert session.load().values["anything"] == deep
 
 
 def test_a_long_state_is_not_written_again_wherever_a_run_is_completed(sqlite_db: SqliteDb) -> None:

@@ -38,6 +38,8 @@ def test_this_process_is_alive_and_one_that_only_has_its_number_is_dead() -> Non
     assert not is_dead(process_name())
     assert is_dead(f"{machine}:{pid}:{int(born or 0) + 1}:{nonce}") or not born
     assert not is_dead(f"another:{pid}:1:{nonce}"), "nothing is known of processes of other machines"
+    for damaged in ("", "x", f"{machine}:pid:{born}:{nonce}", f"{machine}:{pid}"):
+        assert not is_dead(damaged) and "process unknown" in in_words(damaged, 3)
     assert "this machine" in in_words(process_name(), 3) and "another machine" in in_words(f"x:{pid}:1:2", 3)
 
 

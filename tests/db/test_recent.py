@@ -291,3 +291,17 @@ def test_a_conversation_is_the_same_with_and_without_what_is_in_mind(open_db, se
         kept.do(what, n)
         anew.do(what, n)
         assert kept.told[-1] == anew.told[-1], script[: n + 1]
+
+
+def test_a_run_that_is_stored_at_its_end_knows_what_another_process_has_written(open_db: Open) -> None:
+    class State(TypedDict):
+        notes: Annotated[list[str], append]
+
+    ran: list[list[str]] = []
+    builder = StateGraph(State).add_node("node", lambda state: ran.append(state["notes"]) or {"notes": ["noted"]})
+    mine, theirs = (builder.compile(db=open_db()) for builder in [builder.add_edge(START, "node").add_edge("node", END)] * 2)
+    mine.invoke({"notes": ["a"]}, session_id="s")
+    theirs.invoke({"notes": ["b"]}, session_id="s")
+    notes = mine.invoke({"notes": ["c"]}, session_id="s", durability="exit")["notes"]
+    assert notes == ["a", "noted", "b", "noted", "c", "noted"]
+    assert len(ran) == 3, "no node ran in vain"

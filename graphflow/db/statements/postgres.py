@@ -65,13 +65,13 @@ class PostgresStatements(Compiled):
 
     @cached_property
     def load_finished(self) -> str:
-        """A session at its head: what ``load_head`` tells but for the time that its lease has left, and the row of ``chain``
-        there. Few tables, joined by their keys, and no clock: what has to be learned for it is what a first look takes.
+        """A session at its head: what ``load_head`` tells but for its lease, which a completed one has not, and the row of
+        ``chain`` there. Few tables, joined by their keys, and no clock: what has to be learned is what a first look takes.
         """
         c = CHECKPOINT
         at = and_(c.session == SESSION.ordinal, c.ns == EMPTY, c.seq == SESSION.head)
         joined = sessions.join(checkpoints, at).outerjoin(runs, RUN.ordinal == c.run)
-        columns = (*told(SESSION.head), *OF_RUN, SESSION.lease_owner, null(), *chained(c))
+        columns = (*told(SESSION.head), *OF_RUN, null(), null(), *chained(c))
         return self.text(select(*columns).select_from(joined).where(HERE, FREE_FOR))
 
     # --- committing --------------------------------------------------------------------------------------------------------
