@@ -11,7 +11,7 @@ from graphflow.core.control import MEASURED
 from graphflow.core.effects import CloseRun, Commit, NewCheckpoint, OpenRun
 from graphflow.db import outlines
 from graphflow.db.codec import encode_delta, encode_snapshot, exact_channels, write_value
-from graphflow.db.folding import folded
+from graphflow.db.folding import snapshot_of
 from graphflow.db.jsontext import dumps
 from graphflow.db.leases import in_words, is_dead
 from graphflow.db.limits import Limits, check_checkpoint, check_message, check_names, check_task
@@ -140,7 +140,7 @@ class ReadyCommit:
             snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
         elif self.light and effect.status == "completed" and self._is_foldable(new):
             # Of what is stored, so that it says no more than the rows did: neither defaults nor what was changed in place.
-            base, snapshot = seq, folded((*weight.texts, delta or "{}"), exact_channels(new.schema))
+            base, snapshot = seq, snapshot_of((*weight.texts, delta or "{}"), exact_channels(new.schema))
         check_checkpoint(self.limits, new, delta, frontier, snapshot)
         self.base, self.delta, self.snapshot = base, delta, snapshot
         sealed = checkpoint_checksum(effect.session_id, effect.ns, seq, base, log_head, epoch, now, frontier, delta, snapshot)

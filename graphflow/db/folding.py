@@ -10,7 +10,7 @@ from graphflow.db.packing import Packer
 from graphflow.db.tags import TAG
 
 
-def folded(texts: Sequence[str], exact: Container[str] = ()) -> str:
+def snapshot_of(texts: Sequence[str], exact: Container[str] = ()) -> str:
     """The snapshot that a snapshot and the deltas after it amount to, without knowing the types of what is in them.
 
     Operations are put behind one another as they were stored. Those that are ranges of the log, and those of an ``exact``

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from graphflow.core import options
-from graphflow.db.folding import folded
+from graphflow.db.folding import snapshot_of
 from graphflow.db.rows import checksum, matches
 from graphflow.db.seals import check_time
 from graphflow.errors import CorruptCheckpoint
@@ -253,7 +253,7 @@ def _with_snapshot(space: _Space, cut: int, *, untouched: bool) -> int:
         if seq <= cut:
             texts.append(snapshot or delta or "{}")
         if seq >= cut:
-            text = snapshot if seq > cut else folded(texts)
+            text = snapshot if seq > cut else snapshot_of(texts)
             facts = (seq, cut, log_head, epoch, created_at)
             again = checksum("checkpoint", space.session_id, keys["ns"], *facts, frontier, delta, text)
             tx.execute(tx.sql.rebase, {**keys, "of": seq, "new_base": cut, "new_snapshot": text, "new_sha256": again})

@@ -331,7 +331,7 @@ def test_a_folded_chain_is_worth_what_its_parts_are(ops: list[dict[str, Any]], e
     for text in texts:
         expected = apply_op(expected, loads(text)["x"])
     value: Any = MISSING
-    op = loads(retention.folded(texts, exact))["x"]
+    op = loads(retention.snapshot_of(texts, exact))["x"]
     for part in op.get("ops", (op,)):
         value = apply_op(value, part)
     assert value == expected and type(value) is type(expected)

@@ -158,7 +158,7 @@ def test_chains_of_what_was_shared_are_folded() -> None:
         {"a": {"set": [first]}, "b": {"set": [first, {"$": first}]}},
         {"a": {"set": [second]}, "b": {"append": [second, second]}, "c": {"merge": {"x": second}}},
     ]
-    text = retention.folded([write_value(delta, "state") for delta in deltas], {"b"})
+    text = retention.snapshot_of([write_value(delta, "state") for delta in deltas], {"b"})
     assert text.count("first") == 1 and text.count("second") == 1
     made = loads(text)
     assert made == {"a": {"set": [second]}, "b": {"set": [first, {"$": first}, second, second]}, "c": {"merge": {"x": second}}}
