@@ -299,7 +299,8 @@ def test_a_run_that_is_stored_at_its_end_knows_what_another_process_has_written(
 
     ran: list[list[str]] = []
     builder = StateGraph(State).add_node("node", lambda state: ran.append(state["notes"]) or {"notes": ["noted"]})
-    mine, theirs = (builder.compile(db=open_db()) for builder in [builder.add_edge(START, "node").add_edge("node", END)] * 2)
+    builder.add_edge(START, "node").add_edge("node", END)
+    mine, theirs = builder.compile(db=open_db()), builder.compile(db=open_db())
     mine.invoke({"notes": ["a"]}, session_id="s")
     theirs.invoke({"notes": ["b"]}, session_id="s")
     notes = mine.invoke({"notes": ["c"]}, session_id="s", durability="exit")["notes"]
