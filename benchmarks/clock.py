@@ -6,7 +6,10 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
+
+from benchmarks.gauge import Gauge
 
 Work = Callable[[], Any]
 LONG_ENOUGH: Final = 0.05
@@ -41,10 +44,10 @@ def median(costs: list[Cost]) -> Cost:
     return Cost(statistics.median(one.wall for one in costs), statistics.median(one.cpu for one in costs))
 
 
-def per_unit(work: Work, units: int, repeats: int) -> Cost:
-    """Microseconds per unit of the work: the median of ``repeats`` calls after one that is not counted."""
+def per_unit(work: Work, units: int, repeats: int, gauge: Gauge) -> Cost:
+    """Microseconds per unit of the work: the median of ``repeats`` calls in quiet moments, after one that is not counted."""
     work()
-    return median([cost(work) for _ in range(repeats)]).scaled(1e6 / units)
+    return median(gauge.take(partial(cost, work), repeats)).scaled(1e6 / units)
 
 
 def often(work: Work) -> int:

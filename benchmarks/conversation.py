@@ -9,6 +9,7 @@ from typing import Protocol
 
 from benchmarks.amounts import TEXT, WINDOW
 from benchmarks.clock import Cost, cost, median
+from benchmarks.gauge import Gauge
 
 SESSION = "conversation"
 USER = "user"
@@ -54,13 +55,18 @@ def answers(known: int = 100) -> Iterator[str]:
 class Growth:
     """Takes the turns of one conversation, and keeps what the last ones cost."""
 
-    def __init__(self, talk: Talk, turns: int) -> None:
+    def __init__(self, talk: Talk, turns: int, gauge: Gauge) -> None:
         self._talk = talk
+        self._gauge = gauge
         self._questions = questions(turns)
         self._costs: list[Cost] = []
 
     def up_to(self, turns: int) -> Cost:
-        """Go on until there were so many turns; milliseconds of one: the median of the last ones, without the very first."""
+        """Go on until there were so many turns; milliseconds of one: the median of the last ones, without the very first. They
+        are not taken before a moment is quiet.
+        """
         while len(self._costs) < turns:
+            if len(self._costs) == max(turns - WINDOW, 1):
+                self._gauge.wait()
             self._costs.append(cost(partial(self._talk.turn, next(self._questions))))
         return median(self._costs[1:][-WINDOW:]).scaled(1e3)

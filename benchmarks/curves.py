@@ -16,9 +16,10 @@ from typing import Annotated, Any, TypedDict
 from benchmarks.adapters.graphflow.chat import Chat
 from benchmarks.adapters.graphflow.graphs import durable, fan_out
 from benchmarks.adapters.graphflow.stores import db_on
-from benchmarks.clock import cost
+from benchmarks.clock import per_unit
 from benchmarks.conversation import Growth, answers, text
 from benchmarks.figure import Place, Size
+from benchmarks.gauge import Gauge
 from benchmarks.work import Count, bump
 from graphflow import END, START, Graph, StateGraph, append
 
@@ -57,10 +58,9 @@ def slope(points: Mapping[int, float]) -> float | None:
     return statistics.linear_regression(*zip(*((math.log(size), math.log(value)) for size, value in larger), strict=True)).slope
 
 
-def processor_ms(work: Callable[[], Any], times: int) -> float:
-    """The median of one call, after one that does not count."""
-    work()
-    return statistics.median(cost(work).cpu for _ in range(times)) * 1e3
+def processor_ms(work: Callable[[], Any], times: int, gauge: Gauge) -> float:
+    """The median of one call in quiet moments, after one that does not count."""
+    return per_unit(work, 1, times, gauge).cpu / 1e3
 
 
 # --- the curves --------------------------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def processor_ms(work: Callable[[], Any], times: int) -> float:
 
 def turn(turns: int, place: Place) -> float:
     """One more turn of a conversation that has so many."""
-    return Growth(Chat(place.store("sqlite", "normal"), answers()), turns).up_to(turns).cpu
+    return Growth(Chat(place.store("sqlite", "normal"), answers()), turns, place.gauge).up_to(turns).cpu
 
 
 class Large(TypedDict):
@@ -88,30 +88,30 @@ def large_graph(characters: int, place: Place) -> Graph:
 def written_state(characters: int, place: Place) -> float:
     """A run whose node writes a state of so many characters."""
     graph = large_graph(characters, place)
-    return processor_ms(lambda: graph.invoke({"count": 0}), 3)
+    return processor_ms(lambda: graph.invoke({"count": 0}), 3, place.gauge)
 
 
 def loaded_state(characters: int, place: Place) -> float:
     """Reading a state of so many characters."""
     graph = large_graph(characters, place)
     graph.invoke({"count": 0}, session_id="large")
-    return processor_ms(lambda: graph.get_state("large"), 3)
+    return processor_ms(lambda: graph.get_state("large"), 3, place.gauge)
 
 
 def step_beside(characters: int, place: Place) -> float:
     """A thousand committed steps that leave a text of so many characters alone."""
     loop = durable(place.store("sqlite", "normal"), "sync", "x" * characters)
-    return processor_ms(lambda: loop(1_000), 1)
+    return processor_ms(lambda: loop(1_000), 1, place.gauge)
 
 
 def fan(branches: int, place: Place) -> float:
     """A run with so many branches."""
-    return processor_ms(fan_out(place.store("none"), "sync", branches), 3)
+    return processor_ms(fan_out(place.store("none"), "sync", branches), 3, place.gauge)
 
 
 def stored_fan(branches: int, place: Place) -> float:
     """A run with so many branches on SQLite."""
-    return processor_ms(fan_out(place.store("sqlite", "normal"), "sync", branches), 3)
+    return processor_ms(fan_out(place.store("sqlite", "normal"), "sync", branches), 3, place.gauge)
 
 
 def list_sessions(rows: int, place: Place) -> float:
@@ -128,7 +128,7 @@ def list_sessions(rows: int, place: Place) -> float:
         assert len(db.get_sessions(limit=20)) == 20
         assert db.get_sessions(user_id="user-1", limit=20)
 
-    return processor_ms(pages, 20)
+    return processor_ms(pages, 20, place.gauge)
 
 
 def search_memories(memories: int, place: Place) -> float:
@@ -140,7 +140,7 @@ def search_memories(memories: int, place: Place) -> float:
             db.add_user_memory("user", text(f"memory {number}", 100))
         done.touch()
     queries = cycle([text(f"memory {number}", 40) for number in range(20)])
-    return processor_ms(lambda: db.search_user_memories("user", next(queries)), 20)
+    return processor_ms(lambda: db.search_user_memories("user", next(queries)), 20, place.gauge)
 
 
 CURVES = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks.gauge import Gauge
 from benchmarks.store import Store, StoreKind, fresh_database, numbers
 
 GRAPHFLOW = "graphflow"
@@ -125,6 +126,7 @@ class Place:
     size: Size
     server: str | None
     """The URL of a PostgreSQL."""
+    gauge: Gauge
 
     def store(self, kind: StoreKind, synchronous: str = "full", database: str | None = None) -> Store:
         """A new store of its own, another one at every call; ``database`` names one that lasts as long as the suite."""

@@ -101,7 +101,9 @@ def curve_cells(results: Results, curve: Curve) -> list[str]:
 
 
 def markdown(results: Results, picked: Picked, curves: Sequence[Curve], words: Mapping[str, str]) -> str:
-    """The page. ``words``: ``setting``, ``rounds``, ``profiles``, what is done ``by_hand``, and the name of the ``plot``."""
+    """The page. ``words``: ``setting``, ``rounds``, what moments are ``quiet``, ``profiles``, what is done ``by_hand``, and the
+    name of the ``plot``.
+    """
     lines = [
         "# Results",
         "",
@@ -109,6 +111,8 @@ def markdown(results: Results, picked: Picked, curves: Sequence[Curve], words: M
         "",
         f"Rounds: {words['rounds']}; figures are medians over them, ratios medians of the rounds' ratios; below 1, graphflow "
         f"is the better. **{goals(results, picked)}.** [README.md](README.md) says what each case does.",
+        "",
+        f"Quiet moments of the machine: {words['quiet']}. {results.disturbed():.0%} of the samples had to be taken in others.",
         "",
         f"![graphflow beside the best peer and the limit]({words['plot']})",
     ]

@@ -65,6 +65,12 @@ class Results:
         rounds = self.cases.get((case.name, part.name, subject), [])
         return [None if measured is None else measured.get(figure.name) for measured in rounds]
 
+    def disturbed(self) -> float:
+        """The share of samples that were taken in moments that were not quiet."""
+        all_measured = [measured for rounds in self.cases.values() for measured in rounds if measured is not None]
+        samples = sum(measured.get("samples", 0) for measured in all_measured)
+        return sum(measured.get("disturbed", 0) for measured in all_measured) / samples if samples else 0.0
+
     def points(self, curve: Curve) -> dict[int, float]:
         """The medians of a curve, by size."""
         costs = {size: self.curves[curve.name, size] for size in curve.sizes if (curve.name, size) in self.curves}

@@ -21,6 +21,7 @@ from benchmarks import peers, report
 from benchmarks.catalogue import NAMES, chosen
 from benchmarks.curves import CURVES, Curve, named
 from benchmarks.figure import GRAPHFLOW, LIMIT, Measured
+from benchmarks.gauge import Gauge
 from benchmarks.plot import svg
 from benchmarks.process import Failed, json_of, text_of
 from benchmarks.results import Picked, Results
@@ -146,13 +147,13 @@ def postgres_version(url: str | None) -> str | None:
         return str(connection.info.parameter_status("server_version"))
 
 
-def write(told: argparse.Namespace, results: Results, setting: str, profile: str, by_hand: str) -> None:
+def write(told: argparse.Namespace, results: Results, **words: str) -> None:
     """RESULTS.md and the plot."""
     plot = told.output.with_suffix(".svg")
     picked: Picked = told.cases
     curves: list[Curve] = told.curves
     rounds = f"{told.rounds}, of what takes minutes 1" if told.size == "long" and told.rounds > 1 else str(told.rounds)
-    words = {"setting": setting, "rounds": rounds, "profiles": profile, "by_hand": by_hand, "plot": plot.name}
+    words |= {"rounds": rounds, "plot": plot.name}
     told.output.write_text(report.markdown(results, picked, curves, words), "utf-8")
     plot.write_text(svg(results, picked), "utf-8")
 
@@ -165,9 +166,10 @@ def main() -> int:
     if not out.is_terminal:
         out = Console(width=WIDE)
     there, results = peers.install(told.peers), Results()
+    gauge = Gauge.of_machine(quick=told.size == "quick")
     with scratch(told.scratch) as folder:
         with server(folder) as url:
-            common = {"shared": str(folder), "server": url, "size": told.size}
+            common = {"shared": str(folder), "server": url, "size": told.size, "quiet": gauge.quiet}
             failures = measure(told, list(there), common, results, progress)
             setting = report.setting(there, postgres_version(url))
         out.print(setting, highlight=False)
@@ -179,7 +181,7 @@ def main() -> int:
         for text in (profile, by_hand):
             out.print(text, markup=False, highlight=False)
     if told.output:
-        write(told, results, setting, profile, by_hand)
+        write(told, results, setting=setting, quiet=str(gauge), profiles=profile, by_hand=by_hand)
     return 1 if failures else 0
 
 

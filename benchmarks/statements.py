@@ -12,9 +12,10 @@ import argparse
 import sqlite3
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,14 +26,15 @@ from benchmarks.cases.durable import SHORT
 from benchmarks.cases.fresh import write
 from benchmarks.clock import Cost, cost, median
 from benchmarks.conversation import SESSION
+from benchmarks.gauge import Gauge
 from benchmarks.scratch import scratch
 from benchmarks.server import server
 from benchmarks.store import Store, fresh_database
 from graphflow.db.sqlite import WAL_PAGES
 from graphflow.db.sqltext import statements_for
 
-CONNECTIONS = 9
-"""Fresh ones, of which the first is not counted."""
+CONNECTIONS = 8
+"""Fresh ones, after a first one that is not counted."""
 BY_KEY = (
     "SELECT * FROM gf_sessions WHERE session_id = 'none'",
     "SELECT * FROM gf_checkpoints WHERE session = 0 AND ns = '' AND seq = 0",
@@ -42,10 +44,10 @@ BY_KEY = (
 """The least that can be asked of the tables that a turn begins with."""
 
 
-def step(file: Path, synchronous: Literal["full", "normal"], count: int = STEPS) -> Cost:
+def step(file: Path, synchronous: Literal["full", "normal"], times: int = STEPS) -> Cost:
     """Microseconds of a step's statement, on a new file that some steps were written to before, as in case D."""
     loop = durable(Store("sqlite", file, None, synchronous), "sync", "")  # as long as it is there, the file stays open
-    loop(count // 10)
+    loop(times // 10)
     sql = statements_for("sqlite")
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         execute = connection.cursor().execute
@@ -55,23 +57,24 @@ def step(file: Path, synchronous: Literal["full", "normal"], count: int = STEPS)
         _, ns, _, *row = execute("SELECT * FROM gf_checkpoints WHERE seq = ?", (head - 1,)).fetchone()
 
         def steps() -> None:
-            for stands in range(head, head + count):
+            for stands in range(head, head + times):
                 assert execute(sql.step, (ns, *row, stands, session, epoch)).rowcount == 1
 
-        return cost(steps).scaled(1e6 / count)
+        return cost(steps).scaled(1e6 / times)
 
 
-def asked(url: str, questions: Sequence[tuple[str, dict[str, Any]]]) -> tuple[float, float]:
+def asked(url: str, questions: Sequence[tuple[str, dict[str, Any]]], gauge: Gauge) -> tuple[float, float]:
     """Milliseconds of the questions on a fresh connection, and when they are asked there once more."""
     import psycopg  # noqa: PLC0415 - not every machine has libpq
 
-    taken = []
-    for _ in range(CONNECTIONS):
+    def twice() -> list[float]:
         with psycopg.connect(url, autocommit=True, options="-c jit=off") as connection:
             ask = partial(_ask, connection, questions)
             connection.execute("SELECT count(*) FROM gf_sessions").fetchall()  # as case F does to open it
-            taken.append([cost(ask).wall * 1e3 for _ in range(2)])
-    first, again = (statistics.median(times) for times in zip(*taken[1:], strict=True))
+            return [cost(ask).wall * 1e3 for _ in range(2)]
+
+    twice()
+    first, again = (statistics.median(times) for times in zip(*gauge.take(twice, CONNECTIONS), strict=True))
     return first, again
 
 
@@ -80,7 +83,7 @@ def _ask(connection: Any, questions: Sequence[tuple[str, dict[str, Any]]]) -> No
         connection.execute(question, params).fetchall()
 
 
-def first_reads(url: str, turns: int) -> list[tuple[str, str, str]]:
+def first_reads(url: str, turns: int, gauge: Gauge) -> list[tuple[str, str, str]]:
     """Lines of the table: what is asked, the first time and once more."""
     store = Store("postgres", None, fresh_database(url))
     write("graphflow", store, turns)
@@ -96,19 +99,24 @@ def first_reads(url: str, turns: int) -> list[tuple[str, str, str]]:
         "a select by primary key from each of the four tables": [(one, {}) for one in BY_KEY],
         "the three statements that a turn begins with": needed,
     }
-    return [(label, *(f"{ms:.2f} ms" for ms in asked(store.conninfo, questions))) for label, questions in what.items()]
+    return [(label, *(f"{ms:.2f} ms" for ms in asked(store.conninfo, questions, gauge))) for label, questions in what.items()]
 
 
-def steps_by_hand(folder: Path, *, quick: bool) -> list[tuple[str, str, str]]:
+def steps_by_hand(folder: Path, gauge: Gauge, *, quick: bool) -> list[tuple[str, str, str]]:
     """Lines of the table: medians over some new files."""
     lines = []
+    steps, repeats = (SHORT, 1) if quick else (STEPS, REPEATS)
     settings: tuple[Literal["normal", "full"], ...] = ("normal", "full")
     for synchronous in settings:
-        times = range(1 if quick else REPEATS)
-        taken = median([step(folder / f"{synchronous}{n}.db", synchronous, SHORT if quick else STEPS) for n in times])
+        files = (folder / f"{synchronous}{number}.db" for number in count())
+        taken = median(gauge.take(partial(_next_step, files, synchronous, steps), repeats))
         label = f"SQLite, synchronous={synchronous.upper()}: the statement of a durable step"
         lines.append((label, f"{taken.wall:.1f} µs", f"{taken.cpu:.1f} µs"))
     return lines
+
+
+def _next_step(files: Iterator[Path], synchronous: Literal["normal", "full"], times: int) -> Cost:
+    return step(next(files), synchronous, times)
 
 
 def table(head: tuple[str, str, str], lines: Sequence[tuple[str, str, str]]) -> str:
@@ -123,11 +131,12 @@ def main() -> int:
     parser.add_argument("--scratch", type=Path, metavar="FOLDER", help="where databases go, on a real disk (beside .venv)")
     told = parser.parse_args()
     quick = told.quick
+    gauge = Gauge.of_machine(quick=quick)
     with scratch(told.scratch) as folder:
-        print(table(("by hand", "wall", "processor"), steps_by_hand(folder, quick=quick)))
+        print(table(("by hand", "wall", "processor"), steps_by_hand(folder, gauge, quick=quick)))
         with server(folder) as url:
             if url is not None:
-                read = first_reads(url, SHORT if quick else STEPS)
+                read = first_reads(url, SHORT if quick else STEPS, gauge)
                 print("", table(("by hand, on a fresh connection", "the first time", "once more"), read), sep="\n")
     return 0
 

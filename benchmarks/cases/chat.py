@@ -10,6 +10,7 @@ from benchmarks.amounts import PAIRS, WARM_UP, WINDOW, marks
 from benchmarks.clock import cost, median
 from benchmarks.conversation import Growth, Talk, answers, questions
 from benchmarks.figure import AtMost, Case, Figure, Measured, Part, Place
+from benchmarks.gauge import Gauge
 from benchmarks.weight import peak_mib
 
 
@@ -28,7 +29,7 @@ def measure(subject: str, part: Part, place: Place) -> Measured:
 
     talk, size = opened()
     chosen = part.options.get("marks") or marks(place.size)
-    growth = Growth(talk, chosen[-1])
+    growth = Growth(talk, chosen[-1], place.gauge)
     measured: Measured = {}
     for mark in chosen:
         spent = growth.up_to(mark)
@@ -36,10 +37,10 @@ def measure(subject: str, part: Part, place: Place) -> Measured:
     assert talk.all() == 2 * chosen[-1], f"{talk.all()} messages are stored after {chosen[-1]} turns"
     measured["mib"] = peak_mib()
     young, _ = opened()
-    return measured | grown(talk, young)
+    return measured | grown(talk, young, place.gauge)
 
 
-def grown(old: Talk, young: Talk) -> Measured:
+def grown(old: Talk, young: Talk, gauge: Gauge) -> Measured:
     """What the next turns of a long conversation cost, as a multiple of the first turns of others in a young store.
 
     They are taken by turns: between the tenth turn and the hundred thousandth of one conversation there are minutes, in which
@@ -47,6 +48,7 @@ def grown(old: Talk, young: Talk) -> Measured:
     """
     pairs = []
     for number in range(PAIRS):
+        gauge.wait()
         mine = partial(young.turn, session=f"young-{number}")
         pairs += [(cost(partial(old.turn, question)), cost(partial(mine, question))) for question in questions(WINDOW)][1:]
     long, short = (median(list(costs)) for costs in zip(*pairs, strict=True))

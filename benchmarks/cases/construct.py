@@ -25,7 +25,7 @@ def measure(subject: str, part: Part, place: Place) -> Measured:
         return agent
 
     work = room.made(tools=True) if part.name == "made" else used
-    spent = per_unit(many(work, AGENTS), AGENTS, repeats(place.size))
+    spent = per_unit(many(work, AGENTS), AGENTS, repeats(place.size), place.gauge)
     return {**spent.figures(), "kib": kept_kib(work)}
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.adapters import adapter
-from benchmarks.amounts import STEPS
-from benchmarks.clock import cost
+from benchmarks.amounts import STEPS, repeats
+from benchmarks.clock import per_unit
 from benchmarks.figure import AtMost, Case, Figure, Goal, Limits, Measured, Part, Place
 
 PAYLOAD = 2_000
@@ -13,14 +13,15 @@ SHORT = 300
 
 
 def measure(subject: str, part: Part, place: Place) -> Measured:
-    """A loop, after a short one that sets things up; bytes of the store, and of PostgreSQL's write-ahead log."""
+    """Loops, after a short one that sets things up; bytes of the store, and of PostgreSQL's write-ahead log, of the first."""
     store = place.store(part.options["store"], part.options["synchronous"])
     run = adapter(subject, "graphs").durable(store, part.options["mode"], "x" * part.options["payload"])
     steps = SHORT if place.size == "quick" or subject == "dbos" else STEPS
     run(steps // 10)
     size, log = store.size(), store.log()
-    measured = cost(lambda: run(steps)).scaled(1e6 / steps).figures()
-    return {**measured, "bytes": (store.size() - size) / steps, "log": (store.log() - log) / steps}
+    run(steps)
+    stored = {"bytes": (store.size() - size) / steps, "log": (store.log() - log) / steps}
+    return per_unit(lambda: run(steps), steps, repeats(place.size), place.gauge).figures() | stored
 
 
 def part(

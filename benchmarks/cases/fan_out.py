@@ -12,7 +12,7 @@ def measure(subject: str, part: Part, place: Place) -> Measured:
     """Microseconds per branch of whole runs."""
     kind, mode = part.name.split("-")
     run = adapter(subject, "graphs").fan_out(place.store(kind), mode, STEPS)  # type: ignore[arg-type]
-    return per_unit(run, STEPS, repeats(place.size)).figures()
+    return per_unit(run, STEPS, repeats(place.size), place.gauge).figures()
 
 
 def part(name: str, label: str, goal: float | None, limit: bool = True) -> Part:

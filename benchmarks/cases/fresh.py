@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from benchmarks.adapters import adapter, options
 from benchmarks.amounts import COLD
@@ -24,7 +25,9 @@ def measure(subject: str, part: Part, place: Place) -> Measured:
         write(subject, store, turns)
         done.touch()
     words = json.dumps([subject, store.kind, str(store.file or ""), store.url, turns])
-    return medians([json_of(["-m", "benchmarks.first_read", words]) for _ in range(COLD + 1)][1:])
+    process = partial(json_of, ["-m", "benchmarks.first_read", words])
+    process()
+    return medians(place.gauge.take(process, COLD))
 
 
 def write(subject: str, store: Store, turns: int) -> None:

@@ -17,7 +17,7 @@ def measure(subject: str, part: Part, place: Place) -> Measured:
     ask = getattr(adapter(subject, "groups"), group)(place.store(kind))
     numbers = count()
     once = many(lambda: ask(QUESTION, f"session-{next(numbers)}"), GROUP_RUNS)
-    return per_unit(once, GROUP_RUNS, repeats(place.size)).figures()
+    return per_unit(once, GROUP_RUNS, repeats(place.size), place.gauge).figures()
 
 
 def part(name: str, label: str) -> Part:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from benchmarks.adapters import adapter
 from benchmarks.amounts import COLD
 from benchmarks.figure import AtMost, Case, Figure, Measured, Part, Place
@@ -10,8 +12,13 @@ from benchmarks.process import cold, medians
 
 def measure(subject: str, part: Part, place: Place) -> Measured:
     """The medians of fresh interpreters, after one that may have to write bytecode."""
-    statements = adapter(subject).IMPORTS[part.name]
-    return medians([cold(statements, str(place.folder / f"{number}.db")) for number in range(COLD + 1)][1:])
+    statements, numbers = adapter(subject).IMPORTS[part.name], count()
+
+    def process() -> Measured:
+        return cold(statements, str(place.folder / f"{next(numbers)}.db"))
+
+    process()
+    return medians(place.gauge.take(process, COLD))
 
 
 def part(name: str, label: str, milliseconds: float, mib: float | None, peers: tuple[str, ...]) -> Part:

@@ -18,7 +18,7 @@ def measure(subject: str, part: Part, place: Place) -> Measured:
     _, ask = adapter(subject, "agents").agents(place.store(kind), mode, tools=False)()
     numbers = count()
     once = many(lambda: ask(QUESTION, f"session-{next(numbers)}"), RUNS)
-    return per_unit(once, RUNS, repeats(place.size)).figures()
+    return per_unit(once, RUNS, repeats(place.size), place.gauge).figures()
 
 
 def part(name: str, label: str, goal: float | None, peers: tuple[str, ...] = (), limit: bool = True) -> Part:

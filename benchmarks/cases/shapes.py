@@ -36,7 +36,7 @@ def measure(subject: str, part: Part, place: Place) -> Measured:
     shape = getattr(adapter(subject, "shapes"), part.options["shape"])
     run = shape(part.options["size"], part.options["mode"], place.store(part.options["store"]))
     times = often(run)
-    spent = per_unit(many(run, times), times, repeats(place.size)).scaled(1e-3)
+    spent = per_unit(many(run, times), times, repeats(place.size), place.gauge).scaled(1e-3)
     return {**spent.figures(), "parts": run()}
 
 

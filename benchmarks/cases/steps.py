@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
-
 from benchmarks.adapters import adapter
 from benchmarks.amounts import STEPS, repeats
-from benchmarks.clock import cost, per_unit
+from benchmarks.clock import cost, median, per_unit
 from benchmarks.figure import AtMost, Case, Figure, Measured, Part, Place
 
 
@@ -14,10 +12,10 @@ def measure(subject: str, part: Part, place: Place) -> Measured:
     """Microseconds per step of whole runs; of a chain also the milliseconds to declare and compile it."""
     graphs, (shape, mode) = adapter(subject, "graphs"), part.name.split("-")
     run = graphs.counting(shape, mode, STEPS)
-    measured = per_unit(run, STEPS, repeats(place.size)).figures()
+    measured = per_unit(run, STEPS, repeats(place.size), place.gauge).figures()
     if any(figure.name == "compile" for figure in part.figures) and hasattr(graphs, "declared"):
-        times = [cost(lambda: graphs.declared(shape, mode, STEPS)).wall for _ in range(repeats(place.size))]
-        measured["compile"] = statistics.median(times) * 1e3
+        costs = place.gauge.take(lambda: cost(lambda: graphs.declared(shape, mode, STEPS)), repeats(place.size))
+        measured["compile"] = median(costs).wall * 1e3
     return measured
 
 

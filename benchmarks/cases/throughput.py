@@ -12,6 +12,7 @@ from benchmarks.adapters import adapter, options
 from benchmarks.amounts import POOL, SESSIONS, TURNS
 from benchmarks.conversation import answers, text
 from benchmarks.figure import AtLeast, AtMost, Case, Figure, Measured, Part, Place
+from benchmarks.gauge import Gauge
 from benchmarks.weight import peak_mib
 from benchmarks.work import wait
 
@@ -22,11 +23,11 @@ def measure(subject: str, part: Part, place: Place) -> Measured:
     """Each session's turns come one after the other; a turn's time is what its session waits for it."""
     sessions = SESSIONS // (5 if place.size == "quick" else 1)
     service = adapter(subject, "chat").service(place.store("postgres"), POOL, answers(), **options(subject))
-    return wait(drive(service, sessions))
+    return wait(drive(service, sessions, place.gauge))
 
 
-async def drive(service: Awaitable[Turn], sessions: int) -> Measured:
-    """All sessions, after one turn that sets things up."""
+async def drive(service: Awaitable[Turn], sessions: int, gauge: Gauge) -> Measured:
+    """All sessions, after one turn that sets things up, from a quiet moment on."""
     turn, waits = await service, []
     said = {f"session-{number}": [text(f"{number} {round}") for round in range(TURNS)] for number in range(sessions)}
 
@@ -37,6 +38,7 @@ async def drive(service: Awaitable[Turn], sessions: int) -> Measured:
             waits.append((time.perf_counter() - began) * 1e3)
 
     await turn("warm-up", text("warm-up"))
+    gauge.wait()
     wall, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*map(talk, said))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from benchmarks.catalogue import NAMES, case_of, chosen
 from benchmarks.curves import slope
 from benchmarks.figure import AtLeast, Case, Faster, Figure, Limits, Part
+from benchmarks.gauge import Gauge
 from benchmarks.peers import SUBJECTS
 from benchmarks.results import Results
 from benchmarks.statements import step
@@ -60,11 +62,29 @@ def test_a_slope_is_the_exponent(power: float) -> None:
 
 def test_a_measurement_is_a_process_that_prints_its_figures(tmp_path: Path) -> None:
     request = {"case": "durable", "part": "sqlite-sync-normal", "subject": "graphflow"}
-    request |= {"size": "quick", "shared": str(tmp_path), "server": None}
+    request |= {"size": "quick", "shared": str(tmp_path), "server": None, "quiet": 1.0}
     command = [sys.executable, "-m", "benchmarks.measure", json.dumps(request)]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {"wall", "cpu", "bytes"} <= set(json.loads(printed))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_samples_come_from_quiet_moments_as_long_as_patience_lasts() -> None:
+    moments = iter([1.0, 9.0, 1.0, 1.0, 2.0, 1.0, *[9.0] * 7])  # before the first sample, and after each
+    numbers, gauge = count(), Gauge(quiet=2.0, work=lambda: next(moments))
+    assert sorted(gauge.take(lambda: next(numbers), 3)) == [2, 3, 4], "the first two had a busy moment beside them"
+    assert (gauge.samples, gauge.disturbed) == (3, 0)
+    gauge.patience = 0.0
+    assert len(gauge.take(lambda: next(numbers), 2)) == 2
+    gauge.wait()
+    assert (gauge.samples, gauge.disturbed) == (5, 2)
+
+
+def test_in_haste_every_moment_is_quiet() -> None:
+    gauge, numbers = Gauge.of_machine(quick=True), count()
+    gauge.wait()
+    assert sorted(gauge.take(lambda: next(numbers), 3)) == [0, 1, 2] and next(numbers) == 3
+    assert gauge.disturbed == 0
 
 
 def test_the_statement_that_is_executed_by_hand_writes_rows_of_steps(tmp_path: Path) -> None:
