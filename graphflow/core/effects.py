@@ -84,6 +84,10 @@ class Commit:
     epoch: int
     run_id: str
     ns: str = ""
+    session: int | None = None
+    """What the store calls the session (``Weight.session``), where that is known: another one may bear its id by now."""
+    within: Task | None = None
+    """The task that the committing graph runs in, when that may be given up: then nothing is written; NodeTimeout."""
     checkpoint: NewCheckpoint | None = None
     messages: Sequence[LogEntry] = ()
     """Appended to the log of ``ns``; the first gets seq ``checkpoint.log_head - len(messages) + 1``."""
@@ -110,10 +114,6 @@ class Commit:
     closed: Sequence[CloseRun] = ()
     status: str | None = None
     """The session's status after this commit; None leaves it."""
-    within: Task | None = None
-    """The task that the committing graph runs in, when that may be given up: then nothing is written; NodeTimeout."""
-    session: int | None = None
-    """What the store calls the session (``Weight.session``), where that is known: another one may bear its id by now."""
 
 
 @dataclass(slots=True, eq=False)

@@ -227,15 +227,21 @@ class Ledger:
         """Whether the run is stored. One that is committed at its end only is not until then, or until a graph inside it is."""
         return self.stored and not self._opening
 
-    def commit(self, **parts: Any) -> Commit:
+    def commit(
+        self,
+        checkpoint: NewCheckpoint | None = None,
+        messages: Sequence[LogEntry] = (),
+        side: Sequence[SideWrite] = (),
+        **parts: Any,
+    ) -> Commit:
         """A commit at the place where the session stands."""
         info = self.info
         if self._opening:
             opening, self._opening = self._opening, {}
             parts = {**opening, **parts, "closed": (*opening["closed"], *parts.get("closed", ()))}
-        parts["within"], parts["session"] = info.within, self.weight.session
         session_id: Any = info.session_id  # there is one, since the run is stored
-        return Commit(session_id, self.head, self.epoch, info.run_id, info.ns, **parts)
+        place = session_id, self.head, self.epoch, info.run_id, info.ns, self.weight.session, info.within
+        return Commit(*place, checkpoint, messages, side, **parts)
 
     def checkpoint(self, delta: Delta) -> NewCheckpoint:
         """The row for the state as it is now."""
@@ -268,7 +274,7 @@ class Ledger:
         deltas, entries, side = self._unload()
         delta = _joined_deltas(deltas, values)
         new = NewCheckpoint(self.head + 1, delta, self.frontier, log_head, self.schema, values, ranges, self.weight)
-        return self.commit(checkpoint=new, messages=entries, side=side, **parts)
+        return self.commit(new, entries, side, **parts)
 
     def settle(self) -> Flow[None]:
         """Commit what rode along, and before it what that rests on."""
@@ -320,13 +326,9 @@ class Ledger:
                 parts = {"tasks": [self.holding()], "origin": frontier.origin}
         elif status is not None:
             parts = {"closed": (self.closing(status, metrics, last=self.log_head),), "status": status}
-        return self.commit(
-            checkpoint=self.checkpoint(delta),
-            messages=entries,
-            side=self.side,
-            drop_tasks=self.recorded or self.info.fence.rows,
-            **parts,
-        )
+        if self.recorded or self.info.fence.rows:
+            parts["drop_tasks"] = True
+        return self.commit(self.checkpoint(delta), entries, self.side, **parts)
 
     def holding(self) -> TaskRow:
         """The row that says where a nested graph pauses, until a later fencing number goes past it."""

@@ -362,7 +362,7 @@ class _Call:
             ledger.fleeting = not self.lasting
             ledger.ride(delta, entries)
         elif ledger.stored:
-            yield ledger.commit(checkpoint=ledger.checkpoint(delta), messages=entries, drop_tasks=ledger.recorded)
+            yield ledger.commit(ledger.checkpoint(delta), entries, drop_tasks=ledger.recorded)
             ledger.advanced()
 
     def _reopen(self, machine: Machine, stored: Stored) -> Flow[None]:

@@ -164,7 +164,7 @@ def _open(
         ledger.ride(delta, entries, **opening)
         return
     status = "completed" if done else "running"
-    yield ledger.commit(checkpoint=ledger.checkpoint(delta), messages=entries, status=status, **opening)
+    yield ledger.commit(ledger.checkpoint(delta), entries, status=status, **opening)
     ledger.advanced()
     ledger.took_over()
 

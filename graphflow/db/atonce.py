@@ -23,8 +23,10 @@ CHECKPOINT = ("cp_base", "cp_log_head", "cp_epoch", "cp_frontier", "cp_delta", "
 
 def kind_of(ready: ReadyCommit) -> Kind | None:
     """Which statement does this commit, if there is one."""
-    effect, new = ready.effect, ready.effect.checkpoint
-    if new is None or effect.ns:
+    if ready.is_alone:
+        return "step"
+    effect = ready.effect
+    if effect.checkpoint is None or effect.ns:
         return None
     if effect.reopened or effect.drop_tasks or ready.outline or ready.tasks or ready.side or ready.media:
         return None
@@ -40,7 +42,7 @@ def kind_of(ready: ReadyCommit) -> Kind | None:
         return None
     if effect.status is not None:
         return "end" if len(ready.closed) == 1 else None
-    return None if ready.closed else "say" if ready.messages else "step"
+    return "say" if ready.messages and not ready.closed else None
 
 
 def write(tx: Transaction, ready: ReadyCommit, kind: Kind) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -60,29 +60,18 @@ NO_LEASE: Final = Lease(None, 0)
 class ReadyCommit:
     """The parameters of one commit's statements. ``write`` may be called again when a transaction has to be repeated."""
 
-    __slots__ = (
-        "base",
-        "checkpoint",
-        "closed",
-        "delta",
-        "effect",
-        "is_step",
-        "lease",
-        "light",
-        "limits",
-        "media",
-        "messages",
-        "now",
-        "outline",
-        "run",
-        "seq",
-        "session",
-        "side",
-        "snapshot",
-        "takes_lease",
-        "tasks",
-        "weight",
-    )
+    base = -1
+    weight = 0
+    """What the row adds to its chain of deltas."""
+    delta: str | None = None
+    snapshot: str | None = None
+    outline: str | None = None
+    """What the graph of the opened run looks like, when that is not known to be stored."""
+    checkpoint: Values | None = None
+    messages: Sequence[Values] = ()
+    tasks: Sequence[Values] = ()
+    closed: Sequence[Values] = ()
+    side: ReadySideWrites | None = None
 
     def __init__(self, effect: Commit, now: int, lease: Lease, limits: Limits, *, light: bool = False) -> None:
         """Encode everything. Raises SerializationError, also for what is larger than ``limits`` allow.
@@ -102,23 +91,24 @@ class ReadyCommit:
         """Where the session's head stands after this commit."""
         self.takes_lease = lease.me is not None and effect.status == "running" and (effect.take_over or effect.epoch == 0)
         """Whether a run goes on after this commit that did not before."""
-        self.base = -1
-        self.weight = 0
-        """What the row adds to its chain of deltas."""
-        self.delta: str | None = None
-        self.snapshot: str | None = None
-        self.outline: str | None = None
-        """What the graph of the opened run looks like, when that is not known to be stored."""
         # The ordinals of session and run, as far as they are known.
         self.session = effect.session if checkpoint is None else checkpoint.weight.session
         self.run = None if checkpoint is None else checkpoint.weight.run
         self.is_step = checkpoint is not None and not (effect.take_over or effect.status or effect.ns) and effect.epoch > 0
         """Whether the checkpoint is that of a run which has the session and keeps it: one statement compares and inserts."""
-        self.checkpoint = None if checkpoint is None else self._checkpoint_row(checkpoint)
-        self.messages = self._message_rows() if effect.messages else []
-        self.tasks = [self._task_row(row) for row in effect.tasks] if effect.tasks else []
-        self.closed = [self._closed_row(closed) for closed in effect.closed] if effect.closed else []
-        self.side = ReadySideWrites(effect, now, self.media) if effect.side else None
+        if checkpoint is not None:
+            self.checkpoint = self._checkpoint_row(checkpoint)
+        if effect.messages:
+            self.messages = self._message_rows()
+        if effect.tasks:
+            self.tasks = [self._task_row(row) for row in effect.tasks]
+        if effect.closed:
+            self.closed = [self._closed_row(closed) for closed in effect.closed]
+        if effect.side:
+            self.side = ReadySideWrites(effect, now, self.media)
+        more = effect.messages or effect.tasks or effect.closed or effect.side or effect.drop_tasks or self.media
+        self.is_alone = self.is_step and not (more or effect.opened or effect.reopened or None in (self.session, self.run))
+        """Whether that statement is all there is to do."""
 
     # --- making rows ready -----------------------------------------------------------------------------------------------
 

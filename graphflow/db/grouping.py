@@ -63,11 +63,15 @@ class WriteLine:
 
     def enter(self, work: Callable[[Any], Any]) -> Request | None:
         """None when nobody else writes: then the caller does, and has to ``leave``. Else its work stands in line."""
+        if not self._waiting and self.lock.acquire(blocking=False):
+            return None
+        request = Request(work)
         with self._order:
-            if not self._waiting and self.lock.acquire(blocking=False):
-                return None
-            request = Request(work)
             self._waiting.append(request)
+            # Whoever wrote until just now looked at the line before it left, or looks at it after this.
+            if self._waiting[0] is request and self.lock.acquire(blocking=False):
+                self._waiting.clear()
+                return None
         return request
 
     def outcome(self, request: Request, together: Callable[[list[Request]], None]) -> Any:
@@ -88,10 +92,11 @@ class WriteLine:
 
     def leave(self) -> None:
         """Give the lock back; the first in line leads."""
-        with self._order:
-            self.lock.release()
-            if self._waiting:
-                self._call_first()
+        self.lock.release()
+        if self._waiting:
+            with self._order:
+                if self._waiting:
+                    self._call_first()
 
     def _call_first(self) -> None:
         if not self._waiting[0].leads:

@@ -68,14 +68,14 @@ class Recent:
             kept.bound()
 
     def committed(self, effect: Commit) -> None:
-        """A commit of this process was acknowledged."""
+        """A commit of this process was acknowledged. Those of steps need not be told: nothing of them is kept."""
         if effect.ns:
             return
         kept = self._kept.get(effect.session_id)
-        stands = kept is not None and kept.head == effect.head and kept.epoch == effect.epoch
         if effect.opened is not None and effect.take_over:
+            stands = kept is not None and kept.head == effect.head and kept.epoch == effect.epoch
             self._opened(effect, kept if stands else None)
-        elif kept is None or not stands or not kept.goes_on(effect):
+        elif kept is not None and not (kept.epoch == effect.epoch and kept.goes_on(effect)):
             self.drop(effect.session_id)
 
     def drop(self, session_id: str) -> None:
@@ -115,6 +115,7 @@ class _Kept:
     session_type: str
     user_id: str | None
     head: int
+    """Where it stood when the run began, or where it stands since the run has ended: meanwhile it goes on by itself."""
     epoch: int
     run: OpenRun
     schema: StateSchema
@@ -135,10 +136,8 @@ class _Kept:
         if effect.reopened is not None or effect.take_over or self.ended:
             return False
         new = effect.checkpoint
-        if new is not None:
-            self.head = new.seq
-            if effect.messages:
-                self.said += _as_written(effect)
+        if effect.messages:
+            self.said += _as_written(effect)
         if effect.status is None:
             return not effect.closed
         return effect.status == "completed" and len(effect.closed) == 1 and new is not None and self._ended(effect, new)
@@ -153,7 +152,7 @@ class _Kept:
             return False
         self.earlier.append(_Turn(turn))
         self.bound()
-        self.said, self.ended = [], True
+        self.said, self.ended, self.head = [], True, new.seq
         self.left = Stored(
             session_id=effect.session_id,
             session_type=self.session_type,

@@ -213,7 +213,6 @@ class SqlDb(UserMemories):
         except BaseException:
             self._recent.drop(effect.session_id)
             raise
-        self._recent.committed(effect)
 
     def _commit(self, effect: Commit) -> None:
         lease = self._lease() if effect.take_over or effect.epoch == 0 else NO_LEASE
@@ -237,6 +236,8 @@ class SqlDb(UserMemories):
             keeper().hold(self, effect.session_id, effect.epoch + 1)
         elif effect.status is not None and self.shared:
             keeper().drop(self, effect.session_id)
+        if not ready.is_alone:
+            self._recent.committed(effect)
 
     def _lease(self) -> Lease:
         return Lease(process_name(), int(self.lease_ttl * 1_000_000)) if self.shared else NO_LEASE

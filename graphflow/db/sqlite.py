@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from graphflow.core import options
-from graphflow.db import atonce, migrations
+from graphflow.db import migrations
 from graphflow.db.commits import ReadyCommit
 from graphflow.db.failures import PASSING_SQLITE_CODES, SQLITE_REPAIRS
 from graphflow.db.forks import databases
@@ -89,7 +89,7 @@ class SqliteDb(SqlDb):
     # --- transactions ------------------------------------------------------------------------------------------------------
 
     def _commit_once(self, ready: ReadyCommit) -> None:
-        if atonce.kind_of(ready) == "step":
+        if ready.is_alone:
             self._in_turn(ready.step, self._at_once)
         else:
             self._write_once(ready.write)

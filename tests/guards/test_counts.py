@@ -35,23 +35,23 @@ _numbers = count()
 EXPECTED: dict[tuple[str, str], Counts] = {
     #                             transactions | of these writing | statements | round trips | rows | bytes | calls
     ("step", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,      40),
-    ("step", "memory"):              Counts( 1,                 1,           1,            0,     1,     80,     107),
-    ("step", "sqlite"):              Counts( 1,                 1,           1,            0,     1,     80,     108),
+    ("step", "memory"):              Counts( 1,                 1,           1,            0,     1,     80,     106),
+    ("step", "sqlite"):              Counts( 1,                 1,           1,            0,     1,     80,     104),
     ("step", "postgres"):            Counts( 1,                 1,           1,            1,     1,     80,       0),
     ("turn", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,     242),
     ("turn", "memory"):              Counts( 2,                 2,           8,            0,     5,  1_480,     685),
-    ("turn", "sqlite"):              Counts( 2,                 2,           9,            0,     5,  1_480,     729),
+    ("turn", "sqlite"):              Counts( 2,                 2,           9,            0,     5,  1_480,     726),
     ("turn", "postgres"):            Counts( 2,                 2,           2,            2,     5,  1_490,       0),
     ("first turn", "nothing"):       Counts( 0,                 0,           0,            0,     0,      0,     242),
     ("first turn", "memory"):        Counts( 3,                 2,          10,            0,     6,  1_580,     686),
-    ("first turn", "sqlite"):        Counts( 3,                 2,          10,            0,     6,  1_580,     725),
+    ("first turn", "sqlite"):        Counts( 3,                 2,          10,            0,     6,  1_580,     723),
     ("first turn", "postgres"):      Counts( 4,                 2,           4,            4,     6,  1_580,       0),
     ("look", "memory"):              Counts( 2,                 0,           5,            0,     0,      0,     432),
     ("look", "sqlite"):              Counts( 2,                 0,           5,            0,     0,      0,     436),
     ("look", "postgres"):            Counts( 4,                 0,           4,            4,     0,      0,       0),
     ("turn with a tool", "nothing"): Counts( 0,                 0,           0,            0,     0,      0,     509),
     ("turn with a tool", "memory"):  Counts( 4,                 4,          12,            0,     9,  1_990,   1_515),
-    ("turn with a tool", "sqlite"):  Counts( 4,                 4,          13,            0,     9,  1_990,   1_575),
+    ("turn with a tool", "sqlite"):  Counts( 4,                 4,          13,            0,     9,  1_990,   1_566),
     ("turn with a tool", "postgres"):Counts( 4,                 4,           4,            4,     9,  2_000,       0),
 }
 # fmt: on
