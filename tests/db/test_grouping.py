@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -253,3 +254,66 @@ def test_more_than_a_group_are_all_written(tmp_path: Path) -> None:
         list(threads.map(lambda n: Writer(db, f"s{n}").turn(f"r{n}"), range(2 * count)))
     assert db.count_sessions() == 2 * count and db.check().ok
     db.close()
+
+
+def test_who_finds_a_writer_that_leaves_at_that_very_moment_writes_at_once() -> None:
+    line = WriteLine()
+    assert line.enter(print) is None
+
+    class Leaving:
+        """Held for moments, in the first of which the writer leaves."""
+
+        def __init__(self) -> None:
+            self.lock, self.left = threading.Lock(), False
+
+        def __enter__(self) -> None:
+            if not self.left:
+                self.left = True
+                line.leave()
+            self.lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self.lock.release()
+
+    line._order = Leaving()  # type: ignore[assignment]
+    assert line.enter(print) is None, "nobody is left who would wake it"
+    assert line.lock.locked() and not line._waiting
+    line.leave()
+    assert not line.lock.locked()
+
+
+def test_nobody_is_forgotten_in_line_and_no_two_write_at_once() -> None:
+    line, inside, did = WriteLine(), threading.Lock(), []
+
+    def work(name: tuple[int, int]) -> tuple[int, int]:
+        assert inside.acquire(blocking=False), "two write at once"
+        time.sleep(0.00001 * (name[1] % 3))
+        did.append(name)
+        inside.release()
+        return name
+
+    def together(group: list[Any]) -> None:
+        for request in group:
+            request.attempt(lambda do: do(None))
+
+    def client(number: int) -> None:
+        for turn in range(200):
+            name = number, turn
+            request = line.enter(lambda _, name=name: work(name))  # type: ignore[misc]
+            if request is not None:
+                assert line.outcome(request, together) == name
+                continue
+            try:
+                work(name)
+            finally:
+                line.leave()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(16) as pool:
+            for ended in [pool.submit(client, number) for number in range(16)]:
+                ended.result(60)
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(did) == len(set(did)) == 16 * 200 and not line._waiting and not line.lock.locked()
