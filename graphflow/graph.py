@@ -47,7 +47,8 @@ class RunOptions(TypedDict, total=False):
     idempotency_key: str | None
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: to set a field of a frozen dataclass takes six to eight times as long, and every run makes one.
+@dataclass(slots=True)
 class GraphResult:
     """What a run left. ``result["field"]`` reads the state; ``value`` is the whole state in the form it was declared."""
 

@@ -26,7 +26,8 @@ class ToolExecution:
     result: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: to set a field of a frozen dataclass takes six to eight times as long, and every run makes one.
+@dataclass(slots=True)
 class RunOutput:
     """What a run left."""
 

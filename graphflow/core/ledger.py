@@ -51,7 +51,7 @@ class Ledger:
         self.log_head = 0
         self.durable_log = 0
         """The log as of the last commit; ``log_head`` runs ahead of it while a superstep is being merged."""
-        self.weight = Weight()
+        self.weight = info.fence.weight
         self.earlier: Mapping[str, Any] = {}
         """What earlier calls of the run measured."""
         self.results: dict[str, TaskResult] = {}

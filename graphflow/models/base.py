@@ -19,7 +19,10 @@ class Usage:
     output_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+# Neither is frozen: to set a field of a frozen dataclass takes six to eight times as long, and every run makes these two.
+
+
+@dataclass(slots=True)
 class Reply:
     """What a model answered: text, wishes to call tools, or both."""
 
@@ -38,7 +41,7 @@ class ToolSpec:
     parameters: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """What a model is asked. ``output_schema`` is a pydantic model class when the answer has to be JSON of that shape."""
 
