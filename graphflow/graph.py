@@ -47,8 +47,8 @@ class RunOptions(TypedDict, total=False):
     idempotency_key: str | None
 
 
-# Not frozen: to set a field of a frozen dataclass takes six to eight times as long, and every run makes one.
-@dataclass(slots=True)
+# Not frozen: every run makes one, and that would take several times as long.
+@dataclass(slots=True, unsafe_hash=True)
 class GraphResult:
     """What a run left. ``result["field"]`` reads the state; ``value`` is the whole state in the form it was declared."""
 

@@ -26,8 +26,8 @@ class ToolExecution:
     result: str | None = None
 
 
-# Not frozen: to set a field of a frozen dataclass takes six to eight times as long, and every run makes one.
-@dataclass(slots=True)
+# Not frozen: every run makes one, and that would take several times as long.
+@dataclass(slots=True, unsafe_hash=True)
 class RunOutput:
     """What a run left."""
 

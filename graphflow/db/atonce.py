@@ -23,7 +23,7 @@ CHECKPOINT = ("cp_base", "cp_log_head", "cp_epoch", "cp_frontier", "cp_delta", "
 
 def kind_of(ready: ReadyCommit) -> Kind | None:
     """Which statement does this commit, if there is one."""
-    if ready.is_alone:
+    if ready.is_lone_step:
         return "step"
     effect = ready.effect
     if effect.checkpoint is None or effect.ns:

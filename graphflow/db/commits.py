@@ -107,7 +107,7 @@ class ReadyCommit:
         if effect.side:
             self.side = ReadySideWrites(effect, now, self.media)
         more = effect.messages or effect.tasks or effect.closed or effect.side or effect.drop_tasks or self.media
-        self.is_alone = self.is_step and not (more or effect.opened or effect.reopened or None in (self.session, self.run))
+        self.is_lone_step = self.is_step and not (more or effect.opened or effect.reopened or None in (self.session, self.run))
         """Whether that statement is all there is to do."""
 
     # --- making rows ready -----------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ class WriteLine:
         request = Request(work)
         with self._order:
             self._waiting.append(request)
-            # Whoever wrote until just now looked at the line before it left, or looks at it after this.
+            # Who has just given the lock back may have looked before this stood in line: then nobody would call it.
             if self._waiting[0] is request and self.lock.acquire(blocking=False):
                 self._waiting.clear()
                 return None
@@ -95,7 +95,7 @@ class WriteLine:
         self.lock.release()
         if self._waiting:
             with self._order:
-                if self._waiting:
+                if self._waiting and not self.lock.locked():  # whoever has it by now looks when it leaves
                     self._call_first()
 
     def _call_first(self) -> None:

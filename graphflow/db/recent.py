@@ -68,13 +68,12 @@ class Recent:
             kept.bound()
 
     def committed(self, effect: Commit) -> None:
-        """A commit of this process was acknowledged. Those of steps need not be told: nothing of them is kept."""
+        """A commit of this process was acknowledged. A lone step need not be told: nothing of it is kept."""
         if effect.ns:
             return
         kept = self._kept.get(effect.session_id)
         if effect.opened is not None and effect.take_over:
-            stands = kept is not None and kept.head == effect.head and kept.epoch == effect.epoch
-            self._opened(effect, kept if stands else None)
+            self._opened(effect, kept if kept is not None and kept.stood(effect) else None)
         elif kept is not None and not (kept.epoch == effect.epoch and kept.goes_on(effect)):
             self.drop(effect.session_id)
 
@@ -88,7 +87,8 @@ class Recent:
         if opened is None or new is None or effect.status != "running" or effect.closed or opened.idempotency_key is not None:
             self.drop(effect.session_id)
             return
-        kept = _Kept(effect.session_type, effect.user_id, new.seq, effect.epoch + 1, opened, new.schema, _as_written(effect))
+        place = new.weight.session, effect.user_id, new.seq, effect.epoch + 1
+        kept = _Kept(effect.session_type, *place, opened, new.schema, _as_written(effect))
         if before is None:
             kept.reaches_back = effect.epoch == 0
         else:
@@ -113,6 +113,8 @@ class _Kept:
     """A session as it was left, or as the run that is under way here has left it so far."""
 
     session_type: str
+    session: int | None
+    """The database's own number of it: a session that is deleted and begun anew bears the same id, and is another one."""
     user_id: str | None
     head: int
     """Where it stood when the run began, or where it stands since the run has ended: meanwhile it goes on by itself."""
@@ -130,6 +132,11 @@ class _Kept:
     ended: bool = False
     left: Stored | None = None
     """How the run left the session when it came to its end, until the next one begins on that."""
+
+    def stood(self, effect: Commit) -> bool:
+        """Whether a run that begins found this very session, its user's, where it was left."""
+        found = effect.session, effect.user_id, effect.head, effect.epoch
+        return found == (self.session, self.user_id, self.head, self.epoch)
 
     def goes_on(self, effect: Commit) -> bool:
         """Take note of a commit that follows; False when nothing can be told of how the session stands after it."""

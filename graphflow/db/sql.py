@@ -236,7 +236,7 @@ class SqlDb(UserMemories):
             keeper().hold(self, effect.session_id, effect.epoch + 1)
         elif effect.status is not None and self.shared:
             keeper().drop(self, effect.session_id)
-        if not ready.is_alone:
+        if not ready.is_lone_step:
             self._recent.committed(effect)
 
     def _lease(self) -> Lease:

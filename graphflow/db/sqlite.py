@@ -89,7 +89,7 @@ class SqliteDb(SqlDb):
     # --- transactions ------------------------------------------------------------------------------------------------------
 
     def _commit_once(self, ready: ReadyCommit) -> None:
-        if ready.is_alone:
+        if ready.is_lone_step:
             self._in_turn(ready.step, self._at_once)
         else:
             self._write_once(ready.write)

@@ -19,10 +19,8 @@ class Usage:
     output_tokens: int = 0
 
 
-# Neither is frozen: to set a field of a frozen dataclass takes six to eight times as long, and every run makes these two.
-
-
-@dataclass(slots=True)
+# Not frozen, as Request: every question to a model makes both, and that would take several times as long.
+@dataclass(slots=True, unsafe_hash=True)
 class Reply:
     """What a model answered: text, wishes to call tools, or both."""
 
@@ -41,7 +39,7 @@ class ToolSpec:
     parameters: Mapping[str, Any]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Request:
     """What a model is asked. ``output_schema`` is a pydantic model class when the answer has to be JSON of that shape."""
 

@@ -256,30 +256,41 @@ def test_more_than_a_group_are_all_written(tmp_path: Path) -> None:
     db.close()
 
 
+class Meanwhile:
+    """The lock that the line takes for moments. Before it is taken for the first time, something else is done."""
+
+    def __init__(self, do: Callable[[], object]) -> None:
+        self.lock, self.to_do = threading.Lock(), [do]
+
+    def __enter__(self) -> None:
+        while self.to_do:
+            self.to_do.pop()()
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
 def test_who_finds_a_writer_that_leaves_at_that_very_moment_writes_at_once() -> None:
     line = WriteLine()
     assert line.enter(print) is None
-
-    class Leaving:
-        """Held for moments, in the first of which the writer leaves."""
-
-        def __init__(self) -> None:
-            self.lock, self.left = threading.Lock(), False
-
-        def __enter__(self) -> None:
-            if not self.left:
-                self.left = True
-                line.leave()
-            self.lock.acquire()
-
-        def __exit__(self, *_: object) -> None:
-            self.lock.release()
-
-    line._order = Leaving()  # type: ignore[assignment]
-    assert line.enter(print) is None, "nobody is left who would wake it"
+    line._order = Meanwhile(line.leave)  # type: ignore[assignment]
+    assert line.enter(print) is None, "nobody is left who would call it"
     assert line.lock.locked() and not line._waiting
     line.leave()
     assert not line.lock.locked()
+
+
+def test_nobody_is_called_while_another_one_writes_already() -> None:
+    line = WriteLine()
+    assert line.enter(print) is None
+    first = line.enter(print)
+    assert first is not None
+    line._order = Meanwhile(lambda: line.lock.acquire())  # type: ignore[assignment]
+    line.leave()
+    assert not first.leads, "two would lead, and one of them the other's work"
+    line.leave()
+    assert first.leads
 
 
 def test_nobody_is_forgotten_in_line_and_no_two_write_at_once() -> None:

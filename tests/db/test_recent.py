@@ -136,6 +136,18 @@ def test_a_session_deleted_and_made_again_elsewhere_is_another_one(open_db, way)
     assert texts(model.requests[-1]) == ["q2", "a2", "q3"]
 
 
+def test_nobody_is_told_what_another_user_said_in_a_session_of_the_same_name(open_db, way):
+    model = ScriptedModel([f"a{n}" for n in range(6)])
+    ours, theirs = (Agent(model, db=open_db(), session_id="s") for _ in range(2))
+    for question in ("secret", "another secret"):
+        way.run(ours, question, user_id="ann")
+    theirs.db.delete_session("s", user_id="ann")
+    for question in ("q1", "q2"):
+        way.run(theirs, question, user_id="ben")  # the session stands where ann's stood, under the same numbers
+    way.run(ours, "q3", user_id="ben")
+    assert texts(model.requests[-1]) == ["q1", "a2", "q2", "a3", "q3"]
+
+
 def test_what_callers_do_to_a_result_changes_nothing(open_db, way):
     def note(items: list[str]) -> str:
         """Note."""
