@@ -62,8 +62,8 @@ class Growth:
         self._costs: list[Cost] = []
 
     def up_to(self, turns: int) -> Cost:
-        """Go on until there were so many turns; milliseconds of one: the median of the last ones, without the very first. They
-        are not taken before a moment is quiet.
+        """Go on until there were so many turns; milliseconds of one: the median of the last ones, without the very first. A
+        quiet moment is waited for before these.
         """
         while len(self._costs) < turns:
             if len(self._costs) == max(turns - WINDOW, 1):

@@ -23,7 +23,9 @@ SLACK: Final = 1.1
 WATCHED: Final = 20.0
 """Seconds for which it is repeated to see what its best is."""
 PATIENCE: Final = 5.0
-"""Seconds for which a process waits for quiet moments, or looks for them, at most."""
+"""Seconds for which a process waits for quiet moments at most."""
+TRIES: Final = 3
+"""How often each sample is taken at most: as often of what takes long as of what is done at once."""
 
 
 def known_work() -> float:
@@ -60,27 +62,30 @@ class Gauge:
         return "all" if math.isinf(self.quiet) else f"when the known work of gauge.py takes {self.quiet * 1e3:.2f} ms at most"
 
     def wait(self) -> None:
-        """Until a quiet moment, or until patience is over."""
-        while self.patience > 0 and (taken := self.work()) > self.quiet:
-            self.patience -= taken
+        """Until a quiet moment, or until patience is over. What is measured next counts as one sample."""
+        self.samples += 1
+        self.disturbed += self._begin() > self.quiet
 
     def take(self, sample: Callable[[], T], count: int) -> list[T]:
-        """``count`` samples from quiet moments. They are taken until there are so many; when patience is over first, the others
-        are those of the moments that were the least disturbed.
+        """``count`` samples that began and ended in quiet moments. They are taken until there are so many, ``TRIES`` times as
+        many at most; what is missing then is made up from the least disturbed of the others.
         """
         taken: list[tuple[float, T]] = []
-        before = self.work()
-        while len(taken) < count or (self._quiet(taken) < count and self.patience > 0):
-            began = time.perf_counter()
-            one, after = sample(), self.work()
-            moment = max(before, after)
-            if moment > self.quiet:
-                self.patience -= time.perf_counter() - began
-            taken.append((moment, one))
-            before = after
+        while len(taken) < count or (self._quiet(taken) < count and len(taken) < TRIES * count):
+            before, one = self._begin(), sample()
+            after = min(self.work(), self.work())  # the first finds in the caches what the sample has left there
+            taken.append((max(before, after), one))
         self.samples += count
         self.disturbed += max(count - self._quiet(taken), 0)
         return [one for _, one in sorted(taken, key=lambda pair: pair[0])[:count]]
+
+    def _begin(self) -> float:
+        """Wait for a quiet moment; what the work took last."""
+        taken = self.work()
+        while taken > self.quiet and self.patience > 0:
+            self.patience -= taken
+            taken = self.work()
+        return taken
 
     def _quiet(self, taken: list[tuple[float, T]]) -> int:
         return sum(moment <= self.quiet for moment, _ in taken)

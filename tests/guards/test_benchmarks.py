@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from itertools import count
+from itertools import chain, count, repeat
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ import pytest
 from benchmarks.catalogue import NAMES, case_of, chosen
 from benchmarks.curves import slope
 from benchmarks.figure import AtLeast, Case, Faster, Figure, Limits, Part
-from benchmarks.gauge import Gauge
+from benchmarks.gauge import PATIENCE, TRIES, Gauge
 from benchmarks.peers import SUBJECTS
 from benchmarks.results import Results
 from benchmarks.statements import step
@@ -69,15 +69,16 @@ def test_a_measurement_is_a_process_that_prints_its_figures(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_samples_come_from_quiet_moments_as_long_as_patience_lasts() -> None:
-    moments = iter([1.0, 9.0, 1.0, 1.0, 2.0, 1.0, *[9.0] * 7])  # before the first sample, and after each
+def test_samples_come_from_quiet_moments_as_far_as_there_are_any() -> None:
+    before_and_twice_after = [(1.0, 9.0, 9.0), (9.0, 1.0, 9.0, 2.0), (1.0, 1.0, 1.0), (2.0, 2.0, 2.0)]
+    moments = chain(*before_and_twice_after, repeat(9.0))  # before the second sample one is waited for
     numbers, gauge = count(), Gauge(quiet=2.0, work=lambda: next(moments))
-    assert sorted(gauge.take(lambda: next(numbers), 3)) == [2, 3, 4], "the first two had a busy moment beside them"
-    assert (gauge.samples, gauge.disturbed) == (3, 0)
+    assert sorted(gauge.take(lambda: next(numbers), 3)) == [1, 2, 3], "the first one ended in a busy moment"
+    assert (gauge.samples, gauge.disturbed, gauge.patience) == (3, 0, PATIENCE - 9.0)
     gauge.patience = 0.0
-    assert len(gauge.take(lambda: next(numbers), 2)) == 2
+    assert len(gauge.take(lambda: next(numbers), 2)) == 2 and next(numbers) == 4 + 2 * TRIES
     gauge.wait()
-    assert (gauge.samples, gauge.disturbed) == (5, 2)
+    assert (gauge.samples, gauge.disturbed) == (6, 3)
 
 
 def test_in_haste_every_moment_is_quiet() -> None:
