@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from benchmarks.adapters import adapter
 from benchmarks.amounts import STEPS, repeats
-from benchmarks.clock import per_unit
+from benchmarks.clock import cost, median
 from benchmarks.figure import AtMost, Case, Figure, Goal, Limits, Measured, Part, Place
 
 PAYLOAD = 2_000
@@ -13,7 +15,7 @@ SHORT = 300
 
 
 def measure(subject: str, part: Part, place: Place) -> Measured:
-    """Loops, after a short one that sets things up; bytes of the store, and of PostgreSQL's write-ahead log, of the first."""
+    """Loops, after a short one that sets things up and a whole one that tells bytes: of the store, and of PostgreSQL's log."""
     store = place.store(part.options["store"], part.options["synchronous"])
     run = adapter(subject, "graphs").durable(store, part.options["mode"], "x" * part.options["payload"])
     steps = SHORT if place.size == "quick" or subject == "dbos" else STEPS
@@ -21,7 +23,8 @@ def measure(subject: str, part: Part, place: Place) -> Measured:
     size, log = store.size(), store.log()
     run(steps)
     stored = {"bytes": (store.size() - size) / steps, "log": (store.log() - log) / steps}
-    return per_unit(lambda: run(steps), steps, repeats(place.size), place.gauge).figures() | stored
+    costs = place.gauge.take(partial(cost, partial(run, steps)), repeats(place.size))
+    return median(costs).scaled(1e6 / steps).figures() | stored
 
 
 def part(

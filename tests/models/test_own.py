@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -65,3 +66,13 @@ def test_a_stream_that_is_no_answer_is_an_error_that_names_the_model(
 ) -> None:
     with pytest.raises(ModelError, match=f"stream of {parrot.__name__} {words}"):
         way.events(Agent(parrot(pieces=pieces)), "Hi")
+
+
+def test_a_reply_can_be_looked_up_and_be_the_default_of_a_field() -> None:
+    no = Reply("No.")
+
+    @dataclass
+    class Canned:
+        reply: Reply = no
+
+    assert {Canned().reply: 1}[Reply("No.")] == 1
