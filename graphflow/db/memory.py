@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from graphflow.db import migrations
 from graphflow.db.forks import databases
@@ -17,6 +18,9 @@ from graphflow.db.transactions import Transaction
 
 T = TypeVar("T")
 
+CALL_MAY_TAKE: Final = 5.0
+"""Seconds for which the end of the process waits for a call in another thread."""
+
 _numbers = itertools.count(1)
 
 
@@ -26,6 +30,7 @@ class InMemoryDb(SqlDb):
     blocking = False
     shared = False
     dialect: Literal["sqlite"] = "sqlite"
+    _at_exit: weakref.finalize[[threading.Lock, Transaction], InMemoryDb]
 
     def __init__(
         self,
@@ -39,7 +44,6 @@ class InMemoryDb(SqlDb):
         self.identity = f"memory:{next(_numbers)}"
         self._lock = threading.Lock()
         self._tx: Transaction | None = None
-        self._connection: sqlite3.Connection | None = None
         databases.add(self)
 
     def _write_once(self, work: Callable[[Transaction], T]) -> T:
@@ -58,10 +62,15 @@ class InMemoryDb(SqlDb):
 
     def _open(self) -> Transaction:
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        tx = Transaction(connection.cursor().execute, self._statements())
+        tx = Transaction(connection.cursor().execute, self._statements(), connection)
+        self._close_with_this(tx)
         migrations.migrate(tx, self._stamp())
-        self._connection, self._tx = connection, tx
+        self._tx = tx
         return tx
+
+    def _close_with_this(self, tx: Transaction) -> None:
+        """What is dropped, or left at the end of the process, need not be closed by anybody."""
+        self._at_exit = weakref.finalize(self, _close, self._lock, tx)
 
     def _before_fork(self) -> None:
         self._lock.acquire()
@@ -69,10 +78,13 @@ class InMemoryDb(SqlDb):
     def _after_fork(self, in_child: bool) -> None:
         """A forked child goes on with its own copy of the memory."""
         super()._after_fork(in_child)
-        if in_child:
-            self._lock = threading.Lock()
-        else:
+        if not in_child:
             self._lock.release()
+            return
+        self._lock = threading.Lock()
+        if self._tx is not None:
+            self._at_exit.detach()
+            self._close_with_this(self._tx)
 
     def schema_status(self) -> SchemaStatus:
         """A database in memory always has the latest."""
@@ -81,7 +93,17 @@ class InMemoryDb(SqlDb):
     def close(self) -> None:
         """Drop everything."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = self._tx = None
+            if self._tx is not None:
+                self._at_exit.detach()
+                self._tx.connection.close()
+            self._tx = None
             self._forget()
+
+
+def _close(lock: threading.Lock, tx: Transaction) -> None:
+    # At the end of the process a daemon thread may hold the lock for good; it must not keep the process from ending.
+    if lock.acquire(timeout=CALL_MAY_TAKE):
+        try:
+            tx.connection.close()
+        finally:
+            lock.release()

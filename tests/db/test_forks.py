@@ -128,3 +128,18 @@ def test_a_database_that_is_closed_during_a_fork_goes_on(sqlite_db: SqliteDb) ->
     closing = Hindered(sqlite_db._begin_anew)  # what close() does when a write takes too long
     assert fork(lambda: Writer(sqlite_db, "child").turn("r2")).join() == 0
     assert sqlite_db.count_sessions() == 2 and closing.count_sessions() == 0
+
+
+def test_a_child_and_its_parent_close_each_its_own() -> None:
+    db = InMemoryDb()
+    Writer(db).turn("r1")
+
+    def child() -> None:
+        Writer(db, "child").turn("r2")
+        assert db.count_sessions() == 2
+        db.close()
+        assert db.count_sessions() == 0
+
+    assert fork(child).join() == 0
+    assert db.count_sessions() == 1
+    db.close()

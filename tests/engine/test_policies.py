@@ -628,9 +628,9 @@ def test_a_cached_node_is_not_run_again_after_a_question(way, db):
     graph = builder.compile(db=db)
     assert way.invoke(graph, {}, session_id="s").status == "paused"
     assert way.resume(graph, "s", "tea")["path"] == ["work", "tea"]
-    assert calls == ["work", "ask", "ask"]
+    assert sorted(calls) == ["ask", "ask", "work"]
     assert way.invoke(graph, {}, session_id="t")["path"] == ["work", "tea"]
-    assert calls == ["work", "ask", "ask"]
+    assert sorted(calls) == ["ask", "ask", "work"]
 
 
 def test_errors_are_not_cached(way):
