@@ -68,6 +68,8 @@ class CloseRun:
     last_message: int
     error: str | None = None
     metrics: Mapping[str, Any] | None = None
+    said: Sequence[LogEntry] = ()
+    """What it adds to the log at last, up to ``last_message``; the messages of the commit, another run's, come next."""
 
 
 @dataclass(slots=True, eq=False)

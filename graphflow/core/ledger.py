@@ -186,7 +186,7 @@ class Ledger:
                 return value, {"upsert": changed}
         else:
             changed = op["set"] if "set" in op else op["upsert"]
-            removals: list[LogEntry] = [RemoveMessage(id=id) for id in op.get("remove", ())]
+            removals: list[LogEntry] = [RemoveMessage(id=gone) for gone in op.get("remove", ())]
             if ranges is not None and "set" in op:
                 removals = [RemoveMessage(id=message.id) for message in self.values.get(name, ())]
             start = first + len(removals)
@@ -272,7 +272,7 @@ class Ledger:
         """
         values, ranges, log_head = self._rode
         deltas, entries, side = self._unload()
-        delta = _joined_deltas(deltas, values)
+        delta = joined_deltas(deltas, values)
         new = NewCheckpoint(self.head + 1, delta, self.frontier, log_head, self.schema, values, ranges, self.weight)
         return self.commit(new, entries, side, **parts)
 
@@ -310,7 +310,7 @@ class Ledger:
         """
         if self.rides:
             deltas, earlier, side = self._unload()
-            delta, entries = _joined_deltas([*deltas, delta], self.values), [*earlier, *entries]
+            delta, entries = joined_deltas([*deltas, delta], self.values), [*earlier, *entries]
             self.side = [*side, *self.side]
         frontier = self.frontier
         frontier.origin = self.head + 1
@@ -402,7 +402,7 @@ def _added(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, A
     return total
 
 
-def _joined_deltas(deltas: Sequence[Delta], values: Values) -> Delta:
+def joined_deltas(deltas: Sequence[Delta], values: Values) -> Delta:
     """One delta for supersteps that are committed together; ``values`` is the state after the last of them."""
     if len(deltas) == 1:
         return deltas[0]

@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from graphflow.core.abandoned import Left, leave_behind
 from graphflow.core.answers import storable
 from graphflow.core.calls import CallOptions, Ended, KeyTaken, Patience, check_free, new_machine
 from graphflow.core.changes import check_fit, check_values
 from graphflow.core.control import MISSING, START, Cancelled
-from graphflow.core.effects import Acquire, CloseRun, Emit, FindKey, Flow, KeyedRun, Load, OpenRun
+from graphflow.core.effects import Acquire, Emit, FindKey, Flow, KeyedRun, Load, OpenRun
 from graphflow.core.excerpts import excerpt
 from graphflow.core.ids import check_id, check_user, new_id
 from graphflow.core.keys import check_key, check_resumable, stored_end
+from graphflow.core.ledger import joined_deltas
 from graphflow.core.machine import Machine
 from graphflow.core.plan import Plan
 from graphflow.core.reducers import Delta
 from graphflow.core.schemas import given_fields
-from graphflow.core.sessions import existing, pending_questions, pending_tasks, questions_in_order
+from graphflow.core.sessions import existing, pending_questions, questions_in_order
 from graphflow.core.state import Values
 from graphflow.core.stored import Stored, TaskResult, TaskRow
 from graphflow.core.updates import Write, checked, reset
@@ -27,7 +29,6 @@ from graphflow.errors import (
     LeaseLost,
     NoDatabase,
     SessionBusy,
-    UnfinishedRun,
 )
 
 # --- a new run ---------------------------------------------------------------------------------------------------------
@@ -125,19 +126,21 @@ def _open(
 ) -> Flow[None]:
     """The first transaction of a run: session, run row and input. Nothing is written when the input is wrong."""
     plan, info, ledger = machine.plan, machine.info, machine.ledger
-    closed = []
+    left = Left()
     cleared: Delta = {}
     if stored is None:
         ledger.values.update(plan.schema.initial())
     else:
         yield from check_values(plan, stored)
+        left = leave_behind(plan, stored, call)
         ledger.adopt(stored)
         cleared = reset(plan.schema, ledger.values, ledger.ranges)
         ledger.begin()
-        if stored.run is not None and stored.run.status in ("running", "paused"):
-            closed.append(_abandoned(plan, stored, call))
     info.first_message = ledger.log_head + 1
     delta, entries = yield from machine.enter(input, starting_keys(ledger.values, call), cleared)
+    if left.delta:
+        delta = joined_deltas([left.delta, delta], ledger.values)
+    closed, ledger.side = left.closed, left.side
     ledger.frontier.origin = ledger.head + 1
     done = not ledger.upcoming()
     if done:
@@ -164,26 +167,9 @@ def _open(
         ledger.ride(delta, entries, **opening)
         return
     status = "completed" if done else "running"
-    yield ledger.commit(ledger.checkpoint(delta), entries, status=status, **opening)
+    yield ledger.commit(ledger.checkpoint(delta), entries, ledger.side, status=status, **opening)
     ledger.advanced()
     ledger.took_over()
-
-
-def _abandoned(plan: Plan, stored: Stored, call: CallOptions) -> CloseRun:
-    assert stored.run is not None
-    if (call.on_unfinished or plan.on_unfinished) != "abandon":
-        what = _paused_at(stored) if stored.run.status == "paused" else "was not finished (it crashed, or is still running)"
-        raise UnfinishedRun(
-            f"run {stored.run.run_id!r} of session {stored.session_id!r} {what}; go on with resume({stored.session_id!r}), "
-            "or give on_unfinished='abandon' to leave it behind"
-        )
-    return CloseRun(stored.run.run_id, "abandoned", stored.log_head, metrics=stored.run.metrics)
-
-
-def _paused_at(stored: Stored) -> str:
-    if pending_questions(stored):
-        return "is paused at a question"
-    return f"is paused before {', '.join(dict.fromkeys(repr(task.node) for task in pending_tasks(stored)))}"
 
 
 def _drive(machine: Machine, call: CallOptions) -> Flow[Ended]:

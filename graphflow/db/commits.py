@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from graphflow.core.calls import KeyTaken, busy
 from graphflow.core.control import MEASURED
 from graphflow.core.effects import CloseRun, Commit, NewCheckpoint, OpenRun
+from graphflow.core.stored import LogEntry
 from graphflow.db import outlines
 from graphflow.db.codec import encode_delta, encode_snapshot, exact_channels, write_value
 from graphflow.db.folding import snapshot_of
@@ -69,6 +70,8 @@ class ReadyCommit:
     """What the graph of the opened run looks like, when that is not known to be stored."""
     checkpoint: Values | None = None
     messages: Sequence[Values] = ()
+    last_words: Sequence[tuple[str, Sequence[Values]]] = ()
+    """What runs say that are closed because of another one: their run_id and rows."""
     tasks: Sequence[Values] = ()
     closed: Sequence[Values] = ()
     side: ReadySideWrites | None = None
@@ -99,11 +102,18 @@ class ReadyCommit:
         if checkpoint is not None:
             self.checkpoint = self._checkpoint_row(checkpoint)
         if effect.messages:
-            self.messages = self._message_rows()
+            if checkpoint is None:
+                raise ValueError("messages are committed with the checkpoint that knows their log_head")
+            self.messages = self._message_rows(effect.run_id, effect.messages, checkpoint.log_head)
         if effect.tasks:
             self.tasks = [self._task_row(row) for row in effect.tasks]
         if effect.closed:
             self.closed = [self._closed_row(closed) for closed in effect.closed]
+            self.last_words = [
+                (closed.run_id, self._message_rows(closed.run_id, closed.said, closed.last_message))
+                for closed in effect.closed
+                if closed.said
+            ]
         if effect.side:
             self.side = ReadySideWrites(effect, now, self.media)
         more = effect.messages or effect.tasks or effect.closed or effect.side or effect.drop_tasks or self.media
@@ -143,13 +153,10 @@ class ReadyCommit:
         weight = new.weight
         return len(weight.texts) == new.seq - weight.snapshot_seq and not (weight.foreign or new.schema.aliases)
 
-    def _message_rows(self) -> list[Values]:
-        """The values of each row: seq, then those from ``role`` on."""
-        effect, rows = self.effect, []
-        if effect.checkpoint is None:
-            raise ValueError("messages are committed with the checkpoint that knows their log_head")
-        session_id, ns, run_id = effect.session_id, effect.ns, effect.run_id
-        for seq, entry in enumerate(effect.messages, effect.checkpoint.log_head - len(effect.messages) + 1):
+    def _message_rows(self, run_id: str, entries: Sequence[LogEntry], last: int) -> list[Values]:
+        """The values of the row of each, which end with seq ``last``: seq, then those from ``role`` on."""
+        session_id, ns, rows = self.effect.session_id, self.effect.ns, []
+        for seq, entry in enumerate(entries, last - len(entries) + 1):
             role, body = encode_entry(entry, seq, run_id, self.media)
             check_message(self.limits, seq, entry, body)
             rows.append((seq, role, body, message_checksum(session_id, ns, seq, run_id, role, body)))
@@ -212,6 +219,8 @@ class ReadyCommit:
             execute(sql.drop_tasks if effect.ns else sql.drop_all_tasks, {"session": session, "ns": effect.ns})
         for seq, *values in self.messages:
             execute(sql.insert_message, (session, effect.ns, seq, run, *values))
+        if self.last_words:
+            self._write_last_words(tx, session)
         for task in self.tasks:
             execute(sql.put_task, (session, *task))
         for ended in self.closed:
@@ -220,6 +229,12 @@ class ReadyCommit:
             self.side.write(tx, session, run)
         if self.media:
             self._write_media(tx, session)
+
+    def _write_last_words(self, tx: Transaction, session: int) -> None:
+        for run_id, rows in self.last_words:
+            run = self._ordinal_of(tx, run_id)
+            for seq, *values in rows:
+                tx.execute(tx.sql.insert_message, (session, self.effect.ns, seq, run, *values))
 
     def _write_media(self, tx: Transaction, session: int) -> None:
         execute, sql = tx.execute, tx.sql
@@ -312,9 +327,12 @@ class ReadyCommit:
         if effect.checkpoint is None:
             return None
         if effect.checkpoint.weight.run is None:
-            row = tx.one(tx.sql.find_run, {"run_id": effect.run_id})
-            return None if row is None else row[0]
+            return self._ordinal_of(tx, effect.run_id)
         return effect.checkpoint.weight.run
+
+    def _ordinal_of(self, tx: Transaction, run_id: str) -> int | None:
+        row = tx.one(tx.sql.find_run, {"run_id": run_id})
+        return None if row is None else row[0]
 
     def _take_own(self, tx: Transaction, session: int) -> bool:
         """Take over a session whose seal was checked when it was loaded; False when it is held, unsealed or not the user's."""

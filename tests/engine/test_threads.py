@@ -188,6 +188,7 @@ except KeyboardInterrupt:
     assert ends(code) == "interrupted still there\n"
 
 
+@pytest.mark.skipif((3, 12) <= sys.version_info < (3, 12, 2), reason="these start no threads once the main one has ended")
 def test_a_run_in_a_thread_of_ones_own_goes_on_though_the_main_thread_has_ended(tmp_path):
     code = f"""
 import asyncio

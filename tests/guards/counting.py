@@ -100,7 +100,7 @@ def _listening(db: Any) -> Iterator[Verbs]:
             yield done
     else:
         seen: list[str] = []
-        connections = db._open.all if isinstance(db, SqliteDb) else [db._connection]
+        connections = db._open.all if isinstance(db, SqliteDb) else [db._tx.connection]
         for connection in connections:
             connection.set_trace_callback(seen.append)
         yield done
