@@ -9,6 +9,7 @@ from typing import Any
 
 from graphflow.core.control import MISSING, Interrupt, Overwrite
 from graphflow.core.effects import CloseRun, Commit, Flow, NewCheckpoint
+from graphflow.core.excerpts import error_text
 from graphflow.core.ids import digest
 from graphflow.core.plan import NodePlan
 from graphflow.core.reducers import Delta, Op
@@ -380,7 +381,7 @@ class Ledger:
         """
         if last is None:
             last = self.log_head if status == "completed" else self.durable_log
-        text = None if error is None else f"{type(error).__name__}: {error}"
+        text = None if error is None else error_text(error)
         return CloseRun(self.info.run_id, status, last, error=text, metrics=_added(self.earlier, metrics))
 
     def _unload(self) -> tuple[list[Delta], list[LogEntry], list[SideWrite]]:

@@ -16,6 +16,7 @@ from graphflow.core.advice import advice
 from graphflow.core.changes import warn_of_unasked
 from graphflow.core.control import START, Cancelled, Command, Interrupt
 from graphflow.core.effects import Emit, Flow, RunTasks
+from graphflow.core.excerpts import error_text
 from graphflow.core.ledger import Ledger, question_rows, result_rows
 from graphflow.core.ownership import watched
 from graphflow.core.plan import NodePlan, Plan
@@ -100,7 +101,7 @@ class Machine:
                 try:
                     yield from self._close("error", error)
                 except Exception as failure:
-                    error.add_note(f"and the run could not be closed: {type(failure).__name__}: {failure}")
+                    error.add_note(f"and the run could not be closed: {error_text(failure)}")
             raise
         except Cancelled:
             yield from self._close("cancelled")

@@ -17,6 +17,7 @@ from graphflow.core import options
 from graphflow.core.attempts import Attempt, fenced
 from graphflow.core.control import MISSING, Context, Suspended
 from graphflow.core.effects import Call, Emit, Flow, RunAttempt, Sleep, Spent
+from graphflow.core.excerpts import error_text
 from graphflow.core.hints import one
 from graphflow.core.plan import Function, lower_function
 from graphflow.core.tasks import Outcome, Task
@@ -254,7 +255,7 @@ class _Guarded:
         try:
             return (yield Call(handler.call, (task.input, told), {}, handler.kind == "async"))
         except Exception as second:
-            second.add_note(f"raised by on_error of node {task.node.name!r}, which was told of {type(error).__name__}: {error}")
+            second.add_note(f"raised by on_error of node {task.node.name!r}, which was told of {error_text(error)}")
             raise
 
     def _tried(self, task: Task) -> Flow[Any]:
@@ -280,7 +281,7 @@ class _Guarded:
                 failure.add_note(f"attempt {number} of node {node.name!r} was the last")
                 raise failure
             seconds = policy.wait(number)
-            told = {"attempt": number, "reason": f"{type(failure).__name__}: {failure}", "seconds": seconds}
+            told = {"attempt": number, "reason": error_text(failure), "seconds": seconds}
             yield Emit("attempt_restarted", node.name, told, task.run.ns)
             yield Sleep(seconds)
 

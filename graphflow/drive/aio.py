@@ -17,6 +17,7 @@ from typing import Any, Final
 from graphflow.core.attempts import Attempt
 from graphflow.core.control import Cancelled, Parted, current_task
 from graphflow.core.effects import Acquire, Ask, Call, Commit, Emit, Flow, Keep, RunAttempt, RunTasks, Sleep, Spent, T
+from graphflow.core.excerpts import error_text
 from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
@@ -84,11 +85,11 @@ async def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
     except (StopIteration, Cancelled):
         return
     except Exception as error:
-        stop.add_note(f"and the run could not be closed: {error}")
+        stop.add_note(f"and the run could not be closed: {error_text(error)}")
         with suppress(Warning):  # where warnings are errors, this one is not to take the place of the cancellation
             # A note is seen by nobody whose task is cancelled, or who has left a stream.
             what = f"a run of session {world.call.session_id!r} was stopped, and that could not be stored"
-            warnings.warn(f"{what}: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{what}: {error_text(error)}", RuntimeWarning, stacklevel=2)
 
 
 async def execute(task: Task, world: World, alone: bool = False) -> Outcome:
@@ -407,7 +408,7 @@ class _Crew:
         except Exception as error:
             if isinstance(stop, Cancelled):
                 raise
-            stop.add_note(f"and what finished beside it could not be kept: {error}")
+            stop.add_note(f"and what finished beside it could not be kept: {error_text(error)}")
 
     async def _keep(self, outcomes: list[Outcome]) -> None:
         assert self.effect.record is not None

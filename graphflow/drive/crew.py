@@ -13,6 +13,7 @@ from time import perf_counter, thread_time
 from graphflow import drive
 from graphflow.core.control import Cancelled
 from graphflow.core.effects import RunTasks
+from graphflow.core.excerpts import error_text
 from graphflow.core.tasks import Outcome, Task
 from graphflow.drive.lookout import lookout
 from graphflow.drive.threads import WORKERS, in_thread, start
@@ -100,7 +101,7 @@ class Crew:
         except Exception as error:
             if isinstance(failure, Cancelled):
                 raise
-            failure.add_note(f"and what finished beside it could not be kept: {error}")
+            failure.add_note(f"and what finished beside it could not be kept: {error_text(error)}")
 
     def _start_async(self) -> None:
         """Put all async nodes on the background loop at once; they need no threads."""

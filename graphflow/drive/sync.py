@@ -18,6 +18,7 @@ from typing import Any, Final
 from graphflow import drive
 from graphflow.core.control import Cancelled, Parted, current_task
 from graphflow.core.effects import Acquire, Ask, Call, Commit, Emit, Flow, Keep, RunAttempt, RunTasks, Sleep, Spent, T
+from graphflow.core.excerpts import error_text
 from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
@@ -82,7 +83,7 @@ def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
     except (StopIteration, Cancelled):
         return
     except Exception as error:
-        stop.add_note(f"and the run could not be closed: {error}")
+        stop.add_note(f"and the run could not be closed: {error_text(error)}")
 
 
 def execute(task: Task, world: World) -> Outcome:

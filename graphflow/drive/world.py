@@ -15,6 +15,7 @@ from graphflow.core.attempts import Attempt
 from graphflow.core.calls import CallOptions
 from graphflow.core.control import Context, Left, Parted, Suspended
 from graphflow.core.effects import Commit, Flow, T
+from graphflow.core.excerpts import error_text
 from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import Store
 from graphflow.drive.stream import Event, View
@@ -129,7 +130,7 @@ def guarded(listener: Emitter) -> Emitter:
         except Exception as error:
             # Where warnings are errors, this one is not to break the run either.
             with suppress(Warning):
-                warnings.warn(f"on_event raised {type(error).__name__}: {error}; the run goes on", RuntimeWarning, stacklevel=2)
+                warnings.warn(f"on_event raised {error_text(error)}; the run goes on", RuntimeWarning, stacklevel=2)
 
     return listen
 

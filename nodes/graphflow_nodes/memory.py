@@ -11,6 +11,7 @@ from typing import Any, Final
 from graphflow.core import options
 from graphflow.core.control import Context, Update
 from graphflow.core.effects import Ask, Emit, Flow
+from graphflow.core.excerpts import error_text
 from graphflow.core.memories import ReadMemories, UserMemory
 from graphflow.core.plan import flow
 from graphflow.core.stored import MemoryWrite
@@ -82,7 +83,7 @@ def remember(
                 model if isinstance(model, Model) else model(), _request(known, words, instructions), quiet=True
             )
         except Exception as error:
-            ctx.note("memory_error", f"{type(error).__name__}: {error}")
+            ctx.note("memory_error", error_text(error))
             if ctx.listening:
                 yield Emit("memory_failed", ctx.node, {"error": error}, ctx.ns)
             return None

@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from graphflow.core import options
 from graphflow.core.control import END, Context, Send, Update
 from graphflow.core.effects import Ask, Call, Emit, Flow
+from graphflow.core.excerpts import error_text
 from graphflow.core.plan import flow
 from graphflow.errors import ModelError
 from graphflow.messages import Message, ToolCall
@@ -187,7 +188,7 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
     except Exception as error:
         if on_tool_error == "raise":
             raise
-        return f"The tool failed: {type(error).__name__}: {error}", True
+        return f"The tool failed: {error_text(error)}", True
 
 
 def as_text(value: Any) -> str:

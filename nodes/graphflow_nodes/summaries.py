@@ -8,6 +8,7 @@ from typing import Any, Final
 from graphflow.core import options
 from graphflow.core.control import END, Context, Update
 from graphflow.core.effects import Ask, Emit, Flow, ReadHistory
+from graphflow.core.excerpts import error_text
 from graphflow.core.memories import ReadSummary, Summary
 from graphflow.core.plan import flow
 from graphflow.core.stored import SummaryWrite
@@ -99,7 +100,7 @@ def summarize(
                 instructions=instructions,
             )
         except Exception as error:
-            problem = f"{type(error).__name__}: {error}"
+            problem = error_text(error)
             ctx.note("summary_error", problem)
             if ctx.listening:
                 yield Emit("summary_failed", ctx.node, {"error": error}, ctx.ns)

@@ -13,6 +13,7 @@ from graphflow.core.calls import CallOptions
 from graphflow.core.comparison import MISSING, changed_keys
 from graphflow.core.control import STOP, Command, Context, current_task
 from graphflow.core.effects import Call, Emit, Flow
+from graphflow.core.excerpts import error_text
 from graphflow.core.nested import run_inside
 from graphflow.core.plan import Function, Plan, flow
 from graphflow.core.policies import RetryPolicy, next_attempt
@@ -75,7 +76,7 @@ def step(place: Place, work: Work, *, skip: bool = False, retry: Sequence[RetryP
             if not skip or next_attempt(retry, error, ctx.attempt):
                 raise
             ctx.task.session = None  # what was changed in it
-            failure = f"{type(error).__name__}: {error}"
+            failure = error_text(error)
             update = {"outputs": {place.name: {"content": None, "skipped": True, "error": failure}}}
         return (yield from _finished(place, state, ctx, update))
 
