@@ -11,6 +11,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from graphflow.core.excerpts import error_text
 from graphflow.printing.questions import asked_text, how_to_answer
 from graphflow.printing.text import clean, plain
 from graphflow.printing.view import RunView, Speaker
@@ -119,7 +120,8 @@ def _questions(view: RunView, stored: bool) -> Text:
 def error_panel(error: BaseException) -> Panel:
     """An error, with its notes: where it happened and how to go on."""
     notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
-    text = Text.assemble((type(error).__name__, "bold red"), f": {clean(str(error))}", (clean(notes), "dim"))
+    name = type(error).__name__
+    text = Text.assemble((name, "bold red"), clean(error_text(error).removeprefix(name)), (clean(notes), "dim"))
     return _panel(text, "Error", "red")
 
 
