@@ -213,6 +213,8 @@ def classify(error: Exception, *, timeout: float) -> ModelError | None:
         return Transient(f"connection failed: {error.__cause__ or error}")
     if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError | UnicodeDecodeError):
         return Transient("the answer cannot be read: it is not the JSON of a chat completion")
+    if isinstance(error, UnicodeEncodeError):
+        return ModelError("the request holds text that cannot be sent: check api_key=, extra= and client_options=")
     if isinstance(error, openai.APIError):  # an error told inside a stream, some of them with the status they stand for
         code = str(error.code)
         status = int(code) if code.isdigit() else 400 if error.type == "invalid_request_error" else 500

@@ -33,13 +33,35 @@ class Transient(ModelError):
 
 
 def request_fields(request: Request) -> dict[str, Any]:
-    """The fields of the request body that come from a Request: messages, tools and the format of the answer."""
+    """The fields of the request body that come from a Request: messages, tools and the format of the answer.
+
+    Half a surrogate pair, which no request can hold, goes out as U+FFFD; the messages themselves stay as they are.
+    """
     fields: dict[str, Any] = {"messages": [_message(message) for message in request.messages]}
     if request.tools:
         fields["tools"] = [_tool(tool) for tool in request.tools]
     if request.output_schema is not None:
         fields["response_format"] = response_format(request.output_schema)
-    return fields
+    sendable: dict[str, Any] = _sendable(fields)
+    return sendable
+
+
+def _sendable(value: Any) -> Any:
+    """A value of the body with texts that UTF-8 can hold."""
+    if isinstance(value, dict):
+        return {_sendable(key): _sendable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_sendable(item) for item in value]
+    return _unicode(value) if isinstance(value, str) and not value.isascii() else value
+
+
+def _unicode(text: str) -> str:
+    """The text with U+FFFD for lone surrogates. Two that belong together, as from pieces of a stream, become what they mean."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -52,10 +74,14 @@ def _message(message: Message) -> dict[str, Any]:
     if message.tool_calls:
         fields["content"] = fields["content"] or None
         fields["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": json.dumps(call.arguments)}}
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": _arguments(call)}}
             for call in message.tool_calls
         ]
     return fields
+
+
+def _arguments(call: ToolCall) -> str:
+    return json.dumps(call.arguments, ensure_ascii=False)  # an escape would hide half a surrogate pair from what cleans texts
 
 
 def _text_only(message: Message) -> str:

@@ -15,6 +15,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from graphflow import Agent
+from graphflow.db import InMemoryDb
 from graphflow.errors import ModelError
 from graphflow.messages import FilePart, ImagePart, Message, TextPart, ToolCall
 from graphflow.models.base import Piece, Reply, Request, Restart, Token, ToolSpec, Usage
@@ -199,6 +200,53 @@ def test_the_request_holds_the_messages_in_the_form_of_the_api(server: OpenAISer
         "tools": [tool],
     }
     assert server.headers[0]["authorization"] == f"Bearer {KEY}"
+
+
+HALF = "caf\udce9"
+"""What os.fsdecode makes of a name that is not UTF-8."""
+
+
+@all_ways
+def test_half_a_surrogate_pair_goes_out_as_a_replacement(server: OpenAIServer, ask: Asking) -> None:
+    messages = [
+        Message("system", HALF),
+        Message("user", [TextPart(text=HALF), FilePart(data=b"pdf", media_type="application/pdf", name=HALF)], name=HALF),
+        Message("assistant", "", tool_calls=[ToolCall("c1", "add", {HALF: [HALF], "town": "Zürich 🫖"})]),
+        Message("tool", "\ud83e\uded6 and \ud83e", tool_call_id="c1"),
+    ]
+    server.play(says())
+    request = Request(messages, [ToolSpec("add", HALF, {"type": "object", "properties": {"a": {"enum": [HALF]}}})])
+    assert ask(model_at(server), request)[-1].content == "hello"  # type: ignore[union-attr]
+    system, user, assistant, tool = server.requests[0]["messages"]
+    whole = "caf\ufffd"
+    assert system["content"] == user["content"][0]["text"] == user["content"][1]["file"]["filename"] == whole
+    assert json.loads(assistant["tool_calls"][0]["function"]["arguments"]) == {whole: [whole], "town": "Zürich 🫖"}
+    assert tool["content"] == "🫖 and \ufffd", "two halves that belong together are what they mean"
+    assert server.requests[0]["tools"][0]["function"]["description"] == whole
+    assert messages[0].content == HALF
+
+
+def test_a_session_goes_on_after_a_reply_and_a_tool_result_with_half_a_surrogate_pair(server: OpenAIServer) -> None:
+    def name_of_file() -> str:
+        """The name of the file."""
+        return HALF
+
+    says_half = {"choices": [{"index": 0, "message": {"content": HALF}, "finish_reason": "stop"}]}
+    server.play(calls(("c1", "name_of_file", "{}")), sends(json.dumps(says_half)), says("still here"))
+    agent = Agent(model_at(server), tools=[name_of_file], db=InMemoryDb(), session_id="s1")
+    assert agent.run("Which file?").content == HALF
+    assert agent.run("And now?").content == "still here"
+    assert [message.text for message in agent.get_chat_history()][2:4] == [HALF, HALF], "what is stored is what was said"
+
+
+@all_ways
+def test_other_text_that_cannot_be_sent_is_a_model_error(server: OpenAIServer, ask: Asking) -> None:
+    server.play(says())
+    with pytest.raises(ModelError, match="text that cannot be sent: check api_key=, extra="):
+        ask(model_at(server, extra={"user": HALF}), HELLO)
+    with pytest.raises(ModelError, match="text that cannot be sent: check api_key=, extra="):
+        ask(model_at(server, api_key="sk-ключ"), HELLO)
+    assert server.requests == []
 
 
 def test_an_image_that_the_api_would_drop_is_refused() -> None:
