@@ -74,7 +74,7 @@ def _message(message: Message) -> dict[str, Any]:
     if message.tool_calls:
         fields["content"] = fields["content"] or None
         fields["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": _arguments(call)}}
+            {"id": call.id, "type": "function", "function": {"name": _identifier(call.name), "arguments": _arguments(call)}}
             for call in message.tool_calls
         ]
     return fields
@@ -120,6 +120,7 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
 
 
 def _identifier(name: str) -> str:
+    """The name in the letters that the API takes. Models also call tools that are not there, by names it then refuses."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]
 
 

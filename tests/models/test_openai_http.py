@@ -239,6 +239,21 @@ def test_a_session_goes_on_after_a_reply_and_a_tool_result_with_half_a_surrogate
     assert [message.text for message in agent.get_chat_history()][2:4] == [HALF, HALF], "what is stored is what was said"
 
 
+def test_a_tool_that_is_not_there_is_named_in_letters_that_the_api_takes(server: OpenAIServer) -> None:
+    def now() -> str:
+        """The time."""
+        return "noon"
+
+    name = "multi_tool_use.parallel"
+    server.play(calls(("c1", name, "{}"), ("c2", "ü" * 70, "{}")), says("I see"))
+    agent = Agent(model_at(server), tools=[now], db=InMemoryDb(), session_id="s1")
+    assert agent.run("Do both").content == "I see"
+    called = server.requests[1]["messages"][1]["tool_calls"]
+    assert [call["function"]["name"] for call in called] == ["multi_tool_use_parallel", "_" * 64]
+    _, asked, told, *_ = agent.get_chat_history()
+    assert asked.tool_calls[0].name == told.name == name, "what is stored is what was called"
+
+
 @all_ways
 def test_other_text_that_cannot_be_sent_is_a_model_error(server: OpenAIServer, ask: Asking) -> None:
     server.play(says())
