@@ -211,7 +211,7 @@ def classify(error: Exception, *, timeout: float) -> ModelError | None:
         return _refusal(error.status_code, error, error.response.headers)
     if isinstance(error, openai.APIConnectionError):
         return Transient(f"connection failed: {error.__cause__ or error}")
-    if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError | UnicodeDecodeError):
+    if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError | UnicodeDecodeError | RecursionError):
         return Transient("the answer cannot be read: it is not the JSON of a chat completion")
     if isinstance(error, UnicodeEncodeError):
         return ModelError("the request holds text that cannot be sent: check api_key=, extra= and client_options=")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import uuid
 from dataclasses import dataclass
@@ -178,7 +179,7 @@ def _unwrapped(content: str, output_schema: type[Any]) -> str:
     fenced = FENCED.fullmatch(content)
     try:
         said = json.loads(content if fenced is None else fenced[1])
-    except ValueError:
+    except (ValueError, RecursionError):
         return content
     if not isinstance(said, dict) or said.keys() != {_ROOT} or not _is_wrapped(_schema_of(output_schema)):
         return content
@@ -231,6 +232,7 @@ class Answer:
     Tokens are what the model says; the Reply's content is the JSON of the asked-for type, also where that had to be wrapped.
 
     Fields that a server left out or got wrong are read as absent, since the client does not validate what it hands over.
+    The arguments of a call may be an object instead of its JSON, and ``null`` where the tool takes none.
     Pieces of a tool call belong together by ``index``. Servers that send whole calls without an index, or all under one
     index, are understood too: a name with another id begins a new call.
     """
@@ -255,11 +257,11 @@ class Answer:
     def feed(self, chunk: Any) -> list[Token]:
         """Take a chunk; the tokens in it."""
         if usage := _get(chunk, "usage"):
-            self._usage = Usage(int(_get(usage, "prompt_tokens") or 0), int(_get(usage, "completion_tokens") or 0))
+            self._usage = Usage(_count(_get(usage, "prompt_tokens")), _count(_get(usage, "completion_tokens")))
         if complaint := _get(chunk, "error"):
             self._complaint = str(complaint.get("message", complaint) if isinstance(complaint, dict) else complaint)
         tokens: list[Token] = []
-        for choice in _get(chunk, "choices") or ():
+        for choice in _list(_get(chunk, "choices")):
             if not _get(choice, "index"):  # of several choices (n > 1) the first one counts
                 tokens += self._take(choice)
         return tokens
@@ -272,7 +274,7 @@ class Answer:
         refusal = _text(_get(said, "refusal"))
         content = _text(_get(said, "content")) or refusal
         self._refused = self._refused or bool(refusal)
-        for delta in _get(said, "tool_calls") or ():
+        for delta in _list(_get(said, "tool_calls")):
             self._take_call(delta)
         tokens = []
         for text, texts in ((reasoning, self._reasoning), (content, self._content)):
@@ -282,15 +284,16 @@ class Answer:
         return tokens
 
     def _take_call(self, delta: Any) -> None:
-        index, id = _get(delta, "index"), _get(delta, "id") or ""
+        index = _get(delta, "index") if isinstance(_get(delta, "index"), int) else None
         function = _get(delta, "function")
-        name = _get(function, "name") or ""
+        id, name = _text(_get(delta, "id")), _text(_get(function, "name"))
         call = self._open.get(index)
         if call is None or (name and (index is None or (id and id != call.id))):
             call = self._open[index] = _Call(id, name)
             self._calls.append(call)
         call.id, call.name = call.id or id, call.name or name
-        call.arguments += _get(function, "arguments") or ""
+        arguments = _get(function, "arguments") or ""
+        call.arguments += arguments if isinstance(arguments, str) else json.dumps(arguments)
 
     def finish(self) -> Reply:
         """The Reply, or an error: Transient for what another attempt may mend, ModelError for what it cannot."""
@@ -313,16 +316,36 @@ class Answer:
 
 def _tool_call(call: _Call) -> ToolCall:
     try:
-        arguments = json.loads(call.arguments or "{}")
-    except ValueError:
+        read = json.loads(call.arguments or "null", parse_float=_finite, parse_constant=_finite)
+        arguments = {} if read is None else read
+    except (ValueError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict) or not call.name:
         raise Transient(f"the call of tool {call.name!r} has no JSON object as arguments but {call.arguments[:200]!r}")
     return ToolCall(call.id or f"call_{uuid.uuid4().hex}", call.name, arguments)
 
 
+def _finite(number: str) -> float:
+    """A number of JSON. NaN and Infinity, which Python reads, too, are none, and neither is 1e999."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is no number of JSON")
+    return value
+
+
 def _get(value: Any, name: str) -> Any:
     return getattr(value, name, None)
+
+
+def _count(value: Any) -> int:
+    try:
+        return int(value or 0)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def _list(value: Any) -> list[Any]:
+    return [item for item in value if item is not None] if isinstance(value, list) else []
 
 
 def _text(content: Any) -> str:

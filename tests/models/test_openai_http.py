@@ -148,6 +148,52 @@ def test_a_tool_call_without_an_id_gets_one(server: OpenAIServer) -> None:
     assert call.id and call.name == "add"
 
 
+def answer(message: dict[str, Any], **fields: Any) -> str:
+    """The body of an answer, in a form that is up to the test."""
+    return json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], **fields})
+
+
+@both_whole
+@pytest.mark.parametrize(
+    "usage", [{"prompt_tokens": "n/a", "completion_tokens": 7}, {"prompt_tokens": [1]}, "n/a", [7]], ids=str
+)
+def test_usage_that_cannot_be_read_is_absent(server: OpenAIServer, ask: Asking, usage: Any) -> None:
+    reply = reply_of(server, ask, sends(answer({"content": "hello"}, usage=usage)), max_retries=1)
+    assert reply == Reply("hello", (), Usage(0, 7 if "completion_tokens" in usage else 0))
+
+
+@all_ways
+@pytest.mark.parametrize(
+    ("given", "read"), [({"a": 1}, {"a": 1}), ({}, {}), ("null", {}), (None, {}), ('{"a": null}', {"a": None})], ids=str
+)
+def test_arguments_may_be_an_object_or_null(server: OpenAIServer, ask: Asking, given: Any, read: Any) -> None:
+    call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "add", "arguments": given}}
+    streamed = streams({"tool_calls": [call]}, {"finish_reason": "tool_calls"})
+    script = streamed if ask in (stream, astream) else sends(answer({"tool_calls": [call]}))
+    assert reply_of(server, ask, script, max_retries=1).tool_calls == (ToolCall("c1", "add", read),)
+
+
+@both_whole
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "hello", "tool_calls": 5},
+        {"content": "hello", "tool_calls": [None]},
+        {"content": "hello", "refusal": 5, "reasoning": {}},
+    ],
+    ids=str,
+)
+def test_fields_that_a_server_got_wrong_are_absent(server: OpenAIServer, ask: Asking, message: dict[str, Any]) -> None:
+    assert reply_of(server, ask, sends(answer(message)), max_retries=1) == Reply("hello")
+
+
+@both_whole
+def test_a_call_is_read_whatever_its_id_and_index_are(server: OpenAIServer, ask: Asking) -> None:
+    call = {"index": {}, "id": 5, "function": {"name": "add", "arguments": "{}"}}
+    (read,) = reply_of(server, ask, sends(answer({"tool_calls": [call]})), max_retries=1).tool_calls
+    assert read.id and (read.name, read.arguments) == ("add", {})
+
+
 # --- what is sent
 
 
@@ -406,6 +452,14 @@ UNREADABLE: dict[str, Behaviour] = {
     "a web page": sends("<html>Welcome</html>", "text/html"),
     "bad tool arguments": calls(("c1", "add", '{"a": 1')),
     "tool arguments that are a list": calls(("c1", "add", "[1, 2]")),
+    "tool arguments that are too deep": calls(("c1", "add", '{"a":' * 100_000 + "1" + "}" * 100_000)),
+    "no number in tool arguments": calls(("c1", "add", '{"a": NaN}')),
+    "an infinite number in tool arguments": calls(("c1", "add", '{"a": [-Infinity]}')),
+    "too large a number in tool arguments": calls(("c1", "add", '{"a": 1e999}')),
+    "a tool without a name": calls(("c1", "", "{}")),
+    "too deep": sends('{"choices": ' + "[" * 100_000 + "]" * 100_000 + "}"),
+    "choices that are no list": sends('{"id": "c1", "choices": 5}'),
+    "a choice that is none": sends('{"id": "c1", "choices": [null]}'),
 }
 
 
