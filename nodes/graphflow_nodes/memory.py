@@ -11,14 +11,14 @@ from typing import Any, Final
 from graphflow.core import options
 from graphflow.core.control import Context, Update
 from graphflow.core.effects import Ask, Emit, Flow
-from graphflow.core.excerpts import error_text
+from graphflow.core.excerpts import error_text, excerpt
 from graphflow.core.memories import ReadMemories, UserMemory
 from graphflow.core.plan import flow
 from graphflow.core.stored import MemoryWrite
 from graphflow.messages import Message
 from graphflow.models.base import Model, Reply, Request
 from graphflow_nodes.channels import held_in
-from graphflow_nodes.replies import parsed_json, texts_of
+from graphflow_nodes.replies import list_of, parsed_json, spoken, texts_of
 
 INSTRUCTIONS: Final = (
     "Extract facts about the user that will matter in later conversations, from the user's own words only: name, preferences, "
@@ -27,7 +27,17 @@ INSTRUCTIONS: Final = (
     '{"add": [{"memory": "...", "topics": ["..."]}], "change": [{"id": "...", "memory": "..."}], "drop": ["id"]}; '
     "leave out what does not apply, and answer {} when there is nothing."
 )
-_NOTHING: Final = re.compile(r"\W*(?:none|nothing|no|n/?a|\{\}|\[\])\b[^.]{0,40}\W*", re.I)
+_NOTHING: Final = re.compile(
+    r"""\W*(?:
+        (?:none|nothing|null|no|n/?a)\b [^.]{0,40}
+      | (?:(?:i|there)\b .{0,30})? \b(?:no|any)\b .{0,20} \b(?:facts?|information)\b .*
+      | there\b .{0,10} \bnothing\b .{0,10} \bto\ (?:remember|add|keep)\b .*
+    )\W*""",
+    re.I | re.X,
+)
+_BROKEN: Final = re.compile(r"[{}]|```|\A\[\s*[\"\[]")
+"""What says that an answer is no plain text but JSON that cannot be read."""
+_LETTER: Final = re.compile(r"[^\W\d_]")
 _BULLET: Final = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*")
 
 
@@ -65,9 +75,10 @@ def remember(
 
     It needs nothing but the input, so it can run beside the node that answers. The model sees at most ``limit`` memories that
     fit. Each memory notes the run and the message it comes from; running again after a crash doubles nothing. When the model
-    fails, the run goes on; that is told by an event ``memory_failed`` and noted in the run's metrics as ``memory_error``. It is
-    not tried again: the next run looks at what is said then. Without a user_id nothing is kept, and a warning says so; in a
-    member of a team neither: what it is told are the leader's words. ``instructions`` are added to those that the model gets.
+    fails, or its JSON cannot be read, the run goes on; that is told by an event ``memory_failed`` and noted in the run's
+    metrics as ``memory_error``. It is not tried again: the next run looks at what is said then. Without a user_id nothing is
+    kept, and a warning says so; in a member of a team neither: what it is told are the leader's words. ``instructions`` are
+    added to those that the model gets.
     """
     options.whole("limit", limit)
 
@@ -82,12 +93,12 @@ def remember(
             reply: Reply = yield Ask(
                 model if isinstance(model, Model) else model(), _request(known, words, instructions), quiet=True
             )
+            writes = changes_of(reply.content, known, said[-1].id)
         except Exception as error:
             ctx.note("memory_error", error_text(error))
             if ctx.listening:
                 yield Emit("memory_failed", ctx.node, {"error": error}, ctx.ns)
             return None
-        writes = changes_of(reply.content, known, said[-1].id)
         return Update(writes=writes) if writes else None
 
     return keep
@@ -101,19 +112,19 @@ def _request(known: Sequence[UserMemory], words: str, instructions: str | None) 
 
 
 def changes_of(content: str, known: Sequence[UserMemory], message_id: str | None) -> list[MemoryWrite]:
-    """What a model's answer changes: the JSON it was asked for, or plain text with a fact on each line."""
+    """What a model's answer changes: the JSON it was asked for, or plain text with a fact on each line. What is of another kind
+    than asked for changes nothing. Raises ValueError for JSON that cannot be read.
+    """
     answer = parsed_json(content)
     versions = {each.memory_id: each.version for each in known}
     writes: list[MemoryWrite] = []
     if answer is None:
-        lines = [_BULLET.sub("", line).strip() for line in content.splitlines()]
-        added: list[Any] = [line for line in lines if line and not line.endswith(":") and not _NOTHING.fullmatch(line)]
-        answer = {"add": added}
+        answer = _facts(spoken(content))
     if isinstance(answer, list):
         answer = {"add": answer}
     for item in _items(answer.get("add") or answer.get("memories")):
         writes.append(MemoryWrite("add", item[0], item[1], message_id=message_id))
-    for change in answer.get("change") or ():
+    for change in list_of(answer.get("change")):
         id = str(change.get("id")).strip("[]") if isinstance(change, dict) else ""
         for memory, topics in _items([change]) if id in versions else ():
             writes.append(MemoryWrite("change", memory, topics, id, versions[id], message_id))
@@ -122,6 +133,14 @@ def changes_of(content: str, known: Sequence[UserMemory], message_id: str | None
             writes.append(MemoryWrite("drop", memory_id=id, version=versions[id], message_id=message_id))
     told = {each.memory.casefold() for each in known}
     return [write for write in writes if write.action != "add" or _fact(write.memory, versions).casefold() not in told]
+
+
+def _facts(text: str) -> list[str]:
+    """The facts of plain text, which has one on each line."""
+    if _BROKEN.search(text):
+        raise ValueError(f"the model's answer is neither JSON nor plain text: {excerpt(text, 200)}")
+    lines = (_BULLET.sub("", line).strip() for line in text.splitlines())
+    return [line for line in lines if _LETTER.search(line) and not line.endswith(":") and not _NOTHING.fullmatch(line)]
 
 
 def _fact(memory: str, versions: dict[str, int]) -> str:
@@ -133,7 +152,7 @@ def _fact(memory: str, versions: dict[str, int]) -> str:
 def _items(value: Any) -> list[tuple[str, tuple[str, ...]]]:
     """The facts in a list of texts, or of objects with ``memory`` and ``topics``."""
     found = []
-    for item in value if isinstance(value, list) else ():
+    for item in list_of(value):
         memory = item.get("memory") if isinstance(item, dict) else item
         if isinstance(memory, str) and memory.strip():
             found.append((memory.strip(), tuple(texts_of(item.get("topics"))) if isinstance(item, dict) else ()))

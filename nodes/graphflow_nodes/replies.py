@@ -1,27 +1,38 @@
-"""What models answer when they are asked for JSON: JSON, JSON in a fence, or something else."""
+"""What models answer when they are asked for JSON: JSON, JSON in a fence or among prose, or something else."""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Final
 
-from pydantic_core import from_json
+_THOUGHTS: Final = re.compile(r"\A.*</think>|<think>.*", re.S)
+_BEGIN: Final = re.compile(r"\A\s*(?=[{\[])|```[a-z]*\s*(?=[{\[])|(?={)", re.I)
+"""Where JSON may begin: with the answer, in a fence, or at a brace. A bracket in a sentence is more often just that."""
+_JSON: Final = json.JSONDecoder()
 
-_FENCE: Final = re.compile(r"^\s*```[a-z]*\s*\n(.*?)\n?\s*```\s*$", re.S)
+
+def spoken(content: str) -> str:
+    """What a model says, without the thoughts that some servers leave in front of it."""
+    return _THOUGHTS.sub("", content).strip()
 
 
 def parsed_json(content: str) -> Any:
-    """The JSON of an answer; None when it is none."""
-    fenced = _FENCE.match(content)
-    text = (fenced[1] if fenced else content).strip()
-    if not text.startswith(("{", "[")):
-        return None
-    try:
-        return from_json(text)
-    except ValueError:
-        return None
+    """The first JSON object in an answer, or the list that it is or has in a fence; None when there is none."""
+    text = spoken(content)
+    for begin in _BEGIN.finditer(text):
+        try:
+            return _JSON.raw_decode(text, begin.end())[0]
+        except (ValueError, RecursionError):
+            continue
+    return None
+
+
+def list_of(value: Any) -> list[Any]:
+    """A list; nothing of anything else."""
+    return value if isinstance(value, list) else []
 
 
 def texts_of(value: Any) -> list[str]:
     """The texts of a list; nothing of anything else."""
-    return [item.strip() for item in value if isinstance(item, str) and item.strip()] if isinstance(value, list) else []
+    return [item.strip() for item in list_of(value) if isinstance(item, str) and item.strip()]

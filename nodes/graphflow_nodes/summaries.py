@@ -16,7 +16,7 @@ from graphflow.messages import Message
 from graphflow.models.base import Model, Reply, Request
 from graphflow_nodes.channels import held_in
 from graphflow_nodes.conversation import message_tokens, tokens_of
-from graphflow_nodes.replies import parsed_json, texts_of
+from graphflow_nodes.replies import parsed_json, spoken, texts_of
 
 INSTRUCTIONS: Final = (
     "Summarise the conversation between a user and an assistant. Return one new summary that holds what the summary so far "
@@ -179,7 +179,7 @@ def _line(message: Message) -> str:
 def _read(content: str, words: int) -> tuple[str, tuple[str, ...]]:
     """The summary that a model answered, as the JSON it was asked for or as plain text; never longer than allowed."""
     answer: Any = parsed_json(content)
-    text = content
+    text = spoken(content)
     topics: tuple[str, ...] = ()
     if isinstance(answer, dict) and isinstance(answer.get("summary"), str):
         text, topics = answer["summary"], tuple(texts_of(answer.get("topics")))

@@ -75,6 +75,23 @@ def test_memories_are_added_changed_and_dropped(way, db):
         ("{}", []),
         ('{"add": [], "change": [{"id": 3}], "drop": "x"}', []),
         ("", []),
+        ('Here is what I found:\n```json\n{"add": ["Loves pizza"]}\n```\nAnything else?', ["Loves pizza"]),
+        ('Here you are:\n```\n["Loves pizza"]\n```', ["Loves pizza"]),
+        ('{"add": ["Loves pizza"]}\nThese facts will matter [for later].', ["Loves pizza"]),
+        ('Of {all} that was said: {"add": ["Loves pizza"]}', ["Loves pizza"]),
+        ('<think>\nShe says {much}.\nPizza?\n</think>\n{"add": ["Loves pizza"]}', ["Loves pizza"]),
+        ("She says much.\n</think>\nLoves pizza", ["Loves pizza"]),
+        ("<think>\nShe says much.", []),
+        ('{"add": [{"memory": "Lives in a caf\\udce9"}]}', ["Lives in a caf\\udce9"]),
+        ('{"change": 5, "add": {"memory": "x"}, "drop": 5}', []),
+        ('{"add": [5, null, {"memory": 5}, {"topics": 5}], "change": [5, {"id": {}}], "drop": [5]}', []),
+        ("null", []),
+        ("---\n5\n- Loves pizza", ["Loves pizza"]),
+        ("I found no facts about the user.", []),
+        ("There are no new facts to add that would matter in later conversations.", []),
+        ("I don't see any lasting information in this message.", []),
+        ("There is nothing new to remember.", []),
+        ("Has no children\nThere is no meat in the house", ["Has no children", "There is no meat in the house"]),
     ],
 )
 def test_an_answer_may_be_json_or_plain_text(reply, kept, db):
@@ -96,6 +113,17 @@ def test_a_failing_keeper_does_not_fail_the_answer(way, db):
     output = events[-1].output
     assert (output.content, output.metrics["memory_error"]) == ("answer 0", "RuntimeError: no quota")
     assert "memory_failed" in [event.type for event in events]
+
+
+@pytest.mark.parametrize(
+    "reply", ['{"add": [{"memory": "Loves pi', '["Loves pizza", "Lov', "```json\nLoves pizza\n```", "{'add': []}"]
+)
+def test_json_that_cannot_be_read_is_no_fact_and_does_not_fail_the_answer(way, db, reply):
+    agent = agent_of(db, ScriptedModel([reply]))
+    events = way.events(agent, "I love pizza", session_id="a", user_id="ann")
+    assert events[-1].output.content == "answer 0"
+    assert "neither JSON nor plain text" in events[-1].output.metrics["memory_error"]
+    assert agent.get_user_memories("ann") == []
 
 
 def test_words_that_a_keeper_failed_on_are_not_looked_at_again(way, db):

@@ -167,6 +167,21 @@ def test_a_summary_may_be_asked_for(way, db):
     assert len(db.get_runs("s")) == 2, "a summary is no run"
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "They talked.",
+        "<think>\nWhat did they do?\n</think>\nThey talked.",
+        'Here it is:\n```json\n{"summary": "They talked.", "topics": []}\n```',
+        '<think>{"summary": "?"}</think>{"summary": "They talked."}\nIs there more?',
+    ],
+)
+def test_a_summary_is_what_a_model_says_of_it_and_not_what_stands_around(reply, db):
+    agent = agent_of(db, talker(), ScriptedModel([reply]))
+    agent.run("hello")
+    assert agent.summarize("s") == "They talked."
+
+
 def test_a_summary_of_a_session_that_is_deleted_meanwhile_is_not_stored_in_the_next_one_of_that_name(way, db):
     def slow(request):
         db.delete_session("s")
