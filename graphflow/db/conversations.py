@@ -6,6 +6,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from graphflow.db.counts import bounded
 from graphflow.db.media import media_of
 from graphflow.db.messagelog import LogRow, checked_head, folded, read_log
 from graphflow.errors import CorruptCheckpoint
@@ -56,7 +57,7 @@ class _Space:
     @classmethod
     def find(cls, tx: Transaction, session_id: str, ns: str, last_runs: int | None, user_id: str | None) -> _Space | None:
         """That of the last runs, or of all; None when the session is not there for this user."""
-        asked = {"session_id": session_id, "user_id": user_id, "ns": ns, "count": last_runs or 0}
+        asked = {"session_id": session_id, "user_id": user_id, "ns": ns, "count": bounded(last_runs or 0)}
         row = tx.one(tx.sql.log_of_runs, asked)
         if row is None:
             return None

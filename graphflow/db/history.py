@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.effects import ReadHistory
+from graphflow.db.counts import ALL
 from graphflow.db.media import media_of
 from graphflow.db.messagelog import LogRow, folded, log_head, read_log, verified
 from graphflow.errors import CorruptCheckpoint
@@ -15,8 +16,6 @@ from graphflow.messages import Message, RemoveMessage
 if TYPE_CHECKING:
     from graphflow.db.transactions import Transaction
 
-ALL: Final = 2**31 - 1
-"""More runs than a session can have."""
 MARGIN: Final = 8
 """Rows read beyond the number of messages asked for, because some rows replace or remove others."""
 

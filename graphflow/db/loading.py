@@ -13,6 +13,7 @@ from graphflow.core.state import StateSchema, Values
 from graphflow.core.stored import OWN_ORIGINS, Frontier, Range, Run, Stored, TaskRow, Weight
 from graphflow.db.codec import channel_codecs
 from graphflow.db.commits import ROW_WEIGHT, SHORT_SNAPSHOT
+from graphflow.db.counts import bounded
 from graphflow.db.jsontext import loads
 from graphflow.db.leases import in_words, is_dead, process_name
 from graphflow.db.media import media_of
@@ -34,7 +35,8 @@ def load(tx: Transaction, effect: Load, is_run: IsRun) -> Stored | None:
     """A session at its head, or at checkpoint ``at``; None when there is none. See ``effects.Load`` for what it raises."""
     sql = tx.sql
     statement = sql.load_at if effect.at is not None else sql.load_nested if effect.ns else sql.load_head
-    params = {"session_id": effect.session_id, "ns": effect.ns, "user_id": effect.user_id, "at": effect.at}
+    at = None if effect.at is None else bounded(effect.at)
+    params = {"session_id": effect.session_id, "ns": effect.ns, "user_id": effect.user_id, "at": at}
     row = tx.one(statement, params)
     if row is None:
         check_not_foreign(tx, effect.session_id)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphflow.core.memories import ReadMemories, UserMemory
 from graphflow.core.stored import MemoryWrite
 from graphflow.db import memoryindex
+from graphflow.db.counts import bounded
 from graphflow.db.jsontext import dumps, loads
 from graphflow.db.memoryindex import owner_of
 from graphflow.db.rows import digest, plain_text
@@ -109,13 +110,13 @@ def _row(user_id: str, memory: str, topics: tuple[str, ...], now: int) -> dict[s
 
 def count(tx: Transaction, user_id: str, upto: int) -> int:
     """How many memories a user has; no further than ``upto``."""
-    row = tx.one(tx.sql.count_memories, {"user_id": user_id, "count": upto})
+    row = tx.one(tx.sql.count_memories, {"user_id": user_id, "count": bounded(upto)})
     return 0 if row is None else int(row[0])
 
 
-def newest(tx: Transaction, user_id: str, limit: int) -> list[UserMemory]:
+def newest(tx: Transaction, user_id: str, limit: int | None) -> list[UserMemory]:
     """The newest memories of a user, oldest first."""
-    rows = tx.all(tx.sql.newest_memories, {"user_id": user_id, "count": limit})
+    rows = tx.all(tx.sql.newest_memories, {"user_id": user_id, "count": bounded(limit)})
     return [_memory(row) for row in reversed(rows)]
 
 

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from graphflow.core import options
+from graphflow.db.counts import bounded
 from graphflow.db.folding import snapshot_of
 from graphflow.db.rows import checksum, matches
 from graphflow.db.seals import check_time
@@ -72,7 +73,8 @@ def wanted(keep_last: int | None, older_than: Any, user_id: str | None, now: int
     if keep_last is None and older_than is None:
         raise ValueError("prune what? give keep_last= (checkpoints of each session), older_than= (their age), or both")
     options.whole("keep_last", keep_last, 1, none="those that older_than leaves")
-    return Wanted(1 if keep_last is None else keep_last, NEVER if older_than is None else _moment(older_than, now), user_id)
+    keep = 1 if keep_last is None else bounded(keep_last)
+    return Wanted(keep, NEVER if older_than is None else _moment(older_than, now), user_id)
 
 
 def _moment(older_than: Any, now: int) -> int:

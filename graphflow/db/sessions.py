@@ -9,6 +9,7 @@ from graphflow.core.control import MISSING
 from graphflow.core.reducers import apply_op
 from graphflow.core.status import RunStatus
 from graphflow.db import memories
+from graphflow.db.counts import bounded
 from graphflow.db.jsontext import loads
 from graphflow.db.loading import check_not_foreign, read_chain
 from graphflow.db.media import media_of
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
 
 SORTABLE: Final = ("created_at", "updated_at", "name")
-NO_LIMIT: Final = 2**62
 
 
 # --- sessions ------------------------------------------------------------------------------------------------------------
@@ -52,12 +52,13 @@ def get_session(tx: Transaction, db: Reader, session_id: str, user_id: str | Non
 
 
 def list_sessions(
-    tx: Transaction, db: Reader, listing: Listing, limit: int, page: int, sort_by: str, descending: bool
+    tx: Transaction, db: Reader, listing: Listing, limit: int | None, page: int, sort_by: str, descending: bool
 ) -> list[Session]:
     """One page of sessions."""
     filters = listing.filters()
     statement = tx.sql.select_sessions(tuple(filters), sort_by, descending)
-    return [_session(row, db) for row in tx.all(statement, {**filters, "count": limit, "skip": (page - 1) * limit})]
+    place = {"count": bounded(limit), "skip": bounded((page - 1) * bounded(limit))}
+    return [_session(row, db) for row in tx.all(statement, {**filters, **place})]
 
 
 def count_sessions(tx: Transaction, listing: Listing) -> int:
@@ -186,8 +187,7 @@ def get_runs(
 ) -> list[RunRecord]:
     """The runs of a session, oldest first; the newest ``limit`` of them."""
     statement = tx.sql.runs_with_members if include_members else tx.sql.root_runs
-    count = NO_LIMIT if limit is None else limit
-    rows = tx.all(statement, {"session_id": session_id, "user_id": user_id, "count": count})
+    rows = tx.all(statement, {"session_id": session_id, "user_id": user_id, "count": bounded(limit)})
     return [_run(row, db) for row in reversed(rows)]
 
 

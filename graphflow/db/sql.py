@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from graphflow.core import options
 from graphflow.core.effects import (
@@ -62,10 +62,6 @@ if TYPE_CHECKING:
     from graphflow.db.statements import Statements
 
 T = TypeVar("T")
-
-_LAST_PAGE: Final = 2**31
-"""What comes after so many pages no database could number."""
-
 
 class SqlDb(UserMemories):
     """A store of sessions and what users call on it. Constructing connects to nothing; tables appear on first use.
@@ -360,15 +356,14 @@ class SqlDb(UserMemories):
         are alike in it come newest first.
         """
         listing = _listing(session_type, user_id, component_id, name)
-        options.whole("page", page, 1, _LAST_PAGE)
+        options.whole("page", page, 1)
         options.whole("limit", limit, 1, none="all")
         if limit is None and page != 1:
             raise ValueError(f"page={page} needs a limit")
         if sort_by not in sessions.SORTABLE:
             raise ValueError(f"sort_by={sort_by!r}: sessions can be sorted by {', '.join(sessions.SORTABLE)}")
         options.one_of("sort_order", sort_order, ("asc", "desc"))
-        size = sessions.NO_LIMIT if limit is None else limit
-        return self._read(lambda tx: sessions.list_sessions(tx, self, listing, size, page, sort_by, sort_order == "desc"))
+        return self._read(lambda tx: sessions.list_sessions(tx, self, listing, limit, page, sort_by, sort_order == "desc"))
 
     def count_sessions(
         self,

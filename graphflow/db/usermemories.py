@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ALL = 2**62
-"""More memories than anybody has."""
-
 
 class UserMemories(ABC):
     """The part of a database that keeps facts about users. Each method is one transaction."""
@@ -56,8 +53,8 @@ class UserMemories(ABC):
     def get_user_memories(self, user_id: str, *, limit: int | None = None) -> list[UserMemory]:
         """What is known about a user, in the order it was last changed; with ``limit``, the newest."""
         user_id = check_id(user_id, "user_id")
-        count = ALL if limit is None else options.whole("limit", limit, none="all")
-        return self._read(lambda tx: memories.newest(tx, user_id, count))
+        options.whole("limit", limit, none="all")
+        return self._read(lambda tx: memories.newest(tx, user_id, limit))
 
     def search_user_memories(
         self, user_id: str, query: str, limit: int = 10, *, topics: Sequence[str] | None = None

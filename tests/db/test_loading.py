@@ -27,8 +27,9 @@ def schema_of(**hints: Any) -> StateSchema:
 def test_a_checkpoint_that_is_not_there_is_an_error_that_names_those_that_are(writer: Make) -> None:
     session = writer()
     session.turn("r1")
-    with pytest.raises(SessionNotFound, match=r"'s1' has no checkpoint 7; its checkpoints are 0 to 1"):
-        session.load(at=7)
+    for at in (7, 2**63, 10**20):
+        with pytest.raises(SessionNotFound, match=rf"'s1' has no checkpoint {at}; its checkpoints are 0 to 1"):
+            session.load(at=at)
 
 
 def test_the_history_is_newest_first_and_each_state_is_its_own(writer: Make) -> None:

@@ -123,6 +123,22 @@ def test_texts_that_no_database_takes_are_written_out(five: Any, name: str) -> N
     assert five.get_session("b").name.startswith(name[:3])
 
 
+@pytest.mark.parametrize("many", [2**31, 2**63, 10**20, 10**400], ids=["2**31", "2**63", "10**20", "10**400"])
+def test_a_number_larger_than_databases_know_is_all_there_is(five: Any, many: int) -> None:
+    assert ids(five.get_sessions(limit=many)) == list("edcba")
+    for beyond in ({"page": many}, {"limit": many, "page": many}, {"limit": many, "page": 2}):
+        assert five.get_sessions(**beyond) == []
+    for members in (False, True):
+        assert [run.run_id for run in five.get_runs("a", limit=many, include_members=members)] == ["run-a"]
+        said = five.get_messages("a", include_members=members)
+        assert five.get_messages("a", last_runs=many, include_members=members) == said
+        assert five.get_messages("a", limit=many, include_members=members) == said
+    five.add_user_memory("ada", "Likes tea")
+    assert [found.memory for found in five.get_user_memories("ada", limit=many)] == ["Likes tea"]
+    assert [found.memory for found in five.search_user_memories("ada", "tea", limit=many)] == ["Likes tea"]
+    assert five.prune(keep_last=many).checkpoints == five.prune(keep_last=many, older_than=0).checkpoints == 0
+
+
 def test_within_one_tick_of_the_clock_the_newest_is_first() -> None:
     db = InMemoryDb(clock=lambda: 1_700_000_000.0)
     for session_id in "abc":
