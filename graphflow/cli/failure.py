@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -20,6 +22,13 @@ class Failure(Exception):
 
 class Readable(TyperGroup):
     """A group of commands that tells expected errors without a traceback; an unexpected one is a bug and keeps it."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line. Characters that the terminal's encoding lacks are written out, so that no text ends it."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""

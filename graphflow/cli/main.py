@@ -15,6 +15,7 @@ from graphflow.cli.database import database
 from graphflow.cli.failure import Readable
 from graphflow.cli.reference import load_graph
 from graphflow.cli.sessions import sessions
+from graphflow.cli.terminal import encodable
 
 app = typer.Typer(
     cls=Readable,
@@ -64,6 +65,6 @@ def draw(
     """Write a graph as a picture: text that Markdown pages and mermaid.live draw, plain text, or an SVG file."""
     picture = getattr(drawing, f"draw_{format}")(load_graph(graph).plan)
     if output is None:
-        typer.echo(picture, nl=False)
+        typer.echo(encodable(picture) if format is Format.JSON else picture, nl=False)
     else:
         output.write_text(picture, "utf-8")

@@ -14,6 +14,7 @@ from graphflow.cli.failure import Failure
 from graphflow.cli.place import DEFAULT_DB, Place, Schema, with_sessions
 from graphflow.cli.terminal import as_json, console, local_time, plain, said
 from graphflow.db import PostgresDb, Session, SessionType, SqliteDb
+from graphflow.db.retention import TOO_LONG
 
 sessions = typer.Typer(help="Look after stored sessions.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -166,7 +167,10 @@ def _seconds(age: str) -> float:
     number, unit = age[:-1], age[-1:]
     if unit not in _UNITS or not number.isdecimal():
         raise Failure(f"--older-than {age!r} is no age: write a number and one of s, m, h, d, w, such as 30d", exit_code=2)
-    return float(number) * _UNITS[unit]
+    seconds = float(number) * _UNITS[unit]
+    if seconds >= TOO_LONG:
+        raise Failure(f"--older-than {age[:40]!r} is longer than anything was kept: give less than 3,000 years", exit_code=2)
+    return seconds
 
 
 def _found(db: SqliteDb | PostgresDb, session_id: str, user_id: str | None, place: str) -> Session:

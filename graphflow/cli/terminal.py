@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from datetime import datetime
 from typing import Any
@@ -37,7 +38,18 @@ def said(message: Message) -> Text:
 
 def as_json(value: Any) -> str:
     """A value for other programs to read; times in ISO form."""
-    return json.dumps(value, indent=2, ensure_ascii=False, default=_encoded)
+    return encodable(json.dumps(value, indent=2, ensure_ascii=False, default=_encoded))
+
+
+def encodable(text: str) -> str:
+    """JSON in characters that stdout has; where it lacks some (halves of surrogate pairs are in no encoding), all beyond ASCII
+    are written as the escapes that JSON has for them.
+    """
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return re.sub(r"[^\x00-\x7f]+", lambda found: json.dumps(found[0])[1:-1], text)
+    return text
 
 
 def _encoded(value: Any) -> Any:

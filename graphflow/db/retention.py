@@ -36,6 +36,8 @@ BATCH: Final = 500
 LONGEST_CHAIN: Final = 1_000
 """Checkpoints that start from a snapshot that goes are written again, with another start; not more of them than this."""
 NEVER: Final = 2**62
+TOO_LONG: Final = 1e11
+"""Seconds, about 3,000 years: no age of a checkpoint, and soon no number of microseconds that a database knows."""
 
 _PER_CALL: Final = re.compile(r":\d+\.\d+(/|$)")
 """The namespace of a nested graph that begins anew at each call; others keep their state as long as the session."""
@@ -85,7 +87,7 @@ def _moment(older_than: Any, now: int) -> int:
         return int(older_than.timestamp() * 1_000_000)
     if isinstance(older_than, timedelta):
         older_than = older_than.total_seconds()
-    if type(older_than) not in (int, float) or not 0 <= older_than < 1e11:
+    if type(older_than) not in (int, float) or not 0 <= older_than < TOO_LONG:
         raise ValueError(f"older_than={older_than!r}: give a timedelta, seconds, or a datetime")
     return now - int(older_than * 1_000_000)
 

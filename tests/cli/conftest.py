@@ -53,6 +53,8 @@ def graphflow(tmp_path: Path) -> Command:
 
     def run(*arguments: str, said: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         path = os.pathsep.join([str(ROOT), str(ROOT / "nodes")])
+        # Where Python would write ASCII, what the command writes without rich is UTF-8.
+        encoding = variables.get("PYTHONIOENCODING", "utf-8").replace("ascii", "utf-8")
         kept = {name: value for name, value in os.environ.items() if name not in ("OPENAI_API_KEY", "GRAPHFLOW_MODEL")}
         return subprocess.run(
             [sys.executable, "-W", "error", "-m", "graphflow.cli", *arguments],
@@ -60,7 +62,7 @@ def graphflow(tmp_path: Path) -> Command:
             cwd=tmp_path,
             input=said,
             capture_output=True,
-            text=True,
+            encoding=encoding,
             timeout=60,
         )
 

@@ -120,6 +120,16 @@ def test_a_run_that_fails_is_told_in_a_line(graphflow: Command) -> None:
     assert done.stderr.startswith("graphflow: ") and "OPENAI_API_KEY" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_reply_that_the_terminal_cannot_show_is_written_out(graphflow: Command, tmp_path: Path, encoding: str) -> None:
+    lines = ["from graphflow import Agent", "from graphflow.testing import ScriptedModel"]
+    lines += [r"agent = Agent(ScriptedModel(['tea \U0001fad6', 'caf\udce9']))"]
+    (tmp_path / "odd.py").write_text("\n".join(lines), "utf-8")
+    done = graphflow("chat", "odd:agent", said="Hello\nHello\n", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"tea \U0001fad6" in done.stdout and r"caf\udce9" in done.stdout
+
+
 @pytest.mark.usefixtures("bot")
 def test_a_graph_is_nobody_to_talk_to(graphflow: Command) -> None:
     done = graphflow("chat", "bot:graph", said="Hello")

@@ -123,6 +123,8 @@ def test_prune_deletes_sessions_only_when_told_twice(stored: Path) -> None:
         ((), "give --keep-last, --older-than, or both"),
         (("--older-than", "soon"), "is no age"),
         (("--older-than", "-3d"), "is no age"),
+        (("--older-than", "9999999999999999999w"), "is longer than anything was kept"),
+        (("--older-than", "9" * 400 + "s"), "is longer than anything was kept"),
         (("--keep-last", "1", "--delete-sessions"), "needs --older-than"),
     ],
 )

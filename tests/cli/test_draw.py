@@ -127,6 +127,20 @@ def test_every_format_can_be_written_to_a_file(format: str, begin: str, graphflo
     assert (tmp_path / "graph.out").read_text("utf-8") == shown.stdout
 
 
+@pytest.mark.parametrize("format", ["ascii", "svg", "json"])
+def test_a_name_that_the_terminal_cannot_show_is_written_out(format: str, graphflow: Command, tmp_path: Path) -> None:
+    lines = ["from typing import TypedDict", "from graphflow import END, START, StateGraph"]
+    lines += ["builder = StateGraph(TypedDict('State', {'n': int})).add_node('🫖', lambda state: {})"]
+    lines += ["builder.add_edge(START, '🫖').add_edge('🫖', END)"]
+    (tmp_path / "odd.py").write_text("\n".join(lines), "utf-8")
+    done = graphflow("draw", "odd:builder", "--format", format, PYTHONIOENCODING="cp1252")
+    assert (done.returncode, done.stderr) == (0, "")
+    if format == "json":
+        assert "🫖" in {node["id"] for node in json.loads(done.stdout)["nodes"]}
+    else:
+        assert r"\U0001fad6" in done.stdout
+
+
 @pytest.mark.usefixtures("bot")
 def test_a_file_that_cannot_be_written_is_told_in_a_line(graphflow: Command) -> None:
     done = graphflow("draw", "bot:graph", "--output", "nowhere/graph.svg")

@@ -217,6 +217,30 @@ def test_a_command_written_wrongly_ends_with_2(wrong: tuple[str, ...]) -> None:
     assert code == 2 and "Error: " in err and "Traceback" not in err
 
 
+@pytest.mark.parametrize("option", ["--limit", "--page"])
+def test_a_list_has_as_many_pages_as_one_likes(option: str, stored: Path) -> None:
+    assert listed("--db", str(stored), option, "9" * 23) == (["open", "ann-2", "ann-1"] if option == "--limit" else [])
+
+
+ODD = "Grüße \udce9 🫖"
+"""With half a surrogate pair, which no encoding has, and a character that few have."""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])
+def test_text_that_the_terminal_cannot_show_is_written_out(graphflow: Command, tmp_path: Path, encoding: str) -> None:
+    db = SqliteDb(tmp_path / "graphflow.db")
+    Agent("offline", name="Bär 🫖", db=db).run(ODD, session_id="odd", session_state={ODD: ODD})
+    db.close()
+    for command in ("list", "show odd", "export odd", "list --json", "show odd --json"):
+        done = graphflow("sessions", *command.split(), PYTHONIOENCODING=encoding)
+        assert (done.returncode, done.stderr) == (0, ""), command
+        assert "Traceback" not in done.stdout and "odd" in done.stdout
+        if "json" in command or "export" in command:
+            assert json.loads(done.stdout), command
+    shown = json.loads(done.stdout)
+    assert shown["messages"][0]["content"] == ODD and shown["component_id"] == "Bär 🫖"
+
+
 def test_a_real_process_lists_without_a_warning(graphflow: Command, stored: Path) -> None:
     done = graphflow("sessions", "list", "--limit", "2")
     assert (done.returncode, done.stderr) == (0, "")
