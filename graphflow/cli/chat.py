@@ -28,7 +28,9 @@ def chat(
     ] = None,
     schema: Schema = None,
 ) -> None:
-    """Talk to an agent. Reads lines from the terminal, or from stdin until its end."""
+    """Talk to an agent. Reads lines from the terminal, where a run that fails ends nothing, or from stdin until its end or a
+    run that fails.
+    """
     talker = _agent(agent, db, schema)
     try:
         Talk(talker, talker.session_id if session is None else session, {"user_id": user}).run()

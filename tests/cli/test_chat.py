@@ -210,6 +210,12 @@ def in_a_terminal(folder: Path, typed: bytes, *arguments: str) -> tuple[int, byt
     return code, seen
 
 
+@pytest.mark.usefixtures("bot")
+def test_in_a_terminal_it_goes_on_after_a_run_that_fails(tmp_path: Path) -> None:
+    code, seen = in_a_terminal(tmp_path, b"hello\nhello\n\n", "bot:keyless")
+    assert code == 0 and seen.count(b"set OPENAI_API_KEY or give") == 2
+
+
 @pytest.mark.parametrize("option", ["--session", "--user"])
 def test_in_a_terminal_an_id_that_cannot_be_one_is_told_before_anything_is_asked(tmp_path: Path, option: str) -> None:
     code, seen = in_a_terminal(tmp_path, b"hello\n\n", option, "a\x01")
