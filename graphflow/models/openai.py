@@ -41,7 +41,7 @@ class OpenAIChat(AsyncModel):
     ``{"reasoning_effort": "low"}``; they win over the fields made here. ``client_options`` are further arguments of the openai
     clients, e.g. ``default_headers``. Constructing imports and connects to nothing.
 
-    ``max_retries`` is the number of attempts in total, the first included. Failures that may pass are tried again after a
+    ``max_retries`` is how often a failed request is sent again, 0 for never. Failures that may pass are tried again after a
     random pause (at most ``backoff`` seconds, doubled each time up to 20) or the one the server names (Retry-After): status
     408, 409, 429 (but not a used-up quota) and 5xx, lost connections, timeouts, streams cut short, answers without choices or
     that cannot be read, and tool calls whose arguments are no JSON object. ``stream`` yields a Restart when tokens of a failed
@@ -58,7 +58,7 @@ class OpenAIChat(AsyncModel):
         api_key: str | None = None,
         base_url: str | None = None,
         timeout: float = 60.0,
-        max_retries: int = 5,
+        max_retries: int = 4,
         backoff: float = 0.5,
         temperature: float | None = None,
         max_tokens: int | None = None,
@@ -67,12 +67,12 @@ class OpenAIChat(AsyncModel):
     ) -> None:
         self.id = options.text("id", id)
         options.seconds("timeout", timeout)
-        options.whole("max_retries", max_retries, 1)
+        options.whole("max_retries", max_retries)
         options.seconds("backoff", backoff, above_zero=False)
         options.number("temperature", temperature, none="that of the server")
         options.whole("max_tokens", max_tokens, 1, none="no limit")
         options.keyed("extra", extra, none="none")
-        self._attempts = max_retries
+        self._attempts = 1 + max_retries
         self._backoff = backoff
         self._timeout = timeout
         self._client_fields = {"api_key": api_key, "base_url": base_url, "timeout": timeout} | dict(client_options or {})

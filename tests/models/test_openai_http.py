@@ -158,7 +158,7 @@ def answer(message: dict[str, Any], **fields: Any) -> str:
     "usage", [{"prompt_tokens": "n/a", "completion_tokens": 7}, {"prompt_tokens": [1]}, "n/a", [7]], ids=str
 )
 def test_usage_that_cannot_be_read_is_absent(server: OpenAIServer, ask: Asking, usage: Any) -> None:
-    reply = reply_of(server, ask, sends(answer({"content": "hello"}, usage=usage)), max_retries=1)
+    reply = reply_of(server, ask, sends(answer({"content": "hello"}, usage=usage)), max_retries=0)
     assert reply == Reply("hello", (), Usage(0, 7 if "completion_tokens" in usage else 0))
 
 
@@ -170,7 +170,7 @@ def test_arguments_may_be_an_object_or_null(server: OpenAIServer, ask: Asking, g
     call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "add", "arguments": given}}
     streamed = streams({"tool_calls": [call]}, {"finish_reason": "tool_calls"})
     script = streamed if ask in (stream, astream) else sends(answer({"tool_calls": [call]}))
-    assert reply_of(server, ask, script, max_retries=1).tool_calls == (ToolCall("c1", "add", read),)
+    assert reply_of(server, ask, script, max_retries=0).tool_calls == (ToolCall("c1", "add", read),)
 
 
 @both_whole
@@ -184,13 +184,13 @@ def test_arguments_may_be_an_object_or_null(server: OpenAIServer, ask: Asking, g
     ids=str,
 )
 def test_fields_that_a_server_got_wrong_are_absent(server: OpenAIServer, ask: Asking, message: dict[str, Any]) -> None:
-    assert reply_of(server, ask, sends(answer(message)), max_retries=1) == Reply("hello")
+    assert reply_of(server, ask, sends(answer(message)), max_retries=0) == Reply("hello")
 
 
 @both_whole
 def test_a_call_is_read_whatever_its_id_and_index_are(server: OpenAIServer, ask: Asking) -> None:
     call = {"index": {}, "id": 5, "function": {"name": "add", "arguments": "{}"}}
-    (read,) = reply_of(server, ask, sends(answer({"tool_calls": [call]})), max_retries=1).tool_calls
+    (read,) = reply_of(server, ask, sends(answer({"tool_calls": [call]})), max_retries=0).tool_calls
     assert read.id and (read.name, read.arguments) == ("add", {})
 
 
@@ -517,17 +517,18 @@ def test_an_address_that_is_none_is_told_at_once(server: OpenAIServer, ask: Aski
 
 
 @all_ways
-def test_a_single_attempt_is_counted_as_one(server: OpenAIServer, ask: Asking) -> None:
+def test_without_retries_there_is_one_attempt(server: OpenAIServer, ask: Asking) -> None:
     server.play(fails(500, "still down", headers=AT_ONCE))
     with pytest.raises(ModelError, match=r"gave up after 1 attempt:"):
-        ask(model_at(server, max_retries=1), HELLO)
+        ask(model_at(server, max_retries=0), HELLO)
+    assert len(server.requests) == 1
 
 
 @all_ways
-def test_the_attempts_are_bounded_and_the_error_counts_them(server: OpenAIServer, ask: Asking) -> None:
+def test_the_retries_are_bounded_and_the_error_counts_the_attempts(server: OpenAIServer, ask: Asking) -> None:
     server.play(fails(500, "still down", headers=AT_ONCE))
     with pytest.raises(ModelError, match=r"status 500: still down \(gave up after 3 attempts.*raise max_retries="):
-        ask(model_at(server, max_retries=3), HELLO)
+        ask(model_at(server, max_retries=2), HELLO)
     assert len(server.requests) == 3
 
 
@@ -535,7 +536,7 @@ def test_the_attempts_are_bounded_and_the_error_counts_them(server: OpenAIServer
 def test_a_server_that_never_answers_is_given_up_after_the_timeout(server: OpenAIServer, ask: Asking) -> None:
     server.play(never_answers())
     with pytest.raises(ModelError, match=r"no answer within 0\.3 seconds"):
-        ask(model_at(server, timeout=0.3, max_retries=1), HELLO)
+        ask(model_at(server, timeout=0.3, max_retries=0), HELLO)
 
 
 @all_ways
@@ -543,7 +544,7 @@ def test_a_server_that_is_not_there_is_a_model_error(ask: Asking) -> None:
     with OpenAIServer(says()) as gone:
         pass
     with pytest.raises(ModelError, match=r"m1 at 127\.0\.0\.1: connection failed"):
-        ask(model_at(gone, max_retries=1), HELLO)
+        ask(model_at(gone, max_retries=0), HELLO)
 
 
 # --- the pause between attempts
@@ -631,9 +632,9 @@ def test_an_answer_that_was_cut_before_it_was_usable_is_an_error(server: OpenAIS
     assert len(server.requests) == 1
 
 
-def test_zero_attempts_are_refused() -> None:
-    with pytest.raises(ValueError, match="give a whole number from 1 on"):
-        OpenAIChat("m1", max_retries=0)
+def test_fewer_retries_than_none_are_refused() -> None:
+    with pytest.raises(ValueError, match="max_retries=-1: give a whole number from 0 on"):
+        OpenAIChat("m1", max_retries=-1)
 
 
 # --- clients, loops, processes
