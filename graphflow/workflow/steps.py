@@ -118,7 +118,8 @@ class Steps(Group):
 class Parallel(Group):
     """Steps (or ``Steps``, or any group) that run at the same time.
 
-    The content is a dict of every branch's content, in the order of declaration, under its name. What branches write to the
+    The content is a dict of every branch's content, in the order of declaration, under its name; None for a branch in which no
+    step ran, also where one ran in an earlier iteration of a loop around it. What branches write to the
     session's dict is merged by key; two that write different values to one key are an InvalidUpdate, unless
     ``session_state_reducers`` says how to put that key together.
     """

@@ -20,7 +20,8 @@ from graphflow.messages import FilePart, ImagePart, Message, RemoveMessage, Text
 T = TypeVar("T")
 Record = dict[str, Any]
 """What is stored of a step's output: ``content``, or ``json`` and ``from`` (the step whose code tells the type), or ``all``
-(the branches whose contents it is), or ``parts`` or ``inner``; ``n`` (its place in the order of outputs); what else there is.
+(the branches whose contents it is, of which those count that ran after the output number ``since``), or ``parts`` or
+``inner``; ``n`` (its place in the order of outputs); what else there is.
 """
 _KEPT_AS_THEY_ARE = (Message, RemoveMessage, ToolCall, TextPart, ImagePart, FilePart)
 
@@ -243,14 +244,14 @@ class Outline:
             )
         return {"content": content}
 
-    def output(self, name: str, outputs: Mapping[str, Record]) -> StepOutput[Any] | None:
-        """The output of a step or group, if it ran. Raises UnknownTarget."""
+    def output(self, name: str, outputs: Mapping[str, Record], after: int = 0) -> StepOutput[Any] | None:
+        """The output of a step or group, if it ran after the output of that number. Raises UnknownTarget."""
         self._check(name)
         record = outputs.get(name)
         if record is None and name in self.groups:
-            latest = self.since(self.groups[name], 0, outputs)
+            latest = self.since(self.groups[name], after, outputs)
             return dataclasses.replace(latest[-1], name=name) if latest else None
-        if record is None:
+        if record is None or record["n"] <= after:
             return None
         return StepOutput(
             self._value(name, record, outputs),
@@ -278,21 +279,24 @@ class Outline:
         """The step of a branch that ended the run, if one did."""
         return stopped({name: outputs[name] for name in self.groups.get(branch, (branch,)) if name in outputs})
 
-    def expanded(self, name: str, outputs: Mapping[str, Record]) -> Record:
+    def expanded(self, name: str, outputs: Mapping[str, Record], after: int = 0) -> Record:
         """The record of a step's content, without references to other steps: for the workflow around this one."""
         if name not in outputs:
-            made = self.since(self.groups.get(name, ()), 0, outputs)
+            made = self.since(self.groups.get(name, ()), after, outputs)
             return self.expanded(made[-1].name, outputs) if made else {"content": None}
         record = outputs[name]
+        if record["n"] <= after:
+            return {"content": None}
         if "all" in record:
-            return {"parts": {branch: self.expanded(branch, outputs) for branch in record["all"]}}
+            since = record.get("since", 0)
+            return {"parts": {branch: self.expanded(branch, outputs, since) for branch in record["all"]}}
         if "inner" in record:
             return {"inner": record["inner"], "from": name}
         return {key: record[key] for key in ("content", "json", "from", "parts") if key in record}
 
     def _value(self, name: str, record: Record, outputs: Mapping[str, Record]) -> Any:
         if "all" in record:
-            made = {branch: self.output(branch, outputs) for branch in record["all"]}
+            made = {branch: self.output(branch, outputs, record.get("since", 0)) for branch in record["all"]}
             return {branch: None if output is None else output.content for branch, output in made.items()}
         return self.revived(record, name)
 

@@ -252,9 +252,10 @@ def with_note(message: Message, given: StepInput) -> Message:
 
 
 def join(place: Place, branches: Sequence[str]) -> Node:
-    """A node after branches that ran at the same time: its content is theirs, by name.
+    """A node after branches that ran at the same time: its content is theirs, by name; None for one that had nothing to do.
 
-    Where branches ended the run, it ends here, with the content of the first of them in the order of declaration.
+    What branches left when they ran before, in a loop, is older than what this node left then. Where branches ended the run, it
+    ends here, with the content of the first of them in the order of declaration.
     """
 
     @flow
@@ -262,6 +263,9 @@ def join(place: Place, branches: Sequence[str]) -> Node:
         stopped = (place.outline.stopped_in(branch, state["outputs"]) for branch in branches)
         by = next(filter(None, stopped), None)
         record = {"all": list(branches), **({} if by is None else {"stop": True, "by": by})}
+        before = state["outputs"].get(place.name)
+        if before is not None:
+            record["since"] = before["n"]
         return (yield from _finished(place, state, ctx, {"outputs": {place.name: record}}))
 
     return join_branches

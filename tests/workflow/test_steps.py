@@ -169,6 +169,36 @@ def test_any_group_can_be_a_branch(way: Way, db: Any) -> None:
     }
 
 
+@pytest.mark.parametrize("group", ["condition", "router"])
+def test_a_branch_in_which_nothing_runs_gives_none_whatever_it_gave_before(way: Way, db: Any, group: str) -> None:
+    asked: list[int] = []
+    seen: list[Any] = []
+
+    def first(given: StepInput) -> bool:
+        asked.append(1)
+        return len(asked) == 1
+
+    def old(given: StepInput) -> str:
+        return "of the first iteration"
+
+    def look(given: StepInput) -> None:
+        seen.append(given.previous_step_content)
+
+    if group == "condition":
+        sometimes: Any = Condition(first, [old], name="sometimes")
+    else:
+        sometimes = Router([old], lambda given: "old" if first(given) else None, name="sometimes")
+    inner = Workflow([Loop([Parallel(sometimes, wrap("always"), name="both"), look], 2)], name="inner", db=db)
+    assert way.run(inner, "x").status == "completed"
+    assert seen == [{"sometimes": "of the first iteration", "always": "always(x)"}, {"sometimes": None, "always": "always(x)"}]
+    asked.clear()
+    both = Parallel(sometimes, wrap("always"), name="both")
+    assert way.run(Workflow([Workflow([Loop([both], 2)], name="inner")], db=db), "x").content == {
+        "sometimes": None,
+        "always": "always(x)",
+    }
+
+
 def test_branches_merge_what_they_write_to_the_session(way: Way, db: Any) -> None:
     def note(key: str, value: Any) -> Any:
         def step(given: StepInput) -> None:
