@@ -123,7 +123,8 @@ class StateGraph:
         """Add a node: ``add_node("name", function)``, or ``add_node(function)`` to take the function's own name.
 
         The function takes the state and, if it has a second parameter, a Context; it is def or async def and returns a dict
-        of the fields it changes, a Command, or None. ``defer``: runs when nothing else is left. ``rerunnable``: only reads,
+        of the fields it changes, a Command, or None. What a def gives that has to be awaited (a decorator's, around an async
+        def) is awaited. ``defer``: runs when nothing else is left. ``rerunnable``: only reads,
         so its result need not be stored on its own and it may run again after a crash. ``destinations``: the nodes its
         Commands may go to. A state parameter that is annotated with a smaller class of the state's fields is given those only.
 

@@ -270,12 +270,19 @@ class Ask:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """Call a user's function, def or async def. Outcome: what it returns; what it raises is raised."""
+    """Call a user's function, def or async def. Outcome: what it returns, awaited where it ``is_awaitable``; what it raises is
+    raised.
+    """
 
     fn: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     is_async: bool
+
+
+def is_awaitable(value: object) -> bool:
+    """Whether a value is to be awaited, such as what a plain function gives that stands around an async def."""
+    return hasattr(type(value), "__await__")
 
 
 @dataclass(slots=True, eq=False)

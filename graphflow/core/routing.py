@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from graphflow.core.checks import unknown
 from graphflow.core.control import END, MISSING, STOP, Command, Send
-from graphflow.core.effects import Call, Flow
+from graphflow.core.effects import Call, Flow, is_awaitable
+from graphflow.core.hints import one
 from graphflow.core.ids import exact
 from graphflow.core.plan import Branch, NodePlan, Plan
 from graphflow.core.state import Values
@@ -164,6 +165,7 @@ def _follow(plan: Plan, branch: Branch, chosen: object, node: str, names: dict[s
         target: Any = result
         if known is not None and not isinstance(result, Send):
             if result is not None and result not in known:
+                _refuse_awaitable(result, where)
                 raise UnknownTarget(f"{where} returned {result!r}, which is not among its targets: {_results(result, known)}")
             target = known.get(result)
         _check(plan, target, where)
@@ -182,4 +184,14 @@ def _check(plan: Plan, target: object, where: str) -> None:
         return
     if target is None:
         raise UnknownTarget(f"{where} gave None; name a node, or END (or an empty list) to end the branch")
+    _refuse_awaitable(target, where)
     raise unknown(name, plan.nodes, where)
+
+
+def _refuse_awaitable(target: object, where: str) -> None:
+    """Raise UnknownTarget for what has to be awaited before it names a node."""
+    if isinstance(target, Coroutine):
+        target.close()  # or Python complains, too, that nobody awaited it
+    if is_awaitable(target):
+        repair = "declare the router itself async def, and await in it what it calls"
+        raise UnknownTarget(f"{where} gave {one(type(target).__name__)}, which nobody awaits; {repair}")

@@ -7,7 +7,7 @@ look the step up; found, give back what is stored; else compute and record.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -116,15 +116,9 @@ def _computed(step: OpenStep, fn: Callable[..., Any], args: Any, kwargs: Mapping
     try:
         if getattr(fn, "__graphflow_flow__", False):
             return (yield from fn(*args, **kwargs))
-        value = yield Call(fn, args, kwargs, inspect.iscoroutinefunction(fn))
-        return (yield Call(_awaited, (value,), {}, True)) if inspect.isawaitable(value) else value
+        return (yield Call(fn, args, kwargs, inspect.iscoroutinefunction(fn)))
     finally:
         current_step.set(outer)
-
-
-async def _awaited(value: Awaitable[Any]) -> Any:
-    """What a function that is not async itself gave to await, such as ``lambda: fetch(url)``."""
-    return await value
 
 
 def _copied(value: Any) -> Any:

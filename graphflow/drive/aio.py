@@ -16,7 +16,21 @@ from typing import Any, Final
 
 from graphflow.core.attempts import Attempt
 from graphflow.core.control import Cancelled, Parted, current_task
-from graphflow.core.effects import Acquire, Ask, Call, Commit, Emit, Flow, Keep, RunAttempt, RunTasks, Sleep, Spent, T
+from graphflow.core.effects import (
+    Acquire,
+    Ask,
+    Call,
+    Commit,
+    Emit,
+    Flow,
+    Keep,
+    RunAttempt,
+    RunTasks,
+    Sleep,
+    Spent,
+    T,
+    is_awaitable,
+)
 from graphflow.core.excerpts import error_text
 from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
@@ -108,6 +122,8 @@ async def execute(task: Task, world: World, alone: bool = False) -> Outcome:
             value = await perform(function.call(*arguments), world, usage)
         else:
             value = await _finished(functools.partial(function.call, *arguments), world, alone)
+            if type(value) is not dict and is_awaitable(value):
+                value = await left_when_cancelled(value, world)
         return Outcome(task, value, perf_counter() - started, usage[0] if usage else None)
     except Parted as stop:
         return parted(task, stop, started, usage)
@@ -200,7 +216,8 @@ async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
 async def _call(effect: Call, world: World, usage: Any) -> Any:
     if effect.is_async:
         return await left_when_cancelled(effect.fn(*effect.args, **effect.kwargs), world)
-    return await _finished(functools.partial(effect.fn, *effect.args, **effect.kwargs), world)
+    value = await _finished(functools.partial(effect.fn, *effect.args, **effect.kwargs), world)
+    return await left_when_cancelled(value, world) if is_awaitable(value) else value
 
 
 async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:

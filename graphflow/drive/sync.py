@@ -17,7 +17,21 @@ from typing import Any, Final
 
 from graphflow import drive
 from graphflow.core.control import Cancelled, Parted, current_task
-from graphflow.core.effects import Acquire, Ask, Call, Commit, Emit, Flow, Keep, RunAttempt, RunTasks, Sleep, Spent, T
+from graphflow.core.effects import (
+    Acquire,
+    Ask,
+    Call,
+    Commit,
+    Emit,
+    Flow,
+    Keep,
+    RunAttempt,
+    RunTasks,
+    Sleep,
+    Spent,
+    T,
+    is_awaitable,
+)
 from graphflow.core.excerpts import error_text
 from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
@@ -98,7 +112,7 @@ def execute(task: Task, world: World) -> Outcome:
         value = call(task.input, world.context(task)) if function.wants_context else call(task.input)
         if function.kind == "flow":
             value = perform(value, world, usage)
-        elif function.kind == "async":
+        elif function.kind == "async" or (type(value) is not dict and is_awaitable(value)):
             value = drive.loop.background(drive.aio.left_when_cancelled(value, world))
         return Outcome(task, value, perf_counter() - started, usage[0] if usage else None)
     except Parted as stop:
@@ -137,7 +151,9 @@ def _commit(effect: Commit, world: World, usage: Any) -> None:
 
 def _call(effect: Call, world: World, usage: Any) -> Any:
     value = effect.fn(*effect.args, **effect.kwargs)
-    return drive.loop.background(drive.aio.left_when_cancelled(value, world)) if effect.is_async else value
+    if effect.is_async or is_awaitable(value):
+        return drive.loop.background(drive.aio.left_when_cancelled(value, world))
+    return value
 
 
 def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from contextlib import suppress
 from typing import Any
@@ -257,6 +258,18 @@ def test_tools_run_sync_and_async_and_their_results_reach_the_model_in_order(way
         ("call-0", "3"),
         ("call-1", '{"hello":"Anna"}'),
     ]
+
+
+def test_what_a_plain_tool_gives_is_awaited_where_it_has_to_be(way):
+    async def fetch(name: str) -> str:
+        return f"hello {name}"
+
+    @functools.wraps(fetch)
+    def timed(name: str) -> Any:
+        return fetch(name)
+
+    model = ScriptedModel([calls(("fetch", {"name": "Anna"})), "fine"])
+    assert [t.result for t in way.run(Agent(model, tools=[timed]), "q").tools] == ["hello Anna"]
 
 
 def test_parallel_tool_calls_really_run_at_the_same_time(way):

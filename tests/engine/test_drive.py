@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 
-from graphflow import END, START, Context, Send, StateGraph, append, interrupt
+from graphflow import END, START, CachePolicy, Context, RetryPolicy, Send, StateGraph, append, interrupt
 from graphflow.db import InMemoryDb, SqliteDb
 from tests.forking import fork
 
@@ -40,6 +41,35 @@ def test_async_nodes_run_under_plain_calls_and_sync_nodes_under_asyncio(way):
     builder = StateGraph(S).add_node("one", awaits).add_node("two", lambda s: {"path": ["sync"]})
     graph = builder.add_edge(START, "one").add_edge("one", "two").add_edge("two", END).compile()
     assert way.invoke(graph, {})["path"] == ["async", "sync"]
+
+
+def logged(fn: Any) -> Any:
+    """A plain function around any other, as many a decorator makes it."""
+
+    @functools.wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return fn(*args, **kwargs)
+
+    return call
+
+
+@pytest.mark.parametrize("settings", [{}, {"retry": RetryPolicy()}, {"timeout": 60}, {"cache": CachePolicy()}])
+def test_what_a_plain_node_gives_is_awaited_where_it_has_to_be(way, db, settings):
+    builder = StateGraph(S).add_node("wrapped", logged(awaits), **settings).add_node("lambda", lambda s: awaits(s), **settings)
+    graph = builder.add_edge(START, "wrapped").add_edge("wrapped", "lambda").add_edge("lambda", END).compile(db=db)
+    assert way.invoke(graph, {})["path"] == ["async", "async"]
+    assert way.invoke(fan(logged(awaits), 3, db), {})["path"] == ["async"] * 3
+
+
+def test_what_a_plain_error_handler_gives_is_awaited_where_it_has_to_be(way):
+    async def mend(state: Any, error: Any) -> dict[str, Any]:
+        return {"path": [type(error.exception).__name__]}
+
+    def fails(state: Any) -> None:
+        raise OSError
+
+    builder = StateGraph(S).add_node("node", fails, on_error=logged(mend)).add_edge(START, "node").add_edge("node", END)
+    assert way.invoke(builder.compile(), {})["path"] == ["OSError"]
 
 
 def test_invoke_works_inside_a_running_loop():

@@ -121,6 +121,17 @@ def test_an_async_router_is_awaited(way):
     assert way.invoke(builder.compile(), {})["path"] == ["a", "b"]
 
 
+@pytest.mark.parametrize("targets", [None, ["b", END], {True: "b", False: END}])
+def test_a_plain_router_that_gives_something_to_await_is_told_to_be_async(way, targets):
+    async def later(state) -> str:
+        return "b"
+
+    builder = StateGraph(S).add_node("a", visit("a")).add_node("b", visit("b")).add_edge(START, "a").add_edge("b", END)
+    builder.add_conditional_edges("a", lambda state: later(state), targets)
+    with pytest.raises(UnknownTarget, match=r"router .* of node 'a' gave a coroutine, .* declare the router itself async def"):
+        way.invoke(builder.compile(), {})
+
+
 @pytest.mark.parametrize("debug", [False, True])
 def test_routers_are_asked_once_for_each_node_in_the_order_they_were_added(way, debug):
     asked = []

@@ -259,6 +259,26 @@ def test_a_condition_takes_one_of_two_ways(way: Way, db: Any, text: str, expecte
     assert way.run(workflow, text).content == expected
 
 
+def test_what_a_plain_function_gives_is_awaited_where_it_has_to_be(way: Way, db: Any) -> None:
+    asked: list[str] = []
+
+    async def never(about: Any) -> bool:
+        asked.append(type(about).__name__)
+        return False
+
+    async def chosen(given: StepInput) -> str:
+        return "c"
+
+    steps = [
+        Step("a", lambda given: later(given)),
+        Condition(lambda given: never(given), [wrap("b")]),
+        Loop([wrap("turn")], 2, lambda outputs: never(outputs), forward_output=True),
+        Router([wrap("c"), wrap("d")], lambda given: chosen(given)),
+    ]
+    assert way.run(Workflow(steps, db=db), "x").content == "c(turn(turn(later(x))))"
+    assert asked == ["StepInput", "list"]
+
+
 def test_where_no_step_runs_the_content_goes_on(way: Way, db: Any) -> None:
     assert way.run(Workflow([wrap("a"), Condition(False, wrap("b")), wrap("c")], db=db), "x").content == "c(a(x))"
     assert way.run(Workflow([wrap("a"), Condition(False, wrap("b"))], db=db), "x").content == "a(x)"
