@@ -36,8 +36,9 @@ class Agent(Assistant):
     """A model with instructions, tools and, given a ``db``, sessions that survive.
 
     ``model``: a Model, a text like ``"openai:gpt-5-mini"`` or ``"offline"``, or None for what the environment says
-    (``GRAPHFLOW_MODEL``, ``OPENAI_API_KEY``). ``instructions``: text, lines, or a function of the Context. ``tools``: functions
-    or ``@tool``s. ``name``: what the database lists its sessions under (``component_id``). ``description``: what it is for, as
+    (``GRAPHFLOW_MODEL``, ``OPENAI_API_KEY``). ``instructions``: text, lines, or a function of the Context, def or async def,
+    that gives them. ``tools``: functions or ``@tool``s. ``name``: what the database lists its sessions under
+    (``component_id``). ``description``: what it is for, as
     the leader of a team reads it (without one, the beginning of the instructions). ``db``: keeps sessions and memories;
     without one a run lives as long as its call. ``session_id``, ``user_id``: defaults for its runs; an Agent never keeps the id
     of a run, so a server may share one. ``add_history_to_context``, ``num_history_runs``: whether the messages of the last runs

@@ -255,7 +255,8 @@ class Team(Assistant):
             "leader",
             respond(
                 self._model,
-                instructions=_leading(self.instructions, f"{_GUIDE[self.mode]}\n\n{described(members)}"),
+                instructions=self.instructions,
+                guide=f"{_GUIDE[self.mode]}\n\n{described(members)}",
                 tools=table,
                 tool_call_limit=_ANY_NUMBER if listing else self.tool_call_limit,
                 turn_limit=self.max_iterations if listing else None,
@@ -385,12 +386,3 @@ _GUIDE = {
     "each task depends on. Have members do tasks with execute_task, or several at once with execute_tasks. When all that is "
     "needed is done, call finish with the whole answer: the user sees nothing else.",
 }
-
-
-def _leading(own: Instructions, guide: str) -> Instructions:
-    """The leader's instructions: the user's, and what a leader has to know."""
-    if own is None:
-        return guide
-    if callable(own):
-        return lambda ctx: "\n\n".join(filter(None, (own(ctx), guide)))
-    return f"{own if isinstance(own, str) else chr(10).join(own)}\n\n{guide}"

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
 
 from graphflow.core import options
 from graphflow.core.control import END, Context, Send, Update
-from graphflow.core.effects import Ask, Call, Emit, Flow
-from graphflow.core.excerpts import error_text
+from graphflow.core.effects import Ask, Call, Emit, Flow, is_awaitable
+from graphflow.core.excerpts import error_text, excerpt
 from graphflow.core.plan import flow
-from graphflow.errors import ModelError
+from graphflow.errors import GraphError, ModelError
 from graphflow.messages import Message, ToolCall
 from graphflow.models.base import Model, Reply, Request
 from graphflow.models.structured import parse_output
@@ -23,13 +23,15 @@ from graphflow_nodes.channels import held_in, reader
 from graphflow_nodes.questions import filled_in, given_result, refusal
 from graphflow_nodes.turns import said_in_turn
 
-Instructions = str | Sequence[str] | Callable[[Context], str] | None
+Told = str | Sequence[str] | None
+Instructions = Told | Callable[[Context], Told | Awaitable[Told]]
 
 
 def respond(
     model: Model | Callable[[], Model],
     *,
     instructions: Instructions = None,
+    guide: str = "",
     tools: Sequence[Any] | Mapping[str, Tool] = (),
     tool_call_limit: int = 25,
     turn_limit: int | None = None,
@@ -41,7 +43,8 @@ def respond(
 ) -> Callable[..., Flow[dict[str, Any]]]:
     """A node that asks ``model`` and adds its answer to the channel ``messages``.
 
-    The request holds, in this order: one system message (``instructions``, then what the channels ``memories`` and ``summary``
+    The request holds, in this order: one system message (``instructions``, or what they give where they are a function of the
+    Context, def or async def; then ``guide``; then what the channels ``memories`` and ``summary``
     hold, then the call's option ``background``), the channel ``history``, and ``messages``; of these channels ``messages`` has
     to be there. ``model`` may be a function that gives the model, called when it is first needed. When a run has made
     ``tool_call_limit`` tool calls, or asked the model ``turn_limit`` times (both counted since the user's last message), the
@@ -57,7 +60,7 @@ def respond(
     table = tools if isinstance(tools, Mapping) else tool_table(tools)
     specs = [tool.spec() for tool in table.values()]
     # The same in every request as long as nothing is added to it, so it is made and checked once.
-    constant = _system_message(instructions or "") if instructions is None or isinstance(instructions, str) else None
+    constant = _system_message(instructions, guide) if instructions is None or isinstance(instructions, str) else None
 
     @flow
     def ask_model(state: Any, ctx: Context) -> Flow[dict[str, Any]]:
@@ -68,7 +71,7 @@ def respond(
         system = constant
         known = held(memories), held(summary), settings.get("background")
         if system is None or any(known):
-            system = _system_message(_instructing(instructions, ctx), *known)
+            system = _system_message((yield from _told(instructions, ctx)), guide, *known)
         asked = Request([*system, *(held(history) or ()), *said], () if limited else specs, schema)
         reply: Reply = yield Ask(model if isinstance(model, Model) else model(), asked)
         calls = _told_apart(reply.tool_calls)
@@ -229,21 +232,29 @@ def _tell(ctx: Context, type: str, call: ToolCall, data: dict[str, Any]) -> Flow
         yield Emit(type, ctx.node, {"tool": call.name, "arguments": call.arguments, "tool_call_id": call.id, **data}, ctx.ns)
 
 
-def _instructing(instructions: Instructions, ctx: Context) -> str:
-    """The text of instructions; those that are a function are asked for it."""
-    if instructions is None or isinstance(instructions, str):
-        return instructions or ""
-    return instructions(ctx) if callable(instructions) else "\n".join(instructions)
+def _told(instructions: Instructions, ctx: Context) -> Flow[str]:
+    """The text of instructions; those that are a function are asked for it. Raises GraphError for what is no text."""
+    told: Any = instructions(ctx) if callable(instructions) else instructions
+    if is_awaitable(told):
+        told = yield Call(lambda: told, (), {}, True)
+    if told is None or isinstance(told, str):
+        return told or ""
+    if isinstance(told, Sequence) and all(isinstance(line, str) for line in told):
+        return "\n".join(told)
+    raise GraphError(
+        f"the function that is instructions= of node {ctx.node!r} gave {excerpt(told)}: return a text, a list of texts, or None"
+    )
 
 
 def _system_message(
-    instructions: str,
+    instructions: str | None,
+    guide: str,
     memories: Sequence[str] | None = None,
     summary: str | None = None,
     background: str | None = None,
 ) -> list[Message]:
     """One system message of all that there is to be told; none when that is nothing."""
-    parts = [instructions] if instructions else []
+    parts = [text for text in (instructions, guide) if text]
     if memories:
         parts.append("Memories about the user, from earlier conversations:\n" + "\n".join(f"- {each}" for each in memories))
     if summary:

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphflow import END, Agent, Context, HistoryPolicy, Message, RunStatus, ToolCall, tool
+from graphflow import END, Agent, Context, HistoryPolicy, Message, RunStatus, Team, ToolCall, tool
 from graphflow.core.control import Cancelled
 from graphflow.db import InMemoryDb, SqliteDb
 from graphflow.errors import (
     GraphChanged,
+    GraphError,
     InvalidAnswer,
     InvalidId,
     InvalidUpdate,
@@ -233,6 +234,25 @@ def test_instructions_are_the_one_system_message(way):
         ["Be kind\nBe brief"],
         ["Help anna"],
     ]
+
+
+def test_instructions_may_be_awaited_and_may_be_lines(way, db):
+    async def later(ctx: Context) -> list[str]:
+        return ["Be kind", f"Help {ctx.user_id}"]
+
+    model = ScriptedModel([*"abcd", "led", "asked"])
+    for instructions in (later, lambda ctx: later(ctx), lambda ctx: ["Be kind", f"Help {ctx.user_id}"], lambda ctx: None):
+        way.run(Agent(model, instructions=instructions, user_id="anna", db=db), "q")
+    told = ["Be kind\nHelp anna"]
+    assert [[m.text for m in request.messages if m.role == "system"] for request in model.requests] == [told] * 3 + [[]]
+    way.run(Team([Agent(model, name="member")], model=model, instructions=later, user_id="anna", db=db), "q")
+    assert model.requests[4].messages[0].text.startswith("Be kind\nHelp anna\n\nYou lead a team.")
+
+
+def test_instructions_that_give_no_text_are_an_error_that_names_them(way):
+    agent = Agent(ScriptedModel([]), instructions=lambda ctx: 7)
+    with pytest.raises(GraphError, match="the function that is instructions= of node 'model' gave 7: return a text"):
+        way.run(agent, "q")
 
 
 def test_tools_run_sync_and_async_and_their_results_reach_the_model_in_order(way, db):
