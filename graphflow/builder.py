@@ -156,6 +156,8 @@ class StateGraph:
         for option, chosen in (("defer", defer), ("rerunnable", rerunnable), ("persist", persist)):
             options.flag(option, chosen, of=f"node {node!r}")
         action = graph_of(action)
+        for option, mapper in (("input", input), ("output", output)):
+            options.plain_function(option, mapper, "a function of the state", none="the fields of both", of=f"node {node!r}")
         mapping = {"input": input, "output": output, "persist": persist}
         if not isinstance(action, Graph):
             given = [name for name, value in mapping.items() if value]

@@ -124,7 +124,7 @@ class Graph:
     def __init__(self, plan: Plan, *, db: Db | None = None, on_event: Emitter | None = None) -> None:
         self.plan = plan
         self.db = checks.database("db", db)
-        listener = checks.function("on_event", on_event, "a function of an Event", none="none")
+        listener = checks.plain_function("on_event", on_event, "a function of an Event", none="none")
         self.on_event = None if listener is None else guarded(listener)
 
     def __setattr__(self, name: str, value: Any) -> None:

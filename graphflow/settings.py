@@ -100,7 +100,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "tool_call_limit": options.whole,
     "max_iterations": lambda name, value: options.whole(name, value, 1),
     "on_tool_error": lambda name, value: options.one_of(name, value, ("message", "raise")),
-    "on_event": lambda name, value: options.function(name, value, "a function of an Event", none="none"),
+    "on_event": lambda name, value: options.plain_function(name, value, "a function of an Event", none="none"),
     "add_workflow_history": options.flag,
 }
 """The check of each setting; ids raise InvalidId, a model ModelError, the others ValueError."""

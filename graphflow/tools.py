@@ -195,7 +195,7 @@ def _make(
         description or summary,
         signatures.without(schema, user_input),
         fn,
-        inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None)),  # noqa: B004
+        options.is_async(fn),
         context_parameter,
         requires_confirmation,
         external,

@@ -61,6 +61,10 @@ def unchanged(state: State) -> dict[str, Any]:
     return {}
 
 
+async def later(about: Any) -> Any:
+    return about
+
+
 def graph() -> Graph:
     made = builder().compile(db=DB)
     if DB.get_session("s") is None:
@@ -94,7 +98,7 @@ CALLS: dict[str, tuple[Callable[..., Any], str]] = {
     "StateGraph": (lambda **wrong: StateGraph(State, **wrong), "name input_schema output_schema context_schema"),
     "add_node": (
         lambda **wrong: StateGraph(State).add_node("b", unchanged, **wrong),
-        "retry timeout cache on_error defer rerunnable destinations persist",
+        "retry timeout cache on_error defer rerunnable destinations persist input output",
     ),
     "compile": (lambda **wrong: builder().compile(**wrong), " ".join(inspect.signature(StateGraph.compile).parameters)),
     "invoke": (lambda **wrong: graph().invoke({"text": "x"}, **wrong), "session_id " + " ".join(RunOptions.__annotations__)),
@@ -208,6 +212,14 @@ NUMBERS = [
     (lambda: DB.get_sessions(limit=0), "limit=0: give a whole number from 1 on, or None for all"),
     (lambda: InMemoryDb(lease_ttl=float("inf")), "lease_ttl=inf: give a number of seconds above 0"),
     (lambda: PostgresDb(pool_size=0), "pool_size=0: give a whole number from 1 on"),
+    (lambda: Agent(on_event=later), "on_event=<function later.*: give a function of an Event that is a plain def"),
+    (lambda: builder().compile(on_event=later), "on_event=<function later.*: give a function of an Event that is a plain def"),
+    (lambda: CachePolicy(key=later), "key=<function later.*: give a function of the node's input that is a plain def"),
+    (lambda: RetryPolicy(retry_on=later), "retry_on=<function later.*: give a function of the error that is a plain def"),
+    (lambda: StateGraph(State).add_node("b", graph(), input=later), "input=<function later.* of node 'b': give a function"),
+    (lambda: StateGraph(State).add_node("b", graph(), output=later), "output=<function later.* of node 'b': give a function"),
+    (lambda: Step("b", graph(), input=later), "input=<function later.* of step 'b': give a function of the StepInput that is"),
+    (lambda: Step("b", graph(), output=later), "output=<function later.* of step 'b': give a function of the state that is"),
     (lambda: Agent("offline").run("x", num_history_runs=-1), "num_history_runs=-1: give a whole number"),
 ]
 

@@ -6,6 +6,7 @@ option, the value and the repair.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NewType, TypeVar, get_origin
 
@@ -113,6 +114,18 @@ def function(name: str, value: Any, repair: str = "a function", *, none: str | N
     if value is None and none:
         return None
     raise refused(name, value, repair, none, of)
+
+
+def plain_function(name: str, value: Any, repair: str = "a function", *, none: str | None = None, of: str = "") -> Any:
+    """Something that can be called and gives its result at once: no async def, which nobody would await."""
+    if is_async(function(name, value, repair, none=none, of=of)):
+        raise refused(name, value, f"{repair} that is a plain def; nobody would await what an async def gives", none, of)
+    return value
+
+
+def is_async(value: Any) -> bool:
+    """Whether it is an async def, a partial of one, or an object that is called by one."""
+    return inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(type(value), "__call__", None))  # noqa: B004
 
 
 def instance(name: str, value: Any, kind: type[Any] | tuple[type[Any], ...], repair: str, *, none: str | None = None) -> Any:

@@ -104,6 +104,8 @@ class RetryPolicy:
             ):
                 repair = "an exception class, a tuple of them, or a function of the error"
                 raise options.refused("retry_on", self.retry_on, repair)
+        if callable(self.retry_on):
+            options.plain_function("retry_on", self.retry_on, "a function of the error")
 
     def fits(self, error: Exception) -> bool:
         """Whether this policy is about such an error."""
@@ -143,7 +145,7 @@ class CachePolicy:
     max_size: int = 1000
 
     def __post_init__(self) -> None:
-        options.function("key", self.key, "a function of the node's input", none="all of it")
+        options.plain_function("key", self.key, "a function of the node's input", none="all of it")
         options.seconds("ttl", self.ttl, none="no end")
         options.whole("max_size", self.max_size, 1)
 
@@ -228,7 +230,7 @@ class _Guarded:
         if self.results is None:
             return (yield from self._handled(task))
         assert self.policies.cache is not None
-        key = _frozen(state if self.policies.cache.key is None else self.policies.cache.key(state), task.node.name)
+        key = _key(self.policies.cache, state, task.node.name)
         found = self.results.get(key)
         if found is not MISSING:
             value, changes = found
@@ -300,6 +302,17 @@ def _executed(attempt: Attempt) -> Flow[tuple[Outcome | None, Any]]:
 # --- keys of the cache -----------------------------------------------------------------------------------------------------
 
 
+def _key(cache: CachePolicy, state: Any, node: str) -> Hashable:
+    """What a node's input is looked up by. Raises TypeError for a key that is equal to nothing but itself."""
+    if cache.key is None:
+        return _frozen(state, node)
+    key = cache.key(state)
+    kind: Any = type(key)
+    if kind.__eq__ is object.__eq__ and not isinstance(key, type):
+        raise _no_key(key, node)
+    return _frozen(key, node)
+
+
 def _frozen(value: Any, node: str) -> Hashable:
     """The value as something that can be looked up: equal only for what is equal in value and type."""
     kind = type(value)
@@ -316,8 +329,12 @@ def _frozen(value: Any, node: str) -> Hashable:
     try:
         hash(value)
     except TypeError:
-        raise TypeError(
-            f"the cache of node {node!r} cannot look up {one(kind.__qualname__)}; give CachePolicy(key=…) that makes "
-            "of the input what decides, such as a text or a number"
-        ) from None
+        raise _no_key(value, node) from None
     return kind, value
+
+
+def _no_key(value: Any, node: str) -> TypeError:
+    return TypeError(
+        f"the cache of node {node!r} cannot look up {one(type(value).__qualname__)}; give CachePolicy(key=…) that makes "
+        "of the input what decides, such as a text or a number"
+    )

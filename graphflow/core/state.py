@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal, NotRequired, Required, cast, get_arg
 
 from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
+from graphflow.core.options import is_async
 from graphflow.core.reducers import Reducer, add_messages, append, keyed, merge, merge_keys
 from graphflow.errors import GraphError, InvalidUpdate
 from graphflow.messages import Message, as_messages
@@ -232,6 +233,8 @@ def _channel(cls: type[Any], name: str, hint: Any, default: Callable[[], Any] | 
             elif callable(extra) and not isinstance(extra, type):
                 if not _is_reducer(extra):
                     raise GraphError(f"{cls.__name__}.{name}: a reducer takes two values, (old, new); {extra!r} does not")
+                if is_async(extra):
+                    raise GraphError(f"{cls.__name__}.{name}: a reducer is a plain def, and {extra!r} is an async def")
                 reducer = extra
             else:
                 base = Annotated[base, extra]

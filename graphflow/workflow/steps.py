@@ -57,8 +57,8 @@ class Step:
         options.one_of("on_error", on_error, ("fail", "skip"), of=of)
         if not (review is None or isinstance(review, bool | str) or callable(review)):
             raise options.refused("review", review, "True, a text to ask with, or a function of the StepOutput", of=of)
-        options.function("input", input, "a function of the StepInput", none="the message", of=of)
-        options.function("output", output, "a function of the state", none="what it left", of=of)
+        options.plain_function("input", input, "a function of the StepInput", none="the message", of=of)
+        options.plain_function("output", output, "a function of the state", none="what it left", of=of)
         self.name = exact(name)
         self.what = what
         self.retry = policies(name, retry, None, None, None).retry

@@ -577,6 +577,13 @@ def test_a_key_that_cannot_be_looked_up_says_what_to_give(way):
         way.invoke(one_node(lambda state: None, cache=CachePolicy(key=lambda state: Thing())), {})
 
 
+@pytest.mark.parametrize("key", [object(), lambda: None])
+def test_a_key_that_equals_nothing_but_itself_is_refused(way, key):
+    graph = one_node(lambda state: None, cache=CachePolicy(key=lambda state: key))
+    with pytest.raises(TypeError, match=r"cache of node 'work' cannot look up .*CachePolicy\(key="):
+        way.invoke(graph, {})
+
+
 def test_a_later_node_cannot_spoil_a_cached_result(way):
     class State(TypedDict):
         data: dict[str, list[int]]

@@ -211,6 +211,14 @@ def test_a_custom_reducers_second_parameter_says_what_may_be_written(way):
         way.invoke(one_node(Custom, lambda s: {"top": "high"}), {})
 
 
+def test_an_async_reducer_is_refused():
+    async def later(old: int, new: int) -> int:
+        return new
+
+    with pytest.raises(GraphError, match=r"S\.n: a reducer is a plain def, and <function .*later.* is an async def"):
+        StateGraph(TypedDict("S", {"n": Annotated[int, later]}))
+
+
 def test_a_custom_reducer_without_annotations_has_its_result_checked(way):
     assert way.invoke(one_node(Custom, lambda s: {"length": 3}), {})["length"] == "xxx"
     graph = one_node(TypedDict("S", {"n": Annotated[int, lambda old, new: "text"]}), lambda s: {"n": 1})
