@@ -10,6 +10,7 @@ from graphflow.core.ids import exact
 from graphflow.core.plan import Function
 from graphflow.core.policies import RetryPolicy, policies
 from graphflow.errors import GraphError
+from graphflow.graph import Graph
 from graphflow.workflow.functions import lowered
 
 
@@ -19,7 +20,8 @@ class Step:
     A function is ``(step_input[, ctx]) -> value | StepOutput``, def or async def; a second parameter that is called
     ``session_state`` is given the session's dict instead of the Context. An Agent or a Team is asked what
     ``step_input.message`` is. A Graph without messages is given the fields that are in it, and its content is a dict of its
-    fields; ``input=`` (from StepInput to what it begins with) and ``output=`` (from its state to a content) say otherwise.
+    fields; ``input=`` (from StepInput to what it begins with) and ``output=`` (from its state to a content), for a Graph only,
+    say otherwise.
 
     A content is any value that the database keeps, and is the same, in value and type, whether or not the run was resumed. A
     function (also ``output=``) that gives objects of a class says so, ``-> Report`` or ``-> list[Report]``; what is stored then
@@ -59,6 +61,10 @@ class Step:
             raise options.refused("review", review, "True, a text to ask with, or a function of the StepOutput", of=of)
         options.plain_function("input", input, "a function of the StepInput", none="the message", of=of)
         options.plain_function("output", output, "a function of the state", none="what it left", of=of)
+        for setting, mapper, beside in (("input", input, "before"), ("output", output, "after")):
+            if mapper is not None and not isinstance(what, Graph):
+                repair = f"let a function that is the step {beside} it do that"
+                raise GraphError(f"step {name!r} is no Graph, and {setting}= is for a step that is one; {repair}")
         self.name = exact(name)
         self.what = what
         self.retry = policies(name, retry, None, None, None).retry

@@ -517,6 +517,8 @@ def yields(given: StepInput) -> Any:
         (lambda: Parallel(), "Parallel has no steps"),
         (lambda: Condition(True, []), "Condition 'condition' has no steps"),
         (lambda: Router([], stop), "Router 'stop' has no steps"),
+        (lambda: Step("s", stop, input=lambda given: "x"), "step 's' is no Graph, and input= is for a step that is one"),
+        (lambda: Step("s", Agent(), output=lambda state: "x"), "step 's' is no Graph, and output= is for a step that is one"),
         (lambda: Workflow([5]), "a step is 5: give a function, an Agent, a Team, a Graph, a Workflow"),
         (lambda: Step("", stop), "'' cannot be the name of a step"),
         (lambda: Step("a", None), "step 'a' is None: give a function"),
