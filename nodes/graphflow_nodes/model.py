@@ -13,6 +13,7 @@ from graphflow.core import options
 from graphflow.core.control import END, Context, Send, Update
 from graphflow.core.effects import Ask, Call, Emit, Flow, is_awaitable
 from graphflow.core.excerpts import error_text, excerpt
+from graphflow.core.hints import one
 from graphflow.core.plan import flow
 from graphflow.errors import GraphError, ModelError
 from graphflow.messages import Message, ToolCall
@@ -128,6 +129,15 @@ def wanted_calls(messages: str = "messages", node: str = "tools") -> Callable[[A
     return route
 
 
+def check_call(given: Any, ctx: Context, router: str) -> None:
+    """Raise GraphError when a node that is there for one call was given something else, such as the state by a plain edge."""
+    if not isinstance(given, ToolCall):
+        raise GraphError(
+            f"node {ctx.node!r} carries out one tool call, and was given {one(type(given).__name__)}: each call needs a Send "
+            f"of its own; route to the node with add_conditional_edges(…, {router}(…)), and not with an edge"
+        )
+
+
 def call_tools(
     tools: Sequence[Any] | Mapping[str, Tool],
     *,
@@ -148,6 +158,7 @@ def call_tools(
 
     @flow
     def run_tool(call: ToolCall, ctx: Context) -> Flow[Any]:
+        check_call(call, ctx, "wanted_calls")
         if said_in_turn(ctx.values.get(messages) or (), "tool") + ctx.position >= tool_call_limit:
             content, failed = (
                 f"Not called: this run has made its {tool_call_limit} tool calls. Answer with what you have.",

@@ -18,6 +18,7 @@ from graphflow.errors import GraphError
 from graphflow.messages import Message, TextPart, ToolCall
 from graphflow.tools import Tool, as_tool
 from graphflow_nodes.channels import held_in
+from graphflow_nodes.model import check_call
 from graphflow_nodes.turns import said_in_turn
 
 DELEGATE: Final = "delegate_task_to_member"
@@ -168,6 +169,7 @@ def delegate(
 
     @stands_for(plan)
     def run_member(call: ToolCall, ctx: Context) -> Flow[dict[str, Any]]:
+        check_call(call, ctx, "delegations")
         said = ctx.values.get(messages) or ()
         if tool_call_limit is not None and said_in_turn(said, "tool") + ctx.position >= tool_call_limit:
             text = f"Not delegated: this run has made its {tool_call_limit} tool calls. Answer with what you have."

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphflow import END, START, Graph, Message, Send, StateGraph, ToolCall, add_messages, logged, untracked
+from graphflow.errors import GraphError
 from graphflow.models.base import Model, Reply
 from graphflow.testing import ScriptedModel
 from graphflow_nodes import (
@@ -111,6 +112,28 @@ def test_a_graph_wired_by_hand_has_a_member_answer_and_runs_the_tools_beside_it(
 
     told = [(message.role, message.text) for message in result["messages"][2:]]
     assert told == [("tool", "ticket of Ann"), ("tool", "expert answers the user."), ("assistant", "42")]
+
+
+def add(a: int, b: int) -> int:
+    """Add."""
+    return a + b
+
+
+def only_answer() -> Graph:
+    builder = StateGraph(Talk, name="expert").add_node("answer", respond(ScriptedModel([])))
+    return builder.add_edge(START, "answer").add_edge("answer", END).compile()
+
+
+@pytest.mark.parametrize(
+    ("node", "router"), [(call_tools([add]), "wanted_calls"), (delegate(only_answer()), "delegations")], ids=["tools", "member"]
+)
+def test_a_node_for_one_call_that_an_edge_leads_to_names_the_router_it_needs(way: Any, node: Any, router: str) -> None:
+    leader = ScriptedModel([Reply(tool_calls=[ToolCall("c1", "add", {"a": 1, "b": 2})])])
+    builder = StateGraph(Talk).add_node("leader", respond(leader, tools=[add])).add_node("tools", node)
+    builder.add_edge(START, "leader").add_edge("leader", "tools").add_edge("tools", END)
+    told = rf"node 'tools' carries out one tool call, and was given a dict: each call needs a Send.*add_.*_edges\(…, {router}\("
+    with pytest.raises(GraphError, match=told):
+        way.invoke(builder.compile(), said("One and two?"))
 
 
 @dataclass
