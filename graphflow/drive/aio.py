@@ -217,7 +217,7 @@ async def _call(effect: Call, world: World, usage: Any) -> Any:
     if effect.is_async:
         return await left_when_cancelled(effect.fn(*effect.args, **effect.kwargs), world)
     value = await _finished(functools.partial(effect.fn, *effect.args, **effect.kwargs), world)
-    return await left_when_cancelled(value, world) if is_awaitable(value) else value
+    return await left_when_cancelled(value, world) if type(value) is not str and is_awaitable(value) else value
 
 
 async def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:

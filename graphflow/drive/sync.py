@@ -151,7 +151,7 @@ def _commit(effect: Commit, world: World, usage: Any) -> None:
 
 def _call(effect: Call, world: World, usage: Any) -> Any:
     value = effect.fn(*effect.args, **effect.kwargs)
-    if effect.is_async or is_awaitable(value):
+    if effect.is_async or (type(value) is not str and is_awaitable(value)):
         return drive.loop.background(drive.aio.left_when_cancelled(value, world))
     return value
 
