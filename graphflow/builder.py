@@ -123,10 +123,10 @@ class StateGraph:
         """Add a node: ``add_node("name", function)``, or ``add_node(function)`` to take the function's own name.
 
         The function takes the state and, if it has a second parameter, a Context; it is def or async def and returns a dict
-        of the fields it changes, a Command, or None. What a def gives that has to be awaited (a decorator's, around an async
-        def) is awaited. ``defer``: runs when nothing else is left. ``rerunnable``: only reads,
-        so its result need not be stored on its own and it may run again after a crash. ``destinations``: the nodes its
-        Commands may go to. A state parameter that is annotated with a smaller class of the state's fields is given those only.
+        of the fields it changes, a Command, None, or a list of these. What a def gives that has to be awaited (a decorator's,
+        around an async def) is awaited. ``defer``: runs when nothing else is left. ``rerunnable``: only reads, so its result
+        need not be stored on its own and it may run again after a crash. ``destinations``: the nodes its Commands may go to. A
+        state parameter that is annotated with a smaller class of the state's fields is given those only.
 
         ``retry``: a RetryPolicy, or a list of which the first that fits an error decides; without it nothing is tried again.
         ``timeout``: seconds for each attempt, what it asks of models included; then NodeTimeout. An async node is cancelled.

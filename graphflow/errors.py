@@ -18,7 +18,7 @@ GraphflowError
     ├── SessionNotFound       no such session (or checkpoint of it)
     ├── NotOwner              the session belongs to another user
     ├── SessionBusy           another run holds the session
-    ├── LeaseLost             another run took the session over; nothing of ours was written
+    ├── LeaseLost             another run took the session over, or it was deleted; nothing of ours was written
     ├── UnfinishedRun         new input met a run that has to be resumed first
     ├── KeyReused             an idempotency key came again with another input or session
     ├── DatabaseFailed        the database could not be reached, or could not do what it was asked
@@ -137,7 +137,7 @@ class SessionBusy(SessionError):
 
 
 class LeaseLost(SessionError):
-    """Another run took the session over. Nothing of this run's last step was written."""
+    """Another run took the session over, or the session was deleted. Nothing of this run's last step was written."""
 
 
 class UnfinishedRun(SessionError):

@@ -215,7 +215,7 @@ def _complaint(tool: Tool, error: ValidationError) -> WrongArguments:
         wrong[name] = f"{wrong[name]}; {told}" if name in wrong else told
     required = tool.parameters.get("required", ())
     takes = ", ".join(
-        f"{name} ({schema.get('type', 'value')}{'' if name in required else ', optional'})"
+        f"{name} ({_type_name(schema)}{'' if name in required else ', optional'})"
         for name, schema in tool.parameters["properties"].items()
     )
     return WrongArguments(
@@ -223,3 +223,13 @@ def _complaint(tool: Tool, error: ValidationError) -> WrongArguments:
         "Call it again with these mended.",
         wrong,
     )
+
+
+def _type_name(schema: Mapping[str, Any]) -> str:
+    """What a JSON schema is called in a sentence: its type, the name of what it refers to, or several of these."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    several = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+    if several:
+        return " or ".join(dict.fromkeys(map(_type_name, several)))
+    return str(schema.get("type", "value"))

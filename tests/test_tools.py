@@ -389,6 +389,18 @@ def test_wrong_arguments_are_told_so_that_a_model_can_mend_them() -> None:
     )
 
 
+class Item(BaseModel):
+    name: str
+
+
+def test_a_model_is_told_the_types_of_what_it_left_out() -> None:
+    def order(item: Item, tags: list[str] | None = None, size: int | str = 1, anything: Any = None) -> None: ...
+
+    with pytest.raises(ValueError, match=r"It takes: item \(Item\), ") as caught:
+        as_tool(order).bind({})
+    assert "tags (array or null, optional), size (integer or string, optional), anything (value, optional)" in str(caught.value)
+
+
 def test_what_a_person_fills_in_is_not_asked_of_the_model_but_validated_all_the_same() -> None:
     def pay(to: str, amount: float, pin: int) -> str:
         return f"{to} {amount} {pin}"

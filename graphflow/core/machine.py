@@ -486,9 +486,8 @@ class Machine:
                 error.add_note(f"{where}: nothing of this run is stored, since durability='exit' commits at the end")
                 return
             upcoming = ", ".join(self._unstored or self.ledger.upcoming()) or "nothing"
-            error.add_note(
-                f"{where}, after checkpoint {self.ledger.head} (next: {upcoming}); {advice(error, self.info.session_id)}"
-            )
+            after = f", after checkpoint {self.ledger.head}" if self.ledger.head >= 0 else ""
+            error.add_note(f"{where}{after} (next: {upcoming}); {advice(error, self.info.session_id)}")
 
     def _located(self, error: GraphflowError) -> GraphflowError:
         if isinstance(error, InvalidUpdate) and self.info.session_id is not None:

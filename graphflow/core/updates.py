@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from graphflow.core.control import MISSING, START, Overwrite
+from graphflow.core.hints import one
 from graphflow.core.reducers import Delta, Op, keyed, merge_keys, message_delta, upsert
 from graphflow.core.state import Channel, Kind, StateSchema, Values
 from graphflow.errors import InvalidUpdate
@@ -59,6 +60,16 @@ def _overwriting(channel: Channel, value: Overwrite) -> Any:
 
 def wrong_type(channel: Channel, node: str, value: Any, error: Exception) -> InvalidUpdate:
     """The error for a value that a channel does not take."""
+    return _refused(channel, node, f"{_who(node)} wrote {_shown(value)} to", error)
+
+
+def _wrong_result(channel: Channel, node: str, value: Any, error: Exception) -> InvalidUpdate:
+    """The error for what a channel's reducer made of what a node wrote, when the channel does not take that."""
+    name = getattr(channel.reducer, "__name__", type(channel.reducer).__name__)
+    return _refused(channel, node, f"with what {_who(node)} wrote, the reducer {name!r} gave {_shown(value)} for", error)
+
+
+def _refused(channel: Channel, node: str, what: str, error: Exception) -> InvalidUpdate:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         path = "".join(f"[{part!r}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
@@ -67,7 +78,7 @@ def wrong_type(channel: Channel, node: str, value: Any, error: Exception) -> Inv
         detail = str(error)
     declared = getattr(channel.type, "__name__", None) if not get_args(channel.type) else None
     return InvalidUpdate(
-        f"{_who(node)} wrote {_shown(value)} to {channel.name!r}, declared as {declared or channel.type}: {detail}",
+        f"{what} {channel.name!r}, declared as {declared or channel.type}: {detail}",
         field=channel.name,
         nodes=(node,),
     )
@@ -78,8 +89,11 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "…"
 
 
-def update_of(schema: StateSchema, value: Any, view: Any, node: str) -> Mapping[str, Any]:
-    """The mapping a node's return value stands for: a dict, None, or an instance of the state (its changed fields)."""
+def update_of(schema: StateSchema, value: Any, view: Any, node: str, place: str = "") -> Mapping[str, Any]:
+    """The mapping a node's return value stands for: a dict, None, or an instance of the state (its changed fields).
+
+    ``place`` says where it was in what the node returned, if it was not all of it.
+    """
     if value is None:
         return {}
     if type(value) is dict or isinstance(value, Mapping):
@@ -92,8 +106,8 @@ def update_of(schema: StateSchema, value: Any, view: Any, node: str) -> Mapping[
             "to go on with an unfinished run call resume()"
         )
     raise InvalidUpdate(
-        f"node {node!r} returned {type(value).__name__}; a node returns a dict of the fields it changes, "
-        f"a Command, {'' if schema.form == 'dict' else 'a ' + schema.cls.__name__ + ', '}or None",
+        f"node {node!r} returned {type(value).__name__}{place}; a node returns a dict of the fields it changes, "
+        f"a Command, {'' if schema.form == 'dict' else one(schema.cls.__name__) + ', '}None, or a list of these",
         nodes=(node,),
     )
 
@@ -250,12 +264,13 @@ def _reduce_fold(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, 
     assert channel.reducer is not None
     new = old
     for node, value in writes:
-        new = value if new is MISSING else channel.reducer(new, value)
+        first = new is MISSING
+        new = value if first else channel.reducer(new, value)
         if channel.checks_result and channel.validate_value is not None:
             try:
                 new = channel.validate_value(new)
             except ValidationError as error:
-                raise wrong_type(channel, node, new, error) from error
+                raise (wrong_type if first else _wrong_result)(channel, node, new, error) from error
     # A reducer that changes the old value in place gives it back: only of values that cannot change is "the same" sure.
     unchanged = new is old and isinstance(new, _CONSTANT)
     return new, (None if unchanged else {"set": new})

@@ -405,8 +405,11 @@ class ReadyCommit:
         found = tx.execute(tx.sql.standing, {"session_id": effect.session_id}).fetchone()
         expected = "that it did not exist" if effect.epoch == 0 else f"head {effect.head}, epoch {effect.epoch}"
         if found is None:
-            stands = "it is gone"
-        elif effect.session not in (None, found[0]):
+            return LeaseLost(
+                f"session {effect.session_id!r} was deleted while a run of it went on. Nothing of this step was written; new "
+                "input begins the session anew"
+            )
+        if effect.session not in (None, found[0]):
             stands = "it was deleted and begun anew"
         else:
             stands = f"found head {found[1]}, epoch {found[2]}"

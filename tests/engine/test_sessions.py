@@ -259,6 +259,23 @@ def test_a_wrong_input_writes_nothing(way, db):
     assert db.get_session("s") is None
 
 
+def test_a_session_that_is_deleted_while_its_run_goes_on_is_told_so(way, db):
+    builder = StateGraph(S).add_node("delete", lambda s: db.delete_session("s") and None).add_edge(START, "delete")
+    with pytest.raises(LeaseLost, match="session 's' was deleted while a run of it went on"):
+        way.invoke(builder.add_edge("delete", END).compile(db=db), {}, session_id="s")
+
+
+def test_an_error_before_the_first_checkpoint_names_none(way, db):
+    def fails(state):
+        raise KeyError("x")
+
+    builder = StateGraph(S).add_node("a", fails).add_edge(START, "a").add_edge("a", END)
+    with pytest.raises(KeyError) as caught:
+        way.invoke(builder.compile(db=db, durability="exit"), {}, session_id="s")
+    told = "\n".join(caught.value.__notes__)
+    assert "session 's' (next: a)" in told and "checkpoint" not in told
+
+
 def test_an_unstorable_value_is_an_error_with_its_path_and_the_run_can_be_mended(way, db):
     class Thing:
         pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import pytest
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from graphflow import (
     END,
     START,
+    Command,
     Message,
     Overwrite,
     RemoveMessage,
@@ -173,6 +175,24 @@ def test_a_node_that_returns_no_update_is_told_what_to_return(way, value):
         way.invoke(one_node(Words, lambda s: value), {})
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ([{"words": ["a"]}, 1], "returned int as item 1 of a list; "),
+        (("a", "b"), "returned str as item 0 of a tuple; "),
+        (Command(5), "returned int as the update of a Command; "),
+        (5, "returned int; a node returns a dict of the fields it changes, a Command, None, or a list of these"),
+    ],
+)
+def test_what_is_no_update_is_named_with_its_place(way, value, told):
+    with pytest.raises(InvalidUpdate, match=told):
+        way.invoke(one_node(Words, lambda s: value), {})
+
+
+def test_a_list_of_updates_is_written_in_its_order(way):
+    assert way.invoke(one_node(Words, lambda s: [{"words": ["a"]}, None, {"words": ["b"]}]), {})["words"] == ["a", "b"]
+
+
 def test_overwrite_replaces_and_must_be_alone(way):
     graph = one_node(Words, lambda s: {"words": Overwrite(["only"])})
     assert way.invoke(graph, {"words": ["a", "b"]})["words"] == ["only"]
@@ -222,7 +242,15 @@ def test_an_async_reducer_is_refused():
 def test_a_custom_reducer_without_annotations_has_its_result_checked(way):
     assert way.invoke(one_node(Custom, lambda s: {"length": 3}), {})["length"] == "xxx"
     graph = one_node(TypedDict("S", {"n": Annotated[int, lambda old, new: "text"]}), lambda s: {"n": 1})
-    with pytest.raises(InvalidUpdate, match="n"):
+    with pytest.raises(InvalidUpdate, match="with what node 'node' wrote, the reducer '<lambda>' gave 'text' for 'n'"):
+        way.invoke(graph, {})
+    with pytest.raises(InvalidUpdate, match="with what the input wrote, the reducer '<lambda>' gave 'text' for 'n'"):
+        way.invoke(graph, {"n": 1})
+
+
+def test_a_first_write_that_no_reducer_was_asked_about_is_the_nodes_own(way):
+    graph = one_node(TypedDict("S", {"d": Annotated[date, lambda old, new: new]}), lambda s: {"d": "text"})
+    with pytest.raises(InvalidUpdate, match="node 'node' wrote 'text' to 'd', declared as date"):
         way.invoke(graph, {})
 
 
