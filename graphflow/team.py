@@ -75,9 +75,9 @@ class Team(Assistant):
     ``members``: Agents, Teams, Workflows (whose input is the task), Graphs whose state has messages. Each has its own
     instructions, tools, model and history; one without a model asks the team's. Its own ``db`` and ids are not used here: its
     steps and its messages are stored in the team's session, in a namespace named after its id. The id is its name in small
-    letters and dashes; members without a name are agent-1, team-2 … by their place in the list. What one is for, the leader
-    is told by its ``description``, else by the beginning of its instructions. ``session_state`` is shared with the members, and
-    their ``session_state_reducers`` hold for the team, too.
+    letters and dashes; members without a name are agent-1, team-2 … by their place in the list, and a second one called x
+    is x-2. What one is for, the leader is told by its ``description``, else by the beginning of its instructions.
+    ``session_state`` is shared with the members, and their ``session_state_reducers`` hold for the team, too.
 
     ``mode``: "coordinate" (the leader gives members tasks, sees the answers, and answers itself), "route" (the leader picks the
     member whose answer is the answer, unchanged: an object of the member's ``output_schema``, unless the team has one; tools
