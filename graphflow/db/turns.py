@@ -38,6 +38,10 @@ class Ticket:
     future: Future[None] = field(default_factory=Future)
     has_turn: bool = False
     """Whether it is this ticket's turn."""
+    thread: int = 0
+    """The number of the thread that drives the run, or that the loop goes on in which does."""
+    task: int | None = None
+    """The id of the asyncio task that drives the run."""
 
 
 class SessionQueue:
@@ -99,6 +103,12 @@ class SessionQueue:
                 head.future.set_result(None)
         if superseded and head.holder is not None:
             head.holder.stop.cancel()
+
+    def first(self, ticket: Ticket) -> Ticket | None:
+        """Whose turn it is on the session of a ticket that waits."""
+        with self._lock:
+            line = self._lines.get(ticket.key)
+            return line[0] if line and line[0] is not ticket else None
 
     def holder(self, identity: str, session_id: str) -> Holder | None:
         """Who has the turn on a session, if anybody in this process has."""

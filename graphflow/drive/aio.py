@@ -37,6 +37,7 @@ from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.errands import Errand
 from graphflow.drive.leaving import LeftWhenCancelled, LeftWhenStopping
+from graphflow.drive.selfwaits import NODE, refuse_async
 from graphflow.drive.stream import Event, View
 from graphflow.drive.sync import MORE, STREAM_SIZE, give_back, keep, note_usage, streamed, tell_piece
 from graphflow.drive.threads import all_free
@@ -270,10 +271,12 @@ async def _acquire(effect: Acquire, world: World, usage: Any) -> None:
     cancelling = effect.on_busy == "cancel"
     ticket = session_queue().join(world.store.identity, effect.session_id, world.call, cancelling=cancelling)
     world.tickets.append(ticket)
+    ticket.thread, ticket.task = get_ident(), id(asyncio.current_task())
     if effect.on_busy == "reject" and not ticket.future.done():
         raise world.busy(effect.session_id, None)
     if ticket.has_turn:
         return
+    refuse_async(ticket)
     try:
         # Who gives up waiting leaves the line; the place in it is not to be cancelled, or nobody after it would be called.
         await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(ticket.future)), world.store.busy_timeout)
@@ -371,7 +374,7 @@ class _Crew:
 
     async def run(self) -> list[Outcome]:
         """All outcomes, in the order of the tasks. When the caller is cancelled, so are the tasks."""
-        futures = [asyncio.ensure_future(self._one(task)) for task in self.effect.tasks]
+        futures = [asyncio.create_task(self._one(task), name=NODE) for task in self.effect.tasks]
         try:
             # Not gathered: a task that is cancelled there has the others be cancelled once more, in the time they have to end.
             await asyncio.wait(futures, return_when=asyncio.FIRST_EXCEPTION)

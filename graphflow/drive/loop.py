@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from graphflow.core.effects import T
+from graphflow.drive.selfwaits import NODE
 from graphflow.drive.threads import in_thread
 
 
@@ -55,7 +56,7 @@ def start(work: Coroutine[Any, Any, T]) -> Future[T]:
         except BaseException as error:
             future.set_exception(error)
 
-    loop.call_soon_threadsafe(lambda: loop.create_task(caught(), context=context))
+    loop.call_soon_threadsafe(lambda: loop.create_task(caught(), name=NODE, context=context))
     return future
 
 

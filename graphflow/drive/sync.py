@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sized
 from concurrent.futures import Future, wait
+from threading import get_ident
 from time import perf_counter
 from typing import Any, Final
 
@@ -214,10 +215,12 @@ def _acquire(effect: Acquire, world: World, usage: Any) -> None:
     cancelling = effect.on_busy == "cancel"
     ticket = session_queue().join(world.store.identity, effect.session_id, world.call, cancelling=cancelling)
     world.tickets.append(ticket)
+    ticket.thread = get_ident()
     if ticket.has_turn:
         return
     if effect.on_busy == "reject" and not ticket.future.done():
         raise world.busy(effect.session_id, None)
+    drive.selfwaits.refuse(ticket)
     try:
         ticket.future.result(world.store.busy_timeout)
     except TimeoutError:

@@ -106,8 +106,7 @@ class World:
         else:
             how, more = f"waited {seconds:g} seconds", "raise the database's busy_timeout="
         return SessionBusy(
-            f"session {session_id!r} is held by another run of this process ({how}); try again later, or {more}. (A node that "
-            "runs its own session again would wait for itself.)"
+            f"session {session_id!r} is held by another run of this process ({how}); try again later, or {more}"
         )
 
 
