@@ -51,7 +51,7 @@ class Event:
     summary_failed (error).
 
     What a model says before it calls tools comes as tokens, too: whether it will call any is not known before. The first token
-    after a node_started begins a new reply; the last reply is the answer.
+    after a node_started or an attempt_restarted begins a new reply; the last reply is the answer.
 
     The last one is interrupted, run_completed, run_cancelled (output, which is what the call returns; interrupts; replayed:
     whether the call's idempotency key had begun the run before) or run_failed (error, which the call raises).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
@@ -23,6 +23,7 @@ from graphflow.tools import Tool, tool_table
 from graphflow_nodes.channels import held_in, reader
 from graphflow_nodes.questions import filled_in, given_result, refusal
 from graphflow_nodes.turns import said_in_turn
+from graphflow_nodes.voices import taken_back
 
 Told = str | Sequence[str] | None
 Instructions = Told | Callable[[Context], Told | Awaitable[Told]]
@@ -49,7 +50,8 @@ def respond(
     hold, then the call's option ``background``), the channel ``history``, and ``messages``; of these channels ``messages`` has
     to be there. ``model`` may be a function that gives the model, called when it is first needed. When a run has made
     ``tool_call_limit`` tool calls, or asked the model ``turn_limit`` times (both counted since the user's last message), the
-    model is asked without tools, so that it has to answer. With ``output_schema`` the answer has to be JSON of that type;
+    model is asked without tools, so that it has to answer. A model that has no ``tools`` and calls some is told that there are
+    none, and asked again. With ``output_schema`` the answer has to be JSON of that type;
     anything else is a ModelError (the run can be resumed). A call's option ``output_schema`` takes precedence. Token events are
     streamed when somebody listens.
     """
@@ -68,14 +70,20 @@ def respond(
         held, settings = reader(state), ctx.options
         schema = settings.get("output_schema") or output_schema
         said = held(messages) or ()
-        limited = _limit_reached(said, tool_call_limit, turn_limit)
         system = constant
         known = held(memories), held(summary), settings.get("background")
         if system is None or any(known):
             system = _system_message((yield from _told(instructions, ctx)), guide, *known)
-        asked = Request([*system, *(held(history) or ()), *said], () if limited else specs, schema)
-        reply: Reply = yield Ask(model if isinstance(model, Model) else model(), asked)
-        calls = _told_apart(reply.tool_calls)
+        before = [*system, *(held(history) or ()), *said]
+        in_vain: list[Message] = []
+        while True:
+            limited = _limit_reached([*said, *in_vain], tool_call_limit, turn_limit)
+            asked = Request([*before, *in_vain], () if limited else specs, schema)
+            reply: Reply = yield Ask(model if isinstance(model, Model) else model(), asked)
+            calls = _told_apart(reply.tool_calls)
+            if specs or limited or not calls:
+                break
+            in_vain += yield from _called_in_vain(reply.content, calls, ctx)
         if calls and limited:
             calls = ()
             if not reply.content:
@@ -85,9 +93,21 @@ def respond(
                 )
         if schema is not None and not calls:
             parse_output(schema, reply.content)
-        return {messages: [Message("assistant", reply.content, tool_calls=calls)]}
+        return {messages: [*in_vain, Message("assistant", reply.content, tool_calls=calls)]}
 
     return ask_model
+
+
+def _called_in_vain(content: str, calls: Sequence[ToolCall], ctx: Context) -> Flow[list[Message]]:
+    """What a model said that has no tools and called some, and what it is told of each call."""
+    told = [Message("assistant", content, tool_calls=calls)]
+    for call in calls:
+        result = _no_such_tool(call, ())
+        yield from _tell(ctx, "tool_failed", call, {"result": result})
+        told.append(Message("tool", result, name=call.name, tool_call_id=call.id))
+    if ctx.listening:
+        yield taken_back(ctx, "it has no tools, and called some")
+    return told
 
 
 def _told_apart(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
@@ -180,7 +200,7 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
     """The text of the tool message (or an Update with it), and whether the call failed."""
     tool = table.get(call.name)
     if tool is None:
-        return f"There is no tool {call.name!r}. The tools are: {', '.join(table) or 'none'}.", True
+        return _no_such_tool(call, table), True
     declined = refusal(tool, call, ctx)
     if declined is not None:
         return declined, True
@@ -203,6 +223,10 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
         if on_tool_error == "raise":
             raise
         return f"The tool failed: {error_text(error)}", True
+
+
+def _no_such_tool(call: ToolCall, names: Collection[str]) -> str:
+    return f"There is no tool {call.name!r}. The tools are: {', '.join(names) or 'none'}."
 
 
 def as_text(value: Any) -> str:

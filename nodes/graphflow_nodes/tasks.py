@@ -26,11 +26,11 @@ from graphflow_nodes.team import (
     find_member,
     member_plan,
     shared_text,
-    spoken,
     task_message,
     unknown_member,
     with_choices,
 )
+from graphflow_nodes.voices import spoken
 
 
 class TeamTask(BaseModel):

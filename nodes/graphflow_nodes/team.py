@@ -20,6 +20,7 @@ from graphflow.tools import Tool, as_tool
 from graphflow_nodes.channels import held_in
 from graphflow_nodes.model import check_call
 from graphflow_nodes.turns import said_in_turn
+from graphflow_nodes.voices import voice_of
 
 DELEGATE: Final = "delegate_task_to_member"
 """The tool that a leader delegates with."""
@@ -255,21 +256,6 @@ def ask_member(
         yield Emit("member_completed", ctx.node, {**about, "content": answer}, ctx.ns)
     changed = changed_keys(before, ended.values.get("session_state") or {}) if shares else {}
     return answer, {"session_state": changed} if changed else {}
-
-
-def voice_of(ctx: Context) -> str:
-    """The namespace in which what this graph says is told."""
-    task = current_task.get()
-    speaker = task.run.speaker if task is not None else None
-    return ctx.ns if speaker is None or speaker.voice is None else speaker.voice
-
-
-def spoken(ctx: Context, text: str) -> Emit:
-    """The event that tells a text which no model said as part of the answer, as a model's would be."""
-    task = current_task.get()
-    speaker = task.run.speaker if task is not None else None
-    whose = {} if speaker is None else {"member": speaker.name}
-    return Emit("token", ctx.node, {"text": text, "attempt": ctx.attempt, **whose}, voice_of(ctx))
 
 
 def task_message(task: str, said: Sequence[Message]) -> Message:

@@ -21,7 +21,7 @@ from graphflow.errors import SessionError, UnknownTarget
 from graphflow.messages import Message, TextPart
 from graphflow_nodes.model import as_text
 from graphflow_nodes.stepdata import Outline, Record, StepInput, StepOutput, last_number
-from graphflow_nodes.team import spoken
+from graphflow_nodes.voices import spoken
 
 Changes = dict[str, Any]
 Work = Callable[[StepInput, Context], Flow[Changes]]

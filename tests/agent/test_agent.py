@@ -377,6 +377,31 @@ def test_the_tool_call_limit_holds_for_parallel_calls_and_for_a_model_that_goes_
     assert len(stubborn.requests) == 2
 
 
+def test_a_model_without_tools_that_calls_some_is_told_so_and_answers(way, db):
+    calling = Reply("Let me look.", [ToolCall("1", "look", {"what": "x"}), ToolCall("2", "find", {})])
+    model = ScriptedModel([calling, "I cannot look."] * 2)
+    agent = Agent(model, db=db, session_id="s")
+    output = way.run(agent, "q")
+    assert (output.status, output.content) == ("completed", "I cannot look.")
+    refusals = ["There is no tool 'look'. The tools are: none.", "There is no tool 'find'. The tools are: none."]
+    assert [(execution.name, execution.result) for execution in output.tools] == [("look", refusals[0]), ("find", refusals[1])]
+    assert texts(model.requests[1]) == ["q", "Let me look.", *refusals]
+    assert [m.text for m in agent.get_chat_history()] == ["q", "Let me look.", *refusals, "I cannot look."]
+    events = way.events(agent, "again")
+    assert [event.tool for event in events if event.type == "tool_failed"] == ["look", "find"]
+    taken_back = [event.type for event in events].index("attempt_restarted")
+    assert "".join(event.text for event in events[taken_back:] if event.type == "token") == "I cannot look."
+    assert [message.text for message in events[-1].output.messages][1:] == ["Let me look.", *refusals, "I cannot look."]
+
+
+def test_the_tool_call_limit_holds_for_a_model_without_tools(way):
+    stubborn = ScriptedModel([calls(("look", {}))] * 50)
+    with pytest.raises(ModelError, match="made 3 tool calls, its limit"):
+        way.run(Agent(stubborn, tool_call_limit=3), "q")
+    assert len(stubborn.requests) == 4
+    assert way.run(Agent(ScriptedModel([Reply("enough", calls(("look", {})).tool_calls)]), tool_call_limit=0), "q").tools == ()
+
+
 def test_what_a_conversation_holds_already_is_not_counted_among_the_calls_of_the_run(way):
     def again() -> str:
         return "again"

@@ -369,6 +369,13 @@ def test_a_broadcasting_leader_may_use_its_tools(way):
     assert way.run(team, "q").content == "three"
 
 
+def test_a_broadcasting_leader_without_tools_that_calls_some_is_told_so(way):
+    leader = ScriptedModel([calls(("count", {})), "all said"])
+    output = way.run(Team([Agent(echo(), name="a")], mode="broadcast", model=leader), "q")
+    assert output.content == "all said"
+    assert texts(leader.requests[1])[-1] == "There is no tool 'count'. The tools are: none."
+
+
 def test_more_members_than_tool_calls_are_allowed_all_hear_a_broadcast(way):
     team = Team([Agent(echo()) for _ in range(30)], mode="broadcast", model=ScriptedModel(["ok"]))
     assert [each.result for each in way.run(team, "q").tools] == ["q"] * 30

@@ -41,10 +41,10 @@ def test_tokens_of_members_carry_their_name_and_namespace(way, db):
 
 
 def answered(events):
-    """The tokens of the top level; the first one after a node was started begins a new reply."""
+    """The tokens of the top level; the first one after a node was started or an attempt anew begins a new reply."""
     said, begins = "", True
     for event in events:
-        if event.type == "node_started":
+        if event.type in ("node_started", "attempt_restarted"):
             begins = True
         elif event.type == "token" and not event.ns:
             said, begins = event.text if begins else said + event.text, False
@@ -84,6 +84,15 @@ def test_a_member_that_speaks_for_the_team_may_call_tools_too(way, db):
     events = way.events(team, "q")
     assert spoken(events) == "Let me look.it is seen"
     assert answered(events) == events[-1].output.content == "it is seen"
+
+
+def test_a_member_without_tools_that_calls_some_still_answers_for_the_team(way, db):
+    member = Agent(ScriptedModel([replace(calls(("look", {})), content="Let me look."), "I cannot look"]), name="a")
+    team = Team([member], mode="route", model=ScriptedModel([delegates(a="it")]), db=db)
+    events = way.events(team, "q")
+    (taken_back,) = [event for event in events if event.type == "attempt_restarted"]
+    assert (taken_back.ns, taken_back.member) == ("", "a"), "where its tokens are"
+    assert answered(events) == events[-1].output.content == "I cannot look"
 
 
 def test_in_route_mode_the_members_tokens_are_the_top_levels(way, db):
