@@ -44,10 +44,10 @@ class HistoryPolicy:
 class SummaryPolicy:
     """When a session is summarised, and how.
 
-    As soon as more than ``after_messages`` messages (or ``after_tokens`` tokens, estimated) came since the last summary, all
-    but the ``keep_last`` newest are folded into the next. ``model``: who does it (default: the agent's model).
-    ``max_words``: how long a summary may be. ``max_context_tokens``: a hard cap on summary and history together, whose cut is
-    reported. ``instructions`` are added to those that the model gets.
+    As soon as more than ``after_messages`` messages (or ``after_tokens`` tokens, estimated, or more than the context takes)
+    came since the last summary, all but the ``keep_last`` newest are folded into the next. ``model``: who does it (default: the
+    agent's model). ``max_words``: how long a summary may be. ``max_context_tokens``: a hard cap on summary and history
+    together, whose cut is reported. ``instructions`` are added to those that the model gets.
     """
 
     model: Model | str | None = None

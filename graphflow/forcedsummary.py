@@ -29,7 +29,14 @@ def summarise(agent: Assistant, session_id: str, user_id: str | None) -> Flow[st
     model = model_of(agent, asked.model)
     while True:
         write = yield from folded(
-            model, session_id, "", None, due=bool, keep_last=0, max_words=asked.max_words, instructions=asked.instructions
+            model,
+            session_id,
+            "",
+            None,
+            due=lambda said, _: bool(said),
+            keep_last=0,
+            max_words=asked.max_words,
+            instructions=asked.instructions,
         )
         if write is None:
             known: Summary | None = yield ReadSummary(session_id)

@@ -59,23 +59,28 @@ def recollection(agent: Assistant, policy: HistoryPolicy, with_history: bool) ->
 
 def _summaries(made: Recollection, agent: Assistant, policy: HistoryPolicy, with_history: bool) -> None:
     asked = agent.summary or SummaryPolicy()
+    in_context = agent.add_session_summary_to_context is not False
+    # Whether a summary is due is seen at the history, if that is everything since the last one; else the node has to look.
+    seen = in_context and with_history
+    cap = asked.max_context_tokens if seen else None
     made.summarize = summarize(
         model_of(agent, asked.model),
         after_messages=asked.after_messages,
         keep_last=asked.keep_last,
         after_tokens=asked.after_tokens,
+        max_tokens=cap,
         max_words=asked.max_words,
         instructions=asked.instructions,
     )
-    in_context = agent.add_session_summary_to_context is not False
     if in_context:
         made.history = history(
-            last_runs=policy.runs if with_history else 0, since_summary="summary", max_tokens=asked.max_context_tokens
+            last_runs=policy.runs if with_history else 0,
+            since_summary="summary",
+            max_tokens=asked.max_context_tokens,
+            incomplete="history_incomplete",
         )
-    # Whether a summary is due is seen at the history, if that is everything since the last one; else the node has to look.
-    seen = in_context and with_history
     made.when_due = lambda router: when_due(
-        router, after_messages=asked.after_messages if seen else -1, after_tokens=asked.after_tokens
+        router, after_messages=asked.after_messages if seen else -1, after_tokens=asked.after_tokens, max_tokens=cap
     )
 
 

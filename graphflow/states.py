@@ -28,6 +28,8 @@ class RecollectingState(ConversationState):
     """What is known of the user, as it goes into the context."""
     summary: Annotated[str, untracked]
     """What was said before the history begins."""
+    history_incomplete: Annotated[bool, untracked]
+    """Whether the history is not all that was said since the summary: it was cut, or the call left it out."""
 
 
 def with_reducers(state: type[Any], reducers: Mapping[str, Reducer]) -> type[Any]:

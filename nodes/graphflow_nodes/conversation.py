@@ -20,6 +20,7 @@ def history(
     into: str = "history",
     since_summary: str | None = None,
     max_tokens: int | None = None,
+    incomplete: str | None = None,
 ) -> Callable[..., Flow[dict[str, Any]]]:
     """A node that reads earlier messages of the session from its log into the channel ``into``.
 
@@ -28,7 +29,8 @@ def history(
     ``since_summary`` names a channel (``Annotated[str, untracked]``) for the latest summary; once there is one, the history is
     everything after it, so that no message falls between. ``max_tokens`` is a hard cap on both (estimated, four characters
     each): the oldest messages beyond it are left out, which is told by an event ``custom`` with ``history_cut`` and noted in
-    the run's metrics.
+    the run's metrics. ``incomplete`` names a channel (``Annotated[bool, untracked]``) that becomes True where ``into`` is not
+    all that was said since the summary, because it was cut or the call's options left it out (see ``when_due``).
 
     The channel should be ``Annotated[list[Message], untracked]``: the messages are in the log already and need not be
     stored again. Add the node with ``rerunnable=True``. Without a stored session it gives an empty list. A call's options
@@ -50,7 +52,7 @@ def history(
             empty = {into: [], since_summary: "" if summary is None else summary.text}
         runs = ctx.options.get("num_history_runs", last_runs)
         if ctx.options.get("add_history_to_context") is False or runs == 0:
-            return empty
+            return empty if incomplete is None else {**empty, incomplete: True}
         if summary is None:
             window = ReadHistory(session, ctx.first_message, ns=ctx.log_ns, last_runs=runs, last_messages=last_messages)
             if since_summary is not None:
@@ -59,9 +61,12 @@ def history(
         else:
             window = ReadHistory(session, ctx.first_message, ns=ctx.log_ns, after=summary.upto_seq)
         messages: list[Message] = yield window
+        read = {**empty, into: messages}
         if max_tokens is not None:
-            messages = yield from _capped(messages, max_tokens - tokens_of(empty.get(since_summary or "", "")), ctx)
-        return {**empty, into: messages}
+            read[into] = yield from _capped(messages, max_tokens - tokens_of(empty.get(since_summary or "", "")), ctx)
+            if incomplete is not None and len(read[into]) < len(messages):
+                read[incomplete] = True
+        return read
 
     return read_history
 

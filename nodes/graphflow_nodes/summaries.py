@@ -14,7 +14,7 @@ from graphflow.core.plan import flow
 from graphflow.core.stored import SummaryWrite
 from graphflow.messages import Message
 from graphflow.models.base import Model, Reply, Request
-from graphflow_nodes.channels import held_in
+from graphflow_nodes.channels import reader
 from graphflow_nodes.conversation import message_tokens, tokens_of
 from graphflow_nodes.replies import parsed_json, spoken, texts_of
 
@@ -31,11 +31,24 @@ CHUNKS: Final = 8
 EVER: Final = 2**62
 
 
-def is_due(messages: Sequence[Message], after_messages: int, after_tokens: int | None) -> bool:
-    """Whether so much was said since the last summary that there should be a new one."""
+def is_due(
+    messages: Sequence[Message],
+    after_messages: int,
+    after_tokens: int | None,
+    max_tokens: int | None = None,
+    summary: str = "",
+) -> bool:
+    """Whether so much was said since the last ``summary`` that there should be a new one, or more than fits with it into
+    ``max_tokens``.
+    """
     if len(messages) > after_messages:
         return True
-    return after_tokens is not None and sum(map(message_tokens, messages)) > after_tokens
+    if after_tokens is None and max_tokens is None:
+        return False
+    tokens = sum(map(message_tokens, messages))
+    if after_tokens is not None and tokens > after_tokens:
+        return True
+    return max_tokens is not None and tokens + tokens_of(summary) > max_tokens
 
 
 def when_due(
@@ -43,20 +56,29 @@ def when_due(
     *,
     after_messages: int = 20,
     after_tokens: int | None = None,
+    max_tokens: int | None = None,
     messages: str = "messages",
     history: str = "history",
+    summary: str = "summary",
+    incomplete: str = "history_incomplete",
     node: str = "summarize",
 ) -> Callable[[Any], Any]:
     """A router around another one (such as ``wanted_calls()``): where that one ends, it goes to ``node`` when a summary is due,
     so that a turn without one costs nothing more.
+
+    Give it the bounds of ``summarize``. What was said since the last summary is what the channels ``history`` and ``messages``
+    hold; where ``incomplete`` says that they do not hold all of it (see ``history``), the node has to look.
     """
 
     def route(state: Any) -> Any:
         targets = answered(state)
         if targets != [END]:
             return targets
-        said = [*(held_in(state, history) or ()), *(held_in(state, messages) or ())]
-        return [node] if is_due(said, after_messages, after_tokens) else [END]
+        held = reader(state)
+        if held(incomplete):
+            return [node]
+        said = [*(held(history) or ()), *(held(messages) or ())]
+        return [node] if is_due(said, after_messages, after_tokens, max_tokens, held(summary) or "") else [END]
 
     return route
 
@@ -67,12 +89,13 @@ def summarize(
     after_messages: int = 20,
     keep_last: int = 6,
     after_tokens: int | None = None,
+    max_tokens: int | None = None,
     max_words: int = 200,
     instructions: str | None = None,
 ) -> Callable[..., Flow[Any]]:
     """A node that keeps a rolling summary of the session: of the previous summary and what was said since, without the
     ``keep_last`` newest messages, as soon as that is more than ``after_messages`` messages (or ``after_tokens`` tokens,
-    estimated).
+    estimated; or, together with the previous summary, ``max_tokens``, which is what ``history`` was given as its cap).
 
     The summary is a side write of the node. Each message is summarised once, so what it costs in all grows with the
     conversation and no faster. When the model fails, the run goes on; that is told by an event ``summary_failed``, noted in the
@@ -82,6 +105,7 @@ def summarize(
     options.whole("after_messages", after_messages, 1)
     options.whole("keep_last", keep_last, 0, after_messages - 1)
     options.whole("after_tokens", after_tokens, 1, none="no bound")
+    options.whole("max_tokens", max_tokens, none="no cap")
     options.whole("max_words", max_words, 1)
 
     @flow
@@ -94,7 +118,7 @@ def summarize(
                 ctx.session_id or "",
                 ctx.log_ns,
                 ctx.run_id,
-                due=lambda said: is_due(said, after_messages, after_tokens),
+                due=lambda said, summary: is_due(said, after_messages, after_tokens, max_tokens, summary),
                 keep_last=keep_last,
                 max_words=max_words,
                 instructions=instructions,
@@ -119,19 +143,21 @@ def folded(
     ns: str,
     run_id: str | None,
     *,
-    due: Callable[[Sequence[Message]], bool],
+    due: Callable[[Sequence[Message], str], bool],
     keep_last: int,
     max_words: int,
     instructions: str | None = None,
 ) -> Flow[SummaryWrite | None]:
-    """The next summary of a session, as a side write; None when none is due or nothing is new."""
+    """The next summary of a session, as a side write; None when nothing is new, or none is ``due`` by what was said since the
+    last one and that one's text.
+    """
     previous: Summary | None = yield ReadSummary(session_id, ns)
     after = 0 if previous is None else previous.upto_seq
     said: list[tuple[int, Message]] = yield ReadHistory(session_id, EVER, ns=ns, after=after, numbered=True, run_id=run_id)
-    if not due([message for _, message in said]):
+    text, topics = ("", ()) if previous is None else (previous.text, previous.topics)
+    if not due([message for _, message in said], text):
         return None
     old = _whole_exchanges(said, keep_last)
-    text, topics = ("", ()) if previous is None else (previous.text, previous.topics)
     written: SummaryWrite | None = None
     for piece in _pieces(old)[:CHUNKS]:
         asked = _request(text, [message for _, message in piece], max_words, instructions)

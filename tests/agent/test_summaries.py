@@ -243,6 +243,40 @@ def test_the_context_has_a_hard_cap_whose_cut_is_told(way, db):
     assert output.metrics["history_cut"] > 0
 
 
+@pytest.mark.parametrize("bounds", [{"after_tokens": None}, {"after_tokens": 4_000}, {"after_messages": 99}])
+def test_what_the_cap_would_cut_is_summarised_before(way, db, bounds):
+    model, other = talker(), summariser()
+    agent = agent_of(db, model, other, **{"after_messages": 20, "keep_last": 2, "max_context_tokens": 600, **bounds})
+    for n in range(9):
+        output = way.run(agent, f"message {n} " + "y" * 400)
+        assert "history_cut" not in output.metrics, "no message falls between summary and history"
+    folded = "\n".join(request.messages[1].text for request in other.requests)
+    assert {n for n in range(9) if f"message {n} " not in folded + "\n".join(said(model.requests[-1]))} == set()
+    assert "message 0 " in folded
+    assert size(model.requests[-1]) < 4 * 1_000
+
+
+def test_what_the_cap_has_cut_is_summarised_as_well(way, db):
+    other = summariser()
+    Agent(ScriptedModel(["short"] * 2), db=db, session_id="s").run("z" * 9_000)
+    agent = agent_of(db, talker(), other, max_context_tokens=2_000, after_tokens=None)
+    assert way.run(agent, "now").metrics["history_cut"] == 1, "what is left is far below every bound"
+    assert agent.get_session_summary() == "They talked."
+    assert "history_cut" not in way.run(agent, "again").metrics
+
+
+@pytest.mark.parametrize("option", [{"add_history_to_context": False}, {"num_history_runs": 0}])
+def test_calls_that_leave_the_history_out_are_summarised_like_others(way, db, option):
+    model, other = talker(), summariser()
+    agent = agent_of(db, model, other, after_messages=2, keep_last=1)
+    for n in range(6):
+        way.run(agent, f"message {n}", **option)
+    assert said(model.requests[-1]) == ["message 5"]
+    assert agent.get_session_summary() == "They talked."
+    folded = [line for request in other.requests for line in request.messages[1].text.splitlines()]
+    assert "user: message 4" in folded and len(folded) == len(set(folded))
+
+
 def test_a_session_that_got_summaries_late_is_caught_up_with(way, db):
     plain = Agent(talker(), db=db, session_id="s")
     for n in range(30):
