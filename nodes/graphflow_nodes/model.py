@@ -168,9 +168,10 @@ def call_tools(
     """A node that executes one tool call and adds the tool message; reached by ``wanted_calls``, a task for each call.
 
     Calls run in parallel and a finished one is never repeated. An unknown tool, wrong arguments, and (unless
-    ``on_tool_error="raise"``) a tool that raises become a tool message the model sees. A tool that needs confirmation,
-    input or an outside execution pauses the run with a question; see ``graphflow.tools``. A tool may return an ``Update``: its
-    ``values`` are what the model sees, its ``writes`` are stored with the step.
+    ``on_tool_error="raise"``) a tool that raises become a tool message the model sees; what the latter changed in
+    ``ctx.session_state`` is dropped. A tool that needs confirmation, input or an outside execution pauses the run with a
+    question; see ``graphflow.tools``. A tool may return an ``Update``: its ``values`` are what the model sees, its ``writes``
+    are stored with the step.
     """
     options.one_of("on_tool_error", on_tool_error, ("message", "raise"))
     options.whole("tool_call_limit", tool_call_limit)
@@ -222,6 +223,7 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
     except Exception as error:
         if on_tool_error == "raise":
             raise
+        ctx.task.session = None  # what a failed call changed in it
         return f"The tool failed: {error_text(error)}", True
 
 

@@ -440,6 +440,21 @@ def test_tools_share_the_sessions_state_and_its_changes_are_stored(way, db):
     assert agent.get_session_state() == {"cart": ["tea", "milk"]}
 
 
+def test_what_a_failing_tool_changed_in_the_session_state_is_dropped(way, db):
+    def pay(amount: int, ctx: Context) -> str:
+        ctx.session_state["balance"] -= amount
+        ctx.session_state["paid"].append(amount)
+        if amount > 10:
+            raise ValueError("too much")
+        return "paid"
+
+    model = ScriptedModel([calls(("pay", {"amount": 50}), ("pay", {"amount": 5})), "done"])
+    agent = Agent(model, tools=[pay], db=db, session_id="s", session_state={"balance": 100, "paid": []})
+    output = way.run(agent, "q")
+    assert [execution.result for execution in output.tools] == ["The tool failed: ValueError: too much", "paid"]
+    assert output.session_state == agent.get_session_state() == {"balance": 95, "paid": [5]}
+
+
 def test_session_state_of_the_call_wins_over_the_stored_and_that_over_the_default(way, db):
     agent = Agent(ScriptedModel(["a"] * 3), db=db, session_id="s", session_state={"x": "default", "y": "default"})
     assert way.run(agent, "q", session_state={"x": "call"}).session_state == {"x": "call", "y": "default"}
