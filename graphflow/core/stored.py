@@ -57,7 +57,8 @@ class MemoryWrite:
 
     "add" needs ``memory``; the same text of the same user is stored once, however often it is added. "change" and "drop" name
     the ``memory_id`` and its ``version`` as it was read: when it has moved on since, a drop does nothing, and a change leaves
-    it alone and adds its text beside it, so that nothing the user said is lost.
+    it alone and adds its text beside it, so that nothing the user said is lost. Of a drop and a change of the same memory in
+    one superstep the drop counts, whichever comes first.
     """
 
     action: Literal["add", "change", "drop"]

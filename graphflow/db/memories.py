@@ -4,7 +4,7 @@ the index that they are searched by in the same transaction.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.memories import ReadMemories, UserMemory
@@ -33,6 +33,14 @@ def hold(tx: Transaction, user_id: str) -> None:
     """
     if tx.sql.lock_user is not None:
         tx.execute(tx.sql.lock_user, {"key": owner_of(user_id)})
+
+
+def settled(writes: Sequence[MemoryWrite]) -> list[MemoryWrite]:
+    """The side writes of one commit, without changes of what another of them drops: all name the version that was there before,
+    and a change that came first would be taken for one that the drop does not know of.
+    """
+    dropped = {(write.user_id, write.memory_id) for write in writes if write.action == "drop"}
+    return [write for write in writes if write.action != "change" or (write.user_id, write.memory_id) not in dropped]
 
 
 def apply(tx: Transaction, write: MemoryWrite, user_id: str, run_id: str | None, now: int) -> str | None:

@@ -34,7 +34,7 @@ class ReadySideWrites:
             tx.execute(tx.sql.put_summary, {**row, "session": session, "run": run})
         for nested in self.runs:
             nested.write(tx, session)
-        changes = [write for write in self.effect.side if isinstance(write, MemoryWrite)]
+        changes = memories.settled([write for write in self.effect.side if isinstance(write, MemoryWrite)])
         for user_id in sorted({write.user_id for write in changes if write.user_id is not None}):
             memories.hold(tx, user_id)
             for change in changes:

@@ -251,6 +251,31 @@ def test_a_model_keeps_memories_with_tools(way, db):
     assert "remember" not in agent.graph.plan.nodes
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_is_dropped_beside_a_change_of_it_is_forgotten(way, db, order):
+    id, _ = db.add_user_memory("ann", "Likes tea"), db.add_user_memory("ann", "Lives in Oslo")
+    asked = [("change_memory", {"memory_id": id, "memory": "Likes green tea"}), ("drop_memory", {"memory_id": id})][::order]
+    agent = Agent(ScriptedModel([calls(*asked), "done"]), db=db, enable_agentic_memory=True, user_id="ann")
+    output = way.run(agent, "Forget the tea", session_id="a")
+    assert [tool.result for tool in output.tools] == ["Changed.", "Forgotten."][::order]
+    assert texts(agent.get_user_memories()) == ["Lives in Oslo"]
+
+
+def test_of_two_changes_of_one_memory_at_once_neither_is_lost(way, db):
+    id = db.add_user_memory("ann", "Has pets")
+    asked = [("change_memory", {"memory_id": id, "memory": memory}) for memory in ("Has a cat", "Has a dog")]
+    agent = Agent(ScriptedModel([calls(*asked), "done"]), db=db, enable_agentic_memory=True, user_id="ann")
+    way.run(agent, "A cat and a dog", session_id="a")
+    assert sorted(texts(agent.get_user_memories())) == ["Has a cat", "Has a dog"]
+
+
+def test_a_keeper_that_changes_and_drops_one_memory_drops_it(way, db):
+    id = db.add_user_memory("ann", "Likes tea")
+    answer = {"change": [{"id": id, "memory": "Likes green tea"}], "drop": [id]}
+    way.run(agent_of(db, ScriptedModel([json.dumps(answer)])), "Forget the tea", session_id="a", user_id="ann")
+    assert db.get_user_memories("ann") == []
+
+
 def test_a_model_reads_further_back_in_its_own_session(way, db):
     model = ScriptedModel(["a0", "a1", calls(("get_chat_history", {"last_messages": 4})), "done"])
     agent = Agent(model, db=db, session_id="s", history=HistoryPolicy(runs=1, chat_history_tool=True))
