@@ -52,7 +52,8 @@ class Agent(Assistant):
     answer has to be. ``tool_call_limit``: tool calls of one run before the model has to answer. ``on_tool_error``: "message"
     shows a raising tool's error to the model, "raise" fails the run. ``on_event``: called with every Event.
 
-    Making one costs microseconds: the graph is compiled when it is first used. Raises ValueError for a setting that cannot be.
+    Making one costs microseconds: the graph is compiled when it is first used, and anew after a setting was changed (the list
+    of tools in place, too). Raises ValueError for a setting that cannot be.
     """
 
     __slots__ = (
@@ -131,7 +132,7 @@ class Agent(Assistant):
 
     def _settings(self) -> tuple[Any, ...]:
         settings: tuple[Any, ...] = _COMPILED(self)
-        return settings
+        return (*settings, *self.tools) if type(self.tools) is list else settings
 
     def _compile(self, with_history: bool) -> Graph:
         graph: Graph = agentgraph.compile_agent(self, with_history)

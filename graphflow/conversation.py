@@ -38,7 +38,7 @@ class Conversation(Runner):
     _resolved: tuple[Model | str | None, Model] | None
 
     def _settings(self) -> tuple[Any, ...]:
-        """All that the graph is made of: another object in it, and the graph is compiled anew."""
+        """All that the graph is made of, and what lists of it hold: another object in it, and the graph is compiled anew."""
         raise NotImplementedError
 
     def _compile(self, with_history: bool) -> Graph:

@@ -189,7 +189,8 @@ class Team(Assistant):
 
     def _settings(self) -> tuple[Any, ...]:
         told = (getattr(member, "description", None) for member in self.members)
-        return (*_COMPILED(self), *(getattr(member, "graph", member) for member in self.members), *told)
+        tools = self.tools if type(self.tools) is list else ()
+        return (*_COMPILED(self), *tools, *(getattr(member, "graph", member) for member in self.members), *told)
 
     def _compile(self, with_history: bool) -> Graph:
         members = identified(self.members)

@@ -28,6 +28,7 @@ from graphflow.messages import FilePart, ImagePart, TextPart
 from graphflow.models import OfflineModel
 from graphflow.models.base import AsyncModel, Reply, Usage
 from graphflow.testing import ScriptedModel
+from graphflow.tools import as_tool
 
 
 def texts(request: Any) -> list[str]:
@@ -417,6 +418,31 @@ def test_what_a_conversation_holds_already_is_not_counted_among_the_calls_of_the
     output = way.run(Agent(model, tools=[again], tool_call_limit=1), before)
     assert [execution.result for execution in output.tools] == ["again", "again"]
     assert [bool(request.tools) for request in model.requests] == [True, False]
+
+
+def test_a_list_of_tools_that_is_changed_counts_from_the_next_run_on(way):
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    def double(a: int) -> int:
+        return 2 * a
+
+    tools = [add]
+    agent = Agent(ScriptedModel(["a"] * 4), tools=tools)
+    graph = agent.graph
+    assert agent.graph is graph
+    way.run(agent, "q")
+    agent.tools.append(double)
+    way.run(agent, "q")
+    tools[0] = as_tool(add)
+    way.run(agent, "q")
+    tools.clear()
+    way.run(agent, "q")
+    names = [[spec.name for spec in request.tools] for request in agent.model.requests]
+    assert names == [["add"], ["add", "double"], ["add", "double"], []]
+    agent.tools.append("double")
+    with pytest.raises(ValueError, match="give a list of functions or @tools"):
+        way.run(agent, "q")
 
 
 def test_a_changed_setting_of_an_agent_counts_from_its_next_run(way):

@@ -376,6 +376,21 @@ def test_a_broadcasting_leader_without_tools_that_calls_some_is_told_so(way):
     assert texts(leader.requests[1])[-1] == "There is no tool 'count'. The tools are: none."
 
 
+def test_lists_of_members_and_tools_that_are_changed_count_from_the_next_run_on(way):
+    def count() -> str:
+        return "3"
+
+    leader = ScriptedModel(["ok"] * 3)
+    team = Team([Agent(echo(), name="a")], model=leader, tools=[])
+    way.run(team, "q")
+    team.tools.append(count)
+    way.run(team, "q")
+    team.members.append(Agent(echo(), name="b"))
+    way.run(team, "q")
+    assert [len(request.tools) for request in leader.requests] == [1, 2, 2]
+    assert ["- b" in system(request) for request in leader.requests] == [False, False, True]
+
+
 def test_more_members_than_tool_calls_are_allowed_all_hear_a_broadcast(way):
     team = Team([Agent(echo()) for _ in range(30)], mode="broadcast", model=ScriptedModel(["ok"]))
     assert [each.result for each in way.run(team, "q").tools] == ["q"] * 30
