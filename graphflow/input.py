@@ -13,9 +13,25 @@ from graphflow.messages import FilePart, ImagePart, Message, Role, TextPart, as_
 
 
 def input_messages(input: Any) -> list[Message]:
-    """The messages a run's input stands for: text or parts are a user message, other objects their JSON."""
+    """The messages a run's input stands for: text or parts are a user message, other objects their JSON.
+
+    Raises InvalidUpdate for what is no message, and where nothing is said at all; an empty text is said.
+    """
     if isinstance(input, str):
         return [Message("user", input)]
+    messages = _given(input)
+    if not messages:
+        raise InvalidUpdate("the input is no message, but an empty list: give a text or a message", field="messages")
+    for message in messages:
+        if message.content == [] and not message.tool_calls:
+            raise InvalidUpdate(
+                f"the {message.role} message has an empty list of parts: give it a text, or at least one part", field="messages"
+            )
+    return messages
+
+
+def _given(input: Any) -> list[Message]:
+    """The messages that anything but a text stands for."""
     if isinstance(input, Message):
         return [input]
     if isinstance(input, BaseModel) and type(input) in (TextPart, ImagePart, FilePart):

@@ -39,8 +39,10 @@ def inner(fn: Any) -> Any:
     return fn
 
 
-def parameters_of(fn: Any, inner: Any, tool_name: str) -> tuple[dict[str, tuple[Any, Any]], str | None]:
-    """(annotation, default) of each parameter that has to be given, and the name of the one that takes the Context."""
+def parameters_of(fn: Any, inner: Any, tool_name: str) -> tuple[dict[str, tuple[Any, Any]], str | None, bool]:
+    """(annotation, default) of each parameter that has to be given, the name of the one that takes the Context, and whether the
+    function is a method that still needs its object.
+    """
     try:
         signature = inspect.signature(fn)
     except ValueError:
@@ -48,8 +50,12 @@ def parameters_of(fn: Any, inner: Any, tool_name: str) -> tuple[dict[str, tuple[
     bound = fn.keywords if isinstance(fn, functools.partial) else {}
     parameters: dict[str, tuple[Any, Any]] = {}
     context_parameter = None
+    unbound = False
     for position, parameter in enumerate(signature.parameters.values()):
-        if parameter.name in bound or (position == 0 and parameter.name in ("self", "cls")):
+        if parameter.name in bound:
+            continue
+        if position == 0 and parameter.name in ("self", "cls"):
+            unbound = True
             continue
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise GraphError(
@@ -64,7 +70,7 @@ def parameters_of(fn: Any, inner: Any, tool_name: str) -> tuple[dict[str, tuple[
             raise GraphError(
                 f"tool {tool_name!r} takes the Context twice ({context_parameter}, {parameter.name}): leave one out"
             )
-    return parameters, context_parameter
+    return parameters, context_parameter, unbound
 
 
 def result_schema(inner: Any) -> dict[str, Any] | None:

@@ -58,6 +58,8 @@ class Tool:
     result: Mapping[str, Any] | None = dataclass_field(default=None, hash=False)
     """JSON schema of what somebody else's execution has to give, from the return annotation; None where that says nothing, and
     for tools that are not ``external``."""
+    unbound: bool = False
+    """Whether ``fn`` is a method that needs an object: one declared in a class is bound by asking an instance for it."""
     _arguments: type[BaseModel] = dataclass_field(default=BaseModel, repr=False, compare=False)
 
     def spec(self) -> ToolSpec:
@@ -79,8 +81,10 @@ class Tool:
         return self.fn(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Tool:
-        """A tool declared in a class is, on an instance, the tool of that instance."""
-        return self if instance is None else replace(self, fn=functools.partial(self.fn, instance))
+        """A tool declared in a class is, on an instance, the tool of that instance; a static method is nobody's."""
+        if instance is None or isinstance(self.fn, staticmethod):
+            return self
+        return replace(self, fn=functools.partial(self.fn, instance), unbound=False)
 
 
 @overload
@@ -146,11 +150,16 @@ def _made_once(fn: FunctionType) -> Tool:
 
 
 def tool_table(tools: Iterable[Callable[..., Any] | Tool]) -> dict[str, Tool]:
-    """The tools by name. Raises GraphError when two have the same one."""
+    """The tools by name. Raises GraphError when two have the same one, and for a method without its object."""
     if callable(tools):
         raise GraphError(f"tools={tools!r}: give a list of tools, [{getattr(tools, '__name__', 'tool')}]")
     table: dict[str, Tool] = {}
     for each in map(as_tool, tools):
+        if each.unbound:
+            raise GraphError(
+                f"tool {each.name!r} is a method without an object, so its first parameter has no value: give the method of an "
+                f"instance, as in tools=[thing.{each.name}]"
+            )
         if each.name in table:
             raise GraphError(f"two tools are called {each.name!r}: give one of them another name with @tool(name=...)")
         table[each.name] = each
@@ -182,7 +191,7 @@ def _make(
     name = name or (inner if inspect.isroutine(fn) or isinstance(fn, functools.partial) else type(fn)).__name__
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
         raise GraphError(f"{name!r} cannot be the name of a tool (letters, digits, _ and -, at most 64): give @tool(name=...)")
-    parameters, context_parameter = signatures.parameters_of(fn, inner, name)
+    parameters, context_parameter, unbound = signatures.parameters_of(fn, inner, name)
     if unknown := [asked for asked in user_input if asked not in parameters]:
         raise GraphError(
             f"tool {name!r} has no parameter {unknown[0]!r} for user_input: it has {', '.join(parameters) or 'none'}"
@@ -195,13 +204,14 @@ def _make(
         description or summary,
         signatures.without(schema, user_input),
         fn,
-        options.is_async(fn),
+        options.is_async(getattr(fn, "__func__", fn)),
         context_parameter,
         requires_confirmation,
         external,
         tuple(user_input),
         signatures.without(schema, [name for name in parameters if name not in user_input]) if user_input else None,
         signatures.result_schema(inner) if external else None,
+        unbound,
         arguments,
     )
 

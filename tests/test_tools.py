@@ -250,6 +250,17 @@ class Desk:
     async def aput(self, count: int, ctx: Context) -> int:
         return self.stock + count
 
+    @tool
+    @staticmethod
+    def weigh(count: int) -> int:
+        """Weigh some."""
+        return 2 * count
+
+    @tool
+    @staticmethod
+    async def aweigh(count: int) -> int:
+        return 2 * count
+
     def __call__(self, count: int) -> int:
         """Count what is left."""
         return self.stock * count
@@ -268,6 +279,28 @@ def test_a_tool_declared_in_a_class_is_bound_to_each_instance() -> None:
     assert (one.fn(**one.bind({"count": 5})), two.fn(**two.bind({"count": 5}))) == (6, 7)
     later = Desk(3).aput
     assert isinstance(later, Tool) and later.is_async and later.context_parameter == "ctx" and later.name == "later"
+
+
+def test_a_static_method_is_the_same_tool_on_the_class_and_on_its_instances() -> None:
+    for made in (Desk.weigh, Desk(1).weigh):
+        assert (made.name, made.description, list(properties(made))) == ("weigh", "Weigh some.", ["count"])
+        assert not made.is_async and made.fn(**made.bind({"count": 3})) == made(3) == 6
+    assert Desk.aweigh.is_async and Desk(1).aweigh.is_async
+
+
+def loose(self: Any, count: int) -> int:
+    return count
+
+
+@pytest.mark.parametrize("method", [Desk.take, Desk.put, Desk.aput, loose, tool(loose)])
+def test_a_method_without_its_object_is_refused(method: Any) -> None:
+    with pytest.raises(GraphError, match=r"is a method without an object.*give the method of an instance"):
+        tool_table([method])
+
+
+def test_a_method_with_its_object_is_accepted() -> None:
+    assert list(tool_table([Desk(1).take, Desk(1).put, functools.partial(loose, None)])) == ["take", "put", "loose"]
+    assert list(tool_table([functools.partial(Desk.take, Desk(1))])) == ["take"]
 
 
 def test_an_object_with_call_is_a_tool() -> None:

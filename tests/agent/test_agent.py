@@ -150,6 +150,15 @@ def test_an_empty_message_is_stored_like_any_other(way, db):
     assert [m.text for m in agent.get_chat_history()] == ["", ""]
 
 
+@pytest.mark.parametrize("nothing", [[], (), Message("user", []), [Message("user", "q"), Message("user", [])]])
+def test_an_input_that_says_nothing_is_refused_when_it_is_given(way, db, nothing):
+    model = ScriptedModel(["a"])
+    agent = Agent(model, db=db, session_id="s")
+    with pytest.raises(InvalidUpdate, match="empty list"):
+        way.run(agent, nothing)
+    assert model.requests == [] and db.get_session("s") is None
+
+
 def test_many_threads_may_share_one_agent(db):
     agent = Agent(ScriptedModel([lambda request: request.messages[-1].text.upper()] * 40), db=db)
     outputs: dict[str, str] = {}
