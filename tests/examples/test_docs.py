@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 import graphflow
 import graphflow_nodes
-from graphflow import Message, RunOutput, Snapshot
+from graphflow import HistoryPolicy, MemoryPolicy, Message, RunOutput, Snapshot, SummaryPolicy
 from graphflow.db import RunRecord, Session, UserMemory
 from graphflow.drive.stream import Event
 
@@ -88,8 +89,16 @@ def test_every_imported_name_is_public(guide: Path) -> None:
 def test_the_guide_to_agents_names_every_field(kind: type[Any]) -> None:
     text = (ROOT / "docs" / "agents.md").read_text("utf-8")
     lazy = [name for name, value in vars(kind).items() if isinstance(value, cached_property)]
-    fields = [name for name in [*kind.__annotations__, *lazy] if not name.startswith("_") and name != "model_config"]
-    assert fields and [name for name in fields if f"`{name}`" not in text] == []
+    named = [name for name in [*kind.__annotations__, *lazy] if not name.startswith("_") and name != "model_config"]
+    assert named and [name for name in named if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("policy", [HistoryPolicy, SummaryPolicy, MemoryPolicy], ids=lambda policy: policy.__name__)
+def test_the_guide_to_agents_lists_the_parameters_of_every_policy_and_their_defaults(policy: type[Any]) -> None:
+    text = (ROOT / "docs" / "agents.md").read_text("utf-8")
+    table = text.partition(f"={policy.__name__}(…)`")[2].partition("|---|---|---|\n")[2].partition("\n\n")[0]
+    listed = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", table, re.MULTILINE))
+    assert listed == {each.name: str(each.default) for each in fields(policy)}
 
 
 def test_the_guide_to_agents_names_every_event() -> None:
