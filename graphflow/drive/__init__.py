@@ -9,9 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphflow.drive import aio, cache, loop, selfwaits, sync
+    from graphflow.drive import aio, cache, collecting, loop, selfwaits, sync
 
-__all__ = ["aio", "cache", "loop", "selfwaits", "sync"]
+__all__ = ["aio", "cache", "collecting", "loop", "selfwaits", "sync"]
 
 
 def __getattr__(name: str) -> Any:

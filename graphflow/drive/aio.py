@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import warnings
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sized
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence, Sized
 from contextlib import suppress
 from threading import get_ident
 from time import perf_counter
@@ -172,12 +173,26 @@ async def _finished(work: Callable[[], T], world: World, alone: bool = False) ->
     except asyncio.CancelledError as stop:
         if (not alone and errand.call_off()) or _given_up(current_task.get()):
             raise
-        await asyncio.wait([errand.end()], timeout=GRACE)
+        await settled([errand.end()], GRACE)
         if errand.ended is None:
             raise
         world.stopping = stop
     world.brisk = errand.seconds < AT_ONCE
     return errand.result()
+
+
+async def settled(futures: Sequence[asyncio.Future[Any]], seconds: float = math.inf) -> asyncio.CancelledError | None:
+    """Wait until all are done, for so long at most, whatever cancels the waiting: anyio, for one, cancels again at each turn of
+    the loop. Gives the last cancellation, if there was one.
+    """
+    loop = asyncio.get_running_loop()
+    stop, ends = None, loop.time() + seconds
+    while not all([future.done() for future in futures]) and (left := ends - loop.time()) > 0:
+        try:
+            await asyncio.wait(futures, timeout=None if left == math.inf else left)
+        except asyncio.CancelledError as cancelled:
+            stop = cancelled
+    return stop
 
 
 def _given_up(task: Task | None) -> bool:
@@ -303,7 +318,7 @@ async def run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
         await asyncio.wait([ended], timeout=attempt.seconds)
     except BaseException as stop:
         ended.cancel()
-        await asyncio.wait([ended], timeout=GRACE)
+        await settled([ended], GRACE)
         if ended.done() and not ended.cancelled() and ended.exception() is None:
             world.stopping = stop
             return ended.result()
@@ -316,11 +331,15 @@ async def run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
 
 
 async def _stop(ended: asyncio.Future[Any], attempt: Attempt, world: World) -> None:
-    await _threaded(functools.partial(world.give_up, attempt), store=True)
+    giving_up = Errand(functools.partial(world.give_up, attempt), store=True)
+    stop = await giving_up.finish()
     ended.cancel()
-    await asyncio.wait([ended], timeout=GRACE)
+    stop = await settled([ended], GRACE) or stop
     if ended.done() and not ended.cancelled():
         ended.exception()  # asked for, so that nobody is told it was never looked at
+    giving_up.result()
+    if stop is not None:
+        raise stop
 
 
 async def _keep(effect: Keep, world: World, usage: Any) -> None:
@@ -385,9 +404,12 @@ class _Crew:
         except BaseException as stop:
             for future in futures:
                 future.cancel()
-            await asyncio.wait(futures)
-            if self.recorder is not None:
-                await asyncio.gather(self.recorder, return_exceptions=True)
+            await settled(futures)
+            recorder = self.recorder
+            if recorder is not None:
+                await settled([recorder])
+                if not recorder.cancelled():
+                    recorder.exception()  # asked for, so that nobody is told it was never looked at
             self.world.stopping = None  # what tasks noted whose threads ended in time
             ended = [future.result() for future in futures if not future.cancelled() and future.exception() is None]
             if len(ended) == len(futures):
@@ -539,6 +561,6 @@ async def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitte
     except BaseException:
         world.pressure = None
         task.cancel()
-        await asyncio.wait([task])
+        await settled([task])
         raise
     await task

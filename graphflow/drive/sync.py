@@ -11,7 +11,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sized
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from threading import get_ident
 from time import perf_counter
 from typing import Any, Final
@@ -256,14 +258,15 @@ def keep(effect: Keep, world: World, usage: Any) -> None:
 
 
 def _sleep(effect: Sleep, world: World, usage: Any) -> None:
-    woken = threading.Event()
-    stop = world.call.stop
-    stop.tell(woken.set)
+    woken: SimpleQueue[None] = SimpleQueue()  # into which may be put from anywhere, also by the garbage collector
+    stop, wake = world.call.stop, functools.partial(woken.put, None)
+    stop.tell(wake)
     try:
-        if woken.wait(effect.seconds):
+        with suppress(Empty):
+            woken.get(timeout=effect.seconds)
             raise Cancelled
     finally:
-        stop.forget(woken.set)
+        stop.forget(wake)
 
 
 _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Any]] = {
@@ -299,7 +302,7 @@ class _Channel:
         """Add a part, waiting while the reader is behind. Raises Cancelled when nobody reads any more."""
         with self.changed:
             while len(self.parts) >= self.size and not self.abandoned:
-                self.changed.wait()
+                self.changed.wait(LOOK_EVERY)
             if self.abandoned:
                 raise Cancelled
             self.parts.append(part)
@@ -332,6 +335,9 @@ class _Channel:
 
 STREAM_SIZE = 256
 """Parts a run may be ahead of its reader."""
+LOOK_EVERY = 1.0
+"""Seconds after which a run that waits for its reader looks whether there is one: the garbage collector may have found that out
+in the run's own thread, just before it began to wait."""
 
 ENDS = ("_completed", "_failed", "_updated")
 """How the types of events end that tell the end of something."""
@@ -379,31 +385,43 @@ def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitter | No
         for part in view(event):
             channel.put(part)
 
+    thread = 0
+
     def work() -> None:
+        nonlocal thread
+        thread = get_ident()
         try:
             run(flow, world)
         finally:
             channel.end()
 
     world.emitter = emit
-    process = os.getpid()
+    process, collecting = os.getpid(), drive.collecting
     done = in_own_thread(work)
     try:
         yield from channel.read()
     except GeneratorExit:
         if os.getpid() == process:  # the thread is not in a process that was forked meanwhile
-            _leave(channel, world, done)
-            if isinstance(done.exception(), UNSTORED):
-                done.result()
+            _leave(channel, world)
+            if not (collecting.is_collecting() or thread == get_ident() or _is_in(world)):  # else the run waits for this thread
+                wait([done])
+                if isinstance(done.exception(), UNSTORED):
+                    done.result()
         raise
     except BaseException:
-        _leave(channel, world, done)
+        _leave(channel, world)
+        wait([done])
         raise
     done.result()
 
 
-def _leave(channel: _Channel, world: World, done: Future[None]) -> None:
-    """Stop a run that nobody reads any more, and wait for its end."""
+def _leave(channel: _Channel, world: World) -> None:
+    """Stop a run that nobody reads any more."""
     channel.abandon()
     world.call.stop.request()
-    wait([done])
+
+
+def _is_in(world: World) -> bool:
+    """Whether this is done by a task of the run."""
+    task = current_task.get()
+    return task is not None and task.run.stop is world.call.stop

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Annotated, Any, TypedDict
 
+import anyio
 import pytest
 
 from graphflow import END, START, Agent, Context, Send, StateGraph, ToolCall, append
@@ -46,16 +47,22 @@ async def begun(work: Work) -> None:
         await asyncio.sleep(0.001)
 
 
-async def cancelled(call: Awaitable[Any], work: Work, before: Callable[[], bool] = lambda: True) -> None:
-    """Cancel a call while work is going on, which ends after that."""
+async def cancelled(
+    call: Awaitable[Any], work: Work, before: Callable[[], bool] = lambda: True, *, at_each_turn: bool = False
+) -> None:
+    """Cancel a call while work is going on, which ends after that; ``at_each_turn`` of the loop, as anyio does."""
     running = asyncio.ensure_future(call)
     await begun(work)
     while not before():
         await asyncio.sleep(0.001)
     running.cancel()
     asyncio.get_running_loop().call_later(0.05, work.may_end.set)
+    while at_each_turn and not running.done():
+        running.cancel()
+        await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await running
+    assert asyncio.all_tasks() == {asyncio.current_task()}, "nothing goes on unseen"
 
 
 def paying(db: Any, work: Work, *more: ToolCall, looked: threading.Event | None = None, session_id: str = "s") -> Agent:
@@ -71,14 +78,48 @@ def paying(db: Any, work: Work, *more: ToolCall, looked: threading.Event | None 
     return Agent(model, tools=[charge, look], db=db, session_id=session_id)
 
 
-def test_a_tool_in_a_thread_that_ends_soon_after_its_caller_left_is_stored_and_not_called_again(db: Any) -> None:
+@pytest.mark.parametrize("at_each_turn", [False, True])
+def test_a_tool_in_a_thread_that_ends_soon_after_its_caller_left_is_stored_and_not_called_again(
+    db: Any, at_each_turn: bool
+) -> None:
     work = Work()
     agent = paying(db, work)
-    asyncio.run(cancelled(agent.arun("q"), work))
+    asyncio.run(cancelled(agent.arun("q"), work, at_each_turn=at_each_turn))
     assert db.get_session("s").status == "cancelled"
     assert [message.text for message in agent.get_chat_history()] == ["q", "", "charged"]
     assert asyncio.run(agent.aresume("s")).content == "done"
     assert work.times == 1
+
+
+@pytest.mark.parametrize("calls", [("charge",), ("charge", "look")], ids=["alone", "beside another"])
+def test_a_scope_of_anyio_leaves_a_tool_as_much_time_as_asyncio_does(db: Any, calls: tuple[str, ...]) -> None:
+    work = Work()
+    agent = paying(db, work, *[ToolCall("2", name, {"word": "tea"}) for name in calls[1:]])
+
+    async def leave() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(agent.arun, "q")
+            await begun(work)
+            asyncio.get_running_loop().call_later(0.05, work.may_end.set)
+            group.cancel_scope.cancel()
+        assert asyncio.all_tasks() == {asyncio.current_task()}, "nothing goes on unseen"
+
+    asyncio.run(leave())
+    assert asyncio.run(agent.aresume("s")).content == "done"
+    assert work.times == 1
+
+
+@pytest.mark.parametrize("at_each_turn", [False, True])
+def test_an_attempt_that_may_run_out_of_time_has_it_too(db: Any, at_each_turn: bool) -> None:
+    work = Work()
+
+    def node(state: State) -> dict[str, Any]:
+        return {"path": [work()]}
+
+    builder = StateGraph(State).add_node("node", node, timeout=30).add_edge(START, "node").add_edge("node", END)
+    graph = builder.compile(db=db)
+    asyncio.run(cancelled(graph.ainvoke({}, session_id="s"), work, at_each_turn=at_each_turn))
+    assert graph.resume("s")["path"] == ["charged"] and work.times == 1
 
 
 def test_a_tool_that_ends_soon_after_its_stream_was_left_is_stored_and_not_called_again(db: Any) -> None:
@@ -100,10 +141,11 @@ def test_a_tool_that_ends_soon_after_its_stream_was_left_is_stored_and_not_calle
     assert work.times == 1
 
 
-def test_tools_that_run_beside_each_other_are_all_stored_when_they_end_soon(db: Any) -> None:
+@pytest.mark.parametrize("at_each_turn", [False, True])
+def test_tools_that_run_beside_each_other_are_all_stored_when_they_end_soon(db: Any, at_each_turn: bool) -> None:
     work, looked = Work(), threading.Event()
     agent = paying(db, work, ToolCall("2", "look", {"word": "tea"}), looked=looked)
-    asyncio.run(cancelled(agent.arun("q"), work, looked.is_set))
+    asyncio.run(cancelled(agent.arun("q"), work, looked.is_set, at_each_turn=at_each_turn))
     assert [message.text for message in agent.get_chat_history()][2:] == ["charged", "tea seen"]
     assert agent.resume("s").content == "done"
     assert work.times == 1

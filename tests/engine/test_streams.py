@@ -6,13 +6,15 @@ import asyncio
 import gc
 import threading
 import time
+from collections.abc import Callable
 from typing import Annotated, Any, TypedDict
 
 import pytest
 
-from graphflow import END, START, Message, RetryPolicy, Send, StateGraph, add_messages, append, interrupt
+from graphflow import END, START, Context, Message, RetryPolicy, Send, StateGraph, add_messages, append, interrupt
 from graphflow.core.effects import Ask
 from graphflow.core.plan import flow
+from graphflow.db import SqliteDb
 from graphflow.drive.sync import STREAM_SIZE
 from graphflow.errors import SerializationError
 from graphflow.models.base import Request
@@ -58,6 +60,14 @@ def diamond(db=None, on_event=None, **nodes):
 
 def ask(state):
     return {"path": [interrupt("well?")]}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread does."""
+    ends = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.005)
 
 
 def chain(db, *nodes, **compiled):
@@ -366,9 +376,80 @@ def test_a_stream_that_the_garbage_collector_finds_is_left_like_any_other(db, mo
     next(cycle[0])
     cycle.append(cycle)
     del cycle
-    gc.collect()
-    assert db.get_session("s").status in ("cancelled", "completed")
+    gc.collect()  # works in whatever thread allocates, so it waits for nothing
+    until(lambda: db.get_session("s").status in ("cancelled", "completed"))
     assert graph.resume("s")["path"] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("mode", ["updates", "events"])
+@pytest.mark.parametrize("how", ["found by the garbage collector", "dropped"])
+def test_a_stream_that_nobody_has_any_longer_in_a_node_of_its_own_run_keeps_no_session(db, mode, how):
+    held: list[Any] = []
+    cycles: list[Any] = []
+    handed, ended = threading.Event(), threading.Event()
+
+    def node(state: Any) -> dict[str, Any]:
+        if not ended.is_set():
+            assert handed.wait(30)
+            if how == "dropped":
+                held.clear()
+            else:
+                cycles.clear()
+                gc.collect()
+            ended.set()
+        return {"path": ["node"]}
+
+    graph = chain(db, writing("a", "a"), node)
+    held.append(graph.stream({}, session_id="s", stream_mode=mode))
+    next(held[0])
+    if how != "dropped":
+        cycle = [held.pop()]
+        cycle.append(cycle)
+        cycles.append(cycle)
+        del cycle
+    handed.set()
+    assert ended.wait(30)
+    until(lambda: db.get_session("s").status in ("cancelled", "completed"))
+    assert graph.resume("s", on_busy="wait")["path"] == ["a", "node"]
+
+
+def test_a_stream_is_found_by_the_garbage_collector_in_a_thread_that_holds_what_its_run_needs(tmp_path):
+    db = SqliteDb(tmp_path / "s.db")
+    reached = threading.Event()
+
+    def node(state: Any) -> dict[str, Any]:
+        reached.set()
+        return {"path": ["node"]}
+
+    graph = chain(db, writing("a", "a"), node)
+    cycle: list[Any] = [graph.stream({}, session_id="s")]
+    cycle.append(cycle)
+    next(cycle[0])
+    with db._open.line.kept_out():
+        del cycle
+        gc.collect()
+    until(lambda: db.get_session("s").status in ("cancelled", "completed"))
+    assert graph.resume("s")["path"] == ["a", "node"]
+
+
+def test_a_run_that_waits_for_its_reader_learns_that_there_is_none(db):
+    behind = threading.Event()
+
+    def talk(state: Any, ctx: Context) -> dict[str, Any]:
+        for n in range(STREAM_SIZE + 2):
+            ctx.write(n)
+            if n == STREAM_SIZE - 2:
+                behind.set()
+        return {"path": ["talk"]}
+
+    graph = chain(db, talk)
+    cycle: list[Any] = [graph.stream({}, session_id="s", stream_mode="custom")]
+    cycle.append(cycle)
+    next(cycle[0])
+    assert behind.wait(30)
+    del cycle
+    gc.collect()
+    until(lambda: db.get_session("s").status in ("cancelled", "completed"))
 
 
 @pytest.mark.parametrize("mode", ["updates", "events"])
