@@ -9,6 +9,7 @@ from collections import deque
 from concurrent.futures import Future
 from contextlib import suppress
 from time import perf_counter, thread_time
+from typing import TYPE_CHECKING
 
 from graphflow import drive
 from graphflow.core.control import Cancelled
@@ -19,12 +20,17 @@ from graphflow.drive.lookout import lookout
 from graphflow.drive.threads import WORKERS, in_thread, start
 from graphflow.drive.world import World
 
+if TYPE_CHECKING:
+    from graphflow.drive.loop import Started
+
 PATIENCE = 0.005
 """Seconds without the end of a task after which tasks seem to wait that are about to be recorded."""
 SHORTEST_WAIT = 0.0001
 """Seconds after which is asked whether a thread was idle, and that it has to have been: less is not worth another thread."""
 COLLECTING = 0.01
 """Seconds in which tasks that only compute may end before they are recorded, all together."""
+GRACE = 1.0
+"""Seconds that tasks have to end which others than the caller's own thread run, when that is interrupted."""
 RECORDING = 0.25
 """The most of the time of such tasks that goes into recording them."""
 
@@ -61,6 +67,8 @@ class Crew:
         """Threads that take tasks: no more than ``limit``."""
         self.limit = effect.tasks[0].run.max_concurrency or WORKERS
         self.waiting = deque(effect.tasks)
+        self.awaited: list[Started[Outcome]] = []
+        """Async nodes, which run on the background loop."""
         self.summoned = False
         """Whether a helper is on its way."""
         self.idle = False
@@ -80,6 +88,8 @@ class Crew:
                     self.changed.wait()
         except BaseException as stop:  # Ctrl-C while helpers work: no other task begins
             self.failure = stop
+            self._part()
+            self.failure = stop  # and not what became of the others by that
         finally:
             lookout.leave(self)
         recorder = self.recorder
@@ -89,6 +99,17 @@ class Crew:
             self._keep_rest(self.failure)
             raise self.failure
         return [self.outcomes[task] for task in self.tasks]
+
+    def _part(self) -> None:
+        """Tell tasks that still run to stop, and wait for a while, so that what they did is kept and nothing is done twice."""
+        self.world.call.stop.request()
+        for future in self.awaited:
+            future.cancel_task()
+        ends = perf_counter() + GRACE
+        with self.lock:
+            self.idle = True  # from here on, each end is told
+            while self.running and (left := ends - perf_counter()) > 0:
+                self.changed.wait(left)
 
     def _keep_rest(self, failure: BaseException) -> None:
         """Keep what finished beside a task that was stopped. After a failed recording, another would fail as well."""
@@ -111,8 +132,9 @@ class Crew:
         self.waiting = deque(task for task in self.tasks if not task.node.function.awaits)
         self.running = len(awaited)
         for task in awaited:
-            future = drive.loop.start(drive.aio.execute(task, self.world))
-            future.add_done_callback(functools.partial(self._ended, task))
+            started = drive.loop.start(drive.aio.execute(task, self.world))
+            self.awaited.append(started)
+            started.add_done_callback(functools.partial(self._ended, task))
 
     def _ended(self, task: Task, future: Future[Outcome]) -> None:
         error = future.exception()

@@ -7,12 +7,15 @@ import contextvars
 import os
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future
-from typing import Any
+from concurrent.futures import Future, wait
+from typing import Any, Final
 
 from graphflow.core.effects import T
 from graphflow.drive.selfwaits import NODE
 from graphflow.drive.threads import in_thread
+
+GRACE: Final = 1.0
+"""Seconds that a coroutine has for its clean-up when whoever waits for it is interrupted."""
 
 
 class _Background:
@@ -43,26 +46,54 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_background.__init__)  # type: ignore[misc]
 
 
-def start(work: Coroutine[Any, Any, T]) -> Future[T]:
+class Started(Future[T]):
+    """What comes of a coroutine on the background loop."""
+
+    loop: asyncio.AbstractEventLoop
+    task: asyncio.Task[None] | None = None
+
+    def cancel_task(self) -> None:
+        """Leave the coroutine where it awaits."""
+        self.loop.call_soon_threadsafe(self._cancel_task)
+
+    def _cancel_task(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+
+
+def start(work: Coroutine[Any, Any, T]) -> Started[T]:
     """Start a coroutine on the background loop, with the caller's context variables."""
-    loop = _background.get()
-    future: Future[T] = Future()
+    started: Started[T] = Started()
+    loop = started.loop = _background.get()
     context = contextvars.copy_context()
 
     async def caught() -> None:
         # Whatever the coroutine raises belongs to who waits for it: a SystemExit would end the loop of everybody.
         try:
-            future.set_result(await work)
+            started.set_result(await work)
         except BaseException as error:
-            future.set_exception(error)
+            started.set_exception(error)
 
-    loop.call_soon_threadsafe(lambda: loop.create_task(caught(), name=NODE, context=context))
-    return future
+    def begin() -> None:
+        started.task = loop.create_task(caught(), name=NODE, context=context)
+
+    loop.call_soon_threadsafe(begin)
+    return started
 
 
 def background(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the background loop and wait for it; how sync runs execute async nodes, also inside a running loop."""
+    """Run a coroutine on the background loop and wait for it; how sync runs execute async nodes, also inside a running loop.
+
+    When the waiting is interrupted (Ctrl-C), the coroutine is left where it awaits, and has ``GRACE`` seconds to clean up.
+    """
     if _background.is_current():
         # An async node that calls a graph: its loop waits here, so what it waits for needs a loop of its own.
         return in_thread(lambda: asyncio.run(work)).result()
-    return start(work).result()
+    started = start(work)
+    try:
+        return started.result()
+    except BaseException:
+        if not started.done():
+            started.cancel_task()
+            wait([started], GRACE)
+        raise

@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sized
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import get_ident
@@ -397,11 +397,12 @@ def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitter | No
 
     world.emitter = emit
     process, collecting = os.getpid(), drive.collecting
-    done = in_own_thread(work)
+    done: Future[None] | None = None
     try:
+        done = in_own_thread(work)
         yield from channel.read()
     except GeneratorExit:
-        if os.getpid() == process:  # the thread is not in a process that was forked meanwhile
+        if done is not None and os.getpid() == process:  # the thread is not in a process that was forked meanwhile
             _leave(channel, world)
             if not (collecting.is_collecting() or thread == get_ident() or _is_in(world)):  # else the run waits for this thread
                 wait([done])
@@ -410,7 +411,8 @@ def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitter | No
         raise
     except BaseException:
         _leave(channel, world)
-        wait([done])
+        if done is not None:
+            wait([done])
         raise
     done.result()
 
