@@ -49,13 +49,16 @@ class InMemoryDb(SqlDb):
     def _write_once(self, work: Callable[[Transaction], T]) -> T:
         with self._lock:
             tx = self._tx or self._open()
-            tx.execute("BEGIN")
-            try:
-                result = work(tx)
-            except BaseException:
+            if tx.connection.in_transaction:  # that of a call which was interrupted as it was rolled back
                 tx.execute("ROLLBACK")
+            try:
+                tx.execute("BEGIN")
+                result = work(tx)
+                tx.execute("COMMIT")
+            except BaseException:
+                if tx.connection.in_transaction:
+                    tx.execute("ROLLBACK")
                 raise
-            tx.execute("COMMIT")
             return result
 
     _read_once = _write_once
