@@ -163,8 +163,9 @@ class Keeper:
                 self._changed.notify_all()
             if self._thread is None:
                 self._end_at_exit()
-                self._thread = threading.Thread(target=self._run, name="graphflow-leases", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="graphflow-leases", daemon=True)
+                thread.start()
+                self._thread = thread  # once it runs: who is interrupted before leaves it to the next
 
     def drop(self, store: LeaseStore, session_id: str) -> None:
         """The lease was given back by a commit of its run."""
@@ -178,7 +179,8 @@ class Keeper:
         with self._lock:
             leases = self._stores.get(store)
             if leases is not None and session_id in leases.held:
-                leases.left[session_id] = leases.held.pop(session_id)
+                leases.left[session_id] = leases.held[session_id]
+                del leases.held[session_id]
                 self._changed.notify_all()
 
     def _run(self) -> None:

@@ -60,44 +60,50 @@ class SessionQueue:
         """Stand in line for a session of the store ``identity``.
 
         With ``cancelling``, the run that has its turn is asked to stop, and this ticket comes next. Raises SessionBusy when
-        the line is too long.
+        the line is too long. Whoever is interrupted here does not stand in line.
         """
         key = (identity, session_id)
-        with self._lock:
-            line = self._lines.get(key)
-            if line is None and not self._closed:
-                ticket = Ticket(key, holder, cancelling, self._at_once, has_turn=True)
-                self._lines[key] = deque([ticket])
-                return ticket
-            ticket = Ticket(key, holder, cancelling)
-            if line is None or self._closed:
-                _refuse_soon(ticket)
-                return ticket
-            if len(line) > LONGEST_LINE:
-                raise SessionBusy(f"{LONGEST_LINE} runs wait for session {session_id!r} already; try again later")
-            if cancelling:
-                line.insert(next((n for n, other in enumerate(line) if n and not other.cancelling), len(line)), ticket)
-            else:
-                line.append(ticket)
-            to_stop = line[0].holder if cancelling else None
-        if to_stop is not None:
-            to_stop.stop.cancel()
-        return ticket
+        ticket = None
+        try:
+            with self._lock:
+                line = self._lines.get(key)
+                if line is None and not self._closed:
+                    ticket = Ticket(key, holder, cancelling, self._at_once, has_turn=True)
+                    self._lines[key] = deque([ticket])
+                    return ticket
+                ticket = Ticket(key, holder, cancelling)
+                if line is None or self._closed:
+                    _refuse_soon(ticket)
+                    return ticket
+                if len(line) > LONGEST_LINE:
+                    raise SessionBusy(f"{LONGEST_LINE} runs wait for session {session_id!r} already; try again later")
+                if cancelling:
+                    line.insert(next((n for n, other in enumerate(line) if n and not other.cancelling), len(line)), ticket)
+                else:
+                    line.append(ticket)
+                to_stop = line[0].holder if cancelling else None
+            if to_stop is not None:
+                to_stop.stop.cancel()
+            return ticket
+        except BaseException:
+            if ticket is not None:
+                self.leave(ticket)
+            raise
 
     def leave(self, ticket: Ticket) -> None:
-        """Give the turn (or the place in the line) up; the next one goes on."""
+        """Give the turn (or the place in the line) up; the next one goes on. Done again, it does what was left undone."""
         with self._lock:
             line = self._lines.get(ticket.key)
-            if line is None or ticket not in line:
-                return
-            line.remove(ticket)
+            if line is not None and ticket in line:
+                line.remove(ticket)
             if not line:
-                del self._lines[ticket.key]
+                if line is not None:
+                    del self._lines[ticket.key]
                 if not self._lines:
                     self._empty.notify_all()
                 return
             head = line[0]
-            superseded = len(line) > 1 and line[1].cancelling and not head.future.done()
+            superseded = len(line) > 1 and line[1].cancelling
             if not head.future.done():  # decided under the lock: two that leave at once would both call the next one
                 head.has_turn = True  # before it is told
                 head.future.set_result(None)

@@ -56,7 +56,11 @@ async def run(flow: Flow[T], world: World) -> T:
     try:
         result = await perform(flow, world)
     finally:
-        give_back(world)
+        try:
+            give_back(world)
+        except BaseException:
+            give_back(world)
+            raise
     if world.stopping is not None:
         raise world.stopping from None
     return result

@@ -53,11 +53,15 @@ def run(flow: Flow[T], world: World) -> T:
         return perform(flow, world)
     finally:
         if world.tickets:
-            give_back(world)
+            try:
+                give_back(world)
+            except BaseException:  # the exception of a signal's handler may have come at any moment
+                give_back(world)
+                raise
 
 
 def give_back(world: World) -> None:
-    """Give the turns back that a flow held."""
+    """Give the turns back that a flow held. Done again, it does what was left undone."""
     for ticket in world.tickets:
         try:
             if world.store is not None and ticket.has_turn:

@@ -142,3 +142,31 @@ def test_whoever_waits_for_the_last_hears_of_it_also_when_the_queue_was_opened_a
     queue.leave(ticket)
     waiter.join(60)
     assert ended == [True]
+
+
+def test_who_is_interrupted_while_it_leaves_calls_the_next_when_it_leaves_again() -> None:
+    queue = SessionQueue()
+    first, second = (queue.join("db", "s1") for _ in range(2))
+    queue._lines["db", "s1"].remove(first)  # as far as it came
+    queue.leave(first)
+    assert second.has_turn and second.future.done()
+
+
+def test_who_is_interrupted_while_it_comes_does_not_stand_in_line() -> None:
+    class Stopped(BaseException):
+        pass
+
+    class Stop:
+        def cancel(self) -> None:
+            raise Stopped
+
+    class Holder:
+        run_id, stop = "r1", Stop()
+
+    queue = SessionQueue()
+    first = queue.join("db", "s1", Holder())  # type: ignore[arg-type]
+    with pytest.raises(Stopped):
+        queue.join("db", "s1", cancelling=True)
+    assert queue.waiting("db", "s1") == 0
+    queue.leave(first)
+    assert queue._lines == {}
