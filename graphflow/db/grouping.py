@@ -9,14 +9,18 @@ Path", 1985).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
+
+from graphflow.errors import DatabaseFailed
 
 T = TypeVar("T")
 
 LARGEST_GROUP: Final = 64
 """Transactions that are committed together at most: nobody waits longer than for these."""
+LOOK_EVERY: Final = 1.0
+"""Seconds after which whoever waits looks whether it was forgotten: a signal may have interrupted who was to call it."""
 
 
 class Request:
@@ -43,6 +47,14 @@ class Request:
             self.settle(alone(self.work))
         except Exception as error:
             self.settle(error=error)
+        except BaseException:
+            self.settle(error=_interrupted())  # it may have come when all was committed
+            raise
+
+    def wake(self) -> None:
+        """Have its thread look what has become of it."""
+        if self.woken.locked():
+            self.woken.release()
 
     def outcome(self) -> Any:
         """What the work returned; what it raised is raised."""
@@ -52,91 +64,100 @@ class Request:
 
 
 class WriteLine:
-    """Who writes now, and who waits."""
+    """Who writes now, and who waits.
+
+    Who finds that it ``is_free`` writes with the ``lock``, and then, if others are ``waiting``, lets them ``go_on``. Else the
+    work is done in line (``outcome``). The lock is taken by ``with``: no signal's handler comes between taking and noting it.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         """Held while anybody writes."""
+        self.waiting: list[Request] = []
+        """Those whose work is not done, in the order they came."""
+        self._taken: Sequence[Request] = ()
+        """Those of them whose work is just being done."""
         self._order = threading.Lock()
         """Held for moments, while the line changes."""
-        self._waiting: list[Request] = []
 
-    def enter(self, work: Callable[[Any], Any]) -> Request | None:
-        """None when nobody else writes: then the caller does, and has to ``leave``. Else its work stands in line."""
-        if not self._waiting and self.lock.acquire(blocking=False):
-            return None
+    def is_free(self) -> bool:
+        """Whether nobody writes and nobody waits. Another thread may come before the lock is taken: then that waits for it."""
+        return not self.waiting and not self.lock.locked()
+
+    def outcome(self, work: Callable[[Any], T], together: Callable[[Sequence[Request]], None]) -> T:
+        """What comes of work in line, which is done among others by ``together``."""
         request = Request(work)
-        with self._order:
-            self._waiting.append(request)
-            # Who has just given the lock back may have looked before this stood in line: then nobody would call it.
-            if self._waiting[0] is request and self.lock.acquire(blocking=False):
-                self._waiting.clear()
-                return None
-        return request
-
-    def outcome(self, request: Request, together: Callable[[list[Request]], None]) -> Any:
-        """What came of work in line, which is done among others by ``together``."""
-        self._wait(request)
-        if request.leads:
-            self._lead(request, together)
-        return request.outcome()
+        try:
+            with self._order:
+                self.waiting.append(request)
+            self.go_on()  # who gave the lock back may have looked before this stood in line: then nobody would call it
+            while not request.woken.acquire(timeout=LOOK_EVERY):
+                self.go_on()
+            if not request.done:
+                self._lead(together)
+        except BaseException:
+            self._withdraw(request)
+            raise
+        result: T = request.outcome()
+        return result
 
     @contextmanager
     def kept_out(self) -> Iterator[None]:
         """Nobody writes meanwhile."""
-        self.lock.acquire()
         try:
-            yield
+            with self.lock:
+                yield
         finally:
-            self.leave()
+            self.go_on()
 
     def leave(self) -> None:
-        """Give the lock back; the first in line leads."""
+        """Give the lock back."""
         self.lock.release()
-        if self._waiting:
-            with self._order:
-                if self._waiting and not self.lock.locked():  # whoever has it by now looks when it leaves
-                    self._call_first()
+        self.go_on()
 
-    def _call_first(self) -> None:
-        if not self._waiting[0].leads:
-            self._waiting[0].leads = True
-            self._waiting[0].woken.release()
-
-    def _wait(self, request: Request) -> None:
-        try:
-            request.woken.acquire()
-        except BaseException:
-            if not self._withdrawn(request):
-                request.woken.acquire()  # its transaction is under way, and is not left in doubt
-            raise
-
-    def _withdrawn(self, request: Request) -> bool:
-        """Take a request out of the line; whether it still stood there."""
+    def go_on(self) -> None:
+        """Tell those whose work is done, and let the first of the others lead, unless somebody writes: that one looks later."""
         with self._order:
-            if request not in self._waiting:
-                return False
-            self._waiting.remove(request)
-            if self._waiting and not self.lock.locked():
-                self._call_first()
-        return True
-
-    def _lead(self, request: Request, together: Callable[[list[Request]], None]) -> None:
-        try:
-            self.lock.acquire()
-        except BaseException:
-            self._withdrawn(request)
-            raise
-        with self._order:
-            group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
-        try:
-            together(group)
-        finally:
-            others = group[1:]
-            with self._order:
-                # After an interruption: what was not done is done by the next leader.
-                self._waiting[:0] = [request for request in others if not request.done]
-            self.leave()
-            for request in others:
+            for request in [*self.waiting]:
                 if request.done:
-                    request.woken.release()
+                    request.wake()
+                    self.waiting.remove(request)
+            if self.waiting and not self.lock.locked():
+                self.waiting[0].leads = True
+                self.waiting[0].wake()  # another time, if whoever called it was interrupted
+
+    def _lead(self, together: Callable[[Sequence[Request]], None]) -> None:
+        try:
+            with self.lock:
+                try:
+                    with self._order:
+                        self._taken = self.waiting[:LARGEST_GROUP]
+                    together(self._taken)
+                finally:
+                    self._taken = ()  # after an interruption: what was not done is done by the next leader
+        finally:
+            self.go_on()
+
+    def _withdraw(self, request: Request) -> None:
+        """Take a request out of the line, and let the others go on. Work that another thread does just now is not left in
+        doubt, but waited for.
+        """
+        while not self._has_withdrawn(request):
+            request.woken.acquire(timeout=LOOK_EVERY)
+        self.go_on()
+
+    def _has_withdrawn(self, request: Request) -> bool:
+        with self._order:
+            if request in self._taken and not request.done:
+                return False
+            if request in self.waiting:
+                self.waiting.remove(request)
+            return True
+
+
+def _interrupted() -> DatabaseFailed:
+    return DatabaseFailed(
+        "the thread that wrote for others, too, was interrupted (it is not known whether the transaction was written)",
+        transient=True,
+        written=None,
+    )

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -100,20 +100,23 @@ class SqliteDb(SqlDb):
     def _in_turn(self, work: Callable[[Transaction], T], do: Callable[[_Connections, Callable[[Transaction], T]], T]) -> T:
         """Have work done by ``do``, or, where others write, together with what they wait for."""
         opened = self._open  # the same all along, also when another thread closes the object meanwhile
-        request = opened.line.enter(work)
-        if request is None:
-            try:
+        line = opened.line
+        if not line.is_free():
+            return line.outcome(work, partial(self._together, opened))
+        try:
+            with line.lock:
                 return do(opened, work)
-            finally:
-                opened.line.leave()
-        result: T = opened.line.outcome(request, partial(self._together, opened))
-        return result
+        finally:
+            if line.waiting:
+                line.go_on()
 
     def _at_once(self, opened: _Connections, work: Callable[[Transaction], T]) -> T:
         """Work that is one statement, and with that a transaction. Called by whoever has the line's lock."""
         committing = False
         try:
             tx = opened.writer or self._open_writer(opened)
+            if tx.connection.in_transaction:  # of which the statement would be a part
+                tx.execute("ROLLBACK")
             committing = True  # what the statement writes it commits, and a disk that fails may have kept it
             return work(tx)
         except BaseException as error:
@@ -128,6 +131,8 @@ class SqliteDb(SqlDb):
         committing = False
         try:
             execute = (tx := opened.writer or self._open_writer(opened)).execute
+            if tx.connection.in_transaction:  # that of a thread which was interrupted as it was rolled back
+                execute("ROLLBACK")
             execute("BEGIN IMMEDIATE")
             result = work(tx)
             committing = True
@@ -141,21 +146,27 @@ class SqliteDb(SqlDb):
                 opened.tidy()
         return result
 
-    def _together(self, opened: _Connections, group: list[Request]) -> None:
+    def _together(self, opened: _Connections, group: Sequence[Request]) -> None:
         """One transaction for all. Called by whoever has the line's lock.
 
         Work that raises is taken back by itself; when the transaction as a whole fails, each is done alone.
         """
-        if len(group) > 1 and not self._share(opened, group):
+        try:
+            if len(group) > 1 and not self._share(opened, group):
+                _roll_back(opened.writer)
+            for request in group:
+                if not request.done:
+                    request.attempt(partial(self._alone, opened))
+        except BaseException:
             _roll_back(opened.writer)
-        for request in group:
-            if not request.done:
-                request.attempt(partial(self._alone, opened))
+            raise
         opened.tidy()
 
-    def _share(self, opened: _Connections, group: list[Request]) -> bool:
+    def _share(self, opened: _Connections, group: Sequence[Request]) -> bool:
         try:
             execute = (tx := opened.writer or self._open_writer(opened)).execute
+            if tx.connection.in_transaction:
+                execute("ROLLBACK")
             execute("BEGIN IMMEDIATE")
         except Exception as error:
             for request in group:
@@ -172,6 +183,8 @@ class SqliteDb(SqlDb):
                     outcomes.append((request, None, self._translated(error, False) or error))
                 execute("RELEASE member")
             execute("COMMIT")
+            for request, value, failure in outcomes:
+                request.settle(value, failure)
         except sqlite3.Error:
             return False  # SQLite ended the transaction, as when the disk is full, or could not commit it
         except BaseException:
@@ -179,8 +192,6 @@ class SqliteDb(SqlDb):
                 for request, value, failure in outcomes:
                     request.settle(value, failure)
             raise
-        for request, value, failure in outcomes:
-            request.settle(value, failure)
         return True
 
     def _read_once(self, work: Callable[[Transaction], T]) -> T:
@@ -201,7 +212,9 @@ class SqliteDb(SqlDb):
             raise
         finally:
             if tx is not None:
-                opened.give_back(tx)
+                opened.readers.append(tx)
+                if opened.closed:
+                    opened.close_readers()
         return result
 
     def _translate(self, error: BaseException, committing: bool) -> None:
@@ -238,16 +251,19 @@ class SqliteDb(SqlDb):
         one connection writes. While it does, nothing is sure.
         """
         opened = self._open
-        if not opened.line.lock.acquire(blocking=False):
+        line = opened.line
+        if opened.writer is None or not line.is_free():
             return False
         try:
-            if opened.writer is None:
-                return False
-            version = _data_version(opened.writer)
+            with line.lock:
+                if opened.writer is None:  # another thread has closed it
+                    return False
+                version = _data_version(opened.writer)
         except sqlite3.Error:
             return False
         finally:
-            opened.line.leave()
+            if line.waiting:
+                line.go_on()
         if version != opened.version:
             opened.version = version
             self._recent = Recent()
@@ -258,13 +274,15 @@ class SqliteDb(SqlDb):
 
     def _connect(self, opened: _Connections) -> Transaction:
         with opened.opening_lock:
-            connection = sqlite3.connect(self._path, timeout=self.busy_timeout, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(
+                self._path, timeout=self.busy_timeout, isolation_level=None, check_same_thread=False, factory=_Connection
+            )
             try:
                 connection.execute(f"PRAGMA synchronous = {self.synchronous}")
             except sqlite3.Error:
                 connection.close()
                 raise
-            opened.all.append(connection)
+            opened.all.add(connection)
         return Transaction(connection.cursor().execute, self._statements(), connection)
 
     def _open_writer(self, opened: _Connections) -> Transaction:
@@ -332,7 +350,7 @@ class SqliteDb(SqlDb):
             self._held.line.leave()
             return
         self._at_exit.detach()
-        _abandoned.append(self._open)
+        _abandoned.append((self._open, [*self._open.all]))
         self._begin_anew()
 
 
@@ -340,6 +358,14 @@ def _data_version(tx: Transaction) -> int:
     """A number that changes when another connection has written to the file."""
     version: int = tx.execute("PRAGMA data_version").fetchone()[0]
     return version
+
+
+class _Connection(sqlite3.Connection):
+    """Is closed when it is dropped, as by a thread that is interrupted between taking it and giving it back."""
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.Error):  # it may never have been opened
+            self.close()
 
 
 class _Connections:
@@ -352,7 +378,7 @@ class _Connections:
         self.opening_lock = threading.Lock()
         self.writer: Transaction | None = None
         self.readers: list[Transaction] = []
-        self.all: list[sqlite3.Connection] = []
+        self.all: weakref.WeakSet[_Connection] = weakref.WeakSet()
         self.closed = False
         """Whether connections are closed when they are given back."""
 
@@ -370,26 +396,20 @@ class _Connections:
         writer, self.writer = self.writer, None
         if writer is not None:
             self.end(writer)
-        self._close_readers()
+        self.close_readers()
 
     def tidy(self) -> None:
         """Close what was opened since these connections were closed. Called by whoever has the line's lock."""
         if self.closed:
             self.close_idle()
 
-    def give_back(self, tx: Transaction) -> None:
-        """A reader is done with its connection."""
-        self.readers.append(tx)
-        if self.closed:
-            self._close_readers()
-
     def end(self, tx: Transaction) -> None:
         """Close one connection."""
-        with suppress(ValueError):
-            self.all.remove(tx.connection)
+        self.all.discard(tx.connection)
         tx.connection.close()
 
-    def _close_readers(self) -> None:
+    def close_readers(self) -> None:
+        """Close those of readers that nobody uses."""
         with suppress(IndexError):  # each is taken out by one thread only
             while True:
                 self.end(self.readers.pop())

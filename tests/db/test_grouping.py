@@ -9,14 +9,16 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import count
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from graphflow.db import SqliteDb
-from graphflow.db.grouping import LARGEST_GROUP, WriteLine
-from graphflow.errors import CorruptCheckpoint, LeaseLost
+from graphflow.db import SqliteDb, grouping
+from graphflow.db.grouping import LARGEST_GROUP, Request, WriteLine
+from graphflow.errors import CorruptCheckpoint, DatabaseFailed, LeaseLost
 
 from .conftest import Writer
 
@@ -57,7 +59,7 @@ class Watched(SqliteDb):
 
     def until_waiting(self, count: int) -> None:
         deadline = time.monotonic() + 30
-        while len(self._open.line._waiting) < count:
+        while len(self._open.line.waiting) < count:
             assert time.monotonic() < deadline
             time.sleep(0.002)
 
@@ -164,87 +166,69 @@ def test_a_leader_that_is_interrupted_leaves_the_others_to_the_next(db: Watched)
     assert names(db) == {f"s{n}" for n in range(8)}
 
 
-def test_who_gives_up_waiting_is_passed_over() -> None:
-    """As a thread does that is interrupted while it waits."""
-    line, done = WriteLine(), []
-    line.lock.acquire()
-
-    def alone(work: Any) -> Any:
-        return work(None)
-
-    def together(group: Any) -> None:
-        for request in group:
-            request.attempt(alone)
-
-    def write(n: int) -> None:
-        request = line.enter(lambda tx: done.append(n))
-        assert request is not None
-        line.outcome(request, together)
-
-    with ThreadPoolExecutor(3) as threads:
-        futures = [threads.submit(write, n) for n in range(3)]
-        while len(line._waiting) < 3:
-            time.sleep(0.001)
-        first = line._waiting[0]
-
-        class Interrupted(BaseException):
-            pass
-
-        def acquire() -> None:
-            raise Interrupted
-
-        given_up = type("Lock", (), {"acquire": staticmethod(acquire)})()
-        waiting, first.woken = first.woken, given_up
-        with pytest.raises(Interrupted):
-            line._wait(first)
-        first.woken = waiting
-        first.settle()
-        waiting.release()
-        line.leave()
-        for future in futures:
-            future.result(30)
-    assert len(done) == 2 and line._waiting == [] and not line.lock.locked()
+class Interrupted(BaseException):
+    """What the handler of a signal raises."""
 
 
-def test_who_is_interrupted_before_it_leads_is_passed_over() -> None:
-    """As a thread may be that was called while somebody keeps the line waiting."""
-    line, real = WriteLine(), threading.Lock()
+class Interrupting:
+    """Raises in this thread after so many calls and returns within a file: what happens after them is where signals come in."""
 
-    class Interrupted(BaseException):
-        pass
+    def __init__(self, file: str, after: int) -> None:
+        self._file, self._left = file, after
+        self.done = False
 
-    class Lock:
-        """Interrupts the first who waits for it as a leader."""
+    def __enter__(self) -> Interrupting:
+        sys.setprofile(self._see)
+        return self
 
-        interrupts = True
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
 
-        def acquire(self, blocking: bool = True) -> bool:
-            if blocking and threading.current_thread() is not threading.main_thread() and self.interrupts:
-                self.interrupts = False
+    def _see(self, frame: FrameType, event: str, _: object) -> None:
+        if event in ("call", "c_return") and frame.f_code.co_filename == self._file:
+            self._left -= 1
+            if self._left < 0:
+                sys.setprofile(None)
+                self.done = True
                 raise Interrupted
-            return real.acquire(blocking)
 
-        release, locked = real.release, real.locked
 
-    line.lock = Lock()  # type: ignore[assignment]
+def one_by_one(group: Any) -> None:
+    """Do the work of all that are written together."""
+    for request in group:
+        request.attempt(lambda work: work(None))
 
-    def write(name: str) -> Any:
-        request = line.enter(lambda tx: name)
-        assert request is not None
-        return line.outcome(request, lambda group: [one.settle(one.work(None)) for one in group])  # type: ignore[func-returns-value]
 
-    with ThreadPoolExecutor(2) as threads:
-        with line.kept_out():
-            first = threads.submit(write, "first")
-            while not line._waiting:
-                time.sleep(0.001)
-            line._call_first()
-            assert isinstance(first.exception(30), Interrupted)
-            second = threads.submit(write, "second")
-            while not line._waiting:
-                time.sleep(0.001)
-        assert second.result(30) == "second"
-    assert line._waiting == [] and not real.locked()
+@pytest.mark.parametrize("place", [0, 1])
+def test_who_is_interrupted_at_whatever_moment_holds_nobody_up(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the first in line, who leads, and as the second, whose work is done by another thread."""
+    monkeypatch.setattr(grouping, "LOOK_EVERY", 0.01)
+    for moment in count():
+        line, done = WriteLine(), []
+        interrupting = Interrupting(grouping.__file__, moment)
+
+        def write(name: str, line: WriteLine = line, done: list[str] = done) -> None:
+            line.outcome(lambda _: done.append(name), one_by_one)
+
+        def interrupted(write: Any = write, interrupting: Interrupting = interrupting) -> None:
+            with interrupting:
+                write("interrupted")
+
+        with ThreadPoolExecutor(3) as threads:
+            with line.kept_out():
+                futures = []
+                for n in range(3):
+                    futures.append(threads.submit(interrupted) if n == place else threads.submit(write, f"other {n}"))
+                    while len(line.waiting) <= sum(not future.done() for future in futures) - 1:
+                        time.sleep(0.0005)
+            errors = [type(future.exception(30)) for future in futures]
+        assert [error for n, error in enumerate(errors) if n != place if error not in (type(None), DatabaseFailed)] == []
+        assert errors[place] is (Interrupted if interrupting.done else type(None))
+        assert len(done) == len(set(done)) and sum(name.startswith("other") for name in done) == 2, moment
+        assert line.waiting == [] and not line.lock.locked()
+        assert line.is_free()
+        if not interrupting.done:
+            return
 
 
 def test_more_than_a_group_are_all_written(tmp_path: Path) -> None:
@@ -273,19 +257,18 @@ class Meanwhile:
 
 def test_who_finds_a_writer_that_leaves_at_that_very_moment_writes_at_once() -> None:
     line = WriteLine()
-    assert line.enter(print) is None
+    line.lock.acquire()
+    assert not line.is_free()
     line._order = Meanwhile(line.leave)  # type: ignore[assignment]
-    assert line.enter(print) is None, "nobody is left who would call it"
-    assert line.lock.locked() and not line._waiting
-    line.leave()
-    assert not line.lock.locked()
+    assert line.outcome(lambda _: "written", one_by_one) == "written", "nobody is left who would call it"
+    assert line.is_free()
 
 
 def test_nobody_is_called_while_another_one_writes_already() -> None:
     line = WriteLine()
-    assert line.enter(print) is None
-    first = line.enter(print)
-    assert first is not None
+    line.lock.acquire()
+    first = Request(print)
+    line.waiting.append(first)
     line._order = Meanwhile(lambda: line.lock.acquire())  # type: ignore[assignment]
     line.leave()
     assert not first.leads, "two would lead, and one of them the other's work"
@@ -303,21 +286,17 @@ def test_nobody_is_forgotten_in_line_and_no_two_write_at_once() -> None:
         inside.release()
         return name
 
-    def together(group: list[Any]) -> None:
-        for request in group:
-            request.attempt(lambda do: do(None))
-
     def client(number: int) -> None:
         for turn in range(200):
             name = number, turn
-            request = line.enter(lambda _, name=name: work(name))  # type: ignore[misc]
-            if request is not None:
-                assert line.outcome(request, together) == name
+            if not line.is_free():
+                assert line.outcome(lambda _, name=name: work(name), one_by_one) == name  # type: ignore[misc]
                 continue
             try:
-                work(name)
+                with line.lock:
+                    work(name)
             finally:
-                line.leave()
+                line.go_on()
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
@@ -327,4 +306,4 @@ def test_nobody_is_forgotten_in_line_and_no_two_write_at_once() -> None:
                 ended.result(60)
     finally:
         sys.setswitchinterval(interval)
-    assert len(did) == len(set(did)) == 16 * 200 and not line._waiting and not line.lock.locked()
+    assert len(did) == len(set(did)) == 16 * 200 and not line.waiting and not line.lock.locked()

@@ -232,7 +232,7 @@ def test_closing_leaves_a_connection_alone_that_another_thread_reads_with(tmp_pa
     closed.set()
     reader.join(10)
     assert found == [("r1",)]
-    assert opened.all == [], "it is closed when it is given back"
+    assert not opened.all, "it is closed when it is given back"
     assert db.count_sessions() == 1
     db.close()
 
@@ -247,6 +247,12 @@ def test_a_run_may_begin_while_another_thread_closes_the_database(tmp_path: Path
         """When it is first asked for, the other thread closes."""
 
         closes = True
+
+        def __enter__(self) -> None:
+            self.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            real.release()
 
         def acquire(self, **how: Any) -> bool:
             if self.closes:
