@@ -80,9 +80,9 @@ class Pool:
         """Whether a server was ever there."""
         self.migrated = False
         self._all: weakref.WeakSet[_Connection] = weakref.WeakSet()
-        self._places: SimpleQueue[None] = SimpleQueue()
+        self._places: SimpleQueue[bool] = SimpleQueue()
         for _ in range(settings.size):
-            self._places.put(None)
+            self._places.put(True)
         self._idle: list[_Connection] = []
 
     def transact(self, begin: str | None, work: Callable[[Transaction], T], *, reads: bool = False) -> T:
@@ -91,7 +91,25 @@ class Pool:
 
         Whoever wants to try again does it around this: when it raises, the transaction is over and the connection given back.
         """
-        connection = self._take()
+        connection, has_place = None, False
+        try:
+            try:
+                # Taken by an iterator that is unpacked: a signal's handler comes after calls, and not between these two.
+                (has_place,) = map(self._places.get, (True,), (self._settings.patience,))
+            except Empty:
+                raise self._all_used() from None
+            connection = self._sound() or self._connect()
+            return self._transact(connection, begin, work, reads)
+        finally:
+            try:
+                if connection is not None:
+                    self._give_back(connection)
+            finally:
+                if has_place:
+                    self._places.put(True)
+
+    def _transact(self, connection: _Connection, begin: str | None, work: Callable[[Transaction], T], reads: bool) -> T:
+        connection.at_work = True
         execute, committing = connection.tx.execute, begin is None and not reads
         try:
             if begin is not None:
@@ -106,8 +124,6 @@ class Pool:
             lost = connection.is_lost()
             _translate(error, self._settings.where, lost=lost, unknown=committing and lost)
             raise
-        finally:
-            self._give_back(connection)
         return result
 
     def _connect(self) -> _Connection:
@@ -121,6 +137,8 @@ class Pool:
         driver.adapters.register_dumper(Array, _ArrayDumper)
         made = _Connection(driver, self._sql)
         self._all.add(made)
+        # Whoever is interrupted between taking a connection and giving it back may drop it.
+        weakref.finalize(made, driver.close).atexit = False
         return made
 
     def _refused(self, error: psycopg.Error) -> DatabaseFailed:
@@ -129,19 +147,10 @@ class Pool:
         passing = any(words in text for words in PASSING_REFUSALS) or (self._connected and "FATAL" not in text)
         return DatabaseFailed(f"no connection to {self._settings.where}: {text}", transient=passing)
 
-    def _take(self) -> _Connection:
-        try:
-            self._places.get(timeout=self._settings.patience)
-        except Empty:
-            used = f"all {self._settings.size} connections to {self._settings.where} were in use"
-            raise TimeoutError(f"{used} for {self._settings.patience:g} seconds; give a larger pool_size=") from None
-        try:
-            connection = self._sound() or self._connect()
-        except BaseException:
-            self._places.put(None)
-            raise
-        connection.at_work = True
-        return connection
+    def _all_used(self) -> TimeoutError:
+        """The error for a connection that nobody gave back in time."""
+        used = f"all {self._settings.size} connections to {self._settings.where} were in use"
+        return TimeoutError(f"{used} for {self._settings.patience:g} seconds; give a larger pool_size=")
 
     def _sound(self) -> _Connection | None:
         """The connection that was used last, of those that the server has not hung up on."""
@@ -155,13 +164,14 @@ class Pool:
 
     def _give_back(self, connection: _Connection) -> None:
         connection.at_work = False
+        sound = False
         try:
-            if connection.roll_back():
+            sound = connection.roll_back()
+        finally:
+            if sound:
                 self._idle.append(connection)
             else:
                 connection.close()
-        finally:
-            self._places.put(None)
         if self._closed:
             self._close_idle()
 

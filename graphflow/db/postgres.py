@@ -158,9 +158,10 @@ class PostgresDb(SqlDb):
         settings = Settings(
             self._arguments, self._where, self.pool_size, self.busy_timeout, self.statement_timeout, self.lease_ttl
         )
-        self._pool = Pool(settings, self._statements())
-        self._at_exit = weakref.finalize(self, self._pool.close)
-        return self._pool
+        pool = Pool(settings, self._statements())
+        self._at_exit = weakref.finalize(self, pool.close)
+        self._pool = pool
+        return pool
 
     def _migrate(self, tx: Transaction) -> None:
         """Make the schema and the tables; processes that do so at the same time come one after the other."""

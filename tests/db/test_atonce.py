@@ -24,7 +24,7 @@ def executed(db: PostgresDb) -> Iterator[list[str]]:
     sql = db._statements()
     names = {value: name for name, value in vars(sql).items() if isinstance(value, str)}
     seen: list[str] = []
-    connection: Any = db._ready()._take()
+    connection: Any = db._ready()._idle[-1]  # the one that is used next
     execute = connection.tx.execute
 
     def noting(text: str, *parameters: Any) -> Any:
@@ -32,7 +32,6 @@ def executed(db: PostgresDb) -> Iterator[list[str]]:
         return execute(text, *parameters)
 
     connection.tx.execute = noting
-    db._ready()._give_back(connection)
     try:
         yield seen
     finally:

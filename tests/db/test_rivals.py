@@ -34,7 +34,7 @@ class Meeting:
     def between(self, commit: Callable[[], Any], statement: str, rival: Callable[[], Any]) -> tuple[Future[Any], Future[Any]]:
         """Stop ``commit`` after it has executed ``statement``, and let it go on when ``rival`` waits."""
         pool = self.db._ready()
-        connection: Any = pool._take()
+        connection: Any = pool._idle[-1]  # the one that is used next
         reached, go_on = threading.Event(), threading.Event()
         execute = connection.tx.execute
 
@@ -46,7 +46,6 @@ class Meeting:
             return cursor
 
         connection.tx.execute = stopping
-        pool._give_back(connection)
         try:
             first = self._threads.submit(commit)
             assert reached.wait(20), "the statement was not executed"
