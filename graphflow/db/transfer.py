@@ -21,14 +21,18 @@ FORMAT: Final = "graphflow-session"
 VERSION: Final = 2
 """1: before frontiers of names were lists."""
 
+STOPPED: Final = ("paused", "error", "cancelled")
+"""Sessions with an unfinished superstep whose finished tasks stay as they are: nobody is about to add to them."""
+
 # --- fork --------------------------------------------------------------------------------------------------------------------
 
 
 def fork(tx: Transaction, session: int, at: int | None, session_id: str, now: int) -> None:
     """Copy a session up to checkpoint ``at`` (its head) under a new id. The copy of an unfinished run can be resumed.
 
-    That of a paused one is paused, too: its questions, and what finished or was answered beside them, are in the copy. In the
-    middle of a run nothing has failed or been asked yet: the copy is paused there, before what is next.
+    That of a paused one is paused, too: its questions, and what finished or was answered beside them, are in the copy. The same
+    holds for one that failed or was cancelled. In the middle of a run nothing has failed or been asked yet: the copy is paused
+    there, before what is next.
     """
     archive = read_archive(tx, session)
     source = archive.session
@@ -39,7 +43,7 @@ def fork(tx: Transaction, session: int, at: int | None, session_id: str, now: in
     tasks, epoch = archive.tasks, source["epoch"]
     status = _status_at(source, last)
     cut_off(archive, last, status)
-    if source["status"] == "paused" and head == source["head"]:
+    if source["status"] in STOPPED and head == source["head"]:
         archive.tasks = tasks
     else:
         epoch = max(row["epoch"] for row in archive.checkpoints)  # no row is of a later one
@@ -210,11 +214,11 @@ def parse_export(exported: Any) -> Archive:
 
 
 def copy_of(archive: Archive) -> None:
-    """Leave out what a copy under another id does not have: finished tasks of an unfinished superstep, unless it is paused.
+    """Leave out what a copy under another id does not have: finished tasks of a superstep that is under way.
 
     Nobody runs the copy of a run that goes on: it is paused.
     """
-    if archive.session["status"] not in ("completed", "paused"):
+    if archive.session["status"] not in ("completed", *STOPPED):
         archive.tasks = []
     for row in (archive.session, *archive.runs):
         if row["status"] == "running":
