@@ -252,7 +252,7 @@ def test_a_run_in_a_deleted_session_ends_with_lease_lost(writer: Make) -> None:
     session = writer()
     session.begin("r1")
     session.db.delete_session("s1")
-    with pytest.raises(LeaseLost, match="it is gone"):
+    with pytest.raises(LeaseLost, match="was deleted while a run of it went on"):
         session.step({"count": {"set": 1}})
     writer().turn("r2")
     assert [run.run_id for run in session.db.get_runs("s1")] == ["r2"]
