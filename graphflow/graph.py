@@ -303,8 +303,8 @@ class Graph:
         ``session_id`` is the new session's id (None: one is made). The source is untouched. A fork of a paused session is
         paused at the same questions, under ids of its own, and is answered independently. At a checkpoint in the middle of a
         run nothing is asked yet: the fork is paused before what is next, which ``resume`` runs; new input meets it as it does
-        any paused run (an agent leaves it behind, with its messages in the history). Where a run failed, the fork's has failed,
-        too.
+        any paused run (an agent leaves it behind, with its messages in the history). Where a run failed or was cancelled, the
+        fork's has done so, too; what had finished is not done again.
         """
         return drive.sync.run(*self._with_db(sessions.fork(source, user_id, at, session_id)))
 
