@@ -112,8 +112,8 @@ def _check(task: Task, name: str, fn: Any) -> None:
 
 def _computed(step: OpenStep, fn: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> Flow[Any]:
     outer = current_step.get()
-    current_step.set(step)
     try:
+        current_step.set(step)
         if getattr(fn, "__graphflow_flow__", False):
             return (yield from fn(*args, **kwargs))
         return (yield Call(fn, args, kwargs, inspect.iscoroutinefunction(fn)))

@@ -115,11 +115,12 @@ async def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
 async def execute(task: Task, world: World, alone: bool = False) -> Outcome:
     """Run one task to its outcome; ``alone``: what blocks may never end."""
     function = task.node.function
-    token = current_task.set(task)
     task.world = world
     usage: list[Any] = []
     started = perf_counter()
+    token = None
     try:
+        token = current_task.set(task)
         arguments = (task.input, world.context(task)) if function.wants_context else (task.input,)
         if function.kind == "async":
             work = function.call(*arguments)
@@ -143,7 +144,10 @@ async def execute(task: Task, world: World, alone: bool = False) -> Outcome:
     except Exception as error:
         return failed(task, error, started, usage)
     finally:
-        current_task.reset(token)
+        if token is None:  # a signal's handler came as it was set
+            current_task.set(None)
+        else:
+            current_task.reset(token)
 
 
 async def _threaded(work: Callable[[], T], *, store: bool = False) -> T:

@@ -110,11 +110,12 @@ def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
 def execute(task: Task, world: World) -> Outcome:
     """Run one task to its outcome."""
     function = task.node.function
-    token = current_task.set(task)
     task.world = world
     usage: list[Any] = []
     started = perf_counter()
+    token = None
     try:
+        token = current_task.set(task)
         call = function.call
         value = call(task.input, world.context(task)) if function.wants_context else call(task.input)
         if function.kind == "flow":
@@ -134,7 +135,10 @@ def execute(task: Task, world: World) -> Outcome:
     except Exception as error:
         return failed(task, error, started, usage)
     finally:
-        current_task.reset(token)
+        if token is None:  # a signal's handler came as it was set
+            current_task.set(None)
+        else:
+            current_task.reset(token)
 
 
 # --- effects -----------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import pytest
 
 import graphflow
 from graphflow import END, START, StateGraph, append
+from graphflow.core.control import current_task
 from graphflow.db import InMemoryDb, PostgresDb, SqliteDb
 from graphflow.db.turns import session_queue
 from tests import postgres
@@ -84,6 +85,7 @@ def test_a_signal_at_whatever_moment_of_a_run_breaks_neither_its_session_nor_the
         session = f"s{moment}"
         signal = Signal(moment)
         signal.during(lambda: graph.invoke({}, session_id=session))  # noqa: B023
+        assert current_task.get() is None, moment
         assert not session_queue().is_used(narrow_db.identity, session), moment
         known = narrow_db.get_session(session) is not None
         again = graph.resume(session, on_busy="reject") if known else graph.invoke({}, session_id=session, on_busy="reject")
