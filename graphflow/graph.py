@@ -304,7 +304,8 @@ class Graph:
         paused at the same questions, under ids of its own, and is answered independently. At a checkpoint in the middle of a
         run nothing is asked yet: the fork is paused before what is next, which ``resume`` runs; new input meets it as it does
         any paused run (an agent leaves it behind, with its messages in the history). Where a run failed or was cancelled, the
-        fork's has done so, too; what had finished is not done again.
+        fork's has done so, too: where it was cancelled, what had finished in the last superstep is not done again; where it
+        failed, that superstep begins anew, and asks again.
         """
         return drive.sync.run(*self._with_db(sessions.fork(source, user_id, at, session_id)))
 

@@ -477,9 +477,9 @@ class SqlDb(UserMemories):
 
         The copy has the runs and messages up to there, under new run ids. If something was left to run after that checkpoint,
         the copy is paused before it, and ``resume()`` runs it. The copy of a paused session is paused at the same questions,
-        under ids of its own: each is answered independently; that of one that failed or was cancelled has done so, too. What
-        finished in its last superstep is not done again. Raises SessionNotFound, NotOwner, and ValueError when the new id is
-        taken.
+        under ids of its own: each is answered independently; that of one that failed or was cancelled has done so, too. Where
+        it was cancelled, what finished in its last superstep is not done again; where it failed, that begins anew, and asks
+        again. Raises SessionNotFound, NotOwner, and ValueError when the new id is taken.
         """
         id, user_id = _checked(id, user_id)
         options.whole("at", at, none="all of it")

@@ -21,8 +21,8 @@ FORMAT: Final = "graphflow-session"
 VERSION: Final = 2
 """1: before frontiers of names were lists."""
 
-STOPPED: Final = ("paused", "error", "cancelled")
-"""Sessions with an unfinished superstep whose finished tasks stay as they are: nobody is about to add to them."""
+STOPPED: Final = ("paused", "cancelled")
+"""Sessions with an unfinished superstep that a copy goes on with. One that failed begins it anew: an answer may be why."""
 
 # --- fork --------------------------------------------------------------------------------------------------------------------
 
@@ -31,8 +31,8 @@ def fork(tx: Transaction, session: int, at: int | None, session_id: str, now: in
     """Copy a session up to checkpoint ``at`` (its head) under a new id. The copy of an unfinished run can be resumed.
 
     That of a paused one is paused, too: its questions, and what finished or was answered beside them, are in the copy. The same
-    holds for one that failed or was cancelled. In the middle of a run nothing has failed or been asked yet: the copy is paused
-    there, before what is next.
+    holds for one that was cancelled. In the middle of a run nothing has failed or been asked yet: the copy is paused there,
+    before what is next.
     """
     archive = read_archive(tx, session)
     source = archive.session

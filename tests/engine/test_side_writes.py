@@ -156,12 +156,8 @@ def test_a_change_or_a_drop_holds_only_for_what_was_read(db):
     (oslo, tea) = (row[3] for row in memories_of(db, "ann"))
     change(db, "s", MemoryWrite("change", "lives in Rome", memory_id=oslo, version=1))
     assert [row[:2] for row in memories_of(db, "ann")] == [("lives in Rome", 2), ("likes tea", 1)]
-    change(
-        db,
-        "t",
-        MemoryWrite("change", "lives in Bonn", memory_id=oslo, version=1),
-        MemoryWrite("drop", memory_id=oslo, version=1),
-    )
+    change(db, "t", MemoryWrite("change", "lives in Bonn", memory_id=oslo, version=1))
+    change(db, "t", MemoryWrite("drop", memory_id=oslo, version=1))
     assert texts(db) == ["lives in Rome", "likes tea", "lives in Bonn"], (
         "what was said meanwhile stays, and so does the new text"
     )
