@@ -412,21 +412,26 @@ class _Crew:
         except BaseException as stop:
             for future in futures:
                 future.cancel()
-            await settled(futures)
+            meanwhile = await settled(futures)
             recorder = self.recorder
             if recorder is not None:
-                await settled([recorder])
+                meanwhile = await settled([recorder]) or meanwhile
                 if not recorder.cancelled():
                     recorder.exception()  # asked for, so that nobody is told it was never looked at
+            if isinstance(stop, Cancelled):
+                stop = meanwhile or stop  # else whoever cancelled the caller meanwhile would never hear of it
             self.world.stopping = None  # what tasks noted whose threads ended in time
             ended = [future.result() for future in futures if not future.cancelled() and future.exception() is None]
             if len(ended) == len(futures):
                 self.world.stopping = stop
                 return ended
             await self._keep_rest(stop)
-            raise
-        if self.recorder is not None:
-            await self.recorder
+            raise stop
+        recorder = self.recorder
+        if recorder is not None:
+            # Not awaited itself: it would take a cancellation of the caller for its own, and finish its commit.
+            self.world.stopping = await settled([recorder]) or self.world.stopping
+            recorder.result()
         return outcomes
 
     async def _one(self, task: Task) -> Outcome:
@@ -569,6 +574,8 @@ async def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitte
     except BaseException:
         world.pressure = None
         task.cancel()
-        await settled([task])
+        meanwhile = await settled([task])
+        if meanwhile is not None:
+            raise meanwhile from None
         raise
     await task

@@ -12,6 +12,8 @@ import anyio
 import pytest
 
 from graphflow import END, START, Agent, Context, Send, StateGraph, ToolCall, append
+from graphflow.core.control import Cancelled
+from graphflow.db import SqliteDb
 from graphflow.drive import aio
 from graphflow.models.base import Reply
 from graphflow.testing import ScriptedModel
@@ -236,3 +238,122 @@ def test_a_stream_that_is_left_while_its_run_is_far_ahead_ends(db: Any) -> None:
     asyncio.run(asyncio.wait_for(leave(), 60))
     assert db.get_session("s").status == "cancelled"
     assert agent.resume("s").content == "finally"
+
+
+# --- cancelled while something else ends ------------------------------------------------------------------------------------
+
+
+def fan_out(db: Any, *nodes: Callable[..., Any]) -> Any:
+    """Nodes side by side, and one after them."""
+
+    def after(state: State) -> dict[str, Any]:
+        return {"path": ["after"]}
+
+    builder = StateGraph(State).add_node("after", after).add_edge("after", END)
+    for node in nodes:
+        builder.add_node(node).add_edge(START, node.__name__)
+    return builder.add_edge([node.__name__ for node in nodes], "after").compile(db=db)
+
+
+class CleaningUp:
+    """Waits for ever where it awaits; left there, it goes on until it may end."""
+
+    def __init__(self) -> None:
+        self.awaits, self.begun, self.may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def __call__(self) -> None:
+        try:
+            self.awaits.set()
+            await asyncio.Event().wait()
+        finally:
+            self.begun.set()
+            await self.may_end.wait()
+
+
+def test_a_caller_that_is_cancelled_while_the_last_results_are_recorded_begins_nothing_more(tmp_path: Any) -> None:
+    db, recording = SqliteDb(tmp_path / "s.db"), Work()
+    commit = db._commit
+
+    def slow(effect: Any) -> None:
+        if effect.tasks and not recording.times:
+            recording()
+        commit(effect)
+
+    db._commit = slow  # type: ignore[method-assign]
+
+    async def quick(state: State) -> dict[str, Any]:
+        return {"path": ["quick"]}
+
+    async def late(state: State) -> dict[str, Any]:
+        await begun(recording)
+        return {"path": ["late"]}
+
+    graph = fan_out(db, quick, late)
+
+    async def leave() -> None:
+        call = asyncio.ensure_future(graph.ainvoke({}, session_id="s"))
+        await begun(recording)
+        while len(asyncio.all_tasks()) > 3:  # this one, the call, and what records
+            await asyncio.sleep(0)
+        for _ in range(10):  # and the call has heard of the others' end
+            await asyncio.sleep(0)
+        call.cancel()
+        asyncio.get_running_loop().call_soon(recording.may_end.set)
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    asyncio.run(leave())
+    snapshot = graph.get_state("s")
+    assert (snapshot.status, snapshot.values["path"], snapshot.next) == ("cancelled", ["quick", "late"], ("after",))
+    db.close()
+
+
+def test_a_caller_that_is_cancelled_while_it_leaves_a_stream_hears_of_it(db: Any) -> None:
+    async def quick(state: State) -> dict[str, Any]:
+        return {"path": ["quick"]}
+
+    async def main() -> None:
+        clean_up = CleaningUp()
+
+        async def slow(state: State) -> None:
+            await clean_up()
+
+        builder = StateGraph(State).add_node(quick).add_node(slow).add_edge(START, "quick").add_edge("quick", "slow")
+        graph = builder.add_edge("slow", END).compile(db=db)
+
+        async def leave() -> None:
+            async with aclosing(graph.astream({}, session_id="s")) as parts:
+                assert await anext(parts) == {"quick": {"path": ["quick"]}}
+                await clean_up.awaits.wait()
+
+        leaving = asyncio.ensure_future(leave())
+        await clean_up.begun.wait()
+        leaving.cancel()
+        asyncio.get_running_loop().call_soon(clean_up.may_end.set)
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+
+    asyncio.run(main())
+    assert db.get_session("s").status == "cancelled"
+
+
+def test_a_caller_that_is_cancelled_while_a_cancelled_run_comes_to_its_end_hears_of_it(db: Any) -> None:
+    async def main() -> None:
+        clean_up = CleaningUp()
+
+        async def slow(state: State) -> None:
+            await clean_up()
+
+        async def stops(state: State) -> None:
+            await clean_up.awaits.wait()
+            raise Cancelled
+
+        call = asyncio.ensure_future(fan_out(db, slow, stops).ainvoke({}, session_id="s"))
+        await clean_up.begun.wait()
+        call.cancel()
+        asyncio.get_running_loop().call_soon(clean_up.may_end.set)
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    asyncio.run(main())
+    assert db.get_session("s").status == "cancelled"
