@@ -30,7 +30,7 @@ SHORTEST_WAIT = 0.0001
 COLLECTING = 0.01
 """Seconds in which tasks that only compute may end before they are recorded, all together."""
 GRACE = 1.0
-"""Seconds that tasks have to end which others than the caller's own thread run, when that is interrupted."""
+"""Seconds that what others than the caller's own thread do has to end, when that is interrupted."""
 RECORDING = 0.25
 """The most of the time of such tasks that goes into recording them."""
 
@@ -80,25 +80,33 @@ class Crew:
         """All outcomes, in the order of the tasks. A failure of the recording is raised when the running tasks have ended."""
         if self.tasks[0].run.max_concurrency is None:
             self._start_async()
+        interruption: BaseException | None = None
         try:
             lookout.watch(self)
             self._work()
             with self.lock:
                 while self.running or self.working:
+                    self._check()
                     self.changed.wait()
-        except BaseException as stop:  # Ctrl-C while helpers work: no other task begins
-            self.failure = stop
+        except BaseException as stop:  # Ctrl-C while others work: no other task begins
+            self.failure = interruption = stop
             self._part()
-            self.failure = stop  # and not what became of the others by that
         finally:
             lookout.leave(self)
         recorder = self.recorder
         if recorder is not None and not recorder.cancel():
             recorder.result()
-        if self.failure is not None:
-            self._keep_rest(self.failure)
-            raise self.failure
+        failure = interruption or self.failure  # an interruption, and not what became of the others by it
+        if failure is not None:
+            self._keep_rest(failure)
+            raise failure
         return [self.outcomes[task] for task in self.tasks]
+
+    def _check(self) -> None:
+        """Raise what ended a task, if that was neither an error nor a cancellation: Ctrl-C comes to the caller's own task, too."""
+        failure = self.failure
+        if failure is not None and not isinstance(failure, Exception | Cancelled):
+            raise failure
 
     def _part(self) -> None:
         """Tell tasks that still run to stop, and wait for a while, so that what they did is kept and nothing is done twice."""

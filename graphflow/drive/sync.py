@@ -39,7 +39,7 @@ from graphflow.core.excerpts import error_text
 from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
-from graphflow.drive.crew import Crew
+from graphflow.drive.crew import GRACE, Crew
 from graphflow.drive.stream import Event, View
 from graphflow.drive.threads import in_own_thread
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
@@ -250,6 +250,10 @@ def _run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
     ended = in_own_thread(lambda: execute(attempt, world))
     try:
         wait([ended], attempt.seconds)
+    except BaseException:  # Ctrl-C: what the thread does is not to go on beside a resume, if it ends soon
+        world.call.stop.request()
+        wait([ended], GRACE)
+        raise
     finally:
         if not ended.done():
             world.give_up(attempt)

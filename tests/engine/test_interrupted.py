@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 
 from graphflow import END, START, Context, StateGraph, append
+from graphflow.drive import crew, sync
 
 
 class State(TypedDict):
@@ -133,3 +134,66 @@ def test_plain_nodes_beside_others_are_told_to_stop(db: Any, interrupt_caller: C
     with pytest.raises(Interrupted):
         graph.invoke({}, session_id="s")
     assert told.is_set()
+
+
+def test_others_are_told_to_stop_when_the_callers_own_node_is_interrupted(
+    db: Any, interrupt_caller: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "GRACE", 30.0)
+    seen: list[str] = []
+    begun, left = threading.Event(), threading.Event()
+
+    def mine(state: Any) -> Any:
+        if not begun.is_set():
+            assert begun.wait(30)
+            interrupt_caller()
+            time.sleep(30)
+        return {"path": ["mine"]}
+
+    def others(state: Any, ctx: Context) -> Any:
+        begun.set()
+        ends = time.monotonic() + 10
+        while not ctx.cancelled and time.monotonic() < ends:
+            time.sleep(0.005)
+        seen.append("told" if ctx.cancelled else "not told")
+        return {"path": ["others"]}
+
+    async def awaits(state: Any) -> Any:
+        if not left.is_set():
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                left.set()
+                raise
+        return {"path": ["awaits"]}
+
+    graph = graph_of(db, mine, others, awaits)
+    with pytest.raises(Interrupted):
+        graph.invoke({}, session_id="s")
+    assert seen == ["told"] and left.is_set() and graph.get_state("s").status == "cancelled"
+    assert graph.resume("s")["path"] == ["mine", "others", "awaits"] and seen == ["told"]
+
+
+def test_an_attempt_that_may_run_out_of_time_has_ended_before_it_is_made_again(
+    db: Any, interrupt_caller: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync, "GRACE", 30.0)
+    seen: list[str] = []
+
+    def node(state: Any, ctx: Context) -> Any:
+        seen.append("begun")
+        if len(seen) == 1:
+            time.sleep(0.1)  # by now the caller waits
+            interrupt_caller()
+            ends = time.monotonic() + 30
+            while not ctx.cancelled and time.monotonic() < ends:
+                time.sleep(0.005)
+            time.sleep(0.1)
+        seen.append("ended")
+        return {"path": ["node"]}
+
+    graph = StateGraph(State).add_node("node", node, timeout=60).add_edge(START, "node").add_edge("node", END).compile(db=db)
+    with pytest.raises(Interrupted):
+        graph.invoke({}, session_id="s")
+    assert seen == ["begun", "ended"] and graph.get_state("s").status == "cancelled"
+    assert graph.resume("s")["path"] == ["node"] and seen == ["begun", "ended"] * 2
