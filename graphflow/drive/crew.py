@@ -103,7 +103,7 @@ class Crew:
         return [self.outcomes[task] for task in self.tasks]
 
     def _check(self) -> None:
-        """Raise what ended a task, if that was neither an error nor a cancellation: Ctrl-C comes to the caller's own task, too."""
+        """Raise what ended a task, if that was neither an error nor a cancellation: Ctrl-C comes to the caller's own, too."""
         failure = self.failure
         if failure is not None and not isinstance(failure, Exception | Cancelled):
             raise failure
