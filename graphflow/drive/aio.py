@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import math
 import warnings
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence, Sized
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sized
 from contextlib import suppress
 from threading import get_ident
 from time import perf_counter
@@ -36,14 +35,14 @@ from graphflow.core.excerpts import error_text
 from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
-from graphflow.drive.errands import Errand
+from graphflow.drive.errands import Errand, run_blocking, settled, threaded
 from graphflow.drive.leaving import LeftWhenCancelled, LeftWhenStopping
-from graphflow.drive.selfwaits import NODE, refuse_async
+from graphflow.drive.selfwaits import refuse_async
+from graphflow.drive.siblings import Siblings
 from graphflow.drive.stream import Event, View
 from graphflow.drive.sync import MORE, STREAM_SIZE, give_back, keep, note_usage, streamed, tell_piece
-from graphflow.drive.threads import all_free
+from graphflow.drive.threads import GRACE
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
-from graphflow.errors import NodeTimeout
 from graphflow.models.base import AsyncModel, Reply, as_piece, as_reply, last_piece
 
 
@@ -128,7 +127,7 @@ async def execute(task: Task, world: World, alone: bool = False) -> Outcome:
         elif function.kind == "flow":
             value = await perform(function.call(*arguments), world, usage)
         else:
-            value = await _finished(functools.partial(function.call, *arguments), world, alone)
+            value = await run_blocking(functools.partial(function.call, *arguments), world, alone)
             if type(value) is not dict and is_awaitable(value):
                 value = await left_when_cancelled(value, world)
         return Outcome(task, value, perf_counter() - started, usage[0] if usage else None)
@@ -150,69 +149,6 @@ async def execute(task: Task, world: World, alone: bool = False) -> Outcome:
             current_task.reset(token)
 
 
-async def _threaded(work: Callable[[], T], *, store: bool = False) -> T:
-    """Run blocking work in a helper thread; cancelled before it has begun, it is not done."""
-    errand = Errand(work, store=store)
-    try:
-        await errand.end()
-    except asyncio.CancelledError:
-        errand.call_off()
-        raise
-    return errand.result()
-
-
-AT_ONCE: Final = 0.0001
-"""Seconds for which the loop itself waits for a function in a thread, when the one before took no longer and no other is
-under way: going to sleep and being woken takes longer than most functions that only compute."""
-
-
-async def _finished(work: Callable[[], T], world: World, alone: bool = False) -> T:
-    """Run a user's blocking function in a helper thread, or in one of its own. Cancelled meanwhile, it has ``GRACE`` seconds to
-    end, since a thread cannot be stopped: then what it did counts, and the run stops after that.
-    """
-    waits = world.brisk and not alone and all_free()
-    errand = Errand(work, alone=alone)
-    try:
-        if waits:
-            await asyncio.sleep(0)  # whoever else has something to do comes first
-        if not (waits and errand.ends_within(AT_ONCE)):
-            world.brisk = False
-            await errand.end()
-    except asyncio.CancelledError as stop:
-        if (not alone and errand.call_off()) or _given_up(current_task.get()):
-            raise
-        await settled([errand.end()], GRACE)
-        if errand.ended is None:
-            raise
-        world.stopping = stop
-    world.brisk = errand.seconds < AT_ONCE
-    return errand.result()
-
-
-async def settled(futures: Sequence[asyncio.Future[Any]], seconds: float = math.inf) -> asyncio.CancelledError | None:
-    """Wait until all are done, for so long at most, whatever cancels the waiting: anyio, for one, cancels again at each turn of
-    the loop. Gives the last cancellation, if there was one.
-    """
-    loop = asyncio.get_running_loop()
-    stop, ends = None, loop.time() + seconds
-    while not all([future.done() for future in futures]) and (left := ends - loop.time()) > 0:
-        try:
-            await asyncio.wait(futures, timeout=None if left == math.inf else left)
-        except asyncio.CancelledError as cancelled:
-            stop = cancelled
-    return stop
-
-
-def _given_up(task: Task | None) -> bool:
-    """Whether the task is an attempt that is out of time, so that nothing more is to come of it."""
-    try:
-        if task is not None:
-            task.check_open()
-    except NodeTimeout:
-        return True
-    return False
-
-
 # --- effects -----------------------------------------------------------------------------------------------------------
 
 
@@ -221,7 +157,7 @@ async def _run_task(task: Task, world: World, usage: Any) -> Outcome:
 
 
 async def _run_tasks(effect: RunTasks, world: World, usage: Any) -> list[Outcome]:
-    return await _Crew(effect, world).run()
+    return await Siblings(effect, world).run()
 
 
 async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
@@ -230,7 +166,7 @@ async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
         return call()
     if type(effect) is not Commit:
         known = world.store.at_hand(effect)
-        return await _threaded(call, store=True) if known is None else known
+        return await threaded(call, store=True) if known is None else known
     # A commit that has begun is finished, and its outcome taken, before a cancellation is let through: nobody is left in doubt.
     committing = Errand(call, store=True)
     world.stopping = await committing.finish() or world.stopping
@@ -240,7 +176,7 @@ async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
 async def _call(effect: Call, world: World, usage: Any) -> Any:
     if effect.is_async:
         return await left_when_cancelled(effect.fn(*effect.args, **effect.kwargs), world)
-    value = await _finished(functools.partial(effect.fn, *effect.args, **effect.kwargs), world)
+    value = await run_blocking(functools.partial(effect.fn, *effect.args, **effect.kwargs), world)
     return await left_when_cancelled(value, world) if type(value) is not str and is_awaitable(value) else value
 
 
@@ -260,10 +196,10 @@ async def _answer(effect: Ask, world: World) -> Reply:
     model, request = effect.model, effect.request
     if world.emitter is None or effect.quiet:
         awaits = isinstance(model, AsyncModel)
-        return as_reply(model, await (model.arespond(request) if awaits else _threaded(lambda: model.respond(request))))
+        return as_reply(model, await (model.arespond(request) if awaits else threaded(lambda: model.respond(request))))
     task, piece = current_task.get(), None
     if not isinstance(model, AsyncModel):
-        return await _threaded(functools.partial(streamed, model, request, task, world))
+        return await threaded(functools.partial(streamed, model, request, task, world))
     async for piece in model.astream(request):
         tell_piece(as_piece(model, piece), task, world)
         if world.pressure is not None:
@@ -309,11 +245,6 @@ async def _acquire(effect: Acquire, world: World, usage: Any) -> None:
 
 async def _spent(effect: Spent, world: World, usage: list[Any] | None) -> None:
     note_usage(usage, effect)
-
-
-GRACE: Final = 1.0
-"""Seconds that a cancelled attempt has for its clean-up, and a function in a thread for its end, before the run goes on
-without it."""
 
 
 async def run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
@@ -382,92 +313,6 @@ _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Coroutine[Any, Any, Any]]
 
 _WORK: Final = frozenset((Task, RunTasks, RunAttempt, Call, Ask, Sleep, Acquire))
 """The effects that begin something; the others tell or store what was done."""
-
-
-# --- several tasks at once ---------------------------------------------------------------------------------------------
-
-
-class _Crew:
-    """The tasks of one superstep as asyncio tasks; finished ones are recorded while siblings still run."""
-
-    def __init__(self, effect: RunTasks, world: World) -> None:
-        self.effect = effect
-        self.world = world
-        self.unrecorded: list[Outcome] = []
-        self.recorder: asyncio.Task[None] | None = None
-        self.running = len(effect.tasks)
-        limit = effect.tasks[0].run.max_concurrency
-        self.places = asyncio.Semaphore(limit) if limit is not None else None
-
-    async def run(self) -> list[Outcome]:
-        """All outcomes, in the order of the tasks. When the caller is cancelled, so are the tasks."""
-        futures = [asyncio.create_task(self._one(task), name=NODE) for task in self.effect.tasks]
-        try:
-            # Not gathered: a task that is cancelled there has the others be cancelled once more, in the time they have to end.
-            await asyncio.wait(futures, return_when=asyncio.FIRST_EXCEPTION)
-            for future in futures:
-                if future.done():
-                    future.result()
-            outcomes = [future.result() for future in futures]
-        except BaseException as stop:
-            for future in futures:
-                future.cancel()
-            meanwhile = await settled(futures)
-            recorder = self.recorder
-            if recorder is not None:
-                meanwhile = await settled([recorder]) or meanwhile
-                if not recorder.cancelled():
-                    recorder.exception()  # asked for, so that nobody is told it was never looked at
-            if isinstance(stop, Cancelled):
-                stop = meanwhile or stop  # else whoever cancelled the caller meanwhile would never hear of it
-            self.world.stopping = None  # what tasks noted whose threads ended in time
-            ended = [future.result() for future in futures if not future.cancelled() and future.exception() is None]
-            if len(ended) == len(futures):
-                self.world.stopping = stop
-                return ended
-            await self._keep_rest(stop)
-            raise stop
-        recorder = self.recorder
-        if recorder is not None:
-            # Not awaited itself: it would take a cancellation of the caller for its own, and finish its commit.
-            self.world.stopping = await settled([recorder]) or self.world.stopping
-            recorder.result()
-        return outcomes
-
-    async def _one(self, task: Task) -> Outcome:
-        if self.places is None:
-            outcome = await execute(task, self.world)
-        else:
-            async with self.places:
-                outcome = await execute(task, self.world)
-        self.running -= 1
-        if self.effect.record is not None and self.running:
-            self.unrecorded.append(outcome)
-            if self.recorder is None:
-                self.recorder = asyncio.ensure_future(self._record())
-        return outcome
-
-    async def _record(self) -> None:
-        assert self.effect.record is not None
-        while self.unrecorded and self.running:
-            batch, self.unrecorded = self.unrecorded, []
-            await self._keep(batch)
-        self.recorder = None
-
-    async def _keep_rest(self, stop: BaseException) -> None:
-        """Keep what finished beside a task that was left."""
-        if self.effect.record is None or not self.unrecorded:
-            return
-        try:
-            await self._keep(self.unrecorded)
-        except Exception as error:
-            if isinstance(stop, Cancelled):
-                raise
-            stop.add_note(f"and what finished beside it could not be kept: {error_text(error)}")
-
-    async def _keep(self, outcomes: list[Outcome]) -> None:
-        assert self.effect.record is not None
-        await perform(self.effect.record(outcomes), self.world.inside())  # a cancellation beside it is not its own
 
 
 # --- streaming ---------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from graphflow.core.effects import RunTasks
 from graphflow.core.excerpts import error_text
 from graphflow.core.tasks import Outcome, Task
 from graphflow.drive.lookout import lookout
-from graphflow.drive.threads import WORKERS, in_thread, start
+from graphflow.drive.threads import GRACE, WORKERS, in_thread, start
 from graphflow.drive.world import World
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ SHORTEST_WAIT = 0.0001
 """Seconds after which is asked whether a thread was idle, and that it has to have been: less is not worth another thread."""
 COLLECTING = 0.01
 """Seconds in which tasks that only compute may end before they are recorded, all together."""
-GRACE = 1.0
-"""Seconds that what others than the caller's own thread do has to end, when that is interrupted."""
 RECORDING = 0.25
 """The most of the time of such tasks that goes into recording them."""
 

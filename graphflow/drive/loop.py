@@ -8,14 +8,11 @@ import os
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future, wait
-from typing import Any, Final
+from typing import Any
 
 from graphflow.core.effects import T
 from graphflow.drive.selfwaits import NODE
-from graphflow.drive.threads import in_thread
-
-GRACE: Final = 1.0
-"""Seconds that a coroutine has for its clean-up when whoever waits for it is interrupted."""
+from graphflow.drive.threads import GRACE, in_thread
 
 
 class _Background:

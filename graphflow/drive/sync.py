@@ -39,9 +39,9 @@ from graphflow.core.excerpts import error_text
 from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
-from graphflow.drive.crew import GRACE, Crew
+from graphflow.drive.crew import Crew
 from graphflow.drive.stream import Event, View
-from graphflow.drive.threads import in_own_thread
+from graphflow.drive.threads import GRACE, in_own_thread
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.errors import DatabaseFailed, LeaseLost, SerializationError
 from graphflow.models.base import Model, Piece, Reply, Request, Restart, Token, Usage, as_piece, as_reply, last_piece

@@ -19,6 +19,9 @@ STORE_WORKERS = 16
 """Helpers of the process that talk to databases for asyncio; apart, so that a commit never waits for somebody's slow node. Most
 of the time they wait for a disk, which writes what several of them commit at once."""
 
+GRACE = 1.0
+"""Seconds that what a run does elsewhere (in a thread, in the background loop, in a task of asyncio) has to end when the run is
+interrupted or cancelled, before that goes on without it."""
 LINGERING = 10.0
 """Seconds that a helper without a limit waits for more work."""
 

@@ -14,7 +14,7 @@ import pytest
 from graphflow import END, START, Agent, Context, Send, StateGraph, ToolCall, append
 from graphflow.core.control import Cancelled
 from graphflow.db import SqliteDb
-from graphflow.drive import aio
+from graphflow.drive import aio, errands
 from graphflow.models.base import Reply
 from graphflow.testing import ScriptedModel
 
@@ -41,7 +41,8 @@ class Work:
 @pytest.fixture(autouse=True)
 def a_machine_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """What ends soon does so within this time, however little of it a loaded machine gives."""
-    monkeypatch.setattr(aio, "GRACE", 30.0)
+    for module in (aio, errands):
+        monkeypatch.setattr(module, "GRACE", 30.0)
 
 
 async def begun(work: Work) -> None:
@@ -162,7 +163,7 @@ def test_a_tool_that_ends_soon_is_stored_also_where_one_beside_it_had_not_begun(
 
 
 def test_what_does_not_end_soon_is_left_and_what_ended_beside_it_is_kept(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aio, "GRACE", 0.05)
+    monkeypatch.setattr(errands, "GRACE", 0.05)
     slow, quick, times = Work(), Work(), []
 
     def node(name: str) -> dict[str, Any]:
