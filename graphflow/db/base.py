@@ -85,7 +85,7 @@ class Db(Store, Protocol):
     """A database that sessions are kept in: ``SqliteDb``, ``PostgresDb``, ``InMemoryDb``, or what does the same.
 
     With ``user_id``, only what is that user's is there; without, whoever calls is an administrator. Each method is told of in
-    full where it is written, ``graphflow.db.sql.SqlDb``.
+    full where it is written, ``graphflow.db.usersessions`` and ``graphflow.db.usermemories``.
     """
 
     # --- sessions ----------------------------------------------------------------------------------------------------------

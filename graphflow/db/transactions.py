@@ -1,13 +1,15 @@
-"""A transaction under way: the driver's cursor, and the SQL it understands."""
+"""A transaction under way: the driver's cursor, and the SQL it understands; and whoever can have work done in one."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from graphflow.db.statements import Statements
 
+T = TypeVar("T")
 Row = tuple[Any, ...]
 
 
@@ -40,3 +42,26 @@ class Transaction:
         """All rows."""
         rows: list[Row] = self.execute(statement, parameters).fetchall()
         return rows
+
+
+class Transactional(ABC):
+    """What has work done in transactions, again where a failure passes; its clock never stands still."""
+
+    @abstractmethod
+    def _read(self, work: Callable[[Transaction], T]) -> T:
+        """What ``work`` reads, all of it as of one moment."""
+
+    @abstractmethod
+    def _read_alone(self, work: Callable[[Transaction], T]) -> T:
+        """What ``work`` reads of what is never written again: no transaction has to keep two statements from disagreeing."""
+
+    @abstractmethod
+    def _write(self, work: Callable[[Transaction], T], in_doubt: Callable[[Transaction, T], T] | None = None) -> T:
+        """Do ``work`` and commit it. It is done again when it is not known whether it was committed.
+
+        Work that must not be done twice gives ``in_doubt``, which is done instead then, with what the work returned before.
+        """
+
+    @abstractmethod
+    def _stamp(self) -> int:
+        """The time in microseconds since 1970; later than every earlier stamp of this object."""

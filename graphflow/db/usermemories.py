@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
 
 from graphflow.core import options
 from graphflow.core.ids import check_id, new_id
 from graphflow.core.memories import ReadMemories, ReadSummary, Summary, UserMemory
 from graphflow.core.stored import MemoryWrite
 from graphflow.db import memories, pastsessions, sessions, summaries
+from graphflow.db.transactions import Transaction, Transactional
 from graphflow.messages import Message
 
-if TYPE_CHECKING:
-    from graphflow.db.transactions import Transaction
 
-T = TypeVar("T")
-
-
-class UserMemories(ABC):
+class UserMemories(Transactional):
     """The part of a database that keeps facts about users. Each method is one transaction."""
-
-    @abstractmethod
-    def _read(self, work: Callable[[Transaction], T]) -> T:
-        """What ``work`` reads, all of it as of one moment."""
-
-    @abstractmethod
-    def _write(self, work: Callable[[Transaction], T], in_doubt: Callable[[Transaction, T], T] | None = None) -> T:
-        """Do ``work`` and commit it; ``in_doubt`` is done instead where an earlier attempt may have been committed."""
-
-    @abstractmethod
-    def _stamp(self) -> int:
-        """The time in microseconds since 1970; later than every earlier stamp of this object."""
 
     def read_summary(self, effect: ReadSummary) -> Summary | None:
         """The latest summary of a session."""
