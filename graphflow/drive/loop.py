@@ -71,8 +71,14 @@ def start(work: Coroutine[Any, Any, T]) -> Started[T]:
         except BaseException as error:
             started.set_exception(error)
 
+    def ended(task: asyncio.Task[None]) -> None:
+        if not started.done():  # cancelled before it began
+            work.close()
+            started.set_exception(asyncio.CancelledError())
+
     def begin() -> None:
         started.task = loop.create_task(caught(), name=NODE, context=context)
+        started.task.add_done_callback(ended)
 
     loop.call_soon_threadsafe(begin)
     return started

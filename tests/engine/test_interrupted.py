@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 
 from graphflow import END, START, Context, StateGraph, append
-from graphflow.drive import crew, sync
+from graphflow.drive import crew, loop, sync
 
 
 class State(TypedDict):
@@ -172,6 +173,40 @@ def test_others_are_told_to_stop_when_the_callers_own_node_is_interrupted(
         graph.invoke({}, session_id="s")
     assert seen == ["told"] and left.is_set() and graph.get_state("s").status == "cancelled"
     assert graph.resume("s")["path"] == ["mine", "others", "awaits"] and seen == ["told"]
+
+
+def test_an_async_node_that_has_not_begun_never_does(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "GRACE", 30.0)
+    left: list[loop.Started[Any]] = []
+    loop_is_free, seen = threading.Event(), []
+    cancel_task = loop.Started.cancel_task
+
+    def leave(started: loop.Started[Any]) -> None:
+        cancel_task(started)
+        left.append(started)
+        loop_is_free.set()
+
+    async def others_work() -> None:
+        assert loop_is_free.wait(30)
+
+    def mine(state: Any) -> Any:
+        if not loop_is_free.is_set():
+            raise Interrupted
+        return {"path": ["mine"]}
+
+    async def awaits(state: Any) -> Any:
+        seen.append("awaits")
+        return {"path": ["awaits"]}
+
+    monkeypatch.setattr(loop.Started, "cancel_task", leave)
+    graph = graph_of(db, mine, awaits)
+    busy = loop.start(others_work())
+    with pytest.raises(Interrupted):
+        graph.invoke({}, session_id="s")
+    busy.result()
+    assert [started.done() for started in left] == [True] and seen == []
+    gc.collect()  # Python would complain of a coroutine that nobody awaits
+    assert graph.resume("s")["path"] == ["mine", "awaits"] and seen == ["awaits"]
 
 
 def test_an_attempt_that_may_run_out_of_time_has_ended_before_it_is_made_again(
