@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from itertools import pairwise
+from time import perf_counter
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -18,6 +19,7 @@ from graphflow import END, START, Command, Context, Send, StateGraph
 from graphflow.core import machine
 from graphflow.core.control import Overwrite
 from graphflow.db import InMemoryDb
+from graphflow.drive import crew
 from graphflow.errors import RecursionLimit
 from tests.engine.counting import Counting
 
@@ -104,6 +106,17 @@ def one_by_one() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def on_an_idle_machine() -> Iterator[None]:
+    """No task seems to wait for something, so that none is recorded before its siblings have ended, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crew, "thread_time", perf_counter)
+        patch.setattr(crew.Crew, "look", lambda self: None)
+        patch.setattr(crew, "PATIENCE", 60.0)
+        patch.setattr(crew, "COLLECTING", 60.0)
+        yield
+
+
 def told(graph: Any, input: Any, **options: Any) -> list[Any]:
     """What a run tells, its own ids and times left out, and how it ends."""
     events: list[Any] = []
@@ -184,7 +197,7 @@ def test_it_commits_what_it_does_one_by_one(tape, fatal, limit, durability, insi
     """Also what it leaves when it fails, and what runs again then."""
     ends = []
     for way in (nullcontext, one_by_one):
-        with way(), closing(InMemoryDb()) as memory:
+        with on_an_idle_machine(), way(), closing(InMemoryDb()) as memory:
             db = Counting(memory)
             ran: list[str] = []
             mended = [*tape] if fatal is None else [*tape, ("a", fatal)]
