@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from graphflow.core.reducers import add_messages, append, keyed, merge
     from graphflow.core.state import logged, per_run, untracked
     from graphflow.errors import GraphChangedWarning, GraphflowError
-    from graphflow.graph import Graph, Snapshot
+    from graphflow.graph import Graph
     from graphflow.messages import Message, RemoveMessage, ToolCall
     from graphflow.models.base import Reply
     from graphflow.run import RunOutput, RunStatus
+    from graphflow.snapshots import Snapshot
     from graphflow.team import Team
     from graphflow.tools import tool
     from graphflow.workflow import Workflow
@@ -32,7 +33,8 @@ __version__ = "0.1.0"
 
 _NAMES_OF = {
     "graphflow.builder": ["StateGraph"],
-    "graphflow.graph": ["Graph", "Snapshot"],
+    "graphflow.graph": ["Graph"],
+    "graphflow.snapshots": ["Snapshot"],
     "graphflow.core.control": ["START", "END", "Send", "Command", "Update", "Overwrite", "Context", "interrupt", "Interrupt"],
     "graphflow.core.policies": ["RetryPolicy", "CachePolicy"],
     "graphflow.core.reducers": ["append", "merge", "add_messages", "keyed"],

@@ -4,11 +4,8 @@ driver.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, Unpack
 
 from graphflow import draw, drive
@@ -16,19 +13,19 @@ from graphflow.core import cancelling, runs, sessions
 from graphflow.core import options as checks
 from graphflow.core.audience import EVERYBODY, NOBODY, Audience
 from graphflow.core.calls import CallOptions, Ended
-from graphflow.core.control import MISSING, Cancelled, Command, Interrupt, current_step, current_task
-from graphflow.core.effects import Emit, Flow, T
+from graphflow.core.control import MISSING, Command, Interrupt, current_step, current_task
+from graphflow.core.effects import Flow, T
 from graphflow.core.ids import check_resumed, new_id
 from graphflow.core.nested import call_graph, plan_at
 from graphflow.core.plan import Plan
 from graphflow.core.schemas import context_value, json_schema
 from graphflow.core.state import Values, state_schema
-from graphflow.core.stored import Stored
 from graphflow.db.base import Db
 from graphflow.drive.stream import StreamMode, View
 from graphflow.drive.world import Emitter, World, guarded
-from graphflow.errors import GraphflowError, NoDatabase
-from graphflow.messages import Message, answer_in
+from graphflow.ending import finishing
+from graphflow.errors import NoDatabase
+from graphflow.snapshots import Snapshot, all_shown, shown
 
 if TYPE_CHECKING:
     from graphflow.draw.network import Network
@@ -74,37 +71,6 @@ class GraphResult:
     def get(self, key: str, default: Any = None) -> Any:
         """The field's value, or ``default`` when it holds nothing."""
         return self.values.get(key, default)
-
-
-@dataclass(frozen=True, slots=True)
-class PendingTask:
-    """A task of the next superstep. ``state`` is "pending", "done" (kept while a sibling is not) or "waiting" (for answers to
-    ``interrupts``).
-    """
-
-    id: str
-    node: str
-    state: str
-    interrupts: tuple[Interrupt, ...] = ()
-    ns: str | None = None
-    """The namespace of the nested graph that the task runs: ``get_state(session_id, ns=…)`` shows it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A session at one of its checkpoints."""
-
-    values: Any
-    next: tuple[str, ...]
-    """The nodes that run next."""
-    seq: int
-    run_id: str | None
-    created_at: datetime
-    interrupts: tuple[Interrupt, ...]
-    tasks: tuple[PendingTask, ...]
-    status: str
-    """running, paused (it waits for answers to ``interrupts``, or without any for ``resume`` to run what is ``next``),
-    completed, error, cancelled, or crashed: unfinished, and nobody runs it any more."""
 
 
 class Graph:
@@ -394,7 +360,7 @@ class Graph:
         if inside and task is not None and task.world is not None and not streamed:
             called = call_graph(self.plan, input, task, options=call)
             return _put_out(called, output or self.result), task.world.inside(self.on_event)
-        return self.finishing(runs.invoke(self.plan, input, call), call, output), self.world(call)
+        return finishing(self.plan, runs.invoke(self.plan, input, call), call, output or self.result), self.world(call)
 
     def _resume(
         self,
@@ -411,7 +377,7 @@ class Graph:
         if options.get("idempotency_key") is not None:
             raise ValueError("an idempotency_key is for beginning a run; resume() needs none")
         call = self.call(options, session_id=session_id, audience=audience)
-        return self.finishing(runs.resume(self.plan, call, answer, answers), call), self.world(call)
+        return finishing(self.plan, runs.resume(self.plan, call, answer, answers), call, self.result), self.world(call)
 
     def call(self, options: Mapping[str, Any], *, session_id: str | None = None, audience: Audience = NOBODY) -> CallOptions:
         """What one call says (RunOptions), checked. Raises TypeError for an unknown option, ValueError for a wrong value."""
@@ -431,47 +397,6 @@ class Graph:
     def world(self, call: CallOptions) -> World:
         """The surroundings of one run."""
         return World(self.db, self.on_event, call)
-
-    def finishing(self, flow: Flow[Ended], call: CallOptions, output: Callable[[Ended], Any] | None = None) -> Flow[Any]:
-        """The flow with its result made presentable and told to the listeners as the last event."""
-        try:
-            ended = yield from flow
-        except Exception as error:
-            yield from self._broken_off("run_failed", call, output, {"error": error})
-            raise
-        except Cancelled:
-            yield from self._broken_off("run_cancelled", call, output, {})
-            raise
-        result = (output or self.result)(ended)
-        if call.audience is not NOBODY:
-            if call.replayed:
-                yield from self._told_again(ended)
-            elif call.spoken is not None and not call.spoken.answer and ended.status == "completed":
-                yield from _spoken(ended)
-            told = {"output": result, "interrupts": ended.interrupts, "replayed": call.replayed}
-            yield Emit(_LAST_EVENT.get(ended.status, "run_completed"), "", told)
-        if ended.status == "paused" and call.db is None:
-            _warn_of_pause(call)
-        return result
-
-    def _told_again(self, ended: Ended) -> Flow[None]:
-        """What of an earlier run can still be told: the state it came to, and what it answered."""
-        for value in ended.values.values():
-            last = value[-1] if isinstance(value, list) and value else None
-            if isinstance(last, Message) and last.role == "assistant" and last.text:
-                yield Emit("token", "", {"text": last.text, "attempt": 1})
-        data = {"seq": ended.seq, "values": self.plan.schema.shown(ended.values), "next": (), "stored": True}
-        yield Emit("checkpoint", "", data)
-
-    def _broken_off(
-        self, kind: str, call: CallOptions, output: Callable[[Ended], Any] | None, data: dict[str, Any]
-    ) -> Flow[None]:
-        """The last event of a run that raised: with what it left, where that can be shown."""
-        if call.audience is NOBODY or call.broken_off is None:
-            return
-        with suppress(GraphflowError):  # a state that lacks required fields
-            data["output"] = (output or self.result)(call.broken_off)
-        yield Emit(kind, "", data)
 
     def result(self, ended: Ended) -> GraphResult:
         """How a run ended, for users."""
@@ -493,45 +418,19 @@ class Graph:
     def _look(self, session_id: str, user_id: str | None, at: int | None, ns: str) -> tuple[Flow[Snapshot], World]:
         plan = plan_at(self.plan, checks.text("ns", ns))
         checks.whole("at", at, none="the last")
-        return _shown(plan, sessions.get_state(plan, session_id, user_id, at, ns, self.plan)), World(self._need_db())
+        return shown(plan, sessions.get_state(plan, session_id, user_id, at, ns, self.plan)), World(self._need_db())
 
     def _look_back(
         self, session_id: str, user_id: str | None, limit: int | None, ns: str
     ) -> tuple[Flow[list[Snapshot]], World]:
         plan = plan_at(self.plan, checks.text("ns", ns))
         checks.whole("limit", limit, none="all")
-        return _all_shown(plan, sessions.get_state_history(plan, session_id, user_id, limit, ns)), World(self._need_db())
-
-
-def _warn_of_pause(call: CallOptions) -> None:
-    warnings.warn(
-        f"{call.component_id!r} paused, and without a database nothing of it is stored, so it can be neither answered nor "
-        "resumed: give db=SqliteDb(…), or db=InMemoryDb() for as long as the program runs",
-        RuntimeWarning,
-        stacklevel=2,
-    )
-
-
-def _spoken(ended: Ended) -> Flow[None]:
-    """The answer as one token."""
-    answer = answer_in(ended.values.get("messages") or ())
-    if answer is not None and answer.text:
-        yield Emit("token", "", {"text": answer.text, "attempt": 1})
+        return all_shown(plan, sessions.get_state_history(plan, session_id, user_id, limit, ns)), World(self._need_db())
 
 
 def _put_out(flow: Flow[Ended], output: Callable[[Ended], Any]) -> Flow[Any]:
     ended = yield from flow
     return output(ended)
-
-
-def _shown(plan: Plan, flow: Flow[Stored]) -> Flow[Snapshot]:
-    stored = yield from flow
-    return snapshot(plan, stored)
-
-
-def _all_shown(plan: Plan, flow: Flow[list[Stored]]) -> Flow[list[Snapshot]]:
-    history = yield from flow
-    return [snapshot(plan, stored) for stored in history]
 
 
 def checked_durability(value: Any) -> Any:
@@ -549,24 +448,3 @@ _CALL_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "on_busy": lambda name, value: checks.one_of(name, value, ("wait", "reject", "cancel")),
 }
 """What the options of a call may be that can be checked before it begins."""
-_LAST_EVENT = {"paused": "interrupted", "cancelled": "run_cancelled"}
-
-
-def snapshot(plan: Plan, stored: Stored) -> Snapshot:
-    """What users see of a stored checkpoint."""
-    tasks = sessions.pending_tasks(stored)
-    return Snapshot(
-        values=plan.schema.shown(stored.values),
-        next=tuple(task.node for task in tasks),
-        seq=stored.seq,
-        run_id=stored.run.run_id if stored.run is not None else None,
-        created_at=datetime.fromtimestamp(stored.created_at, UTC),
-        interrupts=tuple(question for task in tasks for question in task.interrupts),
-        tasks=tuple(PendingTask(task.id, task.node, task.state, task.interrupts, _inside(plan, task)) for task in tasks),
-        status=stored.status,
-    )
-
-
-def _inside(plan: Plan, task: sessions.StoredTask) -> str | None:
-    node = plan.nodes.get(task.node)
-    return None if node is None or node.graph is None else task.paths[node.persist]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 builder = deferred("graphflow.builder")
 calls = deferred("graphflow.core.calls")
+ending = deferred("graphflow.ending")
 events = deferred("graphflow.drive.stream")
 inputs = deferred("graphflow.input")
 speech = deferred("graphflow.messages")
@@ -314,7 +315,7 @@ class Runner(Asked):
         graph = self.graph_for(arguments)
         call = self._call(graph, {**arguments, "session_id": self._session(session_id)}, listening)
         flow = runs.resume(graph.plan, call, answer, answers)
-        return graph.finishing(flow, call, lambda ended: self._output(ended, call)), graph.world(call)
+        return ending.finishing(graph.plan, flow, call, lambda ended: self._output(ended, call)), graph.world(call)
 
     def _call(self, graph: Graph, arguments: Mapping[str, Any], listening: bool) -> CallOptions:
         of_graph: dict[str, Any] = {}

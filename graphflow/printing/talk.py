@@ -20,8 +20,8 @@ from graphflow.printing.questions import ask
 from graphflow.printing.text import plain
 
 if TYPE_CHECKING:
-    from graphflow.graph import Snapshot
     from graphflow.run import Runner
+    from graphflow.snapshots import Snapshot
 
 LEAVE = ("", "exit", "quit", "bye")
 _HELP = """/history   what was said in this session

@@ -24,7 +24,7 @@ LAYERS: list[set[str]] = [
     {"graphflow.models.base", "graphflow.models.structured"},
     {"graphflow.signatures"},
     {"graphflow.db", "graphflow.models", "graphflow.tools", "graphflow.draw"},
-    {"graphflow.drive"},
+    {"graphflow.drive", "graphflow.ending", "graphflow.snapshots"},
     {"graphflow.graph"},
     {"graphflow.declaring", "graphflow.printing", "graphflow.shutdown"},
     {"graphflow.builder"},
