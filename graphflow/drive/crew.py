@@ -1,4 +1,4 @@
-"""Several tasks at once under plain calls: the caller's thread, and helpers of one process-wide pool."""
+"""Several tasks at once under plain calls: the caller's thread, and helpers of the process."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Crew:
         self.record = effect.record
         self.world = world
         self.context = contextvars.copy_context()
-        """The caller's context variables, of which each task has a copy of its own."""
+        """The caller's context variables, of which each helper has a copy of its own, and each task one of that."""
         self.outcomes: dict[Task, Outcome] = {}
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
@@ -66,7 +66,7 @@ class Crew:
         self.limit = effect.tasks[0].run.max_concurrency or WORKERS
         self.waiting = deque(effect.tasks)
         self.awaited: list[Started[Outcome]] = []
-        """Async nodes, which run on the background loop."""
+        """Async nodes, which run on a background loop."""
         self.summoned = False
         """Whether a helper is on its way."""
         self.idle = False
@@ -131,7 +131,7 @@ class Crew:
             failure.add_note(f"and what finished beside it could not be kept: {error_text(error)}")
 
     def _start_async(self) -> None:
-        """Put all async nodes on the background loop at once; they need no threads."""
+        """Put all async nodes on a background loop at once; they need no threads."""
         awaited = [task for task in self.tasks if task.node.function.awaits]
         if not awaited:
             return
@@ -159,7 +159,7 @@ class Crew:
         while task is not None:
             outcome: Outcome | None = None
             try:
-                outcome = self.context.copy().run(drive.sync.execute, task, self.world)
+                outcome = contextvars.copy_context().run(drive.sync.execute, task, self.world)
             except BaseException as stop:
                 self.failure = stop
             now = perf_counter()

@@ -1,57 +1,64 @@
-"""The event loop behind sync calls: one for the whole process, in a thread of its own."""
+"""The event loops behind sync calls: a few for the whole process, in threads of their own."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from typing import Any
 
 from graphflow.core.effects import T
 from graphflow.drive.selfwaits import NODE
-from graphflow.drive.threads import GRACE, in_thread
+from graphflow.drive.threads import DEEPEST, GRACE, deeper
 
 
-class _Background:
-    """One event loop in a thread of its own, for async nodes of sync runs; made anew in a forked child."""
+class _Loops:
+    """The loops for async nodes of sync runs, one for each depth: what runs in one may hold it up with another sync run, whose
+    async nodes then need one that goes on. Made anew in a forked child.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.pid = 0
+        self.running: dict[int, asyncio.AbstractEventLoop] = {}
 
-    def get(self) -> asyncio.AbstractEventLoop:
-        """The running loop."""
-        if self.loop is None or self.pid != os.getpid():
+    def at(self, depth: int) -> asyncio.AbstractEventLoop:
+        """The loop of a depth."""
+        if depth not in self.running:
             with self.lock:
-                if self.loop is None or self.pid != os.getpid():
-                    self.loop = asyncio.new_event_loop()
-                    self.pid = os.getpid()
-                    threading.Thread(target=self.loop.run_forever, name="graphflow-loop", daemon=True).start()
-        return self.loop
-
-    def is_current(self) -> bool:
-        """Whether this is the background loop's own thread."""
-        return self.loop is not None and asyncio._get_running_loop() is self.loop
+                if depth not in self.running:
+                    self.running[depth] = _begun(lambda loop: loop.run_forever())
+        return self.running[depth]
 
 
-_background = _Background()
+def _begun(run: Callable[[asyncio.AbstractEventLoop], object]) -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=run, args=(loop,), name="graphflow-loop", daemon=True).start()
+    return loop
+
+
+def _run_to_end(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
+
+
+_loops = _Loops()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_background.__init__)  # type: ignore[misc]
+    os.register_at_fork(after_in_child=_loops.__init__)  # type: ignore[misc]
 
 
 class Started(Future[T]):
-    """What comes of a coroutine on the background loop."""
+    """What comes of a coroutine on a background loop."""
 
     loop: asyncio.AbstractEventLoop
     task: asyncio.Task[None] | None = None
 
     def cancel_task(self) -> None:
         """Leave the coroutine where it awaits."""
-        self.loop.call_soon_threadsafe(self._cancel_task)
+        with suppress(RuntimeError):  # the loop has ended, and with it the coroutine
+            self.loop.call_soon_threadsafe(self._cancel_task)
 
     def _cancel_task(self) -> None:
         if self.task is not None:
@@ -59,10 +66,15 @@ class Started(Future[T]):
 
 
 def start(work: Coroutine[Any, Any, T]) -> Started[T]:
-    """Start a coroutine on the background loop, with the caller's context variables."""
+    """Start a coroutine on a background loop, with the caller's context variables."""
     started: Started[T] = Started()
-    loop = started.loop = _background.get()
-    context = contextvars.copy_context()
+    depth, context = deeper()
+    if depth < DEEPEST:
+        loop = _loops.at(depth)
+    else:
+        loop = _begun(_run_to_end)
+        started.add_done_callback(lambda _: loop.call_soon(loop.stop))
+    started.loop = loop
 
     async def caught() -> None:
         # Whatever the coroutine raises belongs to who waits for it: a SystemExit would end the loop of everybody.
@@ -85,13 +97,10 @@ def start(work: Coroutine[Any, Any, T]) -> Started[T]:
 
 
 def background(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the background loop and wait for it; how sync runs execute async nodes, also inside a running loop.
+    """Run a coroutine on a background loop and wait for it; how sync runs execute async nodes, also inside a running loop.
 
     When the waiting is interrupted (Ctrl-C), the coroutine is left where it awaits, and has ``GRACE`` seconds to clean up.
     """
-    if _background.is_current():
-        # An async node that calls a graph: its loop waits here, so what it waits for needs a loop of its own.
-        return in_thread(lambda: asyncio.run(work)).result()
     started = start(work)
     try:
         return started.result()

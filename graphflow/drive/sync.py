@@ -1,7 +1,7 @@
 """The driver of plain calls.
 
 A single ready task runs in the caller's own thread, several in that and in helpers (``drive.crew``). An ``async def`` node
-runs on one process-wide loop.
+runs on a loop of the process (``drive.loop``).
 """
 
 from __future__ import annotations

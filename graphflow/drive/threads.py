@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import ContextVar
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -18,6 +19,10 @@ WORKERS = 32
 STORE_WORKERS = 16
 """Helpers of the process that talk to databases for asyncio; apart, so that a commit never waits for somebody's slow node. Most
 of the time they wait for a disk, which writes what several of them commit at once."""
+
+DEEPEST = 8
+"""As many waits as may be for one another, each in a thread that is one of a limited number. Deeper ones are in threads without
+a limit."""
 
 GRACE = 1.0
 """Seconds that what a run does elsewhere (in a thread, in the background loop, in a task of asyncio) has to end when the run is
@@ -124,7 +129,8 @@ class _PerProcess:
     """The helpers of a process; made anew in a forked child."""
 
     def __init__(self) -> None:
-        self.nodes = _Helpers("graphflow", WORKERS)
+        self.nodes = [_Helpers(f"graphflow-{depth}" if depth else "graphflow", WORKERS) for depth in range(DEEPEST)]
+        """By depth: what a helper does may wait for others, and these are never those that wait for it."""
         self.stores = _Helpers("graphflow-store", STORE_WORKERS)
         self.lone = _Helpers("graphflow-lone")
         """For what may never end."""
@@ -135,6 +141,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_process.__init__)  # type: ignore[misc]
 
 
+_depth: ContextVar[int] = ContextVar("graphflow_depth", default=0)
+"""How many helpers and background loops wait for what is done here, one for the other."""
+
+
+def deeper() -> tuple[int, contextvars.Context]:
+    """How deep the caller is, and a copy of its context variables, for what it begins and may wait for."""
+    depth, context = _depth.get(), contextvars.copy_context()
+    context.run(_depth.set, depth + 1)
+    return depth, context
+
+
 def _unheard(value: Any, error: BaseException | None) -> None:
     """For work that tells by itself what comes of it."""
 
@@ -143,13 +160,18 @@ def start(work: Callable[[], Any], tell: Tell = _unheard, *, store: bool = False
     """Begin work in a helper thread, with the caller's context variables; ``alone``: what may never end, in one that nobody
     waits for, not even the end of the process.
     """
-    helpers = _process.lone if alone else _process.stores if store else _process.nodes
-    helpers.start(partial(contextvars.copy_context().run, work), tell)
+    if alone or store:  # of the first there are always more, the second wait for none of these
+        helpers, context = _process.lone if alone else _process.stores, contextvars.copy_context()
+    else:
+        depth, context = deeper()
+        helpers = _process.nodes[depth] if depth < DEEPEST else _process.lone
+    helpers.start(partial(context.run, work), tell)
 
 
 def all_free() -> bool:
-    """Whether no helper for nodes has anything to do."""
-    return _process.nodes.free == len(_process.nodes.threads)
+    """Whether no helper for nodes, of those that the caller might have, has anything to do."""
+    helpers = _process.nodes[min(_depth.get(), DEEPEST - 1)]
+    return helpers.free == len(helpers.threads)
 
 
 def in_thread(work: Callable[[], T]) -> Future[T]:
