@@ -201,11 +201,12 @@ class Crew:
         """
         if not self.waiting or self.failure is not None or self.summoned or self.working >= self.limit:
             return False
+        self.summoned = True  # before it can have come
         try:
             self.context.copy().run(start, self._help)
         except RuntimeError:
+            self.summoned = False
             return True
-        self.summoned = True
         return False
 
     def _help(self) -> None:

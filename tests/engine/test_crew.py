@@ -66,6 +66,21 @@ def test_a_task_that_waited_calls_for_help_at_once(monkeypatch: pytest.MonkeyPat
     assert len(set(fan_out(node, 8).invoke({"threads": []})["threads"])) == 7
 
 
+def test_a_helper_that_comes_at_once_calls_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start_and_let_it_begin(work: Any) -> None:
+        start(work)
+        sleep(0.02)
+
+    monkeypatch.setattr(crew, "start", start_and_let_it_begin)
+    together = threading.Barrier(8)
+
+    def node(state: Any) -> Any:
+        together.wait(10)
+        return {"threads": [threading.get_ident()]}
+
+    assert len(set(fan_out(node, 8).invoke({"threads": []})["threads"])) == 8
+
+
 def test_helpers_see_the_context_variables_of_the_caller() -> None:
     tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant of a test", default="nobody")
     together = threading.Barrier(8)
