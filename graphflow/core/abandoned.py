@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from graphflow.core.calls import CallOptions
 from graphflow.core.effects import CloseRun
+from graphflow.core.excerpts import error_text
 from graphflow.core.ledger import Ledger, joined_deltas
 from graphflow.core.plan import Plan
 from graphflow.core.reducers import Delta
@@ -51,7 +54,9 @@ def _paused_at(stored: Stored) -> str:
 
 
 def _finish(plan: Plan, stored: Stored) -> tuple[Delta, list[LogEntry], list[SideWrite]]:
-    """Apply the results there are, one by one, since nobody can mend now what does not go together."""
+    """Apply the results there are, one by one, since nobody can mend now what does not go together; warns of those that do not
+    go with the state at all.
+    """
     results = {row.task_id: row.value for row in stored.tasks if row.kind == "result"}
     deltas: list[Delta] = []
     said: list[LogEntry] = []
@@ -61,11 +66,26 @@ def _finish(plan: Plan, stored: Stored) -> tuple[Delta, list[LogEntry], list[Sid
         ledger = Ledger(plan.schema, RunInfo(stored.run.run_id))
         ledger.adopt(stored)
         for task in pending_tasks(stored):
-            if task.id in results:
+            if task.id not in results:
+                continue
+            try:
                 delta, entries = ledger.merge([(replace(plan.entry, name=task.node), results[task.id])])
-                deltas.append(delta)
-                said += entries
-                side += ledger.side
+            except Exception as error:  # of a reducer, too: the session is not to be stuck for good
+                _warn_of_lost(task.node, stored.session_id, error)
+                continue
+            deltas.append(delta)
+            said += entries
+            side += ledger.side
         stored.values, stored.ranges, stored.log_head = ledger.values, ledger.ranges, ledger.log_head
     lasting = [{name: op for name, op in delta.items() if name not in plan.schema.fresh} for delta in deltas]
     return joined_deltas(lasting, stored.values) if lasting else {}, said, side
+
+
+def _warn_of_lost(node: str, session_id: str, error: Exception) -> None:
+    with suppress(Warning):  # where warnings are errors, this one is not to keep the next run from beginning
+        warnings.warn(
+            f"node {node!r} of session {session_id!r} had finished in the run that is abandoned now; what it gave is left out, "
+            f"since it does not go with the state: {error_text(error)}",
+            RuntimeWarning,
+            stacklevel=2,
+        )

@@ -14,6 +14,7 @@ from graphflow import (
     Agent,
     Context,
     Message,
+    RemoveMessage,
     Reply,
     StateGraph,
     Team,
@@ -123,6 +124,42 @@ def test_what_would_not_go_together_goes_one_after_the_other(way: Way, db: Any) 
     way.invoke(graph, {}, session_id="other")
     result = way.invoke(graph, {}, session_id="other", on_unfinished="abandon")
     assert result["found"] == ["hotel", "train"] and result["best"] == "train"
+
+
+def divided(old: int, new: int) -> int:
+    return old // new if old else new
+
+
+def test_what_does_not_go_with_the_state_at_all_is_left_out_and_told(way: Way, db: Any) -> None:
+    def forget(state: Any) -> Any:
+        return {"draft": [RemoveMessage(id="first")]}
+
+    def forget_too(state: Any) -> Any:
+        return {"draft": [RemoveMessage(id="first")], "best": "nothing"}
+
+    def share(state: Any) -> Any:
+        return {"share": 0}
+
+    class Drafts(TypedDict, total=False):
+        draft: Annotated[list[Message], add_messages]
+        best: str
+        share: Annotated[int, divided]
+
+    def ask(state: Any) -> Any:
+        return {"best": interrupt("sure?")}
+
+    builder = StateGraph(Drafts)
+    for node in (forget, forget_too, share, ask):
+        builder.add_node(node).add_edge(START, node.__name__).add_edge(node.__name__, END)
+    graph = builder.compile(db=db)
+    start = {"draft": [Message(role="user", content="hi", id="first")], "best": "tea", "share": 12}
+    assert way.invoke(graph, start, session_id="s").status == "paused"
+    with pytest.warns(RuntimeWarning, match="does not go with the state") as told:
+        result = way.invoke(graph, {"share": 4}, session_id="s", on_unfinished="abandon")
+    assert [("forget_too" in str(one.message), "share" in str(one.message)) for one in told] == [(True, False), (False, True)]
+    assert (result.status, result["draft"], result["best"], result["share"]) == ("paused", [], "tea", 3)
+    assert way.get_state(graph, "s").values["share"] == 3
+    assert not db.check().problems
 
 
 def test_a_field_that_the_code_no_longer_has_is_let_be(way: Way, db: Any) -> None:
