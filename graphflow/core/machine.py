@@ -445,11 +445,15 @@ class Machine:
 
     def tell_end(self, outcomes: list[Outcome]) -> Flow[None]:
         """The events of a superstep that is over."""
+        never_stored = self.schema.untracked
         for outcome in outcomes:
             if self.tells_end:
                 update = dict(outcome.result.writes) if outcome.result is not None else {}
                 task_id = outcome.task.id if self.tells_ids else None
-                data: dict[str, Any] = {"task_id": task_id, "update": update, "seconds": outcome.seconds}
+                untracked = tuple(name for name in update if name in never_stored) if never_stored else ()
+                data: dict[str, Any] = {
+                    "task_id": task_id, "update": update, "untracked": untracked, "seconds": outcome.seconds,
+                }
                 yield Emit("node_completed", outcome.task.node.name, data, self.info.ns)
             for write in outcome.result.side if outcome.result is not None else ():
                 yield from told(write, outcome.task)

@@ -41,8 +41,9 @@ class Event:
     ``type`` says what, ``node`` and ``ns`` where (an event about the whole run has neither), ``run_id`` and ``session_id`` in
     which run. An event's own fields, below, are attributes too: ``event.text`` of a token.
 
-    run_started (values) · node_started (task_id, input) · node_completed (task_id, update, seconds) · checkpoint (values, seq;
-    stored: False while it waits for the next commit) · token, reasoning (text, attempt; member, where one speaks) ·
+    run_started (values) · node_started (task_id, input) · node_completed (task_id, update, seconds; untracked: the fields of
+    the update that are never stored) · checkpoint (values, seq; stored: False while it waits for the next commit) · token,
+    reasoning (text, attempt; member, where one speaks) ·
     attempt_restarted (attempt: what it told so far does not count) · custom (``event.data["data"]``: what ``ctx.write`` was
     given) · tool_started (tool, arguments, tool_call_id), tool_completed, tool_failed (result, too) · member_started (member,
     task; inside: the ns of its own events), member_completed (member, inside, content) · step_started (name, within: the
@@ -98,24 +99,47 @@ def _updates(event: Event) -> Any:
 
 
 class _Messages:
-    """Tokens as they come, and every Message that a node wrote, unless its text came as tokens."""
+    """Tokens as they come, and every Message that a node wrote, unless its text came as tokens, or it was there before: read
+    from the log into a field that is not stored, or told by the graph inside that wrote it.
+    """
 
     def __init__(self) -> None:
         self.streaming: set[tuple[str, str]] = set()
         """Nodes (with their namespace) whose tokens came in the current superstep."""
+        self.around: set[str] = set()
+        """Places of the nodes that graphs ran inside of, in the current superstep of the outermost graph."""
 
     def __call__(self, event: Event) -> list[Any]:
         place = event.ns, event.node
         about = {"node": event.node, "ns": event.ns, "run_id": event.run_id}
+        if event.ns:
+            self.around.update(_places_around(event.ns))
         if event.type == "token":
             self.streaming.add(place)
             return [(event.data["text"], {**about, "attempt": event.data.get("attempt", 1)})]
         if event.type == "checkpoint":
             self.streaming = {known for known in self.streaming if known[0] != event.ns}
+            if not event.ns:
+                self.around.clear()
             return []
-        said = [message for value in event.data["update"].values() for message in messages_in(value)]
+        update, untracked = event.data["update"], event.data["untracked"]
+        said = [message for name, value in update.items() if name not in untracked for message in messages_in(value)]
         told = place in self.streaming
-        return [(message, about) for message in said if not (told and message.role == "assistant")]
+        inside = (f"{event.ns}/{event.node}" if event.ns else event.node) in self.around
+        return [
+            (message, about)
+            for message in said
+            if not (told and message.role == "assistant") and not (inside and message.id is not None)
+        ]
+
+
+@lru_cache(maxsize=1024)
+def _places_around(ns: str) -> frozenset[str]:
+    """The nodes, each after its namespace, that a namespace is inside of: "a" and "a:0.0/b" of "a:0.0/b:1.0". (A name may hold
+    a slash, so there may be some among them that are none.)
+    """
+    parts = ns.split("/")
+    return frozenset("/".join(parts[: end + 1]).rpartition(":")[0] for end in range(len(parts)))
 
 
 def _custom(event: Event) -> Any:

@@ -11,14 +11,28 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 
-from graphflow import END, START, Context, Message, RetryPolicy, Send, StateGraph, add_messages, append, interrupt
+from graphflow import (
+    END,
+    START,
+    Context,
+    Message,
+    RetryPolicy,
+    Send,
+    StateGraph,
+    add_messages,
+    append,
+    interrupt,
+    logged,
+    untracked,
+)
 from graphflow.core.effects import Ask
 from graphflow.core.plan import flow
-from graphflow.db import SqliteDb
+from graphflow.db import InMemoryDb, SqliteDb
 from graphflow.drive.sync import STREAM_SIZE
 from graphflow.errors import SerializationError
 from graphflow.models.base import Request
 from graphflow.testing import ScriptedModel
+from graphflow_nodes import history, respond
 
 
 class S(TypedDict):
@@ -227,6 +241,46 @@ def test_messages_that_did_not_come_as_tokens_come_whole(way):
     whole = [piece for piece, about in parts if about["node"] == "n1"]
     assert "".join(texts) == "Hello world" and all(isinstance(text, str) for text in texts)
     assert [(message.role, message.content) for message in whole] == [("tool", "42"), ("assistant", "by hand")]
+
+
+def test_messages_that_are_read_from_the_log_are_not_told_again(way):
+    class Chat(TypedDict):
+        messages: Annotated[list[Message], add_messages, logged]
+        history: Annotated[list[Message], untracked]
+
+    builder = StateGraph(Chat)
+    builder.add_node("history", history(), rerunnable=True)
+    builder.add_node("answer", respond(ScriptedModel(["one", "two"])))
+    builder.add_edge(START, "history")
+    builder.add_edge("history", "answer")
+    builder.add_edge("answer", END)
+    graph = builder.compile(db=InMemoryDb())
+    for text in ("one", "two"):
+        parts = way.stream(graph, {"messages": [("user", "hi")]}, session_id="s", stream_mode=["messages", "events"])
+        assert [part[0] for mode, part in parts if mode == "messages"] == [text]
+    read = next(part for mode, part in parts if mode == "events" and part.type == "node_completed")
+    assert (read.node, len(read.update["history"]), read.untracked) == ("history", 2, ("history",))
+
+
+@pytest.mark.parametrize("name", ["inner", "a/b: c"])
+@pytest.mark.parametrize("db", [InMemoryDb, lambda: None], ids=["stored", "not stored"])
+def test_messages_of_a_graph_inside_are_told_once(way, name, db):
+    inner = chain(None, saying("Hello world"), lambda state: {"messages": [Message("assistant", "by hand", id="mine")]})
+
+    def after(state):
+        return {"messages": [Message("assistant", "outside", id="another")]}
+
+    builder = StateGraph(S)
+    builder.add_node(name, inner)
+    builder.add_sequence([("calls", lambda state: {"messages": inner_again.invoke({})["messages"]}), ("after", after)])
+    inner_again = chain(None, saying("Again"))
+    for left, right in ((START, name), (name, "calls"), ("after", END)):
+        builder.add_edge(left, right)
+    parts = way.stream(builder.compile(db=db()), {"messages": [("user", "hi")]}, stream_mode="messages")
+    told = [(piece if isinstance(piece, str) else piece.text, about["node"]) for piece, about in parts]
+    words = [text for text, node in told if node == "n0"]
+    assert "".join(words) == "Hello worldAgain"
+    assert [pair for pair in told if pair[1] != "n0"] == [("by hand", "n1"), ("outside", "after")]
 
 
 def test_a_node_that_streams_in_one_superstep_and_not_in_the_next_is_told_apart(way):
