@@ -41,7 +41,14 @@ def write(pack: Callable[[Packer], Any], where: str, media: Media | None = None)
 
 def write_value(value: Any, where: str, media: Media | None = None) -> str:
     """The JSON text of one value without a declared type."""
-    return write(lambda packer: packer.pack(value), where, media)
+
+    def pack(packer: Packer) -> Any:
+        try:
+            return packer.pack(value)
+        except Refused as refused:
+            raise refused.outside_fields() from None
+
+    return write(pack, where, media)
 
 
 # --- channels ----------------------------------------------------------------------------------------------------------
@@ -59,7 +66,15 @@ class ChannelCodec:
 
     def pack(self, value: Any, packer: Packer) -> Any:
         """A whole value, or the items or entries of an update to it."""
-        return packer.pack(value) if self.exact else take_apart(self.channel.type, value, packer)
+        return self._exactly(value, packer) if self.exact else take_apart(self.channel.type, value, packer)
+
+    def _exactly(self, value: Any, packer: Packer) -> Any:
+        try:
+            return packer.pack(value)
+        except Refused as refused:
+            if self.channel.kind == "keys":  # what is under a key has no type of its own
+                refused.outside_fields()
+            raise
 
     def unpack(self, value: Any, where: str) -> Any:
         """What ``pack`` packed, from parsed JSON."""
@@ -70,7 +85,7 @@ class ChannelCodec:
         if not self.exact_update:
             return take_apart(self.channel.update_type, value, packer), False
         if self.exact:
-            return packer.pack(value), False
+            return self._exactly(value, packer), False
         try:
             return packer.pack(value), False
         except Refused:

@@ -48,13 +48,21 @@ Fetch = Callable[[bytes], bytes]
 
 
 class Refused(Exception):
-    """A value that cannot be kept. ``parts`` is the path to it, innermost first."""
+    """A value that cannot be kept. ``parts`` is the path to it, innermost first, ``plainly`` the repair where no field declares
+    a type for it.
+    """
 
-    def __init__(self, reason: str, repair: str) -> None:
+    def __init__(self, reason: str, repair: str, plainly: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.repair = repair
+        self.plainly = repair if plainly is None else plainly
         self.parts: list[Any] = []
+
+    def outside_fields(self) -> Refused:
+        """The same, of a value that is in no field whose type could be declared."""
+        self.repair = self.plainly
+        return self
 
     def error(self, path: str) -> SerializationError:
         """The error to raise for a value found at ``path``."""
@@ -78,16 +86,25 @@ def undeclared(value: Any) -> Refused:
             return Refused(
                 f"is {one(name)}, a kind of {plain}, and would come back as a plain {plain}",
                 f"declare the field with {name} as its type, or write {plain}(…)",
+                f"write {plain}(…)",
             )
     if hasattr(kind, "__pydantic_fields__") or hasattr(kind, "__dataclass_fields__") or isinstance(value, Enum):
         return Refused(
             f"is {one(name)}, which the declared type does not say",
             f"declare the field with {name} as its type, or write plain data",
+            f"no field declares one here, so write plain data, such as {_plain_form(kind)}",
         )
     return Refused(
         f"is {one(name)}, which cannot be stored",
         "write plain data, or declare the field untracked if it can be had again",
+        "write plain data",
     )
+
+
+def _plain_form(kind: type[Any]) -> str:
+    if hasattr(kind, "__pydantic_fields__") and hasattr(kind, "model_dump"):
+        return "what its model_dump() gives"
+    return "its value" if issubclass(kind, Enum) else "what dataclasses.asdict(…) gives"
 
 
 # --- taking apart ------------------------------------------------------------------------------------------------------
@@ -151,7 +168,11 @@ def _pack_tagged_message(packer: Packer, message: Message, depth: int) -> Any:
 
 
 def _pack_send(packer: Packer, send: Send, depth: int) -> Any:
-    return [send.node, packer.at("arg", send.arg, depth + 1)]
+    try:
+        return [send.node, packer.at("arg", send.arg, depth + 1)]
+    except Refused as refused:
+        refused.reason += f" (it is sent to node {send.node!r})"
+        raise refused.outside_fields() from None
 
 
 def _pack_interrupt(packer: Packer, question: Interrupt, depth: int) -> Any:

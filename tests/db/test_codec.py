@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 from typing_extensions import TypedDict as ExtendedTypedDict
 
 from graphflow.core.control import MISSING, Interrupt, Overwrite, Send
-from graphflow.core.reducers import append, merge
+from graphflow.core.reducers import append, merge, merge_keys
 from graphflow.core.state import StateSchema, state_schema, untracked
 from graphflow.core.stored import Frontier, TaskResult, TaskRow
 from graphflow.db.codec import channel_codecs, encode_delta, encode_snapshot, write
@@ -332,6 +332,35 @@ def test_what_would_come_back_different_is_refused_with_its_path(hint: Any, valu
     with pytest.raises(SerializationError, match=re.escape(message)) as caught:
         round_trip(hint, value)
     assert caught.value.path.startswith("state.x")
+
+
+class Keyed(TypedDict):
+    kept: Annotated[dict[str, Any], merge_keys]
+
+
+OUTSIDE_FIELDS = [
+    (Item(name="a"), r"is an Item, .* no field declares one here, so write plain data, such as what its model_dump\(\) gives"),
+    (Box(1, Item(name="a")), r"such as what dataclasses\.asdict\(…\) gives"),
+    (Color.RED, "such as its value"),
+    (Text("x"), r"would come back as a plain str.*; write str\(…\)"),
+    (Opaque(), "cannot be stored.*; write plain data$"),
+]
+
+
+@pytest.mark.parametrize(("value", "message"), OUTSIDE_FIELDS, ids=lambda value: type(value).__name__)
+def test_where_no_field_could_declare_a_type_the_repair_does_not_ask_for_it(value: Any, message: str) -> None:
+    schema = state_schema(Keyed)
+    step = TaskRow("task", node="n", kind="step", value=value, name="look")
+    sent = Frontier(0, [Send("worker", {"item": value})])
+    for stored in (
+        lambda: encode_task(step, None),
+        lambda: encode_delta(schema, {"kept": {"merge": {"item": value}}}),
+        lambda: encode_frontier(sent, 0, schema),
+    ):
+        with pytest.raises(SerializationError, match=message) as caught:
+            stored()
+        assert "declare the field" not in str(caught.value)
+    assert "sent to node 'worker'" in str(caught.value)
 
 
 def test_a_private_value_that_would_be_lost_is_refused() -> None:
