@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.errors import PydanticUserError
@@ -62,6 +62,11 @@ def parameters_of(fn: Any, inner: Any, tool_name: str) -> tuple[dict[str, tuple[
                 f"tool {tool_name!r} takes {parameter}, which a model cannot name: write ordinary named parameters"
             )
         annotation = _annotation(parameter, inner, tool_name)
+        if parameter.name in _GIVEN and (annotation is Any or get_origin(annotation) is dict or annotation is dict):
+            raise GraphError(
+                f"tool {tool_name!r}: the model would have to fill in {parameter.name!r}; take a parameter "
+                "ctx: Context, which graphflow gives, and has the session's dict as ctx.session_state"
+            )
         if not _is_context(annotation):
             parameters[parameter.name] = (annotation, parameter.default)
         elif context_parameter is None:
@@ -81,6 +86,9 @@ def result_schema(inner: Any) -> dict[str, Any] | None:
     except (*_UNRESOLVED, ValueError):
         return None
 
+
+_GIVEN: Final = frozenset({"ctx", "run_context", "session_state"})
+"""What a parameter without a type is called by who expects it to be given, and not to be filled in by the model."""
 
 _UNRESOLVED = (NameError, AttributeError, TypeError, SyntaxError)
 

@@ -223,6 +223,23 @@ def test_a_context_imported_for_type_checkers_only_is_recognised() -> None:
     assert as_tool(report).context_parameter == "ctx"
 
 
+@pytest.mark.parametrize("name", ["ctx", "run_context", "session_state"])
+def test_what_is_meant_to_be_given_is_not_left_to_the_model(name: str) -> None:
+    untyped = eval(f"lambda item, {name}: item")
+    untyped.__name__ = "add"
+    with pytest.raises(GraphError, match=f"tool 'add': the model would have to fill in '{name}'; take a parameter ctx: Cont"):
+        as_tool(untyped)
+
+    def typed(item: str, session_state: dict[str, Any]) -> None: ...
+
+    with pytest.raises(GraphError, match="fill in 'session_state'"):
+        as_tool(typed)
+
+    def filled(ctx: str) -> None: ...
+
+    assert list(as_tool(filled).parameters["properties"]) == ["ctx"]
+
+
 def test_two_contexts_are_refused() -> None:
     def both(one: Context, two: Context) -> None: ...
 
