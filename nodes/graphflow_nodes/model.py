@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import to_json
 
 from graphflow.core import options
-from graphflow.core.control import END, Context, Send, Update
+from graphflow.core.control import END, Command, Context, Send, Update
 from graphflow.core.effects import Ask, Call, Emit, Flow, is_awaitable
 from graphflow.core.excerpts import error_text, excerpt
 from graphflow.core.hints import one
@@ -217,10 +217,16 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
     if tool.context_parameter is not None:
         bound[tool.context_parameter] = ctx
     yield from _tell(ctx, "tool_started", call, {})
+    returned: Any = None
     try:
-        result = yield Call(tool.fn, (), bound, tool.is_async)
-        return result if isinstance(result, Update) else _readable(tool, result), False
+        returned = yield Call(tool.fn, (), bound, tool.is_async)
+        return returned if isinstance(returned, Update) else _readable(tool, returned), False
     except Exception as error:
+        if isinstance(returned, Command):
+            raise GraphError(
+                f"tool {tool.name!r} returned a Command, but what a tool returns is for the model to read: change the "
+                f"session's dict (ctx.session_state[…] = …), and have a node or a router after {ctx.node!r} say where to go"
+            ) from None
         if on_tool_error == "raise":
             raise
         ctx.task.session = None  # what a failed call changed in it
@@ -252,7 +258,7 @@ def _readable(tool: Tool, result: Any) -> str:
     if text is not None:
         return text
     text = str(result)
-    if _ADDRESS.search(text):
+    if isinstance(result, Command) or _ADDRESS.search(text):
         raise TypeError(
             f"{tool.name} was called, but returned an object of type {type(result).__name__} that cannot be read: it should "
             "return text, or what JSON can express (numbers, lists, dicts, dataclasses, pydantic objects)"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphflow import END, Agent, Context, HistoryPolicy, Message, RunStatus, Team, ToolCall, tool
+from graphflow import END, Agent, Command, Context, HistoryPolicy, Message, RunStatus, Team, ToolCall, tool
 from graphflow.core.control import Cancelled
 from graphflow.db import InMemoryDb, SqliteDb
 from graphflow.errors import (
@@ -311,6 +311,18 @@ def test_parallel_tool_calls_really_run_at_the_same_time(way):
 
     model = ScriptedModel([calls(*(("meet", {"n": n}) for n in range(3))), "done"])
     assert [t.result for t in way.run(Agent(model, tools=[meet]), "q").tools] == ["met"] * 3
+
+
+@pytest.mark.parametrize("on_tool_error", ["message", "raise"])
+def test_a_tool_that_returns_a_command_is_refused_and_not_shown_to_the_model(way, db, on_tool_error):
+    def hand_over() -> Any:
+        return Command(update={"name": "Ann"}, goto="other")
+
+    model = ScriptedModel([calls(("hand_over", {})), "never"])
+    agent = Agent(model, tools=[hand_over], db=db, session_id="s", on_tool_error=on_tool_error)
+    with pytest.raises(GraphError, match=r"tool 'hand_over' returned a Command.*ctx\.session_state.*after 'tools'"):
+        way.run(agent, "hi")
+    assert len(model.requests) == 1
 
 
 def test_a_tool_that_raises_becomes_a_message_the_model_sees(way, db):
