@@ -174,6 +174,11 @@ def as_message(value: Any) -> Message | RemoveMessage:
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
         return Message(value[0], value[1])
     if isinstance(value, dict) and "role" in value:
+        if unknown := value.keys() - _FIELDS:
+            others = ", ".join(map(repr, sorted(map(str, unknown))))
+            raise ValueError(
+                f"{value!r} is not a message: it has {others}, and the fields of one are {', '.join(Message.model_fields)}"
+            )
         return Message(**value)
     raise ValueError(f"{value!r} is not a message: give a Message, a (role, text) pair or a dict with a role")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from graphflow.messages import Message, TextPart, ToolCall
+from graphflow.messages import Message, TextPart, ToolCall, as_message
 
 
 class Word(str):
@@ -34,6 +34,12 @@ def made(cls: type[Message], *arguments: Any) -> dict[str, Any] | list[tuple[Any
     except ValidationError as error:
         return [(found["loc"], found["type"]) for found in error.errors()]
     return {name: (type(value), value) for name, value in message.__dict__.items()}
+
+
+def test_a_dict_with_other_fields_is_no_message_and_the_error_names_them() -> None:
+    with pytest.raises(ValueError, match=r"it has 'text', 'when', and the fields of one are role, content, id, name, "):
+        as_message({"role": "user", "text": "hi", "when": "now"})
+    assert as_message({"role": "user", "content": "hi"}) == Message("user", "hi")
 
 
 @pytest.mark.parametrize("role", ROLES, ids=repr)
