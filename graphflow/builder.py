@@ -156,6 +156,8 @@ class StateGraph:
         for option, chosen in (("defer", defer), ("rerunnable", rerunnable), ("persist", persist)):
             options.flag(option, chosen, of=f"node {node!r}")
         action = graph_of(action)
+        if isinstance(action, StateGraph):
+            raise GraphError(f"node {node!r} is a StateGraph that is not compiled; write add_node({node!r}, builder.compile())")
         for option, mapper in (("input", input), ("output", output)):
             options.plain_function(option, mapper, "a function of the state", none="the fields of both", of=f"node {node!r}")
         mapping = {"input": input, "output": output, "persist": persist}

@@ -55,7 +55,9 @@ def _check_targets(plan: Plan) -> None:
                     raise _wrong(plan, target, f"the router {branch.name!r} of {source.name!r}")
         for target in source.destinations or ():
             if target not in known:
-                raise _wrong(plan, target, f"destinations= of {source.name!r}")
+                wrong = _wrong(plan, target, f"destinations= of {source.name!r}")
+                wrong.add_note("what a Command with graph=Command.PARENT goes to is left out of destinations= and annotations")
+                raise wrong
     for join in plan.joins:
         for name in join.sources:
             if name not in plan.nodes:

@@ -311,3 +311,18 @@ def test_a_command_to_the_graph_around_is_seen_through_policies() -> None:
     )
     builder = two_nodes().add_node("inner", inner).add_edge(START, "inner").add_edge("inner", "write").add_edge("write", END)
     assert builder.add_edge("judge", END).compile().invoke({"n": 0}).status == "completed"
+
+
+def test_an_annotation_of_what_is_outside_is_told_to_be_left_out():
+    def leave(state: State) -> Command[Literal["elsewhere"]]:
+        return Command(goto="elsewhere", graph=Command.PARENT)
+
+    builder = StateGraph(State).add_node(leave).add_edge(START, "leave")
+    with pytest.raises(UnknownTarget) as caught:
+        builder.compile()
+    assert any("graph=Command.PARENT" in note for note in caught.value.__notes__)
+
+
+def test_a_graph_that_is_not_compiled_is_no_node_and_the_error_says_so():
+    with pytest.raises(GraphError, match=r"'inner' is a StateGraph that is not compiled; write add_node\('inner', builder"):
+        StateGraph(State).add_node("inner", StateGraph(State))
