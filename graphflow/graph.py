@@ -4,7 +4,7 @@ driver.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, Unpack
 
@@ -67,6 +67,13 @@ class GraphResult:
 
     def __contains__(self, key: object) -> bool:
         return key in self.values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values)
+
+    def keys(self) -> KeysView[str]:
+        """The fields that hold something; with them ``dict(result)`` and ``{**result}`` are the state as a dict."""
+        return self.values.keys()
 
     def get(self, key: str, default: Any = None) -> Any:
         """The field's value, or ``default`` when it holds nothing."""
@@ -161,7 +168,7 @@ class Graph:
         **options: Unpack[RunOptions],
     ) -> Iterator[Any]:
         """Run the graph and give parts as they come: ``updates`` ({node: update}), ``values`` (states), ``messages``
-        (tokens and, for what did not come as tokens, Messages that nodes wrote: ``(text or Message, {"node", "ns", …})``),
+        (tokens and, for what did not come as tokens, new Messages that nodes wrote: ``(text or Message, {"node", "ns", …})``),
         ``custom`` (ctx.write), ``tasks``, ``checkpoints``, ``events``. A list of modes gives (mode, part) pairs. The order of
         parts is told in ``graphflow.drive.stream``.
 
@@ -371,6 +378,8 @@ class Graph:
         audience: Audience = NOBODY,
     ) -> tuple[Flow[GraphResult], World]:
         self._need_db()
+        if "config" in options:
+            raise TypeError(_NO_CONFIG)
         checks.names(options, (*_OF_A_RUN, "answer", "answers"), "option")
         check_resumed(session_id)
         checks.keyed("answers", answers, none="none")
@@ -381,6 +390,8 @@ class Graph:
 
     def call(self, options: Mapping[str, Any], *, session_id: str | None = None, audience: Audience = NOBODY) -> CallOptions:
         """What one call says (RunOptions), checked. Raises TypeError for an unknown option, ValueError for a wrong value."""
+        if "config" in options:
+            raise TypeError(_NO_CONFIG)
         checks.names(options, _OF_A_RUN, "option")
         for name in options:
             if name in _CALL_CHECKS:
@@ -438,6 +449,7 @@ def checked_durability(value: Any) -> Any:
     return checks.one_of("durability", value, ("sync", "exit"))
 
 
+_NO_CONFIG: Final = "there is no option 'config'; write session_id= for its thread_id, context= for what nodes are given"
 _OF_A_RUN: Final = ("session_id", *RunOptions.__annotations__)
 """The names of what a call may say."""
 _CALL_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {

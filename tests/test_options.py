@@ -245,6 +245,15 @@ def test_ids_and_models_have_errors_of_their_own() -> None:
 INTERNAL = [name for name in CallOptions.__slots__ if name not in {"session_id", *RunOptions.__annotations__}]
 
 
+def test_who_gives_a_config_is_told_what_is_given_instead(way: Way) -> None:
+    graph = builder().compile(db=InMemoryDb())
+    for call in (way.invoke, way.stream):
+        with pytest.raises(TypeError, match="no option 'config'; write session_id= for its thread_id"):
+            call(graph, {"text": "x"}, config={"configurable": {"thread_id": "s"}})
+    with pytest.raises(TypeError, match="no option 'config'; write session_id="):
+        way.resume(graph, "s", config={"configurable": {"thread_id": "s"}})
+
+
 @pytest.mark.parametrize("name", [*INTERNAL, "sesion_id", "anything"])
 def test_a_call_takes_the_options_of_runs_and_no_others(way: Way, name: str) -> None:
     graph = builder().compile(db=InMemoryDb())

@@ -249,6 +249,7 @@ def test_a_result_has_only_the_fields_of_its_schema(way, db):
     graph = answering(db, input_schema=Ask, output_schema=Answer)
     result = way.invoke(graph, {"question": "tea"}, session_id="s")
     assert result.value == {"answer": "tea!"} and "notes" not in result and result.get("notes") is None
+    assert list(result) == ["answer"] and dict(result) == {**result} == {"answer": "tea!"}
     assert way.get_state(graph, "s").values["notes"] == ["private"]
 
 
