@@ -214,6 +214,37 @@ class Graph:
         """``resume`` for asyncio."""
         return await drive.aio.run(*self._resume(session_id, answer, answers, options))
 
+    def stream_resume(
+        self,
+        session_id: str,
+        answer: Any = MISSING,
+        *,
+        answers: Mapping[str, Any] | None = None,
+        stream_mode: StreamMode | Sequence[StreamMode] = "updates",
+        subgraphs: bool = False,
+        **options: Unpack[RunOptions],
+    ) -> Iterator[Any]:
+        """``resume``, which gives parts as they come, as ``stream`` does. What was told before the pause is not told again.
+
+        ``stream(Command(resume=x), session_id=…)`` is the same for one answer.
+        """
+        parts = View(stream_mode, subgraphs)
+        return drive.sync.stream(*self._resume(session_id, answer, answers, options, parts.audience), parts, self.on_event)
+
+    def astream_resume(
+        self,
+        session_id: str,
+        answer: Any = MISSING,
+        *,
+        answers: Mapping[str, Any] | None = None,
+        stream_mode: StreamMode | Sequence[StreamMode] = "updates",
+        subgraphs: bool = False,
+        **options: Unpack[RunOptions],
+    ) -> AsyncIterator[Any]:
+        """``stream_resume`` for asyncio."""
+        parts = View(stream_mode, subgraphs)
+        return drive.aio.stream(*self._resume(session_id, answer, answers, options, parts.audience), parts, self.on_event)
+
     def cancel(self, run_id: str, *, user_id: str | None = None) -> bool:
         """Cancel a run, from any thread or process; whether there was anything to cancel (False: it has ended).
 

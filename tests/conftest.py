@@ -43,6 +43,12 @@ class Way:
             return list(graph.stream(*args, **kwargs))
         return asyncio.run(_collected(graph.astream(*args, **kwargs)))
 
+    def stream_resume(self, graph: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        """All parts of a stream that goes on with a run."""
+        if self.name == "sync":
+            return list(graph.stream_resume(*args, **kwargs))
+        return asyncio.run(_collected(graph.astream_resume(*args, **kwargs)))
+
     def events(self, agent: Any, *args: Any, **kwargs: Any) -> list[Any]:
         """All events of an agent's streamed run."""
         if self.name == "sync":

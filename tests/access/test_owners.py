@@ -82,6 +82,7 @@ GRAPH: dict[str, Use | str] = {
         )
     ),
     "resume": lambda h, u: h.graph.resume("lock", "yes", user_id=u),
+    "stream_resume": lambda h, u: list(h.graph.stream_resume("lock", "yes", user_id=u)),
     "get_state": lambda h, u: h.graph.get_state("lock", user_id=u),
     "get_state_history": lambda h, u: h.graph.get_state_history("lock", user_id=u),
     "update_state": lambda h, u: h.graph.update_state("lock", {"text": "mine"}, user_id=u),

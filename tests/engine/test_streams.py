@@ -29,7 +29,7 @@ from graphflow.core.effects import Ask
 from graphflow.core.plan import flow
 from graphflow.db import InMemoryDb, SqliteDb
 from graphflow.drive.sync import STREAM_SIZE
-from graphflow.errors import SerializationError
+from graphflow.errors import SerializationError, SessionNotFound
 from graphflow.models.base import Request
 from graphflow.testing import ScriptedModel
 from graphflow_nodes import history, respond
@@ -220,6 +220,34 @@ def test_a_pause_before_a_node_is_told_without_questions_and_that_of_a_graph_ins
     outer = StateGraph(S).add_node("inner", graph.compile()).add_edge(START, "inner").add_edge("inner", END).compile(db=db)
     parts = way.stream(outer, {}, session_id="t", subgraphs=True)
     assert parts == [("", {"__interrupt__": outer.get_state("t").interrupts})] and parts[0][1]["__interrupt__"][0].ns
+
+
+def test_going_on_is_streamed_with_some_answers_at_a_pause_and_in_a_fork(way, tmp_path):
+    def asks(state, ctx):
+        return {"path": [interrupt(ctx.node)]}
+
+    db = SqliteDb(tmp_path / "g.db")
+    graph = StateGraph(S).add_node("left", asks).add_node("right", asks).add_node("last", lambda state: {"path": ["last"]})
+    graph.add_edge(START, "left").add_edge(START, "right").add_edge(["left", "right"], "last").add_edge("last", END)
+    held = graph.compile(db=db, interrupt_before=["last"])
+    left, right = way.invoke(held, {}, session_id="s").interrupts
+    assert way.stream_resume(held, "s", answers={left.id: 1}) == [{"__interrupt__": (right,)}]
+    parts = way.stream_resume(held, "s", 2, stream_mode=["updates", "values"])
+    assert parts == [
+        ("values", {"path": [], "messages": []}),
+        ("updates", {"left": {"path": [1]}}),
+        ("updates", {"right": {"path": [2]}}),
+        ("values", {"path": [1, 2], "messages": []}),
+        ("updates", {"__interrupt__": ()}),
+        ("values", {"__interrupt__": ()}),
+    ]
+    other = way.fork(held, "s", at=1)
+    for session in ("s", other):
+        assert way.stream_resume(held, session, subgraphs=True) == [("", {"last": {"path": ["last"]}})]
+    assert way.stream_resume(held, "s") == []
+    with pytest.raises(SessionNotFound):
+        way.stream_resume(held, "nobody")
+    assert way.get_state(held, "s").values["path"] == [1, 2, "last"]
 
 
 # --- messages ----------------------------------------------------------------------------------------------------------
