@@ -40,7 +40,7 @@ from graphflow.drive.leaving import LeftWhenCancelled, LeftWhenStopping
 from graphflow.drive.selfwaits import refuse_async
 from graphflow.drive.siblings import Siblings
 from graphflow.drive.stream import Event, View
-from graphflow.drive.sync import MORE, STREAM_SIZE, give_back, keep, note_usage, streamed, tell_piece
+from graphflow.drive.sync import MORE, STREAM_SIZE, UNSTORED, give_back, keep, note_usage, streamed, tell_piece
 from graphflow.drive.threads import GRACE
 from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
 from graphflow.models.base import AsyncModel, Reply, as_piece, as_reply, last_piece
@@ -369,7 +369,7 @@ def stream(flow: Flow[Any], world: World, view: View, listener: Emitter | None) 
     """Drive a flow and give its parts as they come; what it raises is raised at the end.
 
     Leaving the iterator early (or cancelling its reader) cancels the run as ``run`` says; the committed work is kept and can be
-    resumed.
+    resumed. Where the run has failed meanwhile because something could not be stored, leaving raises that.
     """
     if world.store is None and view.audience.between_only:
         return _between(flow, world, view, listener)
@@ -420,7 +420,10 @@ async def _meanwhile(flow: Flow[Any], world: World, view: View, listener: Emitte
         world.pressure = None
         task.cancel()
         meanwhile = await settled([task])
+        failure = None if task.cancelled() else task.exception()  # which is nobody's to look at but this
         if meanwhile is not None:
             raise meanwhile from None
+        if isinstance(failure, UNSTORED):
+            raise failure from None
         raise
     await task

@@ -7,6 +7,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -565,6 +566,39 @@ def test_leaving_an_async_stream_warns_of_what_kept_its_run_from_being_stored(db
 
     with pytest.warns(RuntimeWarning, match="'s' was stopped, and that could not be stored: SerializationError"):
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("value, expected", [("an error", None), ("a value", SerializationError)])
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_leaving_a_stream_whose_run_has_failed_tells_what_was_not_stored_and_no_more(db, asynchronous, value, expected):
+    def fails(state):
+        if value == "an error":
+            raise LookupError("no such thing")
+        return {"path": [object()]}
+
+    graph, complaints = chain(db, writing("a", "told"), fails), []
+
+    def leave():
+        parts = graph.stream({}, session_id="s")
+        next(parts)
+        until(lambda: db.get_session("s").status == "error")
+        parts.close()
+
+    async def aleave():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context["message"]))
+        parts = graph.astream({}, session_id="s")
+        await anext(parts)
+        while db.get_session("s").status != "error":
+            await asyncio.sleep(0.001)
+        try:
+            await parts.aclose()
+        finally:
+            del parts
+            gc.collect()
+
+    with nullcontext() if expected is None else pytest.raises(expected, match="path"):
+        asyncio.run(aleave()) if asynchronous else leave()
+    assert complaints == []
 
 
 @pytest.mark.parametrize("mode", ["updates", "custom"])
