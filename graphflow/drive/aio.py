@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from graphflow.core.attempts import Attempt
-from graphflow.core.control import Cancelled, Parted, current_task
+from graphflow.core.control import Cancelled, current_task
 from graphflow.core.effects import (
     Acquire,
     Ask,
@@ -37,12 +37,13 @@ from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.errands import Errand, run_blocking, settled, threaded
 from graphflow.drive.leaving import LeftWhenCancelled, LeftWhenStopping
+from graphflow.drive.outcomes import outcome_of
 from graphflow.drive.selfwaits import refuse_async
 from graphflow.drive.siblings import Siblings
 from graphflow.drive.stream import Event, View
 from graphflow.drive.sync import MORE, STREAM_SIZE, UNSTORED, give_back, keep, note_usage, streamed, tell_piece
 from graphflow.drive.threads import GRACE
-from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
+from graphflow.drive.world import Emitter, World
 from graphflow.models.base import AsyncModel, Reply, as_piece, as_reply, last_piece
 
 
@@ -131,17 +132,11 @@ async def execute(task: Task, world: World, alone: bool = False) -> Outcome:
             if type(value) is not dict and is_awaitable(value):
                 value = await left_when_cancelled(value, world)
         return Outcome(task, value, perf_counter() - started, usage[0] if usage else None)
-    except Parted as stop:
-        return parted(task, stop, started, usage)
-    except BaseExceptionGroup as group:
-        stop_inside = unwrap_group(group)
-        if stop_inside is not None:
-            return parted(task, stop_inside, started, usage)
-        if isinstance(group, Exception):
-            return failed(task, group, started, usage)
-        raise
-    except Exception as error:
-        return failed(task, error, started, usage)
+    except BaseException as error:
+        outcome = outcome_of(error, task, started, usage)
+        if outcome is None:
+            raise
+        return outcome
     finally:
         if token is None:  # a signal's handler came as it was set
             current_task.set(None)

@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from graphflow import drive
-from graphflow.core.control import Cancelled, Parted, current_task
+from graphflow.core.control import Cancelled, current_task
 from graphflow.core.effects import (
     Acquire,
     Ask,
@@ -40,9 +40,10 @@ from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
 from graphflow.drive.crew import Crew
+from graphflow.drive.outcomes import outcome_of
 from graphflow.drive.stream import Event, View
 from graphflow.drive.threads import GRACE, in_own_thread
-from graphflow.drive.world import Emitter, World, failed, parted, unwrap_group
+from graphflow.drive.world import Emitter, World
 from graphflow.errors import DatabaseFailed, LeaseLost, SerializationError
 from graphflow.models.base import Model, Piece, Reply, Request, Restart, Token, Usage, as_piece, as_reply, last_piece
 
@@ -123,17 +124,11 @@ def execute(task: Task, world: World) -> Outcome:
         elif function.kind == "async" or (type(value) is not dict and is_awaitable(value)):
             value = drive.loop.background(drive.aio.left_when_cancelled(value, world))
         return Outcome(task, value, perf_counter() - started, usage[0] if usage else None)
-    except Parted as stop:
-        return parted(task, stop, started, usage)
-    except BaseExceptionGroup as group:
-        stop_inside = unwrap_group(group)
-        if stop_inside is not None:
-            return parted(task, stop_inside, started, usage)
-        if isinstance(group, Exception):
-            return failed(task, group, started, usage)
-        raise
-    except Exception as error:
-        return failed(task, error, started, usage)
+    except BaseException as error:
+        outcome = outcome_of(error, task, started, usage)
+        if outcome is None:
+            raise
+        return outcome
     finally:
         if token is None:  # a signal's handler came as it was set
             current_task.set(None)

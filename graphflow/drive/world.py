@@ -5,18 +5,17 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from graphflow import drive
 from graphflow.core.attempts import Attempt
 from graphflow.core.calls import CallOptions
-from graphflow.core.control import Context, Left, Parted, Suspended
+from graphflow.core.control import Context
 from graphflow.core.effects import Commit, Flow, T
 from graphflow.core.excerpts import error_text
-from graphflow.core.tasks import Outcome, Task
+from graphflow.core.tasks import Task
 from graphflow.db.base import Store
 from graphflow.drive.stream import Event, View
 from graphflow.errors import SessionBusy
@@ -132,33 +131,3 @@ def guarded(listener: Emitter) -> Emitter:
                 warnings.warn(f"on_event raised {error_text(error)}; the run goes on", RuntimeWarning, stacklevel=2)
 
     return listen
-
-
-def failed(task: Task, error: Exception, started: float, usage: Sequence[Any] = ()) -> Outcome:
-    """The outcome of a task that raised, after it had used tokens (``usage``). StopIteration cannot pass through generators, so
-    it is wrapped.
-    """
-    if isinstance(error, StopIteration):
-        wrapped = RuntimeError(f"node {task.node.name!r} raised StopIteration")
-        wrapped.__cause__ = error
-        error = wrapped
-    if not hasattr(error, "__notes__"):
-        error.add_note(f"raised in node {task.node.name!r}")
-    return Outcome(task, error=error, seconds=perf_counter() - started, usage=usage[0] if usage else None)
-
-
-def parted(task: Task, stop: Parted, started: float, usage: Sequence[Any] = ()) -> Outcome:
-    """The outcome of a task that asks something, or whose inner graph says where to go."""
-    seconds, used = perf_counter() - started, usage[0] if usage else None
-    if isinstance(stop, Suspended):
-        return Outcome(task, interrupts=stop.interrupts, nested=stop.nested, seconds=seconds, usage=used)
-    assert isinstance(stop, Left)
-    return Outcome(task, stop.commands, seconds, used)
-
-
-def unwrap_group(group: BaseExceptionGroup[Any]) -> Parted | None:
-    """The question inside an exception group, as a node's own TaskGroup would deliver it."""
-    match: BaseException | None = group.subgroup(Parted)
-    while isinstance(match, BaseExceptionGroup):
-        match = match.exceptions[0]
-    return match if isinstance(match, Parted) else None
