@@ -66,15 +66,16 @@ class ChannelCodec:
 
     def pack(self, value: Any, packer: Packer) -> Any:
         """A whole value, or the items or entries of an update to it."""
-        return self._exactly(value, packer) if self.exact else take_apart(self.channel.type, value, packer)
-
-    def _exactly(self, value: Any, packer: Packer) -> Any:
+        if not self.exact:
+            return take_apart(self.channel.type, value, packer)
         try:
             return packer.pack(value)
         except Refused as refused:
-            if self.channel.kind == "keys":  # what is under a key has no type of its own
-                refused.outside_fields()
-            raise
+            raise self._blamed(refused) from None
+
+    def _blamed(self, refused: Refused) -> Refused:
+        """What is under a key of a channel of keys has no type of its own."""
+        return refused.outside_fields() if self.channel.kind == "keys" else refused
 
     def unpack(self, value: Any, where: str) -> Any:
         """What ``pack`` packed, from parsed JSON."""
@@ -84,11 +85,11 @@ class ChannelCodec:
         """What a node wrote; whether it was taken apart by the channel's type because the reducer declares none for it."""
         if not self.exact_update:
             return take_apart(self.channel.update_type, value, packer), False
-        if self.exact:
-            return self._exactly(value, packer), False
         try:
             return packer.pack(value), False
-        except Refused:
+        except Refused as refused:
+            if self.exact:
+                raise self._blamed(refused) from None
             packer.forget()
             return take_apart(self.channel.type, value, packer), True
 
