@@ -14,7 +14,7 @@ from graphflow.core.control import MISSING, Context
 from graphflow.core.hints import hint, one
 from graphflow.core.reducers import add_messages, merge, merge_keys
 from graphflow.core.state import logged, per_run, untracked
-from graphflow.errors import SerializationError, UnknownTarget
+from graphflow.errors import GraphError, SerializationError, UnknownTarget
 from graphflow.messages import FilePart, ImagePart, Message, RemoveMessage, TextPart, ToolCall
 
 T = TypeVar("T")
@@ -202,7 +202,12 @@ class Outline:
 
     def input(self, state: Mapping[str, Any]) -> Any:
         """The input of the run."""
-        record = state["input"]
+        record = state.get("input")
+        if record is None:
+            raise GraphError(
+                "the graph of a workflow was begun without the workflow's input: call workflow.run(…), in a node of another "
+                "graph too, where it is a part of that node's run"
+            )
         if "said" in record:
             return state["messages"][0].text
         if "json" not in record:

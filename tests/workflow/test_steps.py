@@ -492,6 +492,16 @@ def test_a_graph_is_a_step(way: Way, db: Any) -> None:
         way.run(Workflow([graph], db=db), "x")
 
 
+def test_a_workflow_is_run_by_a_node_and_is_none_itself(way: Way, db: Any) -> None:
+    inner = Workflow([wrap("a")], name="inner")
+    ends = {"log": [], "numbers": [1]}
+    as_node = StateGraph(Sum).add_node("inner", inner, input=lambda state: {}, output=lambda state: {})
+    with pytest.raises(GraphError, match=r"begun without the workflow's input: call workflow\.run\(…\), in a node of another"):
+        way.invoke(as_node.add_edge(START, "inner").add_edge("inner", END).compile(db=db), ends)
+    run_by = StateGraph(Sum).add_node("node", lambda state: {"log": [inner.run("x").content]})
+    assert way.invoke(run_by.add_edge(START, "node").add_edge("node", END).compile(db=db), ends)["log"] == ["a(x)"]
+
+
 def test_workflows_nest_with_outlines_of_their_own(way: Way, db: Any) -> None:
     inner = Workflow([wrap("a"), Parallel(wrap("b"), wrap("c"))], name="inner")
     outer = Workflow([wrap("a"), inner, lambda given: given.previous_step_content["c"]], db=db)
