@@ -185,6 +185,8 @@ def _check(plan: Plan, target: object, where: str) -> None:
     if target is None:
         raise UnknownTarget(f"{where} gave None; name a node, or END (or an empty list) to end the branch")
     _refuse_awaitable(target, where)
+    if name == END:
+        raise UnknownTarget(f"{where} sends something to END, where nothing is run; name a node, or give END itself")
     raise unknown(name, plan.nodes, where)
 
 

@@ -231,6 +231,7 @@ def test_a_command_to_nowhere_is_an_unknown_target(way):
         (Command(goto=None), UnknownTarget, r"'a' has goto=None"),
         (Command(goto=5), UnknownTarget, r"'a' has goto=5"),
         (Command(goto=["b", None]), UnknownTarget, r"Command of node 'a' gave None"),
+        (Command(goto=Send(END, 1)), UnknownTarget, r"Command of node 'a' sends something to END, where nothing is run"),
         (Command(graph="other"), UnknownTarget, r"'a' has graph='other'"),
     ],
 )
