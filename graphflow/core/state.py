@@ -244,7 +244,10 @@ def _channel(cls: type[Any], name: str, hint: Any, default: Callable[[], Any] | 
         raise GraphError(f"{cls.__name__}.{name}: logged is for messages; write Annotated[list[Message], add_messages, logged]")
     if default is None and reducer is not None and origin in (list, dict, set, int, float, str, tuple, frozenset, bool):
         default = origin
-    channel = _with_validators(Channel(name, base, kind, reducer, lifetime, default))
+    try:
+        channel = _with_validators(Channel(name, base, kind, reducer, lifetime, default))
+    except GraphError as error:
+        raise GraphError(f"{cls.__name__}.{name}: {error}") from error.__cause__
     if issubclass(cls, BaseModel) and channel.validate_value is not None and _has_validators(cls, name):
         return _with_own_validators(cls, channel)
     return channel

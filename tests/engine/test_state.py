@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -351,3 +352,11 @@ def test_a_model_with_typed_extra_fields_is_seen_whole(way):
     assert result.values["n"] == 2
     with pytest.raises(AttributeError):
         _ = seen[0].unknown
+
+
+def test_a_type_that_cannot_be_checked_is_told_with_the_field_that_has_it():
+    class Counted(TypedDict):
+        counts: defaultdict
+
+    with pytest.raises(GraphError, match=r"^Counted\.counts: the type <class 'collections.defaultdict'> cannot be checked"):
+        StateGraph(Counted).add_node("n", lambda state: None).add_edge(START, "n").add_edge("n", END).compile()
