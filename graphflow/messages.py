@@ -192,7 +192,7 @@ def as_messages(value: Any) -> list[Message | RemoveMessage]:
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
         return [as_message(value)]
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ValueError(f"{value!r} is not a list of messages")
+        raise ValueError(f"{value!r} is not a list of messages; what a user says is [('user', text)]")
     return [as_message(item) for item in value]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from graphflow.messages import Message, TextPart, ToolCall, as_message
+from graphflow.messages import Message, TextPart, ToolCall, as_message, as_messages
 
 
 class Word(str):
@@ -34,6 +34,11 @@ def made(cls: type[Message], *arguments: Any) -> dict[str, Any] | list[tuple[Any
     except ValidationError as error:
         return [(found["loc"], found["type"]) for found in error.errors()]
     return {name: (type(value), value) for name, value in message.__dict__.items()}
+
+
+def test_a_lone_text_is_no_list_of_messages_and_the_error_says_what_is() -> None:
+    with pytest.raises(ValueError, match=r"^'hi' is not a list of messages; what a user says is \[\('user', text\)\]"):
+        as_messages("hi")
 
 
 def test_a_dict_with_other_fields_is_no_message_and_the_error_names_them() -> None:
