@@ -108,6 +108,8 @@ class _Messages:
         """Nodes (with their namespace) whose tokens came in the current superstep."""
         self.around: set[str] = set()
         """Places of the nodes that graphs ran inside of, in the current superstep of the outermost graph."""
+        self.voices: set[tuple[str, str]] = set()
+        """Where members run that speak for their team (what their namespaces begin with), and the node of theirs that does."""
 
     def __call__(self, event: Event) -> list[Any]:
         place = event.ns, event.node
@@ -116,15 +118,22 @@ class _Messages:
             self.around.update(_places_around(event.ns))
         if event.type == "token":
             self.streaming.add(place)
+            member = event.data.get("member")
+            if member is not None:
+                self.streaming.add((event.ns, member))
+                self.voices.add((f"{event.ns}/{member}:" if event.ns else f"{member}:", event.node))
             return [(event.data["text"], {**about, "attempt": event.data.get("attempt", 1)})]
         if event.type == "checkpoint":
             self.streaming = {known for known in self.streaming if known[0] != event.ns}
             if not event.ns:
                 self.around.clear()
+                self.voices.clear()
             return []
         update, untracked = event.data["update"], event.data["untracked"]
         said = [message for name, value in update.items() if name not in untracked for message in messages_in(value)]
-        told = place in self.streaming
+        told = place in self.streaming or any(
+            event.node == node and event.ns.startswith(begin) for begin, node in self.voices
+        )
         inside = (f"{event.ns}/{event.node}" if event.ns else event.node) in self.around
         return [
             (message, about)

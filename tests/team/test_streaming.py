@@ -40,6 +40,22 @@ def test_tokens_of_members_carry_their_name_and_namespace(way, db):
     assert all("member" not in event.data for event in events if event.type == "token" and not event.ns)
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["a team", "in a graph"])
+def test_a_member_that_answers_for_its_team_is_told_once_among_messages(way, db, inside):
+    members = [Agent(ScriptedModel(["it is", "it is"]), name="a"), Agent(echo(), name="b")]
+    graph = Team(members, model=ScriptedModel([delegates(a="q")] * 2), mode="route", db=db).graph
+    if inside:
+
+        class Chat(TypedDict):
+            messages: Annotated[list[Message], add_messages]
+
+        graph = StateGraph(Chat).add_node("team", graph).add_edge(START, "team").add_edge("team", END).compile(db=db)
+    for _ in range(2):
+        parts = way.stream(graph, {"messages": [("user", "q")]}, session_id="s", stream_mode="messages")
+        told = [part if isinstance(part, str) else part.text for part, _ in parts]
+        assert "".join(told).count("it is") == 1
+
+
 def answered(events):
     """The tokens of the top level; the first one after a node was started or an attempt anew begins a new reply."""
     said, begins = "", True
