@@ -150,6 +150,15 @@ class TalkModel(BaseModel):
 CALL = ToolCall("c1", "delegate_task_to_member", {"member_id": "expert", "task": "Count."})
 
 
+def test_messages_that_are_none_are_named_with_the_declaration_that_makes_them_some(way: Any) -> None:
+    class Plain(TypedDict):
+        messages: list
+
+    builder = StateGraph(Plain).add_node("model", respond(ScriptedModel([]))).add_edge(START, "model").add_edge("model", END)
+    with pytest.raises(GraphError, match=r"\('user', 'hi'\), which is no Message: declare .* Annotated\[list\[Message\], add_"):
+        way.invoke(builder.compile(), {"messages": [("user", "hi")]})
+
+
 @pytest.mark.parametrize("form", [Talk, TalkDataclass, TalkModel])
 def test_routers_read_a_state_of_any_form(form: Any) -> None:
     asks = form(messages=[Message("assistant", "", tool_calls=[CALL])], history=[])
