@@ -284,8 +284,10 @@ class Runner(Asked):
 
         Questions of a paused run are asked and answered there; a run that was left unfinished is gone on with first. Errors are
         shown and the conversation goes on. Ctrl-C stops a run, whose finished steps stay stored, and leaves at the prompt.
-        ``/help`` lists what else can be typed. Without a ``db`` the session lives as long as the conversation.
+        ``/help`` lists what else can be typed. Without a ``db`` the session lives as long as the conversation. Takes the
+        arguments of ``run``, except what is said.
         """
+        options.names(arguments, tuple(RunArguments.__annotations__))
         told = self._printing(arguments)
         printing.Talk(self, self._session(told.pop("session_id", None)), told).run()
 

@@ -271,6 +271,8 @@ def test_a_call_takes_the_options_of_runs_and_no_others(way: Way, name: str) -> 
 MISSPELT: list[tuple[Callable[[Way, Agent], Any], str]] = [
     (lambda way, agent: way.run(agent, "hi", sesion_id="s"), "no argument 'sesion_id'; did you mean 'session_id'?"),
     (lambda way, agent: way.run(agent, "hi", zzz=1), "no argument 'zzz'; it takes input, stream, session_id, user_id, "),
+    (lambda way, agent: agent.cli_app(input="hi"), "no argument 'input'; it takes session_id, user_id, "),  # type: ignore[call-arg]
+    (lambda way, agent: agent.cli_app(usr_id="ann"), "no argument 'usr_id'; did you mean 'user_id'?"),  # type: ignore[call-arg]
     (lambda way, agent: way.resume(agent, "s", anwser=1), "no argument 'anwser'; did you mean 'answer'?"),
     (lambda way, agent: way.resume(agent.graph, "s", anwser=1), "no option 'anwser'; did you mean 'answer'?"),
     (lambda way, agent: Team([agent], instructons="x"), "Team has no setting 'instructons'; did you mean 'instructions'?"),
