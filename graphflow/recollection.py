@@ -40,8 +40,18 @@ class Recollection:
 def recollection(agent: Assistant, policy: HistoryPolicy, with_history: bool) -> Recollection:
     """The parts that the agent's settings ask for."""
     made = Recollection()
+    summary, in_context = agent.summary or SummaryPolicy(), agent.add_session_summary_to_context
+    if in_context or (in_context is None and agent.enable_session_summaries):
+        made.history = history(
+            last_runs=policy.runs if with_history else 0,
+            last_messages=policy.messages,
+            since_summary="summary",
+            summarized=agent.enable_session_summaries,
+            max_tokens=summary.max_context_tokens,
+            incomplete="history_incomplete",
+        )
     if agent.enable_session_summaries:
-        _summaries(made, agent, policy, with_history)
+        _summaries(made, agent, summary, seen=made.history is not None and with_history)
     memory = agent.memory or MemoryPolicy()
     if agent.update_memory_on_run or agent.enable_agentic_memory:
         made.recall = recall(limit=memory.limit, all_upto=memory.all_upto, with_ids=agent.enable_agentic_memory)
@@ -57,11 +67,8 @@ def recollection(agent: Assistant, policy: HistoryPolicy, with_history: bool) ->
     return made
 
 
-def _summaries(made: Recollection, agent: Assistant, policy: HistoryPolicy, with_history: bool) -> None:
-    asked = agent.summary or SummaryPolicy()
-    in_context = agent.add_session_summary_to_context is not False
-    # Whether a summary is due is seen at the history, if that is everything since the last one; else the node has to look.
-    seen = in_context and with_history
+def _summaries(made: Recollection, agent: Assistant, asked: SummaryPolicy, seen: bool) -> None:
+    """``seen``: whether one is due is seen at the history, which is everything since the last; else the node has to look."""
     cap = asked.max_context_tokens if seen else None
     made.summarize = summarize(
         model_of(agent, asked.model),
@@ -72,13 +79,6 @@ def _summaries(made: Recollection, agent: Assistant, policy: HistoryPolicy, with
         max_words=asked.max_words,
         instructions=asked.instructions,
     )
-    if in_context:
-        made.history = history(
-            last_runs=policy.runs if with_history else 0,
-            since_summary="summary",
-            max_tokens=asked.max_context_tokens,
-            incomplete="history_incomplete",
-        )
     made.when_due = lambda router: when_due(
         router, after_messages=asked.after_messages if seen else -1, after_tokens=asked.after_tokens, max_tokens=cap
     )

@@ -73,7 +73,7 @@ def _read(builder: StateGraph, path: list[str], name: str, node: Any) -> None:
 
 def _recollects(of: Assistant, policy: HistoryPolicy) -> bool:
     """Whether it has more than history, model and tools."""
-    if of.enable_session_summaries or of.update_memory_on_run:
+    if of.enable_session_summaries or of.add_session_summary_to_context or of.update_memory_on_run:
         return True
     tools = of.enable_agentic_memory or of.enable_agentic_state
     return tools or policy.chat_history_tool or policy.past_sessions_tool

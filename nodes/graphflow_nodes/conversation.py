@@ -19,6 +19,7 @@ def history(
     last_messages: int | None = None,
     into: str = "history",
     since_summary: str | None = None,
+    summarized: bool = True,
     max_tokens: int | None = None,
     incomplete: str | None = None,
 ) -> Callable[..., Flow[dict[str, Any]]]:
@@ -27,7 +28,8 @@ def history(
     ``last_runs``: those of so many completed or abandoned runs (None: of all); ``last_messages``: at most so many messages.
     Tool calls and their answers are kept together. What it costs does not depend on the length of the session.
     ``since_summary`` names a channel (``Annotated[str, untracked]``) for the latest summary; once there is one, the history is
-    everything after it, so that no message falls between. ``max_tokens`` is a hard cap on both (estimated, four characters
+    everything after it, so that no message falls between. Until then it is everything, or, where nobody makes one
+    (``summarized=False``), as without ``since_summary``. ``max_tokens`` is a hard cap on both (estimated, four characters
     each): the oldest messages beyond it are left out, which is told by an event ``custom`` with ``history_cut`` and noted in
     the run's metrics. ``incomplete`` names a channel (``Annotated[bool, untracked]``) that becomes True where ``into`` is not
     all that was said since the summary, because it was cut or the call's options left it out (see ``when_due``).
@@ -38,6 +40,7 @@ def history(
     """
     options.whole("last_runs", last_runs, none="all")
     options.whole("last_messages", last_messages, none="all")
+    options.flag("summarized", summarized)
     options.whole("max_tokens", max_tokens, none="no cap")
 
     @flow
@@ -53,13 +56,12 @@ def history(
         runs = ctx.options.get("num_history_runs", last_runs)
         if ctx.options.get("add_history_to_context") is False or runs == 0:
             return empty if incomplete is None else {**empty, incomplete: True}
-        if summary is None:
-            window = ReadHistory(session, ctx.first_message, ns=ctx.log_ns, last_runs=runs, last_messages=last_messages)
-            if since_summary is not None:
-                # As long as there is no summary of them, all messages are in the context.
-                window = ReadHistory(session, ctx.first_message, ns=ctx.log_ns, after=0)
-        else:
+        if summary is not None:
             window = ReadHistory(session, ctx.first_message, ns=ctx.log_ns, after=summary.upto_seq)
+        elif since_summary is not None and summarized:
+            window = ReadHistory(session, ctx.first_message, ns=ctx.log_ns, after=0)
+        else:
+            window = ReadHistory(session, ctx.first_message, ns=ctx.log_ns, last_runs=runs, last_messages=last_messages)
         messages: list[Message] = yield window
         read = {**empty, into: messages}
         if max_tokens is not None:

@@ -217,6 +217,22 @@ def test_a_summary_kept_out_of_the_context(way, db):
     assert [message.text for message in model.requests[-1].messages] == ["message 3", "answer 3", "message 4"]
 
 
+def test_an_agent_that_makes_no_summaries_may_be_told_those_of_others(way, db):
+    agent = Agent(talker(), db=db, session_id="s", add_session_summary_to_context=True, num_history_runs=1)
+    for n in range(3):
+        way.run(agent, f"message {n}")
+    # Nobody has made a summary yet: the last runs, and not all of them.
+    assert said(agent.model.requests[-1]) == ["message 1", "answer 1", "message 2"]
+    other = Agent(summariser(), db=db, session_id="s")
+    assert other.summarize() == "They talked."
+    way.run(agent, "message 3")
+    way.run(agent, "message 4")
+    asked = agent.model.requests[-1]
+    assert asked.messages[0].text == "Summary of the conversation so far:\nThey talked."
+    assert said(asked) == ["message 3", "answer 3", "message 4"]
+    assert "summarize" not in agent.graph_builder().nodes
+
+
 def test_summaries_without_history_in_the_context(way, db):
     model = talker()
     agent = Agent(
