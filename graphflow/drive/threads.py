@@ -74,8 +74,9 @@ class _Helpers:
 
     def _add(self) -> None:
         if self.limit is not None and self.end is None:
-            self.end = _Helper(target=self._close, name=f"{self.name}-end")
-            self.end.start()
+            end = _Helper(target=self._close, name=f"{self.name}-end")
+            end.start()
+            self.end = end  # once it runs: else the next one makes it
         helper = _Helper(target=self._help, name=f"{self.name}_{len(self.threads)}", daemon=self.limit is None)
         self.threads.append(helper)  # before it starts, which Ctrl-C may come in between
         self.free += 1

@@ -148,6 +148,26 @@ def test_where_no_more_threads_can_be_started_those_there_are_do_everything(monk
     assert len(started) == 2
 
 
+def test_a_process_ends_though_no_thread_could_be_started_at_first():
+    code = """
+import threading
+from graphflow.drive.threads import in_thread
+
+start = threading.Thread.start
+
+def refused(thread):
+    raise RuntimeError("can't start new thread")
+
+threading.Thread.start = refused
+try:
+    in_thread(lambda: 1)
+except RuntimeError:
+    threading.Thread.start = start
+print(in_thread(lambda: "later").result(10))
+"""
+    assert ends(code) == "later\n"
+
+
 def test_no_task_of_a_superstep_sees_what_another_set_in_its_context():
     variable: contextvars.ContextVar[int | None] = contextvars.ContextVar("variable", default=None)
 
