@@ -67,6 +67,7 @@ def give_back(world: World) -> None:
         try:
             if world.store is not None and ticket.has_turn:
                 world.store.leave(ticket.key[1])
+                ticket.has_turn = False  # a lease that another run takes from here on is that one's
         finally:
             session_queue().leave(ticket)
 

@@ -13,9 +13,13 @@ from typing import Any, TypedDict
 import pytest
 
 from graphflow import END, START, StateGraph
+from graphflow.core.calls import CallOptions
 from graphflow.core.effects import Commit
 from graphflow.db import SqliteDb
-from graphflow.db.leases import in_words, is_dead, process_name
+from graphflow.db.leases import in_words, is_dead, keeper, process_name
+from graphflow.db.turns import session_queue
+from graphflow.drive.sync import give_back
+from graphflow.drive.world import World
 from tests.forking import fork
 
 
@@ -121,6 +125,20 @@ def test_giving_back_a_lease_late_leaves_the_next_one_of_this_process_alone(tmp_
 
     for _ in range(2):
         assert graph(lambda state: node(state) if db.get_runs("s")[1:] else None, db).invoke({"n": 1}, session_id="s")
+    db.close()
+
+
+def test_giving_a_turn_back_again_leaves_the_lease_of_the_next_run_alone(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "s.db", lease_ttl=3600)
+    world = World(db, None, CallOptions("s", db=db))
+    world.tickets.append(session_queue().join(db.identity, "s", world.call))
+    give_back(world)
+
+    def node(state: State) -> None:
+        give_back(world)  # as after a signal that came when the turn had just been given back
+        assert "s" in keeper()._stores[db].held
+
+    graph(node, db).invoke({"n": 1}, session_id="s")
     db.close()
 
 
