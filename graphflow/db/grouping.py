@@ -26,13 +26,12 @@ LOOK_EVERY: Final = 1.0
 class Request:
     """A thread's work in line. It is done when ``value`` or ``error`` says how it ended."""
 
-    __slots__ = ("done", "error", "leads", "value", "woken", "work")
+    __slots__ = ("done", "error", "value", "woken", "work")
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
         self.work = work
         self.woken = threading.Lock()
         self.woken.acquire()
-        self.leads = False
         self.done = False
         self.value: Any = None
         self.error: BaseException | None = None
@@ -123,7 +122,6 @@ class WriteLine:
                     request.wake()
                     self.waiting.remove(request)
             if self.waiting and not self.lock.locked():
-                self.waiting[0].leads = True
                 self.waiting[0].wake()  # another time, if whoever called it was interrupted
 
     def _lead(self, together: Callable[[Sequence[Request]], None]) -> None:

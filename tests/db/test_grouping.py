@@ -271,9 +271,9 @@ def test_nobody_is_called_while_another_one_writes_already() -> None:
     line.waiting.append(first)
     line._order = Meanwhile(lambda: line.lock.acquire())  # type: ignore[assignment]
     line.leave()
-    assert not first.leads, "two would lead, and one of them the other's work"
+    assert first.woken.locked(), "two would lead, and one of them the other's work"
     line.leave()
-    assert first.leads
+    assert not first.woken.locked()
 
 
 def test_nobody_is_forgotten_in_line_and_no_two_write_at_once() -> None:
