@@ -32,6 +32,7 @@ from graphflow.core.effects import (
     is_awaitable,
 )
 from graphflow.core.excerpts import error_text
+from graphflow.core.stopping import Stop
 from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
@@ -194,7 +195,12 @@ async def _answer(effect: Ask, world: World) -> Reply:
         return as_reply(model, await (model.arespond(request) if awaits else threaded(lambda: model.respond(request))))
     task, piece = current_task.get(), None
     if not isinstance(model, AsyncModel):
-        return await threaded(functools.partial(streamed, model, request, task, world))
+        left = Stop()
+        try:
+            return await threaded(functools.partial(streamed, model, request, task, world, left))
+        except asyncio.CancelledError:
+            left.request()  # its thread is not to go on telling what nobody waits for
+            raise
     async for piece in model.astream(request):
         tell_piece(as_piece(model, piece), task, world)
         if world.pressure is not None:

@@ -36,6 +36,7 @@ from graphflow.core.effects import (
     is_awaitable,
 )
 from graphflow.core.excerpts import error_text
+from graphflow.core.stopping import Stop
 from graphflow.core.tasks import Outcome, Task
 from graphflow.db.base import PERFORMED
 from graphflow.db.turns import session_queue
@@ -170,16 +171,18 @@ def _ask(effect: Ask, world: World, usage: list[Any] | None) -> Reply:
     if world.emitter is None or effect.quiet:
         reply = as_reply(effect.model, effect.model.respond(effect.request))
     else:
-        reply = streamed(effect.model, effect.request, current_task.get(), world)
+        reply = streamed(effect.model, effect.request, current_task.get(), world, stop)
     note_usage(usage, reply.usage)
     return reply
 
 
-def streamed(model: Model, request: Request, task: Task | None, world: World) -> Reply:
-    """The answer of a model whose pieces are passed on to the listeners as they come."""
-    piece = None
+def streamed(model: Model, request: Request, task: Task | None, world: World, left: Stop) -> Reply:
+    """The answer of a model whose pieces are passed on to the listeners as they come, until the run, or ``left``, is asked to
+    stop: Cancelled.
+    """
+    piece, stop = None, world.call.stop
     for piece in model.stream(request):
-        if world.call.stop.requested:
+        if stop.requested or left.requested:
             raise Cancelled
         tell_piece(as_piece(model, piece), task, world)
     return last_piece(model, piece)

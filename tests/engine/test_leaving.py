@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Annotated, Any, TypedDict
 
@@ -15,7 +15,7 @@ from graphflow import END, START, Agent, Context, Send, StateGraph, ToolCall, ap
 from graphflow.core.control import Cancelled
 from graphflow.db import SqliteDb
 from graphflow.drive import aio, errands
-from graphflow.models.base import Reply
+from graphflow.models.base import Model, Piece, Reply, Request, Token
 from graphflow.testing import ScriptedModel
 
 
@@ -358,3 +358,34 @@ def test_a_caller_that_is_cancelled_while_a_cancelled_run_comes_to_its_end_hears
 
     asyncio.run(main())
     assert db.get_session("s").status == "cancelled"
+
+
+def test_a_model_in_a_thread_is_heard_no_more_once_its_caller_has_left(db: Any) -> None:
+    asked, may_go_on, over = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Model):
+        def stream(self, request: Request) -> Iterator[Piece]:
+            try:
+                yield Token("Well")
+                asked.set()
+                assert may_go_on.wait(30)
+                for _ in range(1000):
+                    yield Token(", let me see")
+                yield Reply("Well…")
+            finally:
+                over.set()
+
+    told: list[str] = []
+    agent = Agent(Slow(), db=db, session_id="s", on_event=lambda event: told.append(event.type))
+
+    async def leave() -> None:
+        run = asyncio.create_task(agent.arun("hi"))
+        assert await asyncio.to_thread(asked.wait, 30)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        may_go_on.set()
+        assert await asyncio.to_thread(over.wait, 30)
+
+    asyncio.run(leave())
+    assert told.count("token") == 1 and told[-1] == "run_cancelled"
