@@ -203,6 +203,8 @@ class SqliteDb(SqlDb):
             except IndexError:
                 tx = self._open_reader(opened)
             execute = tx.execute
+            if tx.connection.in_transaction:  # that of a thread which was interrupted as it was rolled back
+                execute("ROLLBACK")
             execute("BEGIN")
             result = work(tx)
             execute("COMMIT")

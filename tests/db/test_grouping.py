@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 from types import FrameType
@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from graphflow.db import SqliteDb, grouping
+from graphflow.db import SqliteDb, grouping, sqlite
 from graphflow.db.grouping import LARGEST_GROUP, Request, WriteLine
+from graphflow.db.transactions import Transaction
 from graphflow.errors import CorruptCheckpoint, DatabaseFailed, LeaseLost
 
 from .conftest import Writer
@@ -307,3 +308,20 @@ def test_nobody_is_forgotten_in_line_and_no_two_write_at_once() -> None:
     finally:
         sys.setswitchinterval(interval)
     assert len(did) == len(set(did)) == 16 * 200 and not line.waiting and not line.lock.locked()
+
+
+def test_a_read_that_fails_and_is_interrupted_at_whatever_moment_leaves_the_next_one_alone(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "s.db")
+    db.get_sessions()
+
+    def fails(tx: Transaction) -> None:
+        tx.all("SELECT session_id FROM gf_sessions", {})
+        raise LookupError
+
+    for moment in count():
+        with suppress(LookupError, Interrupted), Interrupting(sqlite.__file__, moment) as interrupting:
+            db._read_once(fails)
+        assert db.get_sessions() == [], moment
+        if not interrupting.done:
+            break
+    db.close()
