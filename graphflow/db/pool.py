@@ -147,10 +147,10 @@ class Pool:
         passing = any(words in text for words in PASSING_REFUSALS) or (self._connected and "FATAL" not in text)
         return DatabaseFailed(f"no connection to {self._settings.where}: {text}", transient=passing)
 
-    def _all_used(self) -> TimeoutError:
+    def _all_used(self) -> DatabaseFailed:
         """The error for a connection that nobody gave back in time."""
         used = f"all {self._settings.size} connections to {self._settings.where} were in use"
-        return TimeoutError(f"{used} for {self._settings.patience:g} seconds; give a larger pool_size=")
+        return DatabaseFailed(f"{used} for {self._settings.patience:g} seconds; give a larger pool_size=", transient=True)
 
     def _sound(self) -> _Connection | None:
         """The connection that was used last, of those that the server has not hung up on."""

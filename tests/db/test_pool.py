@@ -134,8 +134,8 @@ def test_more_threads_than_connections_take_turns(postgres_server: Server) -> No
 
 def test_waiting_for_a_connection_ends_with_a_name_for_what_to_change(postgres_server: Server) -> None:
     with postgres_server.schema() as name:
-        db = PostgresDb(postgres_server.url_within(name), pool_size=1, busy_timeout=0.2)
-        with pytest.raises(TimeoutError, match=r"all 1 connections .* 0\.2 seconds; give a larger pool_size="):
+        db = PostgresDb(postgres_server.url_within(name), pool_size=1, busy_timeout=0.2, retry_timeout=0.0)
+        with pytest.raises(DatabaseFailed, match=r"all 1 connections .* 0\.2 seconds; give a larger pool_size="):
             db._write(lambda tx: db.get_sessions())
         assert db.get_sessions() == []
         db.close()
