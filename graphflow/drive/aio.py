@@ -321,7 +321,7 @@ _WORK: Final = frozenset((Task, RunTasks, RunAttempt, Call, Ask, Sleep, Acquire)
 
 class _Channel:
     """Parts on their way from a run to an async reader. Nodes put them from any thread; between its own effects the run waits
-    when the reader is behind.
+    when the reader is behind. Threads do not: a few slow readers would keep all helpers from everybody else.
     """
 
     def __init__(self, size: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from graphflow.core.effects import T
 from graphflow.drive.selfwaits import NODE
-from graphflow.drive.threads import DEEPEST, GRACE, deeper
+from graphflow.drive.threads import DEEPEST, GRACE, LOOP, deeper
 
 
 class _Loops:
@@ -35,7 +35,7 @@ class _Loops:
 
 def _begun(run: Callable[[asyncio.AbstractEventLoop], object]) -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
-    threading.Thread(target=run, args=(loop,), name="graphflow-loop", daemon=True).start()
+    threading.Thread(target=run, args=(loop,), name=LOOP, daemon=True).start()
     return loop
 
 

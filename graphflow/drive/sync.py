@@ -43,7 +43,7 @@ from graphflow.db.turns import session_queue
 from graphflow.drive.crew import Crew
 from graphflow.drive.outcomes import outcome_of
 from graphflow.drive.stream import Event, View
-from graphflow.drive.threads import GRACE, in_own_thread
+from graphflow.drive.threads import GRACE, in_own_thread, may_wait
 from graphflow.drive.world import Emitter, World
 from graphflow.errors import DatabaseFailed, LeaseLost, SerializationError
 from graphflow.models.base import Model, Piece, Reply, Request, Restart, Token, Usage, as_piece, as_reply, last_piece
@@ -312,7 +312,7 @@ class _Channel:
     def put(self, part: Any) -> None:
         """Add a part, waiting while the reader is behind. Raises Cancelled when nobody reads any more."""
         with self.changed:
-            while len(self.parts) >= self.size and not self.abandoned:
+            while len(self.parts) >= self.size and not self.abandoned and may_wait():
                 self.changed.wait(LOOK_EVERY)
             if self.abandoned:
                 raise Cancelled

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextvars import ContextVar
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Final
 
 from graphflow.core.effects import T
 
@@ -29,6 +29,9 @@ GRACE = 1.0
 interrupted or cancelled, before that goes on without it."""
 LINGERING = 10.0
 """Seconds that a helper without a limit waits for more work."""
+
+LOOP: Final = "graphflow-loop"
+"""What the threads of the background loops are called."""
 
 Tell = Callable[[Any, BaseException | None], object]
 """Is told, in the helper's thread, what work gave or what it raised. Raises nothing."""
@@ -167,6 +170,11 @@ def start(work: Callable[[], Any], tell: Tell = _unheard, *, store: bool = False
         depth, context = deeper()
         helpers = _process.nodes[depth] if depth < DEEPEST else _process.lone
     helpers.start(partial(context.run, work), tell)
+
+
+def may_wait() -> bool:
+    """Whether only this work is held up when its thread waits, and not all that shares a background loop with it."""
+    return threading.current_thread().name != LOOP
 
 
 def all_free() -> bool:

@@ -30,6 +30,7 @@ from graphflow.core.effects import Ask
 from graphflow.core.plan import flow
 from graphflow.db import InMemoryDb, SqliteDb
 from graphflow.drive.sync import STREAM_SIZE
+from graphflow.drive.threads import in_own_thread
 from graphflow.errors import SerializationError, SessionNotFound
 from graphflow.models.base import Request
 from graphflow.testing import ScriptedModel
@@ -636,6 +637,24 @@ def test_an_async_run_waits_for_a_slow_reader_between_its_steps(db):
 
     behind, total = asyncio.run(main())
     assert behind <= STREAM_SIZE + 2 and total == STREAM_SIZE * 2
+
+
+def test_an_async_node_that_writes_to_a_slow_reader_does_not_hold_up_those_of_others():
+    written = threading.Event()
+
+    async def talk(state: Any, ctx: Context) -> dict[str, Any]:
+        for n in range(3 * STREAM_SIZE):
+            ctx.write(n)
+        written.set()
+        return {"path": ["talk"]}
+
+    async def other(state: Any) -> dict[str, Any]:
+        return {"path": ["other"]}
+
+    parts = chain(None, talk).stream({}, stream_mode="custom")
+    next(parts)
+    assert in_own_thread(lambda: chain(None, other).invoke({})["path"]).result(30) == ["other"]
+    assert written.wait(30) and list(parts) == [*range(1, 3 * STREAM_SIZE)]
 
 
 @pytest.mark.parametrize("mode", ["updates", "values", "custom", "events", ["updates", "custom"]], ids=str)
