@@ -165,7 +165,9 @@ class SqlDb(UserSessions, UserMemories):
         return self._recent.history(effect) if type(effect) is ReadHistory else None
 
     def _is_sure(self) -> bool:
-        """Whether what the object has in mind is as good as what the database would say. Waits for nobody."""
+        """Whether what the object has in mind is as good as what the database would say. Waits for nobody, but for a write that
+        begins at this very moment.
+        """
         return True
 
     def load(self, effect: Load) -> Stored | None:
