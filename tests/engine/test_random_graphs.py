@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import operator
 import os
+from collections import Counter
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -201,3 +202,27 @@ def test_the_store_of_these_tests_does_die(k):
     assert died(graph, deadly, False)
     assert len(graph.get_state("s").values.get("path", [])) == k - 1
     deadly.db.close()
+
+
+TOLD = ("values", "update", "next", "seq", "stored", "attempt")
+
+
+async def all_of(parts):
+    return [part async for part in parts]
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(shape=shapes(), stored=st.booleans(), at_once=st.sampled_from([None, 1, 2]))
+def test_a_random_graph_tells_the_same_under_asyncio(shape, stored, at_once):
+    """Each event as often, and those about the whole of it in the same order; tasks of a superstep end in any."""
+    told = []
+    for asynchronous in (False, True):
+        db = InMemoryDb() if stored else None
+        call = {"session_id": "s", "stream_mode": "events", "max_concurrency": at_once}
+        graph, input = graph_of(shape, db, []), {"total": 1}
+        events = asyncio.run(all_of(graph.astream(input, **call))) if asynchronous else graph.stream(input, **call)
+        said = [(event.type, event.node, {key: event.data[key] for key in TOLD if key in event.data}) for event in events]
+        told.append((Counter(map(repr, said)), [one for one in said if not one[1]]))
+        if db is not None:
+            db.close()
+    assert told[0] == told[1]
