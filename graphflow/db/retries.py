@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graphflow.db.transactions import Transaction
 
 T = TypeVar("T")
+Found = TypeVar("Found", bool, int)
 
 FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 1.0
@@ -106,6 +107,11 @@ def unless_there(work: Callable[[Transaction], None]) -> Callable[[Transaction, 
             return
 
     return in_doubt
+
+
+def at_least(work: Callable[[Transaction], Found]) -> Callable[[Transaction, Found], Found]:
+    """For work that deletes and tells what there was: an earlier attempt may have deleted it already."""
+    return lambda tx, before: max(work(tx), before)
 
 
 class Committing:

@@ -11,6 +11,7 @@ from graphflow.core.ids import check_id, new_id
 from graphflow.core.memories import ReadMemories, ReadSummary, Summary, UserMemory
 from graphflow.core.stored import MemoryWrite
 from graphflow.db import memories, pastsessions, sessions, summaries
+from graphflow.db.retries import at_least
 from graphflow.db.transactions import Transaction, Transactional
 from graphflow.messages import Message
 
@@ -89,10 +90,7 @@ class UserMemories(Transactional):
         def work(tx: Transaction) -> bool:
             return memories.delete(tx, user_id, memory_id)
 
-        def again(tx: Transaction, found: bool) -> bool:
-            return work(tx) or found
-
-        return self._write(work, again)
+        return self._write(work, at_least(work))
 
     def clear_user_memories(self, user_id: str) -> int:
         """Delete all memories of a user; returns how many there were."""
@@ -101,7 +99,4 @@ class UserMemories(Transactional):
         def work(tx: Transaction) -> int:
             return memories.clear(tx, user_id)
 
-        def again(tx: Transaction, count: int) -> int:
-            return max(work(tx), count)
-
-        return self._write(work, again)
+        return self._write(work, at_least(work))

@@ -16,7 +16,7 @@ from graphflow.db.archive import write_archive
 from graphflow.db.limits import Limits
 from graphflow.db.records import CheckReport, Repair, RunRecord, SchemaStatus, Session, SessionType
 from graphflow.db.retention import PruneReport
-from graphflow.db.retries import unless_there
+from graphflow.db.retries import at_least, unless_there
 from graphflow.db.rows import plain_text
 from graphflow.db.transactions import Transaction, Transactional
 from graphflow.errors import CorruptCheckpoint
@@ -93,10 +93,7 @@ class UserSessions(Transactional):
         def work(tx: Transaction) -> bool:
             return sessions.delete(tx, id, user_id)
 
-        def in_doubt(tx: Transaction, found: bool) -> bool:
-            return work(tx) or found
-
-        return self._write(work, in_doubt)
+        return self._write(work, at_least(work))
 
     def delete_user(self, user_id: str) -> int:
         """Delete everything that belongs to a user: sessions with all they hold, and memories. Returns how many sessions."""
@@ -105,10 +102,7 @@ class UserSessions(Transactional):
         def work(tx: Transaction) -> int:
             return sessions.delete_user(tx, user_id)
 
-        def in_doubt(tx: Transaction, count: int) -> int:
-            return max(work(tx), count)
-
-        return self._write(work, in_doubt)
+        return self._write(work, at_least(work))
 
     def get_session_state(self, session_id: str, *, user_id: str | None = None) -> dict[str, Any]:
         """The session's dict as of its last checkpoint; empty when it has none, or when it is not ``user_id``'s."""
