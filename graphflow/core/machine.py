@@ -10,7 +10,7 @@ their writes take effect together at its end.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from graphflow.core.advice import advice
 from graphflow.core.changes import warn_of_unasked
@@ -39,9 +39,6 @@ from graphflow.errors import (
     UnknownTarget,
 )
 
-SUPERSTEP: Final = ("node_started", "node_completed", "memory_updated", "summary_updated", "checkpoint")
-"""The types of events that the end and the begin of a superstep are told with."""
-
 
 class Machine:
     """One run of one plan."""
@@ -69,14 +66,7 @@ class Machine:
         self.schema = plan.schema
         self.ledger = Ledger(plan.schema, info)
         self.steps = 0
-        heard = info.audience.types(info.ns)
-        self.tells = heard is None or not heard.isdisjoint(SUPERSTEP)
-        """Whether anything of a superstep is told."""
-        self.tells_run = heard is None or "run_started" in heard
-        self.tells_begin = heard is None or "node_started" in heard
-        self.tells_end = heard is None or "node_completed" in heard
-        self.tells_state = heard is None or "checkpoint" in heard
-        self.tells_ids = not info.audience.contents_only
+        self.tells = info.audience.tells(info.ns)
         self.noted: dict[str, Any] = {}
         """What its nodes noted (``ctx.note``); it is among the metrics, too."""
         self.leaving: list[Command] = []
@@ -221,7 +211,7 @@ class Machine:
         several = ledger.durable and len(tasks) > 1
         if several and ledger.rides:
             yield from ledger.settle()
-        if self.tells_begin:
+        if self.tells.begin:
             yield from self.tell_begin(todo)
         outcomes: list[Outcome] = []
         if len(todo) == 1:
@@ -331,7 +321,7 @@ class Machine:
             ledger.advanced()
             self._lost = False
             self._closed = paused or ledger.over
-        if self.tells:
+        if self.tells.superstep:
             yield from self.tell_end(outcomes)
         return paused
 
@@ -447,9 +437,9 @@ class Machine:
         """The events of a superstep that is over."""
         never_stored = self.schema.untracked
         for outcome in outcomes:
-            if self.tells_end:
+            if self.tells.end:
                 update = dict(outcome.result.writes) if outcome.result is not None else {}
-                task_id = outcome.task.id if self.tells_ids else None
+                task_id = None if self.info.audience.contents_only else outcome.task.id
                 untracked = tuple(name for name in update if name in never_stored) if never_stored else ()
                 data: dict[str, Any] = {
                     "task_id": task_id, "update": update, "untracked": untracked, "seconds": outcome.seconds,
@@ -457,7 +447,7 @@ class Machine:
                 yield Emit("node_completed", outcome.task.node.name, data, self.info.ns)
             for write in outcome.result.side if outcome.result is not None else ():
                 yield from told(write, outcome.task)
-        if self.tells_state:
+        if self.tells.state:
             ledger = self.ledger
             view = self.schema.shown(ledger.values)
             data = {"seq": ledger.head, "values": view, "next": ledger.upcoming(), "stored": not ledger.rides}

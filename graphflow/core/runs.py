@@ -292,6 +292,6 @@ def _unclear(stored: Stored) -> InvalidAnswer:
 
 def _before(machine: Machine) -> Flow[None]:
     """What comes before the first superstep."""
-    if machine.tells_run:
+    if machine.tells.run:
         yield Emit("run_started", "", {"values": machine.schema.shown(machine.ledger.values)})
     yield from machine.refresh()

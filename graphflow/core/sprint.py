@@ -29,7 +29,7 @@ def sprint(machine: Machine) -> Flow[list[Outcome]]:
     plan, info, ledger = machine.plan, machine.info, machine.ledger
     nodes, schema, values, frontier = plan.nodes, plan.schema, ledger.values, ledger.frontier
     no_reducers = schema.plain.issuperset
-    stored, tells_begin, tells = ledger.stored, machine.tells_begin, machine.tells
+    stored, tells = ledger.stored, machine.tells
     while True:
         upcoming = frontier.next
         if len(upcoming) != 1 or ledger.recorded or machine.steps >= info.recursion_limit or info.stop.requested:
@@ -40,7 +40,7 @@ def sprint(machine: Machine) -> Flow[list[Outcome]]:
         node = nodes[name]
         machine.steps += 1
         task = Task(node, node.schema.view(values), 0, frontier.origin, info)
-        if tells_begin:
+        if tells.begin:
             yield from machine.tell_begin([task])
         outcome: Outcome = yield task
         outcomes = [outcome]
@@ -73,5 +73,5 @@ def sprint(machine: Machine) -> Flow[list[Outcome]]:
             continue
         machine.measure(outcomes)
         ledger.passes()
-        if tells:
+        if tells.superstep:
             yield from machine.tell_end(outcomes)
