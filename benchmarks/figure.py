@@ -21,17 +21,36 @@ Measured = dict[str, float]
 
 # --- goals -----------------------------------------------------------------------------------------------------------------
 
+Ratios = Mapping[str, float]
+"""How many times a subject's cost graphflow's is, by subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a subject took, in units of the goal, on the machine where that was set. Units are of one machine: on another the
+    goal is reached in proportion where graphflow is as far ahead of the subject as it had to be there.
+    """
+
+    subject: str
+    took: float
+
 
 @dataclass(frozen=True, slots=True)
 class AtMost:
     """No more than so many units."""
 
     value: float
+    beside: Beside | None = None
 
     def __str__(self) -> str:
-        return f"≤ {self.value:g}"
+        return f"≤ {self.value:g}{_or_in_proportion(self)}"
 
-    def met(self, ours: float, of_limit: float | None, of_peer: float | None) -> bool | None:
+    @property
+    def share(self) -> float | None:
+        """The ratio to ``beside`` that is the same."""
+        return None if self.beside is None else self.value / self.beside.took
+
+    def met(self, ours: float, ratios: Ratios, best: str | None) -> bool | None:
         """Whether it is reached."""
         return ours <= self.value
 
@@ -41,13 +60,26 @@ class AtLeast:
     """No fewer than so many units."""
 
     value: float
+    beside: Beside | None = None
 
     def __str__(self) -> str:
-        return f"≥ {self.value:,g}"
+        return f"≥ {self.value:,g}{_or_in_proportion(self)}"
 
-    def met(self, ours: float, of_limit: float | None, of_peer: float | None) -> bool | None:
+    @property
+    def share(self) -> float | None:
+        """The ratio to ``beside`` that is the same."""
+        return None if self.beside is None else self.beside.took / self.value
+
+    def met(self, ours: float, ratios: Ratios, best: str | None) -> bool | None:
         """Whether it is reached."""
         return ours >= self.value
+
+
+def _or_in_proportion(goal: AtMost | AtLeast) -> str:
+    if goal.beside is None:
+        return ""
+    subject = goal.beside.subject
+    return f", or {goal.share:.2g} {'limits' if subject == LIMIT else f'of {subject}'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +87,14 @@ class Limits:
     """No more than so many times the limit."""
 
     value: float
+    beside = None
 
     def __str__(self) -> str:
         return f"≤ {self.value:g} limits"
 
-    def met(self, ours: float, of_limit: float | None, of_peer: float | None) -> bool | None:
+    def met(self, ours: float, ratios: Ratios, best: str | None) -> bool | None:
         """Whether it is reached; None when the limit was not measured."""
-        return None if of_limit is None else of_limit <= self.value
+        return None if LIMIT not in ratios else ratios[LIMIT] <= self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +102,24 @@ class Faster:
     """At least so many times faster than the best peer."""
 
     value: float
+    beside = None
 
     def __str__(self) -> str:
         return f"{self.value:g} times as fast as the best peer"
 
-    def met(self, ours: float, of_limit: float | None, of_peer: float | None) -> bool | None:
+    def met(self, ours: float, ratios: Ratios, best: str | None) -> bool | None:
         """Whether it is reached; None when no peer was measured."""
-        return None if of_peer is None else of_peer * self.value <= 1
+        return None if best is None or best not in ratios else ratios[best] * self.value <= 1
 
 
 Goal = AtMost | AtLeast | Limits | Faster
+
+
+def in_proportion(goal: Goal, ratios: Ratios) -> bool:
+    """Whether a goal in units is reached beside who was measured when it was set."""
+    if goal.beside is None or goal.share is None or goal.beside.subject not in ratios:
+        return False
+    return ratios[goal.beside.subject] <= goal.share
 
 
 # --- what is measured ------------------------------------------------------------------------------------------------------

@@ -35,13 +35,20 @@ def cells(row: Row) -> list[str]:
     best = f"{row.best} {shown(row.medians[row.best])}" if row.best else ""
     goal = str(row.figure.goal) if row.figure.goal is not None else ""
     numbers = [shown(row.medians.get(GRAPHFLOW)), shown(row.medians.get(LIMIT)), shown(row.of_limit)]
-    return [row.figure.label, row.figure.unit, *numbers, best, shown(row.of_peer), goal, WORDS[row.met]]
+    return [row.figure.label, row.figure.unit, *numbers, best, shown(row.of_peer), goal, verdict(row)]
+
+
+def verdict(row: Row) -> str:
+    """Whether a goal is reached."""
+    return WORDS[row.met] if row.met_beside is None else f"beside {row.met_beside}"
 
 
 def goals(results: Results, picked: Picked) -> str:
     """How many goals are reached."""
-    met = [row.met for case, parts in picked for row in results.rows(case, parts) if row.met is not None]
-    return f"{sum(met)} of {len(met)} goals reached"
+    rows = [row for case, parts in picked for row in results.rows(case, parts) if row.met is not None]
+    reached, beside = sum(row.met is True for row in rows), sum(row.met_beside is not None for row in rows)
+    more = f", {beside} more in proportion" if beside else ""
+    return f"{reached} of {len(rows)} goals reached{more}"
 
 
 def setting(versions: Mapping[str, str], postgres: str | None) -> str:
@@ -74,7 +81,7 @@ def case_table(results: Results, picked: Picked) -> Table:
         table.add_row(Text(f"{case.letter}: {case.title}", style="bold"))
         for row in results.rows(case, parts):
             *texts, met = cells(row)
-            table.add_row(*map(Text, texts), Text(met.strip("*"), colours[row.met]))
+            table.add_row(*map(Text, texts), Text(met.strip("*"), "yellow" if row.met_beside else colours[row.met]))
         table.add_section()
     return table
 
@@ -110,7 +117,8 @@ def markdown(results: Results, picked: Picked, curves: Sequence[Curve], words: M
         f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}. {words['setting']}.",
         "",
         f"Rounds: {words['rounds']}; figures are medians over them, ratios medians of the rounds' ratios; below 1, graphflow "
-        f"is the better. **{goals(results, picked)}.** [README.md](README.md) says what each case does.",
+        f"is the better. **{goals(results, picked)}.** [README.md](README.md) says what each case does, and what a goal is "
+        "beside somebody.",
         "",
         f"Quiet moments of the machine: {words['quiet']}. {results.disturbed():.0%} of the samples had to be taken in others.",
         "",

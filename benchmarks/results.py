@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.curves import Curve, slope
-from benchmarks.figure import GRAPHFLOW, LIMIT, Case, Figure, Measured, Part
+from benchmarks.figure import GRAPHFLOW, LIMIT, Case, Figure, Measured, Part, Ratios, in_proportion
 from benchmarks.peers import NOT_ALIKE
 
 Picked = Sequence[tuple[Case, Sequence[Part]]]
@@ -24,16 +24,33 @@ class Row:
     """By subject."""
     best: str | None
     """The best peer."""
-    of_limit: float | None
-    of_peer: float | None
+    ratios: Ratios
+
+    @property
+    def of_limit(self) -> float | None:
+        """The ratio graphflow : limit."""
+        return self.ratios.get(LIMIT)
+
+    @property
+    def of_peer(self) -> float | None:
+        """The ratio graphflow : best peer."""
+        return None if self.best is None else self.ratios.get(self.best)
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is reached; None when there is none, or nothing to tell by."""
+        """Whether the goal is reached as it stands; None when there is none, or nothing to tell by."""
         ours = self.medians.get(GRAPHFLOW)
         if self.figure.goal is None or ours is None:
             return None
-        return self.figure.goal.met(ours, self.of_limit, self.of_peer)
+        return self.figure.goal.met(ours, self.ratios, self.best)
+
+    @property
+    def met_beside(self) -> str | None:
+        """Beside whom a goal is reached that is not as it stands."""
+        goal = self.figure.goal
+        if goal is None or goal.beside is None or self.met is not False or not in_proportion(goal, self.ratios):
+            return None
+        return goal.beside.subject
 
 
 @dataclass
@@ -58,8 +75,9 @@ class Results:
         peers = [peer for peer in part.peers if peer in medians and peer not in NOT_ALIKE]
         best = (max if figure.more_is_better else min)(peers, key=lambda peer: medians[peer], default=None)
         ours = series[GRAPHFLOW]
-        of_limit = _ratio(ours, series.get(LIMIT, []), figure.more_is_better)
-        return Row(part.name, figure, medians, best, of_limit, _ratio(ours, series.get(best or "", []), figure.more_is_better))
+        ratios = {subject: _ratio(ours, own, figure.more_is_better) for subject, own in series.items() if subject != GRAPHFLOW}
+        known = {subject: ratio for subject, ratio in ratios.items() if ratio is not None}
+        return Row(part.name, figure, medians, best, known)
 
     def _series(self, case: Case, part: Part, subject: str, figure: Figure) -> list[float | None]:
         rounds = self.cases.get((case.name, part.name, subject), [])

@@ -7,7 +7,7 @@ from functools import partial
 from benchmarks.adapters import adapter
 from benchmarks.amounts import STEPS, repeats
 from benchmarks.clock import cost, median
-from benchmarks.figure import AtMost, Case, Figure, Goal, Limits, Measured, Part, Place
+from benchmarks.figure import AtMost, Beside, Case, Figure, Goal, Limits, Measured, Part, Place
 
 PAYLOAD = 2_000
 SHORT = 300
@@ -57,9 +57,9 @@ CASE = Case(
         part("sqlite-sync-normal", "SQLite, synchronous=NORMAL", ("langgraph",), wall=Limits(2.2), synchronous="normal"),
         part("sqlite-async", "SQLite, async", ("langgraph",)),
         part("sqlite-sync-payload", "SQLite, beside 2,000 bytes of state", ("langgraph", "dbos"), payload=PAYLOAD),
-        part("postgres-sync", "PostgreSQL", ("langgraph", "dbos"), wall=Limits(1.5), cpu=AtMost(150)),
+        part("postgres-sync", "PostgreSQL", ("langgraph", "dbos"), wall=Limits(1.5), cpu=AtMost(150, Beside("langgraph", 705))),
         part("postgres-async", "PostgreSQL, async", ("langgraph",)),
-        part("memory-sync", "in memory", ("langgraph",), wall=AtMost(60)),
+        part("memory-sync", "in memory", ("langgraph",), wall=AtMost(60, Beside("langgraph", 426))),
         part("memory-async", "in memory, async", ("langgraph",)),
     ),
     measure,

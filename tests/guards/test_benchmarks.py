@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.catalogue import NAMES, case_of, chosen
 from benchmarks.curves import slope
-from benchmarks.figure import AtLeast, Case, Faster, Figure, Limits, Part
+from benchmarks.figure import AtLeast, AtMost, Beside, Case, Faster, Figure, Limits, Part
 from benchmarks.gauge import PATIENCE, TRIES, Gauge
 from benchmarks.peers import SUBJECTS
 from benchmarks.results import Results
@@ -52,7 +52,27 @@ def test_ratios_are_taken_round_by_round_and_the_best_peer_is_the_one_that_is_al
     assert wall.of_peer == pytest.approx(1 / 3)
     assert rate.of_limit == pytest.approx(2), "twice the cost, though the figure is a rate"
     assert (wall.met, rate.met) == (True, True)
-    assert Faster(3).met(1, None, 1 / 3) and not Faster(4).met(1, None, 1 / 3)
+    assert Faster(3).met(1, {"agno": 1 / 3}, "agno") and not Faster(4).met(1, {"agno": 1 / 3}, "agno")
+
+
+def test_a_goal_in_units_is_reached_in_proportion_where_everybody_is_slower() -> None:
+    goals = AtMost(40, Beside("agno", 100)), AtLeast(1_000, Beside("agno", 200))
+    part = Part(
+        "p",
+        tuple(Figure(f"{number}", "", "", goal, isinstance(goal, AtLeast)) for number, goal in enumerate(goals)),
+        ("agno", "langgraph"),
+    )
+    assert [str(goal) for goal in goals] == ["≤ 40, or 0.4 of agno", "≥ 1,000, or 0.2 of agno"]
+
+    def verdicts(ours: tuple[float, float], agno: tuple[float, float]) -> list[tuple[bool | None, str | None]]:
+        results = Results()
+        for subject, values in {"graphflow": ours, "agno": agno, "langgraph": (1.0, 9_000.0)}.items():
+            results.cases["c", "p", subject] = [{str(number): value for number, value in enumerate(values)}]
+        return [(row.met, row.met_beside) for row in results.rows(Case("X", "c", "", "", (part,), lambda *_: {}), [part])]
+
+    assert verdicts((40, 1_000), (50, 900)) == [(True, None)] * 2, "as they stand, whatever others took"
+    assert verdicts((80, 500), (200, 100)) == [(False, "agno")] * 2, "beside who was measured then, not the best of today"
+    assert verdicts((80, 500), (199, 101)) == [(False, None)] * 2
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
