@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from graphflow.core.reducers import Delta
 from graphflow.core.state import StateSchema, Values
@@ -116,6 +116,20 @@ class Commit:
     closed: Sequence[CloseRun] = ()
     status: str | None = None
     """The session's status after this commit; None leaves it."""
+
+
+@final
+@dataclass(slots=True, eq=False)
+class Advance:
+    """A superstep of a run that has its session and keeps it, with nothing beside it: what most commits are.
+
+    One row of the outermost graph. The session must stand at ``epoch`` and just before the checkpoint, else LeaseLost; its own
+    number, and that of the run, are known (``checkpoint.weight``).
+    """
+
+    session_id: str
+    epoch: int
+    checkpoint: NewCheckpoint
 
 
 @dataclass(slots=True, eq=False)

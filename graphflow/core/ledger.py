@@ -8,7 +8,7 @@ from functools import lru_cache, reduce
 from typing import Any
 
 from graphflow.core.control import MISSING, Interrupt, Overwrite
-from graphflow.core.effects import CloseRun, Commit, Flow, NewCheckpoint
+from graphflow.core.effects import Advance, CloseRun, Commit, Flow, NewCheckpoint
 from graphflow.core.excerpts import error_text
 from graphflow.core.ids import digest
 from graphflow.core.plan import NodePlan
@@ -234,13 +234,15 @@ class Ledger:
         messages: Sequence[LogEntry] = (),
         side: Sequence[SideWrite] = (),
         **parts: Any,
-    ) -> Commit:
+    ) -> Commit | Advance:
         """A commit at the place where the session stands."""
         info = self.info
+        session_id: Any = info.session_id  # there is one, since the run is stored
         if self._opening:
             opening, self._opening = self._opening, {}
             parts = {**opening, **parts, "closed": (*opening["closed"], *parts.get("closed", ()))}
-        session_id: Any = info.session_id  # there is one, since the run is stored
+        elif checkpoint is not None and not (messages or side or parts or info.ns) and self.weight.run is not None:
+            return Advance(session_id, self.epoch, checkpoint)
         place = session_id, self.head, self.epoch, info.run_id, info.ns, self.weight.session, info.within
         return Commit(*place, checkpoint, messages, side, **parts)
 
@@ -267,7 +269,7 @@ class Ledger:
         """What ids of tasks derive from when no checkpoint comes before them: a number of this run's own, above every seq."""
         return _own_origin(self.info.run_id, self.head) + len(self._riding)
 
-    def flush(self, **parts: Any) -> Commit:
+    def flush(self, **parts: Any) -> Commit | Advance:
         """The commit of what rode along, before something durable rests on it. The frontier keeps its origin, so task
         ids stay.
         """
@@ -305,7 +307,7 @@ class Ledger:
 
     def superstep(
         self, delta: Delta, entries: list[LogEntry], metrics: dict[str, Any], paused: bool = False, cancelled: bool = False
-    ) -> Commit:
+    ) -> Commit | Advance:
         """The commit of a superstep; the last one also closes the run, and one that is ``paused`` stops it there; if it was
         ``cancelled`` meanwhile, as that.
         """
@@ -365,7 +367,7 @@ class Ledger:
         yield from self.settle()
         yield self.keep([row])
 
-    def keep(self, rows: Sequence[TaskRow], **more: Any) -> Commit:
+    def keep(self, rows: Sequence[TaskRow], **more: Any) -> Commit | Advance:
         """The commit of task rows of the unfinished superstep."""
         self.recorded = True
         if self.info.ns:

@@ -1,9 +1,8 @@
-"""Commits that are one statement: a plain step everywhere, more of them where each statement is a journey (PostgreSQL).
+"""Commits that are one statement, where each statement is a journey (PostgreSQL).
 
 Most turns of a conversation begin, go on and end alike. Such a commit is a statement that compares and sets the row of the
-session, or inserts it, and, if it stood where it should, writes everything else. Where it did not, nothing is written. A step
-is lost then; of the others the many statements of ``ReadyCommit.write`` find out why, and whether it can be mended (a holder
-that died, a session without an owner).
+session, or inserts it, and, if it stood where it should, writes everything else. Where it did not, nothing is written: the many
+statements of ``ReadyCommit.write`` find out why, and whether it can be mended (a holder that died, a session without an owner).
 """
 
 from __future__ import annotations
@@ -16,15 +15,13 @@ from graphflow.db.rows import CLOSING
 if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
 
-Kind = Literal["step", "say", "found", "begin", "end"]
+Kind = Literal["say", "found", "begin", "end"]
 CHECKPOINT = ("cp_base", "cp_log_head", "cp_epoch", "cp_frontier", "cp_delta", "cp_snapshot", "cp_sha256", "cp_created_at")
-"""What ``ReadyCommit.checkpoint`` is called in the statements."""
+"""What ``ReadyCheckpoint.values`` are called in the statements."""
 
 
 def kind_of(ready: ReadyCommit) -> Kind | None:
     """Which statement does this commit, if there is one."""
-    if ready.is_lone_step:
-        return "step"
     effect = ready.effect
     if effect.checkpoint is None or effect.ns:
         return None
@@ -46,13 +43,10 @@ def kind_of(ready: ReadyCommit) -> Kind | None:
 
 
 def write(tx: Transaction, ready: ReadyCommit, kind: Kind) -> bool:
-    """Do it; False when nothing was written. Raises LeaseLost for a step."""
+    """Do it; False when nothing was written."""
     effect, new = ready.effect, ready.effect.checkpoint
     assert new is not None and ready.checkpoint is not None
-    if kind == "step":
-        ready.step(tx)
-        return True
-    params: dict[str, Any] = dict(zip(CHECKPOINT, ready.checkpoint, strict=True))
+    params: dict[str, Any] = dict(zip(CHECKPOINT, ready.checkpoint.values, strict=True))
     params |= {"new_head": new.seq, "expected_head": effect.head, "expected_epoch": effect.epoch, "cp_seq": new.seq}
     params |= _log(ready)
     if kind != "say":

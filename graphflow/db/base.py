@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from graphflow.core.effects import (
+    Advance,
     CancelRun,
     Commit,
     FindKey,
@@ -50,7 +51,7 @@ class Store(Protocol):
     def load_many(self, effect: LoadMany) -> list[Stored]:
         """A session at each of its checkpoints, newest first. Raises as ``load``."""
 
-    def commit(self, effect: Commit) -> None:
+    def commit(self, effect: Commit | Advance) -> None:
         """Write everything the effect says, or nothing. Raises LeaseLost, SessionBusy, SerializationError, DatabaseFailed."""
 
     def read_history(self, effect: ReadHistory) -> list[Message]:
@@ -195,7 +196,6 @@ class Db(Store, Protocol):
 PERFORMED: dict[type[Any], str] = {
     Load: "load",
     LoadMany: "load_many",
-    Commit: "commit",
     ReadHistory: "read_history",
     ReadMessages: "read_messages",
     ReadGraph: "read_graph",
@@ -205,4 +205,4 @@ PERFORMED: dict[type[Any], str] = {
     ReadSummary: "read_summary",
     ReadMemories: "read_memories",
 }
-"""The store's method for each effect."""
+"""The store's method for each effect but commits, which the driver has to see to their end."""

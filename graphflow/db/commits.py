@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphflow.core.calls import KeyTaken, busy
 from graphflow.core.control import MEASURED
-from graphflow.core.effects import CloseRun, Commit, NewCheckpoint, OpenRun
+from graphflow.core.effects import CloseRun, Commit, OpenRun
 from graphflow.core.stored import LogEntry
 from graphflow.db import outlines
-from graphflow.db.codec import encode_delta, encode_snapshot, exact_channels, write_value
-from graphflow.db.folding import snapshot_of
+from graphflow.db.checkpoints import ReadyAdvance, ReadyCheckpoint, lost
+from graphflow.db.codec import write_value
 from graphflow.db.jsontext import dumps
 from graphflow.db.leases import in_words, is_dead
-from graphflow.db.limits import Limits, check_checkpoint, check_message, check_names, check_task
+from graphflow.db.limits import Limits, check_message, check_names, check_task
+from graphflow.db.media import store_media
 from graphflow.db.rows import (
-    checkpoint_checksum,
     checksum,
     closing,
     encode_entry,
-    encode_frontier,
     encode_task,
     input_digest,
     message_checksum,
@@ -36,13 +35,6 @@ from graphflow.errors import LeaseLost
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Row, Transaction
-
-ROW_WEIGHT: Final = 64
-"""What reading one more row costs beside the bytes of its delta."""
-LEAST_CHAIN: Final = 512
-"""Chains of deltas lighter than this are not worth a snapshot, however small the state is."""
-SHORT_SNAPSHOT: Final = 256
-"""Shorter snapshots are as good as free: a database may have one written wherever a run is completed."""
 
 Params = dict[str, Any]
 Values = tuple[Any, ...]
@@ -61,20 +53,19 @@ NO_LEASE: Final = Lease(None, 0)
 class ReadyCommit:
     """The parameters of one commit's statements. ``write`` may be called again when a transaction has to be repeated."""
 
-    base = -1
-    weight = 0
-    """What the row adds to its chain of deltas."""
-    delta: str | None = None
-    snapshot: str | None = None
+    is_statement: Final = False
+    """Whether one statement is all there is to do, on every database."""
     outline: str | None = None
     """What the graph of the opened run looks like, when that is not known to be stored."""
-    checkpoint: Values | None = None
+    checkpoint: ReadyCheckpoint | None = None
     messages: Sequence[Values] = ()
     last_words: Sequence[tuple[str, Sequence[Values]]] = ()
     """What runs say that are closed because of another one: their run_id and rows."""
     tasks: Sequence[Values] = ()
     closed: Sequence[Values] = ()
     side: ReadySideWrites | None = None
+    times: tuple[int, bytes] = (0, b"")
+    """When the session is being used, and the seal of that, where this commit says so."""
 
     def __init__(self, effect: Commit, now: int, lease: Lease, limits: Limits, *, light: bool = False) -> None:
         """Encode everything. Raises SerializationError, also for what is larger than ``limits`` allow.
@@ -85,26 +76,29 @@ class ReadyCommit:
         self.now = now
         self.lease = lease
         self.limits = limits
-        self.light = light
         self.media = Media()
         if limits.depth != MAX_DEPTH:
             self.media.depth = limits.depth
-        checkpoint = effect.checkpoint
-        self.seq = effect.head if checkpoint is None else checkpoint.seq
+        new = effect.checkpoint
+        self.seq = effect.head if new is None else new.seq
         """Where the session's head stands after this commit."""
         self.takes_lease = lease.me is not None and effect.status == "running" and (effect.take_over or effect.epoch == 0)
         """Whether a run goes on after this commit that did not before."""
         # The ordinals of session and run, as far as they are known.
-        self.session = effect.session if checkpoint is None else checkpoint.weight.session
-        self.run = None if checkpoint is None else checkpoint.weight.run
-        self.is_step = checkpoint is not None and not (effect.take_over or effect.status or effect.ns) and effect.epoch > 0
+        self.session = effect.session if new is None else new.weight.session
+        self.run = None if new is None else new.weight.run
+        self.goes_on = new is not None and not (effect.take_over or effect.status or effect.ns) and effect.epoch > 0
         """Whether the checkpoint is that of a run which has the session and keeps it: one statement compares and inserts."""
-        if checkpoint is not None:
-            self.checkpoint = self._checkpoint_row(checkpoint)
+        if effect.take_over or effect.status or effect.epoch == 0:
+            self.times = now, time_seal(effect.session_id, now)
+        if new is not None:
+            epoch, completes = effect.epoch + (effect.take_over or effect.epoch == 0), effect.status == "completed"
+            place = effect.session_id, effect.ns, epoch
+            self.checkpoint = ReadyCheckpoint(new, *place, now, limits, self.media, light, completes)
         if effect.messages:
-            if checkpoint is None:
+            if new is None:
                 raise ValueError("messages are committed with the checkpoint that knows their log_head")
-            self.messages = self._message_rows(effect.run_id, effect.messages, checkpoint.log_head)
+            self.messages = self._message_rows(effect.run_id, effect.messages, new.log_head)
         if effect.tasks:
             self.tasks = [self._task_row(row) for row in effect.tasks]
         if effect.closed:
@@ -116,42 +110,8 @@ class ReadyCommit:
             ]
         if effect.side:
             self.side = ReadySideWrites(effect, now, self.media)
-        more = effect.messages or effect.tasks or effect.closed or effect.side or effect.drop_tasks or self.media
-        self.is_lone_step = self.is_step and not (more or effect.opened or effect.reopened or None in (self.session, self.run))
-        """Whether that statement is all there is to do."""
 
     # --- making rows ready -----------------------------------------------------------------------------------------------
-
-    def _checkpoint_row(self, new: NewCheckpoint) -> Values:
-        """The values of the row, from ``base`` on."""
-        effect, weight, now = self.effect, new.weight, self.now
-        seq, log_head = new.seq, new.log_head
-        epoch = effect.epoch + (effect.take_over or effect.epoch == 0)
-        delta = encode_delta(new.schema, new.delta, self.media, new.values) if new.delta else None
-        frontier = encode_frontier(new.frontier, seq, new.schema, self.media)
-        self.weight = ROW_WEIGHT if delta is None else ROW_WEIGHT + len(delta)
-        base, snapshot = weight.snapshot_seq, None
-        if base < 0:
-            base = seq
-            if seq > 0:
-                snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
-        elif weight.delta_bytes + self.weight >= max(weight.snapshot_bytes, LEAST_CHAIN):
-            base = seq
-            snapshot = encode_snapshot(new.schema, new.values, new.ranges, weight.foreign, self.media)
-        elif self.light and effect.status == "completed" and self._is_foldable(new):
-            # Of what is stored, so that it says no more than the rows did: neither defaults nor what was changed in place.
-            base, snapshot = seq, snapshot_of((*weight.texts, delta or "{}"), exact_channels(new.schema))
-        check_checkpoint(self.limits, new, delta, frontier, snapshot)
-        self.base, self.delta, self.snapshot = base, delta, snapshot
-        sealed = checkpoint_checksum(effect.session_id, effect.ns, seq, base, log_head, epoch, now, frontier, delta, snapshot)
-        return base, log_head, epoch, frontier, delta, snapshot, sealed, now
-
-    def _is_foldable(self, new: NewCheckpoint) -> bool:
-        """Whether the texts of the chain are known, and each name in them is one channel: the order of writes under two names
-        would be lost.
-        """
-        weight = new.weight
-        return len(weight.texts) == new.seq - weight.snapshot_seq and not (weight.foreign or new.schema.aliases)
 
     def _message_rows(self, run_id: str, entries: Sequence[LogEntry], last: int) -> list[Values]:
         """The values of the row of each, which end with seq ``last``: seq, then those from ``role`` on."""
@@ -207,10 +167,10 @@ class ReadyCommit:
         session = self.session = self._claim(tx)
         run = self.run = self._run(tx, session)
         if self.checkpoint is not None:
-            if self.is_step:
-                self.step(tx)
+            if self.goes_on:
+                self.checkpoint.insert_next(tx, effect.session_id, effect.head, effect.epoch, session, run)
             else:
-                execute(sql.insert_checkpoint, (session, effect.ns, self.seq, run, *self.checkpoint))
+                execute(sql.insert_checkpoint, (session, effect.ns, self.seq, run, *self.checkpoint.values))
         if self.outline is not None and effect.opened is not None:
             outlines.write(tx, effect.opened.fingerprint, self.outline, self.now)
         if effect.reopened is not None:
@@ -228,7 +188,7 @@ class ReadyCommit:
         if self.side is not None:
             self.side.write(tx, session, run)
         if self.media:
-            self._write_media(tx, session)
+            store_media(tx, self.media, session)
 
     def _write_last_words(self, tx: Transaction, session: int) -> None:
         for run_id, rows in self.last_words:
@@ -236,23 +196,15 @@ class ReadyCommit:
             for seq, *values in rows:
                 tx.execute(tx.sql.insert_message, (session, self.effect.ns, seq, run, *values))
 
-    def _write_media(self, tx: Transaction, session: int) -> None:
-        execute, sql = tx.execute, tx.sql
-        for digest, (media_type, data) in sorted(self.media.items()):
-            execute(sql.insert_media, {"sha256": digest, "media_type": plain_text(media_type), "data": data})
-            execute(sql.insert_media_use, {"sha256": digest, "session": session})
-
     def landed(self, tx: Transaction) -> bool:
         """Whether this very commit is in the database: asked when it may have been written, and nobody said so.
 
-        A checkpoint is known by its checksum (session, seq, epoch, time and content), the end of a run and a take-over by
-        their times, which are never given twice. Rows of tasks need not be known: writing them again changes nothing.
+        A checkpoint is known by its checksum, the end of a run and a take-over by their times, which are never given twice.
+        Rows of tasks need not be known: writing them again changes nothing.
         """
         effect, sql = self.effect, tx.sql
         if self.checkpoint is not None:
-            here = {"session_id": effect.session_id, "ns": effect.ns, "seq": self.seq}
-            row = tx.one(sql.landed_checkpoint, here)
-            return row is not None and bytes(row[0]) == self.checkpoint[-2]
+            return self.checkpoint.landed(tx, effect.session_id, effect.ns)
         if self.closed:
             status, *_, run_id = self.closed[-1]
             row = tx.one(sql.landed_end, {"run_id": run_id})
@@ -262,21 +214,11 @@ class ReadyCommit:
             return row is not None and tuple(row) == (effect.epoch + 1, self.now)
         return False
 
-    def step(self, tx: Transaction) -> None:
-        """Insert the checkpoint of a run that goes on. Where that is all there is to write it takes no transaction around it.
-
-        Raises LeaseLost as ``write`` does.
-        """
-        effect, row = self.effect, self.checkpoint
-        assert row is not None
-        if tx.execute(tx.sql.step, ("", self.run, *row, effect.head, self.session, effect.epoch)).rowcount != 1:
-            raise self._lost(tx)
-
     def _claim(self, tx: Transaction) -> int:
         """The ordinal of the session: one that is made or taken over, whose run ends, or that is this run's."""
         effect, sql = self.effect, tx.sql
-        if self.is_step:
-            return self._known(tx)
+        if self.goes_on:
+            return self._find(tx) if effect.session is None else effect.session
         if effect.epoch == 0:
             return self._make(tx)
         if effect.ns or not (effect.take_over or effect.status):
@@ -301,10 +243,8 @@ class ReadyCommit:
             raise self._lost(tx)
         return session
 
-    def _known(self, tx: Transaction) -> int:
-        """The ordinal of a session that is there."""
-        if self.effect.session is not None:
-            return self.effect.session
+    def _find(self, tx: Transaction) -> int:
+        """The ordinal of a session that is there, looked up."""
         row = tx.one(tx.sql.find_session, {"session_id": self.effect.session_id})
         if row is None:
             raise self._lost(tx)
@@ -313,7 +253,8 @@ class ReadyCommit:
 
     def _give_up(self, tx: Transaction) -> int:
         """The ordinal of a session whose run ends, for now or for good."""
-        effect, session = self.effect, self._known(tx)
+        effect = self.effect
+        session = self._find(tx) if effect.session is None else effect.session
         values = (effect.status, self.seq, *self.times, session, effect.head, effect.epoch)
         if tx.execute(tx.sql.give_up, values).rowcount != 1:
             raise self._lost(tx)
@@ -376,11 +317,6 @@ class ReadyCommit:
         """Who holds the session after this commit, and for how long."""
         return self.lease if self.takes_lease else (None, None)
 
-    @property
-    def times(self) -> tuple[int, bytes]:
-        """When the session is being used, and the seal of that."""
-        return self.now, time_seal(self.effect.session_id, self.now)
-
     def new_session(self) -> Params:
         """What a session begins with."""
         effect = self.effect
@@ -398,25 +334,11 @@ class ReadyCommit:
             "created_at": self.now,
             "updated_at": self.now,
         }
-        return {**fields, "seal": session_seal(fields), "time_seal": time_seal(effect.session_id, self.now)}
+        return {**fields, "seal": session_seal(fields), "time_seal": self.times[1]}
 
     def _lost(self, tx: Transaction) -> LeaseLost:
         effect = self.effect
-        found = tx.execute(tx.sql.standing, {"session_id": effect.session_id}).fetchone()
-        expected = "that it did not exist" if effect.epoch == 0 else f"head {effect.head}, epoch {effect.epoch}"
-        if found is None:
-            return LeaseLost(
-                f"session {effect.session_id!r} was deleted while a run of it went on. Nothing of this step was written; new "
-                "input begins the session anew"
-            )
-        if effect.session not in (None, found[0]):
-            stands = "it was deleted and begun anew"
-        else:
-            stands = f"found head {found[1]}, epoch {found[2]}"
-        return LeaseLost(
-            f"session {effect.session_id!r} was taken over by another run: expected {expected}, {stands}. "
-            "Nothing of this step was written; load the session again"
-        )
+        return lost(tx, effect.session_id, effect.head, effect.epoch, effect.session)
 
     def _open_run(self, tx: Transaction, session: int) -> int:
         opened = self.effect.opened
@@ -434,21 +356,9 @@ class ReadyCommit:
             return KeyTaken(f"run {other[0]!r} has begun with the idempotency key {key!r}; wait for its result")
         return ValueError(f"there is a run {params['run_id']!r} already; give each run its own id")
 
-    def settle(self) -> None:
-        """What holds once the transaction is committed: how heavy the chain of deltas has become, and where its rows are."""
-        new = self.effect.checkpoint
-        if new is None:
-            return
-        weight = new.weight
-        weight.session, weight.run = self.session, self.run
-        if self.base == new.seq:
-            text = self.snapshot or self.delta or "{}"
-            weight.snapshot_seq, weight.snapshot_bytes, weight.delta_bytes = new.seq, len(text), 0
-            weight.texts = (text,) if self.light and len(text) < SHORT_SNAPSHOT else ()
-        else:
-            weight.delta_bytes += self.weight
-            if weight.texts:
-                weight.texts = (*weight.texts, self.delta or "{}")
+
+Ready = ReadyAdvance | ReadyCommit
+"""What a store is asked to commit, made ready."""
 
 
 def _metrics(metrics: Mapping[str, Any] | None) -> str | None:

@@ -11,8 +11,8 @@ from graphflow.core.effects import Load, LoadMany
 from graphflow.core.reducers import Delta, Op, apply_op
 from graphflow.core.state import StateSchema, Values
 from graphflow.core.stored import OWN_ORIGINS, Frontier, Range, Run, Stored, TaskRow, Weight
+from graphflow.db.checkpoints import ROW_WEIGHT, SHORT_SNAPSHOT
 from graphflow.db.codec import channel_codecs
-from graphflow.db.commits import ROW_WEIGHT, SHORT_SNAPSHOT
 from graphflow.db.counts import bounded
 from graphflow.db.jsontext import loads
 from graphflow.db.leases import in_words, is_dead, process_name

@@ -5,11 +5,19 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from graphflow.db.tags import Fetch
+from graphflow.db.rows import plain_text
+from graphflow.db.tags import Fetch, Media
 from graphflow.errors import CorruptCheckpoint
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Transaction
+
+
+def store_media(tx: Transaction, media: Media, session: int | None) -> None:
+    """Insert contents that are not there yet, and that a session uses them."""
+    for digest, (media_type, data) in sorted(media.items()):
+        tx.execute(tx.sql.insert_media, {"sha256": digest, "media_type": plain_text(media_type), "data": data})
+        tx.execute(tx.sql.insert_media_use, {"sha256": digest, "session": session})
 
 
 def media_of(tx: Transaction) -> Fetch:

@@ -17,7 +17,8 @@ from graphflow.core import options
 from graphflow.core.effects import Load
 from graphflow.core.stored import Stored
 from graphflow.db import atonce, loading, migrations
-from graphflow.db.commits import ReadyCommit
+from graphflow.db.checkpoints import ReadyAdvance
+from graphflow.db.commits import Ready, ReadyCommit
 from graphflow.db.forks import databases
 from graphflow.db.limits import Limits
 from graphflow.db.records import SchemaStatus
@@ -111,10 +112,15 @@ class PostgresDb(SqlDb):
     def _write_once(self, work: Callable[[Transaction], T]) -> T:
         return self._ready().transact(WRITING, work)
 
-    def _commit_once(self, ready: ReadyCommit) -> None:
-        kind = atonce.kind_of(ready)
-        if kind is None or not self._ready().transact(None, partial(atonce.write, ready=ready, kind=kind)):
+    def _commit_once(self, ready: Ready) -> None:
+        if ready.is_statement:
+            self._ready().transact(None, ready.write)
+        elif type(ready) is ReadyAdvance or not self._commit_at_once(ready):
             self._write_once(ready.write)
+
+    def _commit_at_once(self, ready: ReadyCommit) -> bool:
+        kind = atonce.kind_of(ready)
+        return kind is not None and self._ready().transact(None, partial(atonce.write, ready=ready, kind=kind))
 
     def _load(self, effect: Load) -> Stored | None:
         # Most sessions have nothing unfinished, and are one statement.

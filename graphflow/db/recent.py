@@ -68,7 +68,7 @@ class Recent:
             kept.bound()
 
     def committed(self, effect: Commit) -> None:
-        """A commit of this process was acknowledged. A lone step need not be told: nothing of it is kept."""
+        """A commit of this process was acknowledged. An Advance need not be told: nothing of it is kept."""
         if effect.ns:
             return
         kept = self._kept.get(effect.session_id)

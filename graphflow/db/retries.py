@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from graphflow.errors import DatabaseFailed
 
 if TYPE_CHECKING:
-    from graphflow.db.commits import ReadyCommit
+    from graphflow.db.commits import Ready
     from graphflow.db.sql import SqlDb
     from graphflow.db.transactions import Transaction
 
@@ -123,7 +123,7 @@ class Committing:
     somebody else moved it.
     """
 
-    def __init__(self, db: SqlDb, ready: ReadyCommit) -> None:
+    def __init__(self, db: SqlDb, ready: Ready) -> None:
         self._db = db
         self._ready = ready
         self._doubted = False

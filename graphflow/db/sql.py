@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from graphflow.core import options
 from graphflow.core.effects import (
+    Advance,
     CancelRun,
     Commit,
     FindKey,
@@ -26,7 +27,8 @@ from graphflow.core.effects import (
 )
 from graphflow.core.stored import Stored
 from graphflow.db import conversations, history, loading, migrations, outlines, runs, sessions, transfer
-from graphflow.db.commits import NO_LEASE, Lease, ReadyCommit
+from graphflow.db.checkpoints import ReadyAdvance
+from graphflow.db.commits import NO_LEASE, Lease, Ready, ReadyCommit
 from graphflow.db.jsontext import dumps
 from graphflow.db.leases import is_dead, keeper, process_name
 from graphflow.db.limits import Limits
@@ -96,7 +98,7 @@ class SqlDb(UserSessions, UserMemories):
     def _write_once(self, work: Callable[[Transaction], T]) -> T:
         """Do ``work`` in a transaction that is committed when it returns and rolled back when it raises."""
 
-    def _commit_once(self, ready: ReadyCommit) -> None:
+    def _commit_once(self, ready: Ready) -> None:
         self._write_once(ready.write)
 
     @abstractmethod
@@ -181,15 +183,28 @@ class SqlDb(UserSessions, UserMemories):
         """A session at each of its checkpoints, newest first."""
         return self._read(partial(loading.load_many, effect=effect, is_run=self.is_run))
 
-    def commit(self, effect: Commit) -> None:
+    def commit(self, effect: Commit | Advance) -> None:
         """Write everything the effect says, or nothing."""
         try:
-            self._commit(effect)
+            ready: Ready
+            if type(effect) is Advance:
+                ready = ReadyAdvance(effect, self._stamp(), self.limits, self._light)
+            else:
+                ready = self._made_ready(effect)
+            begun = time.monotonic()
+            try:
+                self._commit_once(ready)
+            except DatabaseFailed as failure:
+                Committing(self, ready).go_on(failure, begun)
+            if ready.checkpoint is not None:
+                ready.checkpoint.settle(ready.session, ready.run)
+            if type(ready) is ReadyCommit:
+                self._note(ready)
         except BaseException:
             self._recent.drop(effect.session_id)
             raise
 
-    def _commit(self, effect: Commit) -> None:
+    def _made_ready(self, effect: Commit) -> ReadyCommit:
         lease = self._lease() if effect.take_over or effect.epoch == 0 else NO_LEASE
         opened = effect.opened
         if opened is not None:
@@ -199,20 +214,18 @@ class SqlDb(UserSessions, UserMemories):
         ready = ReadyCommit(effect, self._stamp(), lease, self.limits, light=self._light)
         if opened is not None and opened.fingerprint not in self._graphs:
             ready.outline = opened.outline
-        begun = time.monotonic()
-        try:
-            self._commit_once(ready)
-        except DatabaseFailed as failure:
-            Committing(self, ready).go_on(failure, begun)
-        ready.settle()
-        if ready.outline is not None and opened is not None:
-            self._graphs[opened.fingerprint] = ready.outline
+        return ready
+
+    def _note(self, ready: ReadyCommit) -> None:
+        """Have in mind what was committed: whose lease is held, what is known to be stored."""
+        effect = ready.effect
+        if ready.outline is not None and effect.opened is not None:
+            self._graphs[effect.opened.fingerprint] = ready.outline
         if ready.takes_lease:
             keeper().hold(self, effect.session_id, effect.epoch + 1)
         elif effect.status is not None and self.shared:
             keeper().drop(self, effect.session_id)
-        if not ready.is_lone_step:
-            self._recent.committed(effect)
+        self._recent.committed(effect)
 
     def _lease(self) -> Lease:
         return Lease(process_name(), int(self.lease_ttl * 1_000_000)) if self.shared else NO_LEASE

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from graphflow.core import options
 from graphflow.db import migrations
-from graphflow.db.commits import ReadyCommit
+from graphflow.db.commits import Ready
 from graphflow.db.failures import PASSING_SQLITE_CODES, SQLITE_REPAIRS
 from graphflow.db.forks import databases
 from graphflow.db.grouping import Request, WriteLine
@@ -88,11 +88,8 @@ class SqliteDb(SqlDb):
 
     # --- transactions ------------------------------------------------------------------------------------------------------
 
-    def _commit_once(self, ready: ReadyCommit) -> None:
-        if ready.is_lone_step:
-            self._in_turn(ready.step, self._at_once)
-        else:
-            self._write_once(ready.write)
+    def _commit_once(self, ready: Ready) -> None:
+        self._in_turn(ready.write, self._at_once if ready.is_statement else self._alone)
 
     def _write_once(self, work: Callable[[Transaction], T]) -> T:
         return self._in_turn(work, self._alone)

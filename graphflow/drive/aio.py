@@ -18,6 +18,7 @@ from graphflow.core.attempts import Attempt
 from graphflow.core.control import Cancelled, current_task
 from graphflow.core.effects import (
     Acquire,
+    Advance,
     Ask,
     Call,
     Commit,
@@ -157,16 +158,21 @@ async def _run_tasks(effect: RunTasks, world: World, usage: Any) -> list[Outcome
 
 
 async def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
-    call = functools.partial(world.commit if type(effect) is Commit else getattr(world.store, method), effect)
+    call = functools.partial(getattr(world.store, method), effect)
     if world.store is None or not world.store.blocking:
         return call()
-    if type(effect) is not Commit:
-        known = world.store.at_hand(effect)
-        return await threaded(call, store=True) if known is None else known
+    known = world.store.at_hand(effect)
+    return await threaded(call, store=True) if known is None else known
+
+
+async def _commit(effect: Commit | Advance, world: World, usage: Any) -> None:
+    if world.store is None or not world.store.blocking:
+        world.commit(effect)
+        return
     # A commit that has begun is finished, and its outcome taken, before a cancellation is let through: nobody is left in doubt.
-    committing = Errand(call, store=True)
+    committing = Errand(functools.partial(world.commit, effect), store=True)
     world.stopping = await committing.finish() or world.stopping
-    return committing.result()
+    committing.result()
 
 
 async def _call(effect: Call, world: World, usage: Any) -> Any:
@@ -310,6 +316,8 @@ _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Coroutine[Any, Any, Any]]
     Sleep: _sleep,
     Spent: _spent,
     **{effect: functools.partial(_store, method) for effect, method in PERFORMED.items()},
+    Commit: _commit,
+    Advance: _commit,
 }
 
 _WORK: Final = frozenset((Task, RunTasks, RunAttempt, Call, Ask, Sleep, Acquire))

@@ -22,6 +22,7 @@ from graphflow import drive
 from graphflow.core.control import Cancelled, current_task
 from graphflow.core.effects import (
     Acquire,
+    Advance,
     Ask,
     Call,
     Commit,
@@ -153,7 +154,7 @@ def _store(method: str, effect: Any, world: World, usage: Any) -> Any:
     return getattr(world.store, method)(effect)
 
 
-def _commit(effect: Commit, world: World, usage: Any) -> None:
+def _commit(effect: Commit | Advance, world: World, usage: Any) -> None:
     world.commit(effect)
 
 
@@ -293,6 +294,7 @@ _HANDLERS: dict[type[Any], Callable[[Any, World, Any], Any]] = {
     Spent: _spent,
     **{effect: functools.partial(_store, method) for effect, method in PERFORMED.items()},
     Commit: _commit,
+    Advance: _commit,
 }
 
 

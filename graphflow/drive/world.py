@@ -13,7 +13,7 @@ from graphflow import drive
 from graphflow.core.attempts import Attempt
 from graphflow.core.calls import CallOptions
 from graphflow.core.control import Context
-from graphflow.core.effects import Commit, Flow, T
+from graphflow.core.effects import Advance, Commit, Flow, T
 from graphflow.core.excerpts import error_text
 from graphflow.core.tasks import Task
 from graphflow.db.base import Store
@@ -51,10 +51,10 @@ class World:
         """Drive a flow from inside an async node, which may be stopped without the rest of the run."""
         return await drive.aio.run(flow, self.inside())
 
-    def commit(self, effect: Commit) -> None:
+    def commit(self, effect: Commit | Advance) -> None:
         """Commit, unless what is committed belongs to an attempt that was given up: NodeTimeout."""
         assert self.store is not None
-        if effect.within is None:
+        if type(effect) is Advance or effect.within is None:
             self.store.commit(effect)
             return
         with self.keeping:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphflow.core.effects import Commit
+from graphflow.core.effects import Advance, Commit
 
 
 class Counting:
@@ -16,11 +16,11 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.db, name)
 
-    def commit(self, effect: Commit) -> None:
+    def commit(self, effect: Commit | Advance) -> None:
         self.commits.append(effect)
         self.db.commit(effect)
 
     @property
     def spaces(self) -> list[int]:
         """How deep the namespaces are that were committed to, in order."""
-        return [len(effect.ns.split("/")) if effect.ns else 0 for effect in self.commits]
+        return [len(effect.ns.split("/")) if isinstance(effect, Commit) and effect.ns else 0 for effect in self.commits]

@@ -35,8 +35,8 @@ _numbers = count()
 EXPECTED: dict[tuple[str, str], Counts] = {
     #                             transactions | of these writing | statements | round trips | rows | bytes | calls
     ("step", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,      40),
-    ("step", "memory"):              Counts( 1,                 1,           1,            0,     1,     80,     106),
-    ("step", "sqlite"):              Counts( 1,                 1,           1,            0,     1,     80,     104),
+    ("step", "memory"):              Counts( 1,                 1,           1,            0,     1,     80,     101),
+    ("step", "sqlite"):              Counts( 1,                 1,           1,            0,     1,     80,     102),
     ("step", "postgres"):            Counts( 1,                 1,           1,            1,     1,     80,       0),
     ("turn", "nothing"):             Counts( 0,                 0,           0,            0,     0,      0,     238),
     ("turn", "memory"):              Counts( 2,                 2,           8,            0,     5,  1_480,     685),
