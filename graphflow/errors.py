@@ -38,7 +38,9 @@ class GraphflowError(Exception):
 
 
 class GraphError(GraphflowError):
-    """A graph is declared wrongly; raised at compile, before anything runs."""
+    """A graph, an agent, a team or a workflow is declared wrongly; raised at compile where it can be known then, else by the
+    run that finds it.
+    """
 
 
 class UnknownTarget(GraphError):
@@ -133,7 +135,9 @@ class NotOwner(SessionError):
 
 
 class SessionBusy(SessionError):
-    """Another run holds the session and did not free it in time."""
+    """Another run holds the session and did not free it in time; or the call would wait for itself, too many wait already, or
+    the process is about to end. Nothing was run or stored.
+    """
 
 
 class LeaseLost(SessionError):

@@ -289,7 +289,9 @@ class Graph:
         """Write to the state by hand, through the reducers; returns the new checkpoint's seq.
 
         ``as_node``: as if that node had written it, so its edges say what ``resume`` runs next (START: as if it were an input).
-        What was asked or next before is then given up: the run is paused before what is next now, or completed.
+        What was asked or next before is then given up: the run is paused before what is next now, or completed. Without it what
+        is next and what is asked stay as they are. A session that does not exist is made. It is one commit. Raises
+        InvalidUpdate, NotOwner, SessionBusy, NoDatabase, and ValueError for an ``as_node`` that is no node.
         """
         return drive.sync.run(*self._with_db(sessions.update_state(self.plan, session_id, user_id, update, as_node, self.db)))
 

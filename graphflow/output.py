@@ -45,7 +45,9 @@ class RunOutput:
     """The questions a paused run waits for; answer them with ``resume``."""
     tools: tuple[ToolExecution, ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    """input_tokens, output_tokens, seconds (of nodes, in all) and nodes (seconds by node) of this call."""
+    """Of this call: input_tokens, output_tokens, seconds (of each superstep those of its slowest node) and nodes (seconds by
+    node, of all its tasks). Empty when ``resume`` had nothing to run.
+    """
     session_state: Mapping[str, Any] = field(default_factory=dict)
     created_at: datetime = field(default_factory=partial(datetime.now, UTC))
     steps: Mapping[str, Any] = field(default_factory=dict)

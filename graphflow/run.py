@@ -157,9 +157,13 @@ class Runner(Asked):
         node wrote it, comes as one token at the end), and the last event carries the RunOutput as ``output``. ``session_id``:
         of the call, else of the object, else a new one (in the RunOutput).
         ``session_state``: keys for this session, over the stored ones.
-        ``num_history_runs=None`` asks for the history of all runs. Failures raise; with a ``db`` the run is then stored
-        with status ``error``, the input is not lost, and ``resume`` goes on. ``on_busy`` and ``idempotency_key``: see
-        ``Graph.invoke``.
+        ``num_history_runs=None`` asks for the history of all runs. ``user_id``: whom the run is for; a session without an
+        owner becomes theirs. ``add_history_to_context``, ``num_history_runs``, ``output_schema``: for this call, in the place
+        of the settings. ``on_unfinished``: what becomes of a crashed or paused run, "abandon" (an agent's and a team's default)
+        or "raise" (a workflow's: UnfinishedRun). ``context``, ``recursion_limit``, ``on_busy``, ``idempotency_key``: see
+        ``Graph.invoke``. Failures raise (NotOwner, SessionBusy, ModelError, what nodes raise); with a ``db`` the run is then
+        stored with status ``error``, the input is not lost, and ``resume`` goes on. Killed at any moment, the session stands
+        at the last commit.
         """
         prepared = self._prepare(input, arguments, stream)
         return drive.sync.stream(*prepared, events.View("events"), self.graph.on_event) if stream else drive.sync.run(*prepared)

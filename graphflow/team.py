@@ -86,8 +86,8 @@ class Team(Assistant):
     them, and finishes with the result).
     ``instructions`` and ``tools`` are the leader's. ``share_member_interactions``: members are told what others were asked and
     answered in the same run. ``tool_call_limit``: tool calls and delegations of one run, before the leader has to answer;
-    in mode "tasks" it is ``max_iterations`` turns of the leader. The other settings are those of an Agent, ``past`` among them:
-    summaries, memories and the tools about both are the leader's.
+    in mode "tasks" it is ``max_iterations`` turns of the leader. The other settings are those of an Agent: summaries, memories
+    and the tools about both are the leader's.
 
     Delegations of one message run in parallel. After a crash a member goes on where it was and a finished one is not run again;
     a question of a member pauses the run. Raises ValueError without members and for a setting that cannot be. Warns of members

@@ -25,7 +25,10 @@ _numbers = itertools.count(1)
 
 
 class InMemoryDb(SqlDb):
-    """Sessions in memory: one connection, one lock."""
+    """Sessions in memory, of this process alone: they are gone when the object is closed or dropped. One connection, one lock.
+
+    ``busy_timeout``, ``limits`` and ``clock`` as for SqliteDb.
+    """
 
     blocking = False
     shared = False

@@ -57,7 +57,9 @@ class PostgresDb(SqlDb):
     node runs, so that few serve many threads. A statement may take ``statement_timeout`` seconds (None: any time). A process
     that stalls in a transaction is cut off after ``lease_ttl``, so that others can take its session over. Poolers between this
     and the server have to be in session mode. A commit survives what the server's ``synchronous_commit`` says: by default a
-    power cut.
+    power cut. ``busy_timeout`` (seconds): how long a run waits for its turn on a session, then SessionBusy; and a transaction
+    for a connection. ``lease_ttl`` (seconds): how long a run on another machine, or frozen, may show no sign of life before its
+    session is taken over. ``limits``: how large things may be. ``clock``: gives seconds since 1970.
 
     What fails for a reason that passes (a lost connection, a server that restarts, a deadlock) is done again on a new
     connection for ``retry_timeout`` seconds (0: never); a commit whose connection was lost is looked up before it is repeated.

@@ -47,7 +47,10 @@ class SqliteDb(SqlDb):
     """Sessions in the file ``db_file``, shared safely by threads and processes of one machine.
 
     ``synchronous="full"`` makes every commit survive a power cut; ``"normal"`` survives crashes of the process, and after a
-    power cut the last commits may be missing (never half there). ``busy_timeout`` is how long to wait for others, in seconds.
+    power cut the last commits may be missing (never half there). ``busy_timeout`` (seconds): how long a run waits for its turn
+    on a session, then SessionBusy; and for other programs that have locked the file. ``lease_ttl`` (seconds): how long a run of
+    a frozen process may show no sign of life before its session is taken over. ``limits``: how large things may be.
+    ``clock``: gives seconds since 1970.
     Threads that commit at the same time share a transaction, so that they wait for the disk once. What fails for a reason
     that passes is tried again for ``retry_timeout`` seconds (0: never); then, and at once for other reasons, DatabaseFailed is
     raised.

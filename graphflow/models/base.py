@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from graphflow.core import options
 from graphflow.core.excerpts import excerpt
 from graphflow.errors import ModelError
 from graphflow.messages import Message, ToolCall
@@ -41,7 +42,9 @@ class ToolSpec:
 
 @dataclass(slots=True, unsafe_hash=True)
 class Request:
-    """What a model is asked. ``output_schema`` is a pydantic model class when the answer has to be JSON of that shape."""
+    """What a model is asked. ``output_schema`` is the type that the answer has to be JSON of: a pydantic model, or any other
+    that ``pydantic.TypeAdapter`` takes (``list[int]``, ``Literal[…]``); None for text.
+    """
 
     messages: Sequence[Message]
     tools: Sequence[ToolSpec] = ()
@@ -99,6 +102,12 @@ class AsyncModel(Model):
         """``stream`` for asyncio. The default suits models that answer at once and never block."""
         for piece in self.stream(request):
             yield piece
+
+
+def check_source(model: object) -> None:
+    """Raise ValueError for what a node cannot ask: what is neither a Model nor a function that gives one."""
+    if not isinstance(model, Model) and not callable(model):
+        raise options.refused("model", model, "a Model (resolve_model makes one of a text), or a function that gives one")
 
 
 def as_reply(model: Model, given: Any) -> Reply:

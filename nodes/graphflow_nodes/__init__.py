@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphflow_nodes.memory import recall, remember
     from graphflow_nodes.model import call_tools, respond, wanted_calls
     from graphflow_nodes.summaries import summarize, when_due
-    from graphflow_nodes.team import delegate, delegations, unless_answered
+    from graphflow_nodes.team import delegate, delegation_tool, delegations, unless_answered
 
 _HOME = {
     "Update": "graphflow.core.control",
@@ -33,6 +33,7 @@ _HOME = {
     "call_tools": "graphflow_nodes.model",
     "wanted_calls": "graphflow_nodes.model",
     "delegate": "graphflow_nodes.team",
+    "delegation_tool": "graphflow_nodes.team",
     "delegations": "graphflow_nodes.team",
     "unless_answered": "graphflow_nodes.team",
 }
@@ -55,6 +56,7 @@ __all__ = [
     "wanted_calls",
     # members
     "delegate",
+    "delegation_tool",
     "delegations",
     "unless_answered",
 ]

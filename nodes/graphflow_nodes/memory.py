@@ -16,7 +16,7 @@ from graphflow.core.memories import ReadMemories, UserMemory
 from graphflow.core.plan import flow
 from graphflow.core.stored import MemoryWrite
 from graphflow.messages import Message
-from graphflow.models.base import Model, Reply, Request
+from graphflow.models.base import Model, Reply, Request, check_source
 from graphflow_nodes.channels import held_in
 from graphflow_nodes.replies import list_of, parsed_json, spoken, texts_of
 
@@ -80,6 +80,7 @@ def remember(
     kept, and a warning says so; in a member of a team neither: what it is told are the leader's words. ``instructions`` are
     added to those that the model gets.
     """
+    check_source(model)
     options.whole("limit", limit)
 
     @flow

@@ -17,7 +17,7 @@ from graphflow.core.hints import one
 from graphflow.core.plan import flow
 from graphflow.errors import GraphError, ModelError
 from graphflow.messages import Message, ToolCall
-from graphflow.models.base import Model, Reply, Request
+from graphflow.models.base import Model, Reply, Request, check_source
 from graphflow.models.structured import parse_output
 from graphflow.tools import Tool, tool_table
 from graphflow_nodes.channels import held_in, reader
@@ -55,8 +55,7 @@ def respond(
     anything else is a ModelError (the run can be resumed). A call's option ``output_schema`` takes precedence. Token events are
     streamed when somebody listens.
     """
-    if not isinstance(model, Model) and not callable(model):
-        raise options.refused("model", model, "a Model, or a function that gives one")
+    check_source(model)
     options.whole("tool_call_limit", tool_call_limit)
     options.whole("turn_limit", turn_limit, 1, none="no limit")
     options.type_of_values("output_schema", output_schema, none="plain text")

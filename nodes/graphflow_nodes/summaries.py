@@ -13,7 +13,7 @@ from graphflow.core.memories import ReadSummary, Summary
 from graphflow.core.plan import flow
 from graphflow.core.stored import SummaryWrite
 from graphflow.messages import Message
-from graphflow.models.base import Model, Reply, Request
+from graphflow.models.base import Model, Reply, Request, check_source
 from graphflow_nodes.channels import reader
 from graphflow_nodes.conversation import message_tokens, tokens_of
 from graphflow_nodes.replies import parsed_json, spoken, texts_of
@@ -102,6 +102,7 @@ def summarize(
     run's metrics as ``summary_error``, and tried again in the next run. Give the node an edge from the node that answers.
     Without a stored session it does nothing. ``instructions`` are added to those that the model gets.
     """
+    check_source(model)
     options.whole("after_messages", after_messages, 1)
     options.whole("keep_last", keep_last, 0, after_messages - 1)
     options.whole("after_tokens", after_tokens, 1, none="no bound")

@@ -15,6 +15,7 @@ from graphflow.testing import ScriptedModel
 from graphflow_nodes import (
     call_tools,
     delegate,
+    delegation_tool,
     delegations,
     history,
     recall,
@@ -25,7 +26,6 @@ from graphflow_nodes import (
     wanted_calls,
     when_due,
 )
-from graphflow_nodes.team import delegation_tool
 
 
 class Talk(TypedDict):
@@ -157,6 +157,14 @@ def test_messages_that_are_none_are_named_with_the_declaration_that_makes_them_s
     builder = StateGraph(Plain).add_node("model", respond(ScriptedModel([]))).add_edge(START, "model").add_edge("model", END)
     with pytest.raises(GraphError, match=r"\('user', 'hi'\), which is no Message: declare .* Annotated\[list\[Message\], add_"):
         way.invoke(builder.compile(), {"messages": [("user", "hi")]})
+
+
+@pytest.mark.parametrize("node", [respond, summarize, remember])
+def test_a_node_that_asks_a_model_is_given_one_or_a_function_that_gives_one(node: Any) -> None:
+    for text in ("offline", None):
+        with pytest.raises(ValueError, match=r"a Model \(resolve_model makes one of a text\), or a function that gives one"):
+            node(text)
+    assert node(ScriptedModel([])) and node(lambda: ScriptedModel([]))
 
 
 @pytest.mark.parametrize("form", [Talk, TalkDataclass, TalkModel])
