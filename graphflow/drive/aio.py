@@ -40,7 +40,7 @@ from graphflow.db.turns import session_queue
 from graphflow.drive.errands import Errand, run_blocking, settled, threaded
 from graphflow.drive.leaving import LeftWhenCancelled, LeftWhenStopping
 from graphflow.drive.outcomes import outcome_of
-from graphflow.drive.selfwaits import refuse_async
+from graphflow.drive.selfwaits import NODE, refuse_async
 from graphflow.drive.siblings import Siblings
 from graphflow.drive.stream import Event, View
 from graphflow.drive.sync import MORE, STREAM_SIZE, UNSTORED, give_back, keep, note_usage, streamed, tell_piece
@@ -99,7 +99,6 @@ async def perform(flow: Flow[T], world: World, usage: list[Any] | None = None, t
 
 async def _cancel(flow: Flow[Any], world: World, stop: BaseException) -> None:
     """Let a flow that is being stopped write its last commit."""
-    world.stopping = None
     try:
         effect = flow.throw(Cancelled())
         while True:
@@ -259,7 +258,9 @@ async def run_attempt(effect: RunAttempt, world: World, usage: Any) -> Outcome:
     attempt = effect.attempt
     if attempt.seconds is None:
         return await execute(attempt, world)
-    ended = asyncio.ensure_future(execute(attempt, world, alone=True))
+    inside = world.inside()  # the attempt's own: that it was cancelled says nothing of the run
+    inside.pressure = world.pressure
+    ended = asyncio.create_task(execute(attempt, inside, alone=True), name=NODE)
     try:
         await asyncio.wait([ended], timeout=attempt.seconds)
     except BaseException as stop:

@@ -47,7 +47,8 @@ class Siblings:
                     recorder.exception()  # asked for, so that nobody is told it was never looked at
             if isinstance(stop, Cancelled):
                 stop = meanwhile or stop  # else whoever cancelled the caller meanwhile would never hear of it
-            self.world.stopping = None  # what tasks noted whose threads ended in time
+            if not isinstance(stop, asyncio.CancelledError):
+                self.world.stopping = None  # what tasks noted, whose threads ended in time, was the end of these tasks alone
             ended = [future.result() for future in futures if not future.cancelled() and future.exception() is None]
             if len(ended) == len(futures):
                 self.world.stopping = stop

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import anyio
@@ -389,3 +390,41 @@ def test_a_model_in_a_thread_is_heard_no_more_once_its_caller_has_left(db: Any) 
 
     asyncio.run(leave())
     assert told.count("token") == 1 and told[-1] == "run_cancelled"
+
+
+def test_a_caller_that_is_cancelled_stops_all_graphs_that_run_side_by_side(tmp_path: Path) -> None:
+    begun, end, second = threading.Semaphore(0), threading.Event(), []
+
+    def first(state: Any) -> dict[str, Any]:
+        begun.release()
+        assert end.wait(30)
+        return {}
+
+    def then(state: Any) -> dict[str, Any]:
+        second.append(1)
+        return {}
+
+    class Empty(TypedDict, total=False):
+        n: int
+
+    inner = StateGraph(Empty).add_node("first", first).add_node("then", then)
+    inner.add_edge(START, "first").add_edge("first", "then").add_edge("then", END)
+    outer = StateGraph(Empty)
+    for name in "ab":
+        outer.add_node(name, inner.compile()).add_edge(START, name).add_edge(name, END)
+    graph = outer.compile(db=SqliteDb(tmp_path / "s.db"))
+
+    async def leave() -> None:
+        run = asyncio.ensure_future(graph.ainvoke({}, session_id="s"))
+        for _ in "ab":
+            await asyncio.to_thread(begun.acquire)
+        run.cancel()
+        await asyncio.sleep(0.05)
+        end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    asyncio.run(leave())
+    assert second == []
+    assert graph.get_state("s").status == "cancelled"
+    assert graph.resume("s").status == "completed" and second == [1, 1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -395,3 +397,38 @@ def test_a_called_graph_may_take_the_context_of_the_run_around_it(way, db):
     assert way.invoke(graph, {}, session_id="s", context={"user": "Ann"})["path"] == ["Ann"]
     with pytest.raises(ValueError, match="user"):
         way.invoke(inner, {})
+
+
+def test_a_graph_out_of_time_is_tried_again_whatever_its_nodes_do_when_they_are_left(db: Any) -> None:
+    calls: list[str] = []
+
+    class Path(TypedDict, total=False):
+        path: Annotated[list[str], append]
+
+    def patient(name: str) -> Any:
+        async def node(state: Any) -> dict[str, Any]:
+            calls.append(name)
+            if len(calls) > 2:
+                return {"path": [name]}
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError:
+                return {"path": ["left"]}
+            return {}
+
+        return node
+
+    def beside(state: Any) -> dict[str, Any]:
+        time.sleep(0.4)
+        return {"path": ["beside"]}
+
+    inner = StateGraph(Path)
+    for name in "pq":
+        inner.add_node(name, patient(name)).add_edge(START, name).add_edge(name, END)
+    retry = RetryPolicy(max_attempts=2, initial=0.0, jitter=False)
+    outer = StateGraph(Path).add_node("inner", inner.compile(), timeout=0.2, retry=retry).add_node("beside", beside)
+    outer.add_edge(START, "inner").add_edge(START, "beside").add_edge("inner", END).add_edge("beside", END)
+    for kept in (None, db):
+        calls.clear()
+        ended = asyncio.run(outer.compile(db=kept).ainvoke({}))
+        assert (ended.status, ended["path"]) == ("completed", ["p", "q", "beside"])

@@ -153,3 +153,14 @@ def test_another_session_of_the_same_agent_is_run_from_inside(way: Way, db: Any)
 
     graph = graph_of(db, other)
     assert way.invoke(graph, {}, session_id="s")["n"] == 2
+
+
+def test_an_async_node_with_a_timeout_that_awaits_its_own_session(way: Way, db: Any) -> None:
+    async def again(state: Any) -> Any:
+        with pytest.raises(SessionBusy, match="the run that makes this call"):
+            await graph.ainvoke({}, session_id="s")
+        return {"n": 1}
+
+    builder = StateGraph(State).add_node("again", again, timeout=50).add_edge(START, "again").add_edge("again", END)
+    graph = builder.compile(db=db)
+    assert way.invoke(graph, {}, session_id="s")["n"] == 1
