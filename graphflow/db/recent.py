@@ -9,6 +9,7 @@ whether somebody else has written to it, and is asked that as well.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict, deque
 from copy import deepcopy
@@ -63,8 +64,9 @@ class Recent:
         """Keep in mind what the database told of earlier runs."""
         kept = self._running(effect)
         if kept is not None:
-            kept.earlier = deque(map(_Turn, _by_run(messages)))
-            kept.reaches_back = bool(messages) and (messages[0].id or "").endswith("-1")
+            runs = _by_run(messages)
+            kept.earlier = deque(map(_Turn, runs))
+            kept.reaches_back = bool(runs) and (messages[0].id or "").endswith("-1")
             kept.bound()
 
     def committed(self, effect: Commit) -> None:
@@ -252,14 +254,20 @@ def _own_messages(run_id: str, said: list[LogEntry], log_head: int) -> list[Mess
 
 
 def _by_run(messages: list[Message]) -> list[list[Message]]:
-    """Messages run by run; none when there are some that are not called by their run and place."""
+    """Messages run by run; none when there are some that are not called by their run and place, but as users call them."""
     runs: dict[str, list[Message]] = {}
+    last = 0
     for message in messages:
-        run, _, seq = (message.id or "").rpartition("-")
-        if not seq.isdecimal():
+        own = _OWN_ID.fullmatch(message.id or "")
+        if own is None or int(own[2]) <= last:
             return []
-        runs.setdefault(run, []).append(_own_copy(message))
+        last = int(own[2])
+        runs.setdefault(own[1], []).append(_own_copy(message))
     return [*runs.values()]
+
+
+_OWN_ID: Final = re.compile(r"([\w-]{16})-(\d{1,18})", re.ASCII)
+"""What a message is called that was given no id: by the id of its run (``core.ids.new_id``) and its place in the log."""
 
 
 def _own_copy(message: Message) -> Message:

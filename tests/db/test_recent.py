@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 
-from graphflow import END, START, Agent, StateGraph, ToolCall, append, per_run, tool
+from graphflow import END, START, Agent, Message, StateGraph, ToolCall, append, per_run, tool
 from graphflow.db import InMemoryDb, PostgresDb, SqliteDb
 from graphflow.db.recent import LONGEST, SESSIONS
 from graphflow.errors import CorruptCheckpoint, NotOwner, SessionBusy
@@ -318,3 +318,14 @@ def test_a_run_that_is_stored_at_its_end_knows_what_another_process_has_written(
     notes = mine.invoke({"notes": ["c"]}, session_id="s", durability="exit")["notes"]
     assert notes == ["a", "noted", "b", "noted", "c", "noted"]
     assert len(ran) == 3, "no node ran in vain"
+
+
+@pytest.mark.parametrize("id", ["m-{}", "a-message-of-mine-{}", "0123456789abcdef-{}"])
+def test_messages_that_bear_ids_of_their_own_stay_in_the_history(open_db, way, id):
+    agent = Agent(ScriptedModel([f"a{n}" for n in range(6)]), db=open_db(), session_id="s")
+    for n in range(3):
+        way.run(agent, Message("user", f"q{n}", id=id.format(n + 1)))
+    for n in range(3, 6):
+        way.run(agent, f"q{n}")
+        earlier = [text for before in range(n - 3, n) for text in (f"q{before}", f"a{before}")]
+        assert texts(agent.model.requests[n]) == [*earlier, f"q{n}"]
