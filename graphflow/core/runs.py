@@ -88,6 +88,8 @@ def _once(plan: Plan, input: Any, call: CallOptions) -> Flow[Ended]:
             try:
                 return (yield from _begin(plan, input, call, keyed))
             except KeyTaken:
+                if session_id is not None:
+                    acquired.add(session_id)  # whose turn is ours until this call ends
                 call.session_id = session_id
                 continue
         check_key(found, key, session_id)

@@ -89,6 +89,7 @@ class StepBook:
                 if task.run.ledger is None:
                     raise StepError(f"node {node!r} computed its step {name!r} after its run was over: it cannot be recorded")
                 yield Keep(task, partial(task.run.ledger.record_step, row))
+            task.check_open()
             self.add(task.origin, row)
             return value
         finally:

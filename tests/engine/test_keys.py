@@ -234,3 +234,30 @@ def test_a_key_counts_when_a_run_is_stored_at_its_end_only(way: Way, db: Any, en
     again = way.invoke(graph, {"n": 1}, idempotency_key="k", durability="exit")
     assert (first, again.status) == (ends, "completed" if ends == "error" else ends)
     assert len(times) == (2 if ends == "error" else 1) and db.count_sessions() == 1
+
+
+def test_who_waited_in_line_resumes_the_run_of_the_key_that_failed_meanwhile(way: Way, db: Any) -> None:
+    begun, go_on, broken = threading.Event(), threading.Event(), [True]
+
+    def node(state: State) -> Any:
+        if state["n"] == 0:
+            begun.set()
+            assert go_on.wait(30)
+            return {}
+        if broken:
+            broken.clear()
+            raise ValueError("broken")
+        return {"path": ["mended"]}
+
+    graph, _ = counting(db, node)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(graph.invoke, {"n": 0}, session_id="s")
+        assert begun.wait(30)
+        asked = [pool.submit(way.invoke, graph, {"n": 1}, session_id="s", idempotency_key="k") for _ in range(2)]
+        while session_queue().waiting(db.identity, "s") < 2:
+            time.sleep(0.005)
+        go_on.set()
+        first.result(30)
+        errors = sorted(str(call.exception(30)) for call in asked)
+    assert errors == ["None", "broken"]
+    assert way.invoke(graph, {"n": 1}, session_id="s", idempotency_key="k")["path"] == ["mended"]

@@ -421,3 +421,29 @@ def test_a_cancelled_step_that_was_being_stored_is_stored(db):
 
     assert asyncio.run(main())["path"] == ["done"]
     assert make.calls == 1
+
+
+@pytest.mark.parametrize("durability", [None, "exit"])
+def test_a_late_step_of_an_attempt_that_was_given_up_has_nothing_forgotten(way, db, durability):
+    late, recorded, paid = threading.Event(), threading.Event(), Counted()
+
+    def slow(state, ctx):
+        try:
+            ctx.step("late", lambda: recorded.wait(30))
+        finally:
+            late.set()
+
+    def pay(state, ctx):
+        ctx.step("pay", paid)
+        recorded.set()
+        assert late.wait(30)
+        if ctx.attempt == 1:
+            raise ConnectionError("gone")
+        return {"path": ["paid"]}
+
+    builder = StateGraph(S).add_node("slow", slow, timeout=0.1, on_error=lambda state, error: {"path": ["given up"]})
+    builder.add_node("pay", pay, retry=RetryPolicy(initial=0.0, jitter=False))
+    builder.add_edge(START, "slow").add_edge("slow", "pay").add_edge("pay", END)
+    graph = builder.compile() if durability is None else builder.compile(db=db, durability=durability)
+    assert way.invoke(graph, {})["path"] == ["given up", "paid"]
+    assert paid.calls == 1
