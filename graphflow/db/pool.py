@@ -32,6 +32,7 @@ DEFAULTS: Final = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds; keepalives are not sent while something waits to be acknowledged
 }
 """What libpq is told unless the URL says otherwise: a machine that is gone is noticed within a minute."""
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from threading import Lock
 from typing import Any, Final, Literal, NamedTuple
 
 from graphflow.core import options
@@ -100,10 +101,11 @@ def _updates(event: Event) -> Any:
 
 class _Messages:
     """Tokens as they come, and every Message that a node wrote, unless its text came as tokens, or it was there before: read
-    from the log into a field that is not stored, or told by the graph inside that wrote it.
+    from the log into a field that is not stored, or told by the graph inside that wrote it. Several threads may tell events.
     """
 
     def __init__(self) -> None:
+        self.lock = Lock()
         self.streaming: set[tuple[str, str]] = set()
         """Nodes (with their namespace) whose tokens came in the current superstep."""
         self.around: set[str] = set()
@@ -112,6 +114,10 @@ class _Messages:
         """Where members run that speak for their team (what their namespaces begin with), and the node of theirs that does."""
 
     def __call__(self, event: Event) -> list[Any]:
+        with self.lock:
+            return self._parts(event)
+
+    def _parts(self, event: Event) -> list[Any]:
         place = event.ns, event.node
         about = {"node": event.node, "ns": event.ns, "run_id": event.run_id}
         if event.ns:

@@ -82,15 +82,15 @@ class _Helpers:
             self.end = end  # once it runs: else the next one makes it
         helper = _Helper(target=self._help, name=f"{self.name}_{len(self.threads)}", daemon=self.limit is None)
         self.threads.append(helper)  # before it starts, which Ctrl-C may come in between
-        self.free += 1
         try:
             helper.start()
         except RuntimeError:
             self.threads.remove(helper)
-            self.free -= 1
             raise
 
     def _help(self) -> None:
+        with self.lock:  # by itself: one that was interrupted before it ran helps nobody
+            self.free += 1
         while (taken := self._next()) is not None:
             work, tell = taken
             value, error = None, None
@@ -121,12 +121,20 @@ class _Helpers:
     def _close(self) -> None:
         """Send the helpers home when the threads of others have come to their end: the process ends when their work has."""
         threading.main_thread().join()
-        for thread in threading.enumerate():
-            if not (thread.daemon or isinstance(thread, _Helper)):
+        while others := [thread for thread in threading.enumerate() if _may_begin_more(thread)]:
+            for thread in others:
                 thread.join()
         with self.lock:
             self.closed = True
             self.queue.put(None)
+
+
+def _may_begin_more(thread: threading.Thread) -> bool:
+    """Whether the end of the process waits for a thread of others. One that is just being started is not alive yet, and whoever
+    starts it is.
+    """
+    own = thread is threading.main_thread() or isinstance(thread, _Helper)
+    return not (own or thread.daemon) and thread.is_alive()
 
 
 class _PerProcess:

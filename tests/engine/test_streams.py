@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from graphflow import (
 from graphflow.core.effects import Ask
 from graphflow.core.plan import flow
 from graphflow.db import InMemoryDb, SqliteDb
+from graphflow.drive.stream import Event, View
 from graphflow.drive.sync import STREAM_SIZE
 from graphflow.drive.threads import in_own_thread
 from graphflow.errors import SerializationError, SessionNotFound
@@ -731,3 +733,30 @@ def test_streams_of_one_graph_do_not_mix():
     for thread in threads:
         thread.join()
     assert sorted(mixed) == [f"number {n} of many" for n in range(8)]
+
+
+def test_a_view_of_messages_is_told_by_several_threads():
+    view, errors = View("messages", subgraphs=True), []
+
+    def tell(thread: int) -> None:
+        try:
+            for number in range(3_000):
+                place = f"n{number % 97}", f"g{thread}:0.0"
+                view(Event("token", *place, "r", None, {"text": "x", "member": f"m{number % 89}"}))
+                view(Event("node_completed", *place, "r", None, {"update": {}, "untracked": ()}))
+                if number % 5 == 0:
+                    view(Event("checkpoint", "", place[1], "r", None, {}))
+        except RuntimeError as error:
+            errors.append(error)
+
+    often = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=tell, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(often)
+    assert not errors

@@ -267,3 +267,43 @@ def test_a_commit_that_has_begun_is_waited_for_however_often_it_is_cancelled(tmp
     asyncio.run(cancel_twice())
     assert committed == ["running", "completed"] and graph.get_state("s").status == "completed"
     db.close()
+
+
+def test_threads_that_begin_others_are_waited_for_at_the_end_of_the_process(tmp_path):
+    code = f"""
+import asyncio
+import threading
+from typing import TypedDict
+from graphflow import END, START, StateGraph
+from graphflow.db import SqliteDb
+
+class State(TypedDict):
+    n: int
+
+graph = StateGraph(State).add_node("a", lambda state: {{"n": state["n"]}}).add_edge(START, "a").add_edge("a", END)
+graph = graph.compile(db=SqliteDb({str(tmp_path / "s.db")!r}))
+
+def tick(left):
+    print(asyncio.run(graph.ainvoke({{"n": left}}))["n"], end=" ", flush=True)
+    if left:
+        threading.Timer(0.2, tick, (left - 1,)).start()
+
+tick(3)
+"""
+    if sys.version_info >= (3, 12, 0):  # from there on no thread begins after the main one has ended
+        code = code.replace("tick(3)", "import time; tick(3); time.sleep(2)")
+    assert ends(code) == "3 2 1 0 "
+
+
+def test_a_helper_that_was_interrupted_before_it_ran_helps_nobody(monkeypatch):
+    helpers, done = _Helpers("test"), threading.Event()
+
+    def interrupted(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threads._Helper, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            helpers.start(lambda: None, lambda value, error: None)
+    helpers.start(done.set, lambda value, error: None)
+    assert done.wait(10)
