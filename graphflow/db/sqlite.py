@@ -92,7 +92,10 @@ class SqliteDb(SqlDb):
     # --- transactions ------------------------------------------------------------------------------------------------------
 
     def _commit_once(self, ready: Ready) -> None:
-        self._in_turn(ready.write, self._at_once if ready.is_statement else self._alone)
+        if ready.is_statement:
+            self._in_turn(ready.write, self._at_once)
+        else:
+            self._write_once(ready.write)
 
     def _write_once(self, work: Callable[[Transaction], T]) -> T:
         return self._in_turn(work, self._alone)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 
 from graphflow.core.control import MISSING, Send
-from graphflow.core.effects import CloseRun, Commit, Load, NewCheckpoint, OpenRun
+from graphflow.core.effects import Advance, CloseRun, Commit, Load, NewCheckpoint, OpenRun
 from graphflow.core.reducers import Delta, add_messages, append, apply_op, merge_keys
 from graphflow.core.state import StateSchema, logged, state_schema, untracked
 from graphflow.core.stored import Frontier, LogEntry, Stored, TaskRow, Weight
@@ -85,9 +85,11 @@ class Writer:
         checkpoint = NewCheckpoint(
             self.head + 1, delta, frontier, self.log_head, self.schema, self.values, self.ranges, self.weight
         )
-        self.db.commit(
-            Commit(self.session_id, self.head, self.epoch, self.run_id, checkpoint=checkpoint, messages=numbered, **commit)
-        )
+        if numbered or commit or self.weight.run is None:
+            place = self.session_id, self.head, self.epoch, self.run_id
+            self.db.commit(Commit(*place, checkpoint=checkpoint, messages=numbered, **commit))
+        else:
+            self.db.commit(Advance(self.session_id, self.epoch, checkpoint))
         self.head += 1
 
     def end(

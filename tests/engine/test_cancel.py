@@ -13,7 +13,7 @@ import pytest
 
 from graphflow import END, START, Agent, Context, RetryPolicy, Send, StateGraph, ToolCall, append, interrupt
 from graphflow.core.control import Cancelled
-from graphflow.core.effects import Ask, Commit
+from graphflow.core.effects import Advance, Ask, Commit
 from graphflow.core.plan import flow
 from graphflow.db import SqliteDb
 from graphflow.db.turns import session_queue
@@ -432,8 +432,8 @@ def failing(db: Any) -> Any:
     """The database, which cannot store how a run ends, as if the process were gone."""
     commit = db.commit
 
-    def refuse(effect: Commit) -> None:
-        if effect.closed and not effect.take_over:
+    def refuse(effect: Commit | Advance) -> None:
+        if isinstance(effect, Commit) and effect.closed and not effect.take_over:
             raise DatabaseFailed("gone", transient=True)
         commit(effect)
 

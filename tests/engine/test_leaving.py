@@ -274,14 +274,14 @@ class CleaningUp:
 
 def test_a_caller_that_is_cancelled_while_the_last_results_are_recorded_begins_nothing_more(tmp_path: Any) -> None:
     db, recording = SqliteDb(tmp_path / "s.db"), Work()
-    commit = db._commit
+    commit = db.commit
 
     def slow(effect: Any) -> None:
         if effect.tasks and not recording.times:
             recording()
         commit(effect)
 
-    db._commit = slow  # type: ignore[method-assign]
+    db.commit = slow  # type: ignore[method-assign]
 
     async def quick(state: State) -> dict[str, Any]:
         return {"path": ["quick"]}

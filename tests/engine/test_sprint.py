@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from graphflow import END, START, Command, Context, Send, StateGraph
 from graphflow.core import machine
 from graphflow.core.control import Overwrite
+from graphflow.core.effects import Advance, Commit
 from graphflow.db import InMemoryDb
 from graphflow.drive import crew
 from graphflow.errors import RecursionLimit
@@ -185,6 +186,11 @@ def tape_inside(tape: list[tuple[str, str]], ran: list[str], db: Any, inside: bo
     return outer.compile(db=db)
 
 
+def told_of(commit: Commit | Advance) -> tuple[Any, ...]:
+    delta = commit.checkpoint and commit.checkpoint.delta
+    return (delta, len(commit.tasks), commit.status) if isinstance(commit, Commit) else (delta,)
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     tape=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from((*FINE, "steps"))), min_size=1, max_size=8),
@@ -207,7 +213,7 @@ def test_it_commits_what_it_does_one_by_one(tape, fatal, limit, durability, insi
             if fatal is not None:
                 mended[-1] = ("a", "plain")
             again = end_of(lambda graph=graph: graph.resume("s"))
-            commits = [(c.checkpoint and c.checkpoint.delta, len(c.tasks), c.status) for c in db.commits]
+            commits = [told_of(commit) for commit in db.commits]
             ends.append((run, left.next, left.status, left.values, again, ran, db.spaces, commits))
     assert ends[0] == ends[1]
 

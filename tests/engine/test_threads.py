@@ -241,7 +241,7 @@ begun.wait()
 
 def test_a_commit_that_has_begun_is_waited_for_however_often_it_is_cancelled(tmp_path, monkeypatch):
     db, under_way, committed = SqliteDb(tmp_path / "s.db"), threading.Event(), []
-    commit = db._commit
+    commit = db.commit
 
     def slow(effect: Any) -> None:
         if effect.status == "completed":
@@ -250,7 +250,7 @@ def test_a_commit_that_has_begun_is_waited_for_however_often_it_is_cancelled(tmp
         commit(effect)
         committed.append(effect.status)
 
-    monkeypatch.setattr(db, "_commit", slow)
+    monkeypatch.setattr(db, "commit", slow)
     builder = StateGraph(Numbers).add_node("node", lambda state: {"n": 1}).add_edge(START, "node").add_edge("node", END)
     graph = builder.compile(db=db)
 
