@@ -42,7 +42,7 @@ def graceful_shutdown(*, signals: Sequence[int] = (signal.SIGTERM,), timeout: fl
     Leaving the block stops what still runs, brings the handlers back that were there before, and lets runs begin again, unless
     the process is on its way out. Main thread only.
     """
-    restore = install_shutdown_handler(signals=signals, timeout=timeout)
+    handler, restore = _installed(signals, timeout)
     ending = False
     try:
         yield
@@ -52,8 +52,10 @@ def graceful_shutdown(*, signals: Sequence[int] = (signal.SIGTERM,), timeout: fl
     finally:
         restore()
         stop_runs(timeout)
-        if not ending:
+        if not ending and handler.asked is None:
             session_queue().reopen()
+    if handler.asked is not None:
+        raise SystemExit(128 + handler.asked)  # the block was left before the handler could
 
 
 def install_shutdown_handler(*, signals: Sequence[int] = (signal.SIGTERM,), timeout: float = TIMEOUT) -> Callable[[], None]:
@@ -64,6 +66,10 @@ def install_shutdown_handler(*, signals: Sequence[int] = (signal.SIGTERM,), time
     when the runs have stopped, or after ``timeout`` seconds. A second signal ends the process without waiting. Install it after
     the server has installed its own, in the main thread (ValueError elsewhere).
     """
+    return _installed(signals, timeout)[1]
+
+
+def _installed(signals: Sequence[int], timeout: float) -> tuple[_ShutdownHandler, Callable[[], None]]:
     before: dict[int, _Handler] = {}
 
     def restore() -> None:
@@ -74,7 +80,7 @@ def install_shutdown_handler(*, signals: Sequence[int] = (signal.SIGTERM,), time
     handler = _ShutdownHandler(before, timeout)
     for number in signals:
         before[number] = signal.signal(number, handler)
-    return restore
+    return handler, restore
 
 
 class _ShutdownHandler:
@@ -84,6 +90,8 @@ class _ShutdownHandler:
         self._before = before
         self._timeout = timeout
         self._told = False
+        self.asked: int | None = None
+        """The signal that this is to end the process with."""
         self.heard = False
         """Whether the main thread needs not be told again: it ends the process, or has other handlers by now."""
 
@@ -95,6 +103,7 @@ class _ShutdownHandler:
                 _in_thread(session_queue().close)
             previous(number, frame)
         elif first:
+            self.asked = number
             _in_thread(lambda: self._drain(number))
         else:
             self.heard = True
@@ -104,14 +113,12 @@ class _ShutdownHandler:
         """Come back with the same signal when nothing runs any more."""
         stop_runs(self._timeout)
         main = threading.main_thread().ident
-        while True:
+        while not self.heard:  # else the block it belongs to was left, and ends the process itself
             if hasattr(signal, "pthread_kill") and main is not None:
                 signal.pthread_kill(main, number)  # which wakes it, where it waits for an event loop's sockets
             else:
                 signal.raise_signal(number)
-            time.sleep(AGAIN)
-            if self.heard:  # else it was just about to wait, and went to sleep all the same
-                return
+            time.sleep(AGAIN)  # again, if it was just about to wait, and went to sleep all the same
 
 
 def _in_thread(work: Callable[[], Any]) -> None:

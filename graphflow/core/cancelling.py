@@ -36,6 +36,8 @@ def _close(plan: Plan, call: CallOptions, run_id: str) -> Flow[bool]:
     if stored is None or stored.run is None or stored.run.run_id != run_id:
         return False
     check_free(stored)
+    if stored.run.status not in ("running", "paused"):
+        return False  # another process has come to its end with it since
     machine = new_machine(plan, call, run_id)
     machine.ledger.adopt(stored)
     closed = (machine.ledger.closing("cancelled", machine.metrics),)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, time
+from decimal import Decimal
 from typing import Any, Final
 
 
@@ -22,12 +24,24 @@ class _Missing:
 MISSING: Final = _Missing()
 
 
+_LOOSE: Final = frozenset({float, complex, Decimal, datetime, time})
+"""Types with values that are equal and not the same: 0.0 and -0.0, 1.0 and 1.00, noon here and noon there."""
+
+
 def same(old: Any, new: Any) -> bool:
     """Whether two values are equal in value and type; those that do not want to be compared are not."""
     if old is new:
         return True
+    if (kind := type(old)) is not type(new):
+        return False
     try:
-        return type(old) is type(new) and bool(old == new)
+        if kind is dict:
+            return len(old) == len(new) and all(map(same, old.items(), new.items()))
+        if kind is list or kind is tuple:
+            return len(old) == len(new) and all(map(same, old, new))
+        if kind is set or kind is frozenset:
+            return {(type(item), item) for item in old} == {(type(item), item) for item in new}
+        return bool(old == new) and (kind not in _LOOSE or repr(old) == repr(new))
     except Exception:  # values of users' classes may not want to be compared
         return False
 

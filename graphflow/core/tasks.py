@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.answers import answer_form
 from graphflow.core.audience import NOBODY, Audience
@@ -103,6 +104,10 @@ class RunInfo:
 
 NO_ANSWERS: Mapping[int, Any] = {}
 """What most tasks have been answered."""
+
+
+PER_CALL: Final = re.compile(r":\d+\.\d+(/|$)")
+"""In the namespace of a nested graph that begins anew at each call; others keep their state as long as the session."""
 
 
 def task_id(session: str, ns: str, origin: int, node: str, position: int) -> str:

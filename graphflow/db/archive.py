@@ -73,7 +73,7 @@ def read_archive(tx: Transaction, ordinal: int) -> Archive:
             raise CorruptCheckpoint(f"the checkpoints of {where} begin at {first} instead of {firsts.get(ns, 0)}")
     archive.runs, archive.checkpoints, archive.tasks = rows["gf_runs"], rows["gf_checkpoints"], rows["gf_tasks"]
     archive.messages, archive.summaries = rows["gf_messages"], rows["gf_summaries"]
-    for sha256, media_type, data in tx.all(tx.sql.media_of_session, {"session": ordinal}):
+    for sha256, media_type, data in tx.all(tx.sql.media_used, {"session": ordinal}):
         archive.media.append({"sha256": sha256, "media_type": media_type, "data": verified_media(bytes(sha256), data)})
     return archive
 

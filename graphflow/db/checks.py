@@ -80,7 +80,11 @@ def check_session(tx: Transaction, ordinal: int, session_id: str) -> Iterator[Fi
             yield from _gaps(table, rows, firsts, where)
         if table == "gf_checkpoints":
             yield from _chains(rows, session["head"], where)
-    uses = [bytes(row[0]) for row in tx.all(tx.sql.media_used, {"session": ordinal})]
+    uses = []
+    for checksum, _, data in tx.all(tx.sql.media_used, {"session": ordinal}):
+        uses.append(bytes(checksum))
+        if data is None:
+            yield f"the contents with sha256 {uses[-1].hex()} of {where} are missing"
     yield from relations.of_rows(session, tables, uses)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from graphflow.db.counts import bounded
 from graphflow.db.media import media_of
-from graphflow.db.messagelog import LogRow, checked_head, folded, read_log
+from graphflow.db.messagelog import LogRow, checked_head, folded_rows, read_log, replaces_earlier
 from graphflow.errors import CorruptCheckpoint
 from graphflow.messages import Message
 
@@ -74,10 +74,9 @@ class _Space:
             rows = read_log(tx, self.session_id, self.session, self.ns, start, self.last, media_of(tx))
             if len(rows) <= self.last - start:
                 raise CorruptCheckpoint(f"message {start + len(rows)} of session {self.session_id!r} is missing")
-            kept = folded(rows)
+            kept = folded_rows(row for row in rows if not replaces_earlier(tx, row, start))
             if start <= self.first or (limit is not None and len(kept) >= limit):
-                places = {row.entry.id: row for row in reversed(rows)}
-                return _newest([(places[message.id], message) for message in kept], limit)
+                return _newest(kept, limit)
             span *= 2
 
 

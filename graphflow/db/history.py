@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.effects import ReadHistory
 from graphflow.db.counts import ALL
 from graphflow.db.media import media_of
-from graphflow.db.messagelog import LogRow, folded, log_head, read_log, verified
+from graphflow.db.messagelog import LogRow, folded, folded_rows, log_head, read_log, replaces_earlier, verified
 from graphflow.errors import CorruptCheckpoint
-from graphflow.messages import Message, RemoveMessage
+from graphflow.messages import Message
 
 if TYPE_CHECKING:
     from graphflow.db.transactions import Transaction
@@ -38,18 +38,7 @@ def _since(tx: Transaction, effect: ReadHistory, low: int, rows: list[LogRow]) -
     last = rows[-1].seq if rows else low - 1
     if last < effect.before - 1 and last < log_head(tx, effect.session_id, effect.ns):
         raise CorruptCheckpoint(f"message {last + 1} of session {effect.session_id!r} is missing")
-    return [row for row in rows if not _replaces_earlier(tx, row, low)]
-
-
-def _replaces_earlier(tx: Transaction, row: LogRow, low: int) -> bool:
-    """Whether the row is a new version of a message before ``low``, which got its id by itself: its run's id and its seq."""
-    id = row.entry.id
-    if isinstance(row.entry, RemoveMessage) or id is None or id == f"{row.run_id}-{row.seq}":
-        return False
-    run_id, dash, seq = id.rpartition("-")
-    if not dash or not seq.isdecimal() or int(seq) >= low:
-        return False
-    return run_id == row.run_id or tx.one(tx.sql.find_run, {"run_id": run_id}) is not None
+    return [row for row in rows if not replaces_earlier(tx, row, low)]
 
 
 def _of_last_runs(tx: Transaction, effect: ReadHistory, low: int) -> list[Message]:
@@ -64,10 +53,8 @@ def _numbered(tx: Transaction, effect: ReadHistory, low: int) -> list[tuple[int,
     effect = replace(effect, before=min(effect.before, log_head(tx, effect.session_id, effect.ns) + 1))
     found, counted = _log(tx, effect, low)
     rows = [row for row in found if row.run in counted or row.run_id == effect.run_id]
-    seqs: dict[str | None, int] = {}
-    for row in rows:
-        seqs.setdefault(row.entry.id, row.seq)
-    return [(seqs[message.id], message) for message in keep_pairs(folded(rows))]
+    said = folded_rows(rows)
+    return [(said[at][0].seq, message) for at, message in _kept([message for _, message in said])]
 
 
 def _log(tx: Transaction, effect: ReadHistory, low: int) -> tuple[list[LogRow], set[int | None]]:
@@ -107,7 +94,11 @@ def keep_pairs(messages: Sequence[Message]) -> list[Message]:
     """
     if not any(message.tool_calls or message.role == "tool" for message in messages):
         return list(messages)
-    kept: list[Message] = []
+    return [message for _, message in _kept(messages)]
+
+
+def _kept(messages: Sequence[Message]) -> Iterator[tuple[int, Message]]:
+    """Those, each with its place."""
     called: set[str | None] = set()
     for at, message in enumerate(messages):
         if message.role == "tool":
@@ -121,8 +112,7 @@ def keep_pairs(messages: Sequence[Message]) -> list[Message]:
                 if not calls and not message.content:
                     continue
                 message = message.model_copy(update={"tool_calls": calls})
-        kept.append(message)
-    return kept
+        yield at, message
 
 
 def _answered(messages: Sequence[Message], at: int) -> set[str | None]:

@@ -37,6 +37,8 @@ def media_of(tx: Transaction) -> Fetch:
 
 def verified_media(checksum: bytes, data: Any) -> bytes:
     """The contents of an image or a file. Raises CorruptCheckpoint when they are not what was stored."""
+    if data is None:
+        raise CorruptCheckpoint(f"the contents with sha256 {checksum.hex()} are missing")
     from_row = bytes(data)
     if sha256(from_row).digest() != checksum:
         raise CorruptCheckpoint(f"the contents with sha256 {checksum.hex()} do not match it")

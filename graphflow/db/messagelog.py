@@ -59,12 +59,17 @@ def checked_head(session_id: str, known: int | None, last: int | None) -> int:
 
 
 def folded(rows: Iterable[LogRow]) -> list[Message]:
-    """The messages that rows of the log amount to: a later row replaces or removes one with its id.
+    """The messages that rows of the log amount to."""
+    return [message for _, message in folded_rows(rows)]
+
+
+def folded_rows(rows: Iterable[LogRow]) -> list[tuple[LogRow, Message]]:
+    """Those, each with the row that brought it: a later row replaces or removes one with its id.
 
     Ids that messages got by themselves (their run's and their seq) are good in the whole log, those that users gave within
     a run. Removing a message that is not among them does nothing: it may be older.
     """
-    messages: dict[object, Message] = {}
+    messages: dict[object, tuple[LogRow, Message]] = {}
     own: set[str] = set()
     for row in rows:
         entry = row.entry
@@ -74,8 +79,19 @@ def folded(rows: Iterable[LogRow]) -> list[Message]:
         if isinstance(entry, RemoveMessage):
             messages.pop(key, None)
         else:
-            messages[key] = entry
+            messages[key] = messages.get(key, (row, entry))[0], entry
     return list(messages.values())
+
+
+def replaces_earlier(tx: Transaction, row: LogRow, low: int) -> bool:
+    """Whether the row is a new version of a message before ``low``, which got its id by itself: its run's id and its seq."""
+    id = row.entry.id
+    if isinstance(row.entry, RemoveMessage) or id is None or id == f"{row.run_id}-{row.seq}":
+        return False
+    run_id, dash, seq = id.rpartition("-")
+    if not dash or not seq.isdecimal() or int(seq) >= low:
+        return False
+    return run_id == row.run_id or tx.one(tx.sql.find_run, {"run_id": run_id}) is not None
 
 
 def fill_logged(

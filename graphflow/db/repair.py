@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from graphflow.db.archive import Archive, Fields, describe, is_sound, left_behind, unreadable, write_archive
 from graphflow.db.records import Repair
-from graphflow.db.seals import broken, session_seal, time_seal
+from graphflow.db.seals import broken, run_seal, session_seal, time_seal
 from graphflow.db.sessions import delete_rows
 from graphflow.db.transfer import cut_off, is_unfinished
 from graphflow.errors import CorruptCheckpoint
@@ -63,6 +63,8 @@ def _read_sound(tx: Transaction, session: int, fields: Fields, lost: list[str]) 
         for row in _readable(tx, table, session, lost):
             if table == "gf_runs":
                 run_ids[row["ordinal"]] = row["run_id"]
+                if row["seal"] not in (None, run_seal(row)):
+                    lost.append(f"what {describe(table, row)} began with")
             elif "run" in row:
                 row["run_id"] = run_ids.get(row.pop("run"))
             sound = is_sound(table, session_id, row) and unreadable(row) is None

@@ -9,7 +9,6 @@ A row of ``gf_pruned`` says where the checkpoints begin. What is missing without
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from graphflow.core import options
+from graphflow.core.tasks import PER_CALL
 from graphflow.db.counts import bounded
 from graphflow.db.folding import snapshot_of
 from graphflow.db.rows import checksum, matches
@@ -38,9 +38,6 @@ LONGEST_CHAIN: Final = 1_000
 NEVER: Final = 2**62
 TOO_LONG: Final = 1e11
 """Seconds, about 3,000 years: no age of a checkpoint, and soon no number of microseconds that a database knows."""
-
-_PER_CALL: Final = re.compile(r":\d+\.\d+(/|$)")
-"""The namespace of a nested graph that begins anew at each call; others keep their state as long as the session."""
 
 
 @dataclass(frozen=True)
@@ -96,16 +93,22 @@ def _moment(older_than: Any, now: int) -> int:
 
 
 def prune(read: Write[Any], write: Write[Any], asked: Wanted) -> PruneReport:
-    """Take away the checkpoints that are to go."""
-    report = PruneReport()
+    """Take away the checkpoints that are to go. Raises the CorruptCheckpoint of a damaged session when that is done."""
+    report, damage = PruneReport(), None
     found = {"user_id": asked.user_id, "keep": asked.keep, "before": asked.before, "count": PAGE}
     for ordinal in _each(read, lambda tx, after: tx.all(tx.sql.prunable, {**found, "after": after})):
         of_session = PruneReport()
         more = True
-        while more:
-            part, more = write(partial(_prune_session, session=ordinal, asked=asked))
-            of_session += part
+        try:
+            while more:
+                part, more = write(partial(_prune_session, session=ordinal, asked=asked))
+                of_session += part
+        except CorruptCheckpoint as error:
+            damage = damage or error  # told when all others have been seen to
         report += of_session + PruneReport(sessions=1 if of_session.checkpoints else 0)
+    if damage is not None:
+        damage.add_note(f"the other sessions were pruned: {report}")
+        raise damage
     return report
 
 
@@ -221,7 +224,7 @@ def _prune_nested(
     """
     for ns, last, written in tx.all(tx.sql.spaces_of_checkpoints, {"session": session}):
         space = _Space(tx, session, session_id, ns)
-        if _PER_CALL.search(ns) is None:
+        if PER_CALL.search(ns) is None:
             cut = min(space.cut(asked, last), space.needed(oldest))
             part, more = space.drop_below(_with_snapshot(space, cut, untouched=False))
         elif written < min(oldest, asked.before):

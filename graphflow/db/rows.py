@@ -18,7 +18,7 @@ from graphflow.core.stored import Frontier, LogEntry, MemoryWrite, RunWrite, Sid
 from graphflow.db.codec import ChannelCodec, channel_codecs, write, write_value
 from graphflow.db.jsontext import dumps, loads, loads_packed
 from graphflow.db.packing import Packer
-from graphflow.db.tags import Fetch, Media, Refused, pack_message, unpack_message
+from graphflow.db.tags import TAG, Fetch, Media, Refused, pack_message, unpack_message
 from graphflow.errors import GraphChangedWarning, SerializationError
 from graphflow.messages import Message, RemoveMessage
 
@@ -325,7 +325,20 @@ def input_digest(input: TaskResult, schema: StateSchema | None) -> str:
     """What a run's input is compared by: equal inputs have equal digests, in whatever order their keys came."""
     sorted_writes = TaskResult(sorted(input.writes, key=lambda write: write[0]))
     text = encode_task(TaskRow("", "", "result", sorted_writes), schema, Media())
-    return "sha256:" + sha256(json.dumps(loads_packed(text), sort_keys=True).encode()).hexdigest()
+    return "sha256:" + sha256(json.dumps(_in_order(loads_packed(text)), sort_keys=True).encode()).hexdigest()
+
+
+def _in_order(packed: Any) -> Any:
+    """The same, whatever the order in which sets, and dicts with keys that are no texts, told what is in them."""
+    if type(packed) is list:
+        return [_in_order(item) for item in packed]
+    if type(packed) is not dict:
+        return packed
+    made = {key: _in_order(item) for key, item in packed.items()}
+    match made.get(TAG):
+        case ["set" | "frozenset" | "dict", [*_] as items]:
+            items.sort(key=lambda item: json.dumps(item, sort_keys=True))
+    return made
 
 
 # --- messages of the log -----------------------------------------------------------------------------------------------------

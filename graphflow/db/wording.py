@@ -8,8 +8,10 @@ from typing import Final
 
 _WORD: Final = re.compile(r"[぀-ヿ㐀-鿿]|[^\W_぀-ヿ㐀-鿿]+")
 """A word; of scripts that do not separate words, each character."""
+LONGEST_WORD: Final = 64
+"""Letters of a word that are compared: keys and other long "words" are in an index, and PostgreSQL's have an end."""
 _POSSESSIVE: Final = re.compile(r"['\N{RIGHT SINGLE QUOTATION MARK}]s\b")
-_SPEAKER: Final = re.compile(r"^\W*(?:[^\n]{0,60}?[\W\d]\s*)??([^\W\d_][\w'-]*(?: [^\W\d_][\w.'-]*){0,2}):\s")
+_SPEAKER: Final = re.compile(r"^\W*+(?:[^\n]{0,60}?[\W\d]\s*+)??([^\W\d_][\w'-]*(?: [^\W\d_][\w.'-]*){0,2}):\s")
 _STOP: Final = frozenset(
     re.findall(
         r"\w+",
@@ -30,7 +32,7 @@ _ASKS_FOR_TIME: Final = re.compile(r"\b(?:when|how long|what (?:time|date|day|mo
 def terms_of(text: str) -> list[str]:
     """The stems of the words that say something, in order, each as often as it is there."""
     words = _WORD.findall(_POSSESSIVE.sub("", text.casefold()))
-    return [_stem(word) for word in words if word not in _STOP]
+    return [_stem(word[:LONGEST_WORD]) for word in words if word not in _STOP]
 
 
 def speaker_of(text: str) -> str | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import pytest
 
+from graphflow import END, START, StateGraph, add_messages, logged
 from graphflow.core.effects import CloseRun, Commit, OpenRun, ReadHistory
 from graphflow.db import SqliteDb
 from graphflow.messages import ImagePart, Message, RemoveMessage, TextPart, ToolCall
@@ -271,3 +272,40 @@ def test_history_is_read_by_key(sqlite_db: SqliteDb) -> None:
     for statement in (sql.log_range, sql.last_runs, sql.load_head, sql.chain, sql.load_nested):
         plan = sqlite_db._read(lambda tx, statement=statement: tx.all(f"EXPLAIN QUERY PLAN {statement}", names))
         assert not [row for row in plan if "SCAN" in row[3] or "TEMP B-TREE" in row[3]], plan
+
+
+class Conversation(TypedDict, total=False):
+    messages: Annotated[list[Message], add_messages, logged]
+    edits: str
+
+
+def conversation(db: Any, **ids: Any) -> Any:
+    def answer(state: Any) -> Any:
+        edited = state.get("edits")
+        text = "edited" if edited else f"re: {state['messages'][-1].text}"
+        return {"messages": [Message("assistant", text, id=edited or ids.get("answer"))], "edits": ""}
+
+    return StateGraph(Conversation).add_node("a", answer).add_edge(START, "a").add_edge("a", END).compile(db=db)
+
+
+def test_a_message_that_was_replaced_later_stands_where_it_was(db):
+    graph = conversation(db)
+    for n in range(20):
+        graph.invoke({"messages": [("user", f"m{n}")]}, session_id="s")
+    graph.invoke({"messages": [("user", "fix it")], "edits": db.get_messages("s")[1].id}, session_id="s")
+    texts = [message.text for message in db.get_messages("s")]
+    assert texts[:3] == ["m0", "edited", "m1"] and texts[-2:] == ["re: m19", "fix it"]
+    for limit in (1, 2, 3, 41):
+        assert [message.text for message in db.get_messages("s", limit=limit)] == texts[-limit:]
+    assert [message.text for message in db.get_messages("s", last_runs=1)] == ["fix it"]
+
+
+def test_messages_that_bear_the_same_ids_in_every_run_are_all_there_and_numbered(db):
+    graph = conversation(db, answer="answer")
+    for n in range(3):
+        graph.invoke({"messages": [Message("user", f"q{n}", id="question")]}, session_id="s")
+    texts = [text for n in range(3) for text in (f"q{n}", f"re: q{n}")]
+    assert [message.text for message in db.get_messages("s")] == texts
+    assert [message.text for message in db.get_messages("s", include_members=True)] == texts
+    numbered = db.read_history(ReadHistory("s", before=100, numbered=True))
+    assert [(seq, message.text) for seq, message in numbered] == [*enumerate(texts, 1)]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +281,48 @@ def found_wrong(read: Callable[[], Any], expected: Any) -> bool:
         return bool(read() != expected)
     except Exception:
         return False
+
+
+def changed(file: Any, statement: str) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(statement)
+
+
+def talked(file: Any, *inputs: Any, session_id: str = "s") -> None:
+    with closing(SqliteDb(file)) as db:
+        agent = Agent(ScriptedModel(["yes"] * len(inputs)), db=db, session_id=session_id)
+        for said in inputs:
+            agent.run(said)
+
+
+def test_contents_that_are_lost_are_told_by_all_who_would_hand_them_on(tmp_path):
+    file = tmp_path / "s.db"
+    talked(file, [ImagePart(data=b"png" * 99, media_type="image/png")])
+    changed(file, "DELETE FROM gf_media")
+    with closing(SqliteDb(file)) as db:
+        assert any("are missing" in problem for problem in db.check().problems)
+        for read in (db.export_session, db.get_messages, lambda session_id: db.fork_session(session_id, session_id="copy")):
+            with pytest.raises(CorruptCheckpoint, match=r"the contents with sha256 \w+ are missing"):
+                read("s")
+        assert db.get_session("copy") is None
+
+
+def test_a_repair_tells_of_what_a_run_began_with_that_was_changed(tmp_path):
+    file = tmp_path / "s.db"
+    talked(file, "one", "two", "three")
+    changed(file, "UPDATE gf_runs SET first_message = 1 WHERE number = 2")
+    with closing(SqliteDb(file)) as db:
+        assert any("began with" in lost for lost in db.repair_session("s").lost)
+
+
+def test_a_damaged_session_does_not_keep_others_from_being_pruned(tmp_path):
+    file = tmp_path / "s.db"
+    for session_id in "abc":
+        talked(file, *"123456", session_id=session_id)
+    changed(file, "DELETE FROM gf_checkpoints WHERE session = 1 AND seq = 0")
+    with closing(SqliteDb(file)) as db:
+        with pytest.raises(CorruptCheckpoint, match="'a'") as caught:
+            db.prune(keep_last=1)
+        assert any("the other sessions were pruned" in note for note in caught.value.__notes__)
+        graph = Agent(ScriptedModel([]), db=db).graph
+        assert [len(graph.get_state_history(session_id)) for session_id in "bc"] == [1, 1]

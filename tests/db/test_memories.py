@@ -243,3 +243,15 @@ def test_memories_of_a_time_before_there_were_checksums_are_read(db: Any) -> Non
     db._write(lambda tx: tx.execute("UPDATE gf_memories SET seal = NULL"))
     assert db.get_user_memories("ann")[0].topics == ("home",) and db.check().ok
     assert db.add_user_memory("ann", "Ann lives in Oslo") == key
+
+
+def test_a_memory_may_hold_a_very_long_word(db):
+    key = "0123456789abcdef" * 400
+    db.add_user_memory("ann", f"my public key is {key}")
+    assert [memory.memory for memory in db.search_user_memories("ann", "public key")] == [f"my public key is {key}"]
+    assert [memory.user_id for memory in db.search_user_memories("ann", key)] == ["ann"]
+
+
+def test_a_memory_may_hold_a_long_gap(db):
+    db.add_user_memory("ann", '"' + " " * 20_000 + "hello world")  # it took hours
+    assert len(db.get_user_memories("ann")) == 1

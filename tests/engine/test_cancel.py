@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -465,3 +467,48 @@ def test_a_crashed_run_can_be_cancelled(way: Way, db: Any) -> None:
     until(lambda: db.get_runs("s")[0].status == "crashed")
     assert way.cancel(graph, run_id_of(db)) is True
     assert db.get_runs("s")[0].status == "cancelled"
+
+
+ANSWERS = """
+import sys
+from typing import TypedDict
+from graphflow import END, START, StateGraph, interrupt
+from graphflow.db import SqliteDb
+
+class State(TypedDict, total=False):
+    path: str
+
+def ask(state):
+    return {"path": interrupt("how many?")}
+
+graph = StateGraph(State).add_node("ask", ask).add_edge(START, "ask").add_edge("ask", END)
+graph = graph.compile(db=SqliteDb(sys.argv[1]))
+if __name__ == "__main__":
+    assert graph.resume("s", "5").status == "completed"
+"""
+
+
+def test_a_run_that_another_process_completes_meanwhile_is_not_cancelled(way: Way, tmp_path: Path) -> None:
+    program, file = tmp_path / "answers.py", tmp_path / "s.db"
+    program.write_text(ANSWERS)
+
+    class Overtaken(SqliteDb):
+        def cancel_run(self, effect: Any) -> Any:
+            standing = super().cancel_run(effect)
+            if effect.have_turn:
+                subprocess.run([sys.executable, str(program), str(file)], check=True)
+            return standing
+
+    class State(TypedDict, total=False):
+        path: str
+
+    def ask(state: Any) -> Any:
+        return {"path": interrupt("how many?")}
+
+    db = Overtaken(file)
+    graph = StateGraph(State).add_node("ask", ask).add_edge(START, "ask").add_edge("ask", END).compile(db=db)
+    run_id = way.invoke(graph, {}, session_id="s").run_id
+    assert way.cancel(graph, run_id) is False
+    assert (db.get_run(run_id).status, db.get_session("s").status) == ("completed", "completed")
+    assert graph.get_state("s").values["path"] == "5"
+    db.close()

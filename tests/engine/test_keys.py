@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -261,3 +264,26 @@ def test_who_waited_in_line_resumes_the_run_of_the_key_that_failed_meanwhile(way
         errors = sorted(str(call.exception(30)) for call in asked)
     assert errors == ["None", "broken"]
     assert way.invoke(graph, {"n": 1}, session_id="s", idempotency_key="k")["path"] == ["mended"]
+
+
+def test_an_input_with_sets_is_the_same_in_every_process(tmp_path: Any) -> None:
+    code = f"""
+from typing import Any, TypedDict
+from graphflow import END, START, StateGraph
+from graphflow.db import SqliteDb
+
+class State(TypedDict):
+    tags: Any
+
+graph = StateGraph(State).add_node("a", lambda state: {{}}).add_edge(START, "a").add_edge("a", END)
+graph = graph.compile(db=SqliteDb({str(tmp_path / "s.db")!r}))
+tags = {{"of": {{"red", "green", "blue", "white", "black"}}, "by": frozenset("abcdef")}}
+print(graph.invoke({{"tags": tags}}, idempotency_key="k").run_id)
+"""
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in "0123"
+    ]
+    assert len(set(told)) == 1

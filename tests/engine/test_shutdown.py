@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -97,3 +99,34 @@ def test_a_line_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SessionBusy, match="2 runs wait"):
         queue.join("db", "s")
     assert queue.join("db", "other").has_turn
+
+
+def test_a_block_that_is_left_because_its_run_was_stopped_ends_the_process_after_what_stands_around_it(tmp_path):
+    code = f"""
+import atexit, os, signal, threading, time
+from typing import TypedDict
+from graphflow import END, START, StateGraph
+from graphflow.db import SqliteDb
+from graphflow.shutdown import graceful_shutdown
+
+class State(TypedDict):
+    n: int
+
+def slow(state):
+    time.sleep(0.2)
+    return {{"n": state["n"] + 1}}
+
+graph = StateGraph(State).add_node("a", slow).add_edge(START, "a")
+graph = graph.add_conditional_edges("a", lambda state: "a" if state["n"] < 99 else END, ["a", END])
+graph = graph.compile(db=SqliteDb({str(tmp_path / "s.db")!r}))
+atexit.register(lambda: print("atexit", flush=True))
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+try:
+    with graceful_shutdown():
+        print(graph.invoke({{"n": 0}}, session_id="s").status, flush=True)
+finally:
+    time.sleep(0.5)
+    print("cleaned up", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.split("\n")[:-1], done.stderr) == (143, ["cancelled", "cleaned up", "atexit"], "")

@@ -34,19 +34,12 @@ class TransferStatements(Compiled):
 
     @cached_property
     def columns(self) -> dict[str, tuple[str, ...]]:
-        """The columns that ``all_rows``, ``session_row`` and ``media_of_session`` give, by table."""
+        """The columns that ``all_rows``, ``session_row`` and ``media_used`` give, by table."""
         return {table.name: tuple(table.c.keys()) for table in (sessions, *_TABLES, media)}
 
     @cached_property
-    def media_of_session(self) -> str:
-        joined = media.join(media_uses, media_uses.c.sha256 == media.c.sha256)
-        return self.text(
-            select(media).select_from(joined).where(matches(media_uses.c.session, "session")).order_by(media.c.sha256)
-        )
-
-    @cached_property
     def media_used(self) -> str:
-        """As ``media_of_session``, with a row for contents that are missing."""
+        """Contents that a session uses, with a row also for those that are missing."""
         joined = media_uses.outerjoin(media, media_uses.c.sha256 == media.c.sha256)
         columns = (media_uses.c.sha256, media.c.media_type, media.c.data)
         found = select(*columns).select_from(joined).where(matches(media_uses.c.session, "session"))

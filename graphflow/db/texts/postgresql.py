@@ -1030,10 +1030,6 @@ TEXTS = (
               'FROM gf_place.gf_checkpoints \n'
               "WHERE gf_place.gf_checkpoints.session = %(session)s::BIGINT AND gf_place.gf_checkpoints.ns = '' ORDER "
               'BY gf_place.gf_checkpoints.seq',
- 'media_of_session': 'SELECT gf_place.gf_media.sha256, gf_place.gf_media.media_type, gf_place.gf_media.data \n'
-                     'FROM gf_place.gf_media JOIN gf_place.gf_media_uses ON gf_place.gf_media_uses.sha256 = '
-                     'gf_place.gf_media.sha256 \n'
-                     'WHERE gf_place.gf_media_uses.session = %(session)s::BIGINT ORDER BY gf_place.gf_media.sha256',
  'media_used': 'SELECT gf_place.gf_media_uses.sha256, gf_place.gf_media.media_type, gf_place.gf_media.data \n'
                'FROM gf_place.gf_media_uses LEFT OUTER JOIN gf_place.gf_media ON gf_place.gf_media_uses.sha256 = '
                'gf_place.gf_media.sha256 \n'

@@ -821,9 +821,6 @@ TEXTS = (
               'gf_checkpoints.created_at, gf_checkpoints.run \n'
               'FROM gf_checkpoints \n'
               "WHERE gf_checkpoints.session = :session AND gf_checkpoints.ns = '' ORDER BY gf_checkpoints.seq",
- 'media_of_session': 'SELECT gf_media.sha256, gf_media.media_type, gf_media.data \n'
-                     'FROM gf_media JOIN gf_media_uses ON gf_media_uses.sha256 = gf_media.sha256 \n'
-                     'WHERE gf_media_uses.session = :session ORDER BY gf_media.sha256',
  'media_used': 'SELECT gf_media_uses.sha256, gf_media.media_type, gf_media.data \n'
                'FROM gf_media_uses LEFT OUTER JOIN gf_media ON gf_media_uses.sha256 = gf_media.sha256 \n'
                'WHERE gf_media_uses.session = :session ORDER BY gf_media_uses.sha256',
