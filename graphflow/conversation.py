@@ -13,6 +13,7 @@ from graphflow.run import Runner
 from graphflow.settings import check_settings
 
 if TYPE_CHECKING:
+    from graphflow.core.calls import CallOptions
     from graphflow.core.plan import Plan
     from graphflow.drive.world import Emitter
     from graphflow.graph import Graph
@@ -55,6 +56,12 @@ class Conversation(Runner):
         if self.db is None and self._edited is None and current_task.get() is None:
             return self._graph(False)
         return self._graph(self.add_history_to_context if asked is None else asked or self.add_history_to_context)
+
+    def _call(self, graph: Graph, arguments: Mapping[str, Any], listening: bool) -> CallOptions:
+        call = super()._call(graph, arguments, listening)
+        if not self.add_history_to_context and "num_history_runs" in call.options:
+            call.options = {"add_history_to_context": False, **call.options}
+        return call
 
     def history_policy(self) -> HistoryPolicy:
         """How much history there is."""

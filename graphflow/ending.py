@@ -29,7 +29,12 @@ def finishing(plan: Plan, flow: Flow[Ended], call: CallOptions, output: Callable
     except Cancelled:
         yield from _broken_off("run_cancelled", call, output, {})
         raise
-    result = output(ended)
+    try:
+        result = output(ended)
+    except Exception as error:
+        if call.audience is not NOBODY:
+            yield Emit("run_failed", "", {"error": error})
+        raise
     if call.audience is not NOBODY:
         if call.replayed:
             yield from _told_again(plan, ended)

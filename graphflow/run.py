@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, overload
@@ -346,9 +346,9 @@ class Runner(Asked):
             call.session_id = new_id()
         call.user_id = self._user(arguments.get("user_id"))
         if defaults := self._session_defaults():
-            call.defaults = {"session_state": defaults}
+            call.defaults = {"session_state": deepcopy(defaults)}  # what a run gives out may be changed by who gets it
         if arguments.get("session_state"):
-            call.given = {"session_state": dict(arguments["session_state"])}
+            call.given = {"session_state": deepcopy(dict(arguments["session_state"]))}
         return call
 
     def _output(self, ended: Ended, call: CallOptions) -> RunOutput:

@@ -47,6 +47,7 @@ class Values:
         self._numbers = _NUMBER.findall(" ".join(map(str, words)))
         self.phrases = _phrases(text)
         self._used = False
+        self._open: list[int] = []
 
     def find(self, name: str, node: Mapping[str, Any]) -> Any:
         """The value for the property ``name``; MISSING when nothing in the text fits."""
@@ -173,7 +174,12 @@ class Values:
 
     def _object(self, name: str, node: Mapping[str, Any]) -> Any:
         properties = node.get("properties", {})
-        return {key: self.fill(key, field) for key, field in properties.items()} if properties else MISSING
+        if not properties or id(node) in self._open:  # of a class that contains itself
+            return MISSING
+        self._open.append(id(node))
+        found = {key: self.fill(key, field) for key, field in properties.items()}
+        self._open.pop()
+        return found
 
 
 def _phrases(text: str) -> list[str]:

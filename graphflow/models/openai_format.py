@@ -288,7 +288,7 @@ class Answer:
         function = _get(delta, "function")
         id, name = _text(_get(delta, "id")), _text(_get(function, "name"))
         call = self._open.get(index)
-        if call is None or (name and (index is None or (id and id != call.id))):
+        if call is None or (name and (index is None or _is_another(id, call))):
             call = self._open[index] = _Call(id, name)
             self._calls.append(call)
         call.id, call.name = call.id or id, call.name or name
@@ -323,6 +323,16 @@ def _tool_call(call: _Call) -> ToolCall:
     if not isinstance(arguments, dict) or not call.name:
         raise Transient(f"the call of tool {call.name!r} has no JSON object as arguments but {call.arguments[:200]!r}")
     return ToolCall(call.id or f"call_{uuid.uuid4().hex}", call.name, arguments)
+
+
+def _is_another(id: str, call: _Call) -> bool:
+    """Whether a call begins under the index of this one: by its id, or, where ids are empty, because this one is whole."""
+    if id or call.id:
+        return bool(id) and id != call.id
+    try:
+        return isinstance(json.loads(call.arguments), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _finite(number: str) -> float:

@@ -64,8 +64,8 @@ class RunView:
         """The member that speaks for the team, when one does."""
         self.members: dict[str, Speaker] = {}
         """By the namespace of their own events, in the order they began."""
-        self.steps: dict[tuple[tuple[str, ...], int | None], StepLine] = {}
-        """By path and iteration: in the order they began, each below the group it is in."""
+        self.steps: dict[tuple[tuple[str, ...], int | None, str], StepLine] = {}
+        """By path, iteration and namespace: in the order they began, each below the group it is in."""
         self.kept: list[str] = []
         """What was added to memories and summaries."""
         self.questions: tuple[Interrupt, ...] = ()
@@ -142,7 +142,7 @@ class RunView:
 
     def _step(self, event: Event) -> None:
         data, within = event.data, event.data["within"]
-        key = ((*within, data["name"]), data["iteration"])
+        key = ((*within, data["name"]), data["iteration"], event.ns)  # workflows inside may have steps of the same names
         line = self.steps.get(key)
         if line is None or event.type == "step_started":
             turn = f" ({data['iteration']})" if data["iteration"] is not None else ""
@@ -156,7 +156,7 @@ class RunView:
             line.text = "" if said in (None, "") else in_a_line(said, LENGTH)
             line.seconds = self.clock() - line.started
 
-    def _insert(self, key: tuple[tuple[str, ...], int | None], within: tuple[str, ...], line: StepLine) -> None:
+    def _insert(self, key: tuple[tuple[str, ...], int | None, str], within: tuple[str, ...], line: StepLine) -> None:
         if key in self.steps:
             self.steps[key] = line
             return

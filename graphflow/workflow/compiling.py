@@ -83,6 +83,12 @@ def _messages(given: Any) -> dict[str, Any]:
     return {"messages": [*said[:-1], nodes.with_note(said[-1], given)] if said else said}
 
 
+def _noted(given: Any) -> Any:
+    """What a workflow is given: the message and, where that is a text, a reviewer's note."""
+    message = given.message
+    return nodes.with_note(Message("user", message), given).text if isinstance(message, str) else message
+
+
 def _answer(values: Mapping[str, Any]) -> str | None:
     said = values.get("messages") or ()
     return said[-1].content if said and said[-1].role == "assistant" else None
@@ -247,7 +253,7 @@ class Compiler:
             workflow: Any = what
             inside = Inside(
                 lambda: workflow.graph.plan,
-                lambda given: workflow.graph_input(given.message),
+                lambda given: workflow.graph_input(_noted(given)),
                 workflow.record,
                 what.session_state or {},
                 packed=True,
@@ -277,7 +283,8 @@ class Compiler:
                 continue
             plan = Compiler(self.outline, self.reducers).plan(names[at], [branch], replace(around, outermost=False))
             work = nodes.call_branch(plan, leaves(branch))
-            self._add(names[at], _Node(nodes.step(beside, work), self.order[names[at]], plan))
+            branch_node = nodes.step(replace(beside, told=isinstance(branch, Steps)), work)
+            self._add(names[at], _Node(branch_node, self.order[names[at]], plan))
         self.outline.types.setdefault(place.name, None)
         self._add(place.name, _Node(nodes.join(place, names), self.order[place.name]))
         self.edges.append((names, place.name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
+from operator import attrgetter, is_
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -113,9 +113,9 @@ class Workflow(Runner):
     @property
     def graph(self) -> Graph:
         """The graph this workflow compiles to: a node for each step, condition, loop, router, review and join."""
-        settings = _COMPILED(self)
+        settings = (*_COMPILED(self), *(getattr(part, "graph", part) for part in self._parts()))
         made = self._made
-        if made is None or any(old is not new for old, new in zip(made[0], settings, strict=True)):
+        if made is None or len(made[0]) != len(settings) or not all(map(is_, made[0], settings)):
             check_settings(self)
             past = self.num_history_runs if self.add_workflow_history else 0
             plan = self._edited
@@ -129,6 +129,14 @@ class Workflow(Runner):
     def _parts(self) -> Sequence[Any]:
         """What the steps run."""
         return list(works(self.steps))
+
+    def _session_defaults(self) -> Mapping[str, Any]:
+        """The keys that a session begins with: its own, and those of what its steps run, of several that of the first."""
+        defaults: dict[str, Any] = {}
+        for part in self._parts():
+            if isinstance(part, Runner):
+                defaults = {**part._session_defaults(), **defaults}
+        return {**defaults, **(self.session_state or {})}
 
     def _run_on(self, plan: Plan) -> None:
         self._edited = plan

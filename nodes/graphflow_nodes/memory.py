@@ -29,7 +29,10 @@ INSTRUCTIONS: Final = (
 )
 _NOTHING: Final = re.compile(
     r"""\W*(?:
-        (?:none|nothing|null|no|n/?a)\b [^.]{0,40}
+        (?:none|nothing|null|no|n/?a)\b (?:\W+(?:
+            new|more|other|further|relevant|useful|facts?|memor(?:y|ies)|information|changes?|updates?|here|yet|at|all|found
+            |was|were|so|far|this|time|about|the|user|to|add|keep|note|remember|report|extract
+        ))*
       | (?:(?:i|there)\b .{0,30})? \b(?:no|any)\b .{0,20} \b(?:facts?|information)\b .*
       | there\b .{0,10} \bnothing\b .{0,10} \bto\ (?:remember|add|keep)\b .*
     )\W*""",

@@ -24,7 +24,8 @@ def parsed_json(content: str) -> Any:
         try:
             return _JSON.raw_decode(text, begin.end())[0]
         except (ValueError, RecursionError):
-            continue
+            if begin.start() == 0:  # it was to be JSON, and what is inside of it is none of its own
+                return None
     return None
 
 

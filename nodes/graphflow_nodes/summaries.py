@@ -8,7 +8,7 @@ from typing import Any, Final
 from graphflow.core import options
 from graphflow.core.control import END, Context, Update
 from graphflow.core.effects import Ask, Emit, Flow, ReadHistory
-from graphflow.core.excerpts import error_text
+from graphflow.core.excerpts import error_text, excerpt
 from graphflow.core.memories import ReadSummary, Summary
 from graphflow.core.plan import flow
 from graphflow.core.stored import SummaryWrite
@@ -210,6 +210,8 @@ def _read(content: str, words: int) -> tuple[str, tuple[str, ...]]:
     topics: tuple[str, ...] = ()
     if isinstance(answer, dict) and isinstance(answer.get("summary"), str):
         text, topics = answer["summary"], tuple(texts_of(answer.get("topics")))
+    elif text.startswith(("{", "```")):
+        raise ValueError(f"the model's answer is neither the JSON it was asked for nor plain text: {excerpt(text, 200)}")
     most = words * 12
     text = text.strip()
     if not text:

@@ -16,6 +16,7 @@ from graphflow.core.plan import Plan
 from graphflow.core.tasks import Speaker
 from graphflow.errors import GraphError
 from graphflow.messages import Message, TextPart, ToolCall
+from graphflow.models.structured import parse_output
 from graphflow.tools import Tool, as_tool
 from graphflow_nodes.channels import held_in
 from graphflow_nodes.model import check_call
@@ -181,6 +182,8 @@ def delegate(
         answer, update = yield from ask_member(
             plan, begun, ctx, final=final, session_state=session_state, model=model, output_schema=schema
         )
+        if schema is not None:
+            parse_output(schema, answer)  # a Workflow or a Graph knows nothing of it
         if not final:
             return {messages: [_answered(call, answer)], **update}
         declined = "Not called: in this team one member gives the answer."

@@ -6,6 +6,7 @@ A work is what a step does, as a flow: ``work(step_input, ctx)`` gives a record 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,6 +55,8 @@ class Place:
     """The conditions that end with it, innermost first."""
     joined: bool = False
     """Whether a join or a review comes next, which ends the run where what was before it said so."""
+    told: bool = True
+    """Whether its node tells of it; not so where what runs inside it does."""
 
 
 def step(place: Place, work: Work, *, skip: bool = False, retry: Sequence[RetryPolicy] = ()) -> Node:
@@ -66,7 +69,7 @@ def step(place: Place, work: Work, *, skip: bool = False, retry: Sequence[RetryP
     def run_step(state: Any, ctx: Context) -> Flow[Any]:
         given = StepInput(place.outline, state, ctx, place.name)
         if place.opens is not None:
-            yield from tell("step_started", replace(place, name=place.opens, within=place.within[:-1]), state, ctx)
+            yield from tell("step_started", replace(place, name=place.opens, within=place.within[:-1], told=True), state, ctx)
         yield from tell("step_started", place, state, ctx)
         try:
             update = yield from work(given, ctx)
@@ -128,7 +131,7 @@ def _text(content: Any) -> str:
 
 def tell(type: str, place: Place, state: Any, ctx: Context, **data: Any) -> Flow[None]:
     """An event about a step: ``name``, ``within`` (the groups around it), the ``attempt`` and, in a loop, the ``iteration``."""
-    if ctx.listening:
+    if ctx.listening and place.told:
         turns = [state["ways"][loop]["iteration"] for loop in place.loops if state["ways"].get(loop)]
         iteration = turns[-1] if turns else None
         data = {"name": place.name, "within": place.within, "iteration": iteration, "attempt": ctx.attempt, **data}
@@ -221,7 +224,7 @@ def _run_inside(inside: Inside, given: StepInput, ctx: Context) -> Flow[tuple[Ma
     if "session_state" not in plan.schema.channels:
         ended = yield from run_inside(plan, begin, task, options=options)
         return ended.values, {}
-    before = {**inside.session_state, **(given.state.get("session_state") or {})}
+    before = {**deepcopy(inside.session_state), **(given.state.get("session_state") or {})}
     ended = yield from run_inside(plan, {**begin, "session_state": before}, task, options=options)
     after = ended.values.get("session_state") or {}
     changes = changed_keys(given.state.get("session_state") or {}, after)

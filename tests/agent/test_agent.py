@@ -1062,3 +1062,26 @@ def test_what_a_call_begins_with_is_as_it_was_when_it_was_made(db: Any) -> None:
     call = agent.arun("q")
     agent.session_state.update(a=99, b=2)  # type: ignore[union-attr]
     assert asyncio.run(call).session_state == {"a": 1}  # type: ignore[arg-type]
+
+
+def test_what_is_done_to_a_result_reaches_neither_the_agent_nor_other_sessions(way, db):
+    begun = {"cart": []}
+    agent = Agent(ScriptedModel(["a", "b", "c"]), db=db, session_state=begun)
+    way.run(agent, "x", session_id="one", user_id="ann").session_state["cart"].append("hers")
+    assert way.run(agent, "y", session_id="two", user_id="bob").session_state == {"cart": []}
+    assert agent.get_session_state("two", user_id="bob") == {"cart": []} == begun
+    given = {"list": []}
+    way.run(agent, "z", session_id="three", session_state=given).session_state["list"].append("theirs")
+    assert given == {"list": []}
+
+
+def test_a_call_cannot_bring_a_history_back_that_is_switched_off(way, db):
+    for summaries in (False, True):
+        model = ScriptedModel(["1", "2", "3"])
+        settings = {"add_history_to_context": False, "enable_session_summaries": summaries}
+        agent = Agent(model, db=db, session_id=f"s{summaries}", **settings)
+        way.run(agent, "first")
+        way.run(agent, "second", num_history_runs=5)
+        assert [message.text for message in model.requests[1].messages if message.role != "system"] == ["second"]
+        way.run(agent, "third", num_history_runs=5, add_history_to_context=True)
+        assert [message.text for message in model.requests[2].messages if message.role != "system"][:2] == ["first", "1"]

@@ -306,3 +306,24 @@ def test_a_plain_agent_has_none_of_this(db):
     graph = Agent(OfflineModel(), db=db).graph
     assert list(graph.plan.nodes) == ["history", "model"]
     assert "memories" not in graph.plan.schema.channels
+
+
+def test_a_reply_that_was_cut_off_is_no_fact_and_is_told(way, db):
+    cut = '{"add": [{"memory": "is allergic to nuts"}, {"memory": "li'
+    agent = Agent(ScriptedModel(["hi"]), db=db, update_memory_on_run=True, memory=MemoryPolicy(model=ScriptedModel([cut])))
+    output = way.run(agent, "I am allergic to nuts", user_id="ann")
+    assert "memory_error" in output.metrics and db.get_user_memories("ann") == []
+
+
+@pytest.mark.parametrize("fact", ["No dairy, because of an allergy", "No longer lives in Paris", "Nothing beats tea"])
+def test_a_fact_may_begin_with_a_no(way, db, fact):
+    agent = Agent(ScriptedModel(["hi"]), db=db, update_memory_on_run=True, memory=MemoryPolicy(model=ScriptedModel([fact])))
+    way.run(agent, "hello", user_id="ann")
+    assert [memory.memory for memory in db.get_user_memories("ann")] == [fact]
+
+
+@pytest.mark.parametrize("nothing", ["None.", "No new facts.", "Nothing to remember.", "N/A", "no information about the user"])
+def test_an_answer_that_there_is_nothing_is_no_fact(way, db, nothing):
+    agent = Agent(ScriptedModel(["hi"]), db=db, update_memory_on_run=True, memory=MemoryPolicy(model=ScriptedModel([nothing])))
+    way.run(agent, "hello", user_id="ann")
+    assert db.get_user_memories("ann") == []

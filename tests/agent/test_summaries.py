@@ -332,3 +332,11 @@ def test_parallel_sessions_are_summarised_apart(db):
         summary = agent.get_session_summary(f"s{k}")
         assert f"number {k}0" in summary
         assert all(f"number {other}0" not in summary for other in range(4) if other != k)
+
+
+@pytest.mark.parametrize("cut", ['{"summary": "Alice likes tea an', '{"Summary": "Alice"}', "```json\n{"])
+def test_a_summary_that_was_cut_off_is_made_again(way, db, cut):
+    policy = SummaryPolicy(model=ScriptedModel([cut, '{"summary": "Alice likes tea"}']), after_messages=1, keep_last=0)
+    agent = Agent(ScriptedModel(["a", "b"]), db=db, session_id="s", enable_session_summaries=True, summary=policy)
+    assert "summary_error" in way.run(agent, "I like tea").metrics and agent.get_session_summary() is None
+    assert "summary_error" not in way.run(agent, "I am Alice").metrics and agent.get_session_summary() == "Alice likes tea"

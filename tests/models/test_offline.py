@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field, field_validator
 
+from graphflow import Agent
 from graphflow.errors import ModelError
 from graphflow.messages import Message, ToolCall
 from graphflow.models import OfflineModel
@@ -366,3 +367,15 @@ def test_a_leader_reports_what_its_members_say() -> None:
     call = ToolCall("c", "delegate_task_to_member", {"member_id": "cook", "task": "a soup"})
     answered = [Message("assistant", tool_calls=[call]), Message("tool", "leek soup", tool_call_id="c")]
     assert OfflineModel().respond(Request([*said("A soup, please"), *answered])).content == "Cook says: leek soup."
+
+
+class Tree(BaseModel):
+    """A type that contains itself."""
+
+    value: str
+    child: Tree | None = None
+
+
+def test_a_type_that_contains_itself_has_an_end(way):
+    answer = way.run(Agent("offline", output_schema=Tree), "My name is Bob").content
+    assert isinstance(answer, Tree) and answer.child is None

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from graphflow import Agent, Message, RunStatus, Team, Workflow
 from graphflow.errors import ModelError
-from graphflow.messages import ImagePart, TextPart
+from graphflow.messages import ImagePart, TextPart, ToolCall
+from graphflow.models.base import Reply
 from graphflow.testing import ScriptedModel
 from graphflow.workflow import Step, StepInput
 from tests.team.conftest import calls, delegates, echo, system, texts
@@ -140,3 +141,24 @@ def test_a_workflow_that_wants_an_object_cannot_be_a_member():
     with pytest.raises(ValueError, match="give a Workflow without input_schema"):
         Team([article(input_schema=Order)], model="offline")
     Team([article(input_schema=str)], model="offline")
+
+
+def test_the_answer_of_a_member_that_knows_no_schema_is_checked_before_the_run_is_completed(way, db):
+    class Answer(BaseModel):
+        x: int
+
+    asks = Reply(tool_calls=[ToolCall("1", "delegate_task_to_member", {"member_id": "wf", "task": "go"})])
+
+    def team(session_id: str) -> Team:
+        flow = Workflow([lambda given: "hello"], name="wf")
+        return Team([flow], mode="route", model=ScriptedModel([asks]), output_schema=Answer, db=db, session_id=session_id)
+
+    with pytest.raises(ModelError):
+        way.run(team("s"), "x")
+    assert [run.status for run in db.get_runs("s")] == ["error"]
+    told: list[str] = []
+    failing = team("t")
+    failing.on_event = lambda event: told.append(event.type)
+    with pytest.raises(ModelError):
+        way.events(failing, "x")
+    assert told[-1] == "run_failed"

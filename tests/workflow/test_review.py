@@ -236,3 +236,17 @@ def test_a_tool_that_has_to_be_confirmed_pauses_the_workflow(way: Way, db: Any) 
     out = way.resume(workflow, "s", True)
     assert out.steps["buyer"].content == "It is paid." and out.status == "completed"
     assert model.requests[1].messages[-1].text == "paid 5"
+
+
+def test_a_workflow_that_is_a_step_is_told_the_note_of_a_reviewer(way, db):
+    given: list[str] = []
+
+    def work(step_input: Any) -> str:
+        given.append(step_input.message)
+        return f"draft {len(given)}"
+
+    workflow = Workflow([Step("inside", Workflow([work], name="inner"), review=True)], db=db)
+    way.run(workflow, "go", session_id="s")
+    way.resume(workflow, "s", "make it shorter")
+    assert given[0] == "go" and "make it shorter" in given[1] and "draft 1" in given[1]
+    assert way.resume(workflow, "s", True).content == "draft 2"

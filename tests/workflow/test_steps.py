@@ -8,6 +8,7 @@ import threading
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from pydantic import BaseModel
 
 from graphflow import END, START, Agent, Context, StateGraph, Team, append, untracked
 from graphflow.errors import GraphError, InvalidUpdate, UnknownTarget
@@ -625,3 +626,48 @@ def test_a_team_is_a_step(way: Way, db: Any) -> None:
     assert out.content == "after(the team's word)" and out.steps["desk"].content == "the team's word"
     assert leader.requests[0].messages[-1].text == "before(x)"
     assert [message.text for message in db.get_messages("s")] == ["x", "after(the team's word)"]
+
+
+def test_agents_side_by_side_may_have_defaults_for_the_same_key(way, db):
+    def note(ctx: Context) -> str:
+        """Note it."""
+        ctx.session_state["notes"].append("hi")
+        return "noted"
+
+    calls = ScriptedModel([Reply(tool_calls=[ToolCall("1", "note", {})]), "done"])
+    first = Agent(calls, name="a1", tools=[note], session_state={"notes": []})
+    second = Agent(ScriptedModel(["done"]), name="a2", session_state={"notes": []})
+    assert way.run(Workflow([Parallel(first, second, name="both")], db=db), "x").session_state == {"notes": ["hi"]}
+    assert first.session_state == second.session_state == {"notes": []}
+
+
+def test_the_branches_of_a_parallel_tell_of_themselves_once(way):
+    def a(given: Any) -> str:
+        return "a"
+
+    def b(given: Any) -> str:
+        return "b"
+
+    def c(given: Any) -> str:
+        return "c"
+
+    yes = Condition(lambda given: True, [a], name="cond")
+    all_three = Parallel(yes, Loop([b], max_iterations=2, name="loop"), Steps("group", [c]))
+    events = way.events(Workflow([all_three]), "x")
+    told = [(event.name, event.iteration) for event in events if event.type == "step_started"]
+    assert [name for name, _ in told].count("cond") == 1
+    assert [iteration for name, iteration in told if name == "loop"] == [1, 2]
+    assert [name for name, _ in told].count("group") == 1
+    ended = [(event.name, event.iteration) for event in events if event.type == "step_completed"]
+    assert sorted(map(str, told)) == sorted(map(str, ended))
+
+
+def test_a_workflow_notices_settings_of_its_agents_that_are_changed(way):
+    class Answer(BaseModel):
+        x: int
+
+    agent = Agent(ScriptedModel(['{"x": 1}'] * 2), name="a")
+    workflow = Workflow([agent])
+    assert way.run(workflow, "go").content == '{"x": 1}'
+    agent.output_schema = Answer
+    assert way.run(workflow, "go").content == Answer(x=1)
