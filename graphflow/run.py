@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, overload
@@ -42,6 +42,7 @@ speech = deferred("graphflow.messages")
 printing = deferred("graphflow.printing")
 runs = deferred("graphflow.core.runs")
 spoken = deferred("graphflow.core.spoken")
+steps = deferred("graphflow.core.steps")
 structured = deferred("graphflow.models.structured")
 
 
@@ -346,9 +347,9 @@ class Runner(Asked):
             call.session_id = new_id()
         call.user_id = self._user(arguments.get("user_id"))
         if defaults := self._session_defaults():
-            call.defaults = {"session_state": deepcopy(defaults)}  # what a run gives out may be changed by who gets it
+            call.defaults = {"session_state": steps.copied(dict(defaults))}  # whoever gets a result may change what is in it
         if arguments.get("session_state"):
-            call.given = {"session_state": deepcopy(dict(arguments["session_state"]))}
+            call.given = {"session_state": steps.copied(dict(arguments["session_state"]))}
         return call
 
     def _output(self, ended: Ended, call: CallOptions) -> RunOutput:

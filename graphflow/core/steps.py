@@ -82,9 +82,9 @@ class StepBook:
         try:
             known = self.find(task, (name, nth))
             if known is not None:
-                return _copied(known.value)
+                return copied(known.value)
             value = yield from _computed(OpenStep(name, node, task.id, task.run.run_id), fn, args, kwargs)
-            row = TaskRow(task.id, node, "step", _copied(value), name, nth)
+            row = TaskRow(task.id, node, "step", copied(value), name, nth)
             if self.durable:
                 if task.run.ledger is None:
                     raise StepError(f"node {node!r} computed its step {name!r} after its run was over: it cannot be recorded")
@@ -122,7 +122,7 @@ def _computed(step: OpenStep, fn: Callable[..., Any], args: Any, kwargs: Mapping
         current_step.set(outer)
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
     """A copy that nobody's later change spoils. What cannot be copied (only in memory: a client, a lock) is shared."""
     try:
         return deepcopy(value)

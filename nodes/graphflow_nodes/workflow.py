@@ -6,7 +6,6 @@ A work is what a step does, as a flow: ``work(step_input, ctx)`` gives a record 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from graphflow.core.excerpts import error_text
 from graphflow.core.nested import run_inside
 from graphflow.core.plan import Function, Plan, flow
 from graphflow.core.policies import RetryPolicy, next_attempt
+from graphflow.core.steps import copied
 from graphflow.errors import SessionError, UnknownTarget
 from graphflow.messages import Message, TextPart
 from graphflow_nodes.model import as_text
@@ -224,7 +224,7 @@ def _run_inside(inside: Inside, given: StepInput, ctx: Context) -> Flow[tuple[Ma
     if "session_state" not in plan.schema.channels:
         ended = yield from run_inside(plan, begin, task, options=options)
         return ended.values, {}
-    before = {**deepcopy(inside.session_state), **(given.state.get("session_state") or {})}
+    before = {**copied(dict(inside.session_state)), **(given.state.get("session_state") or {})}
     ended = yield from run_inside(plan, {**begin, "session_state": before}, task, options=options)
     after = ended.values.get("session_state") or {}
     changes = changed_keys(given.state.get("session_state") or {}, after)

@@ -1085,3 +1085,10 @@ def test_a_call_cannot_bring_a_history_back_that_is_switched_off(way, db):
         assert [message.text for message in model.requests[1].messages if message.role != "system"] == ["second"]
         way.run(agent, "third", num_history_runs=5, add_history_to_context=True)
         assert [message.text for message in model.requests[2].messages if message.role != "system"][:2] == ["first", "1"]
+
+
+def test_a_session_state_that_cannot_be_copied_is_shared_where_nothing_stores_it(way):
+    client = threading.Lock()
+    agent = Agent(ScriptedModel(["a"]), session_state={"client": client, "cart": []})
+    output = way.run(agent, "x", session_state={"other": client})
+    assert output.session_state["client"] is output.session_state["other"] is client
