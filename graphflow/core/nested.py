@@ -19,7 +19,7 @@ from graphflow.core.calls import CallOptions, Ended
 from graphflow.core.changes import check_pending
 from graphflow.core.control import Context, Left, Overwrite, Suspended, current_task
 from graphflow.core.differences import changes
-from graphflow.core.effects import Commit, Flow, Keep, Load, LoadMany, Spent, T
+from graphflow.core.effects import Commit, Flow, Keep, Load, Spent, T
 from graphflow.core.flows import handed_on
 from graphflow.core.ledger import Ledger
 from graphflow.core.machine import Machine
@@ -27,7 +27,7 @@ from graphflow.core.plan import F, Plan, flow
 from graphflow.core.runs import starting_keys
 from graphflow.core.sessions import rename
 from graphflow.core.state import StateSchema, Values
-from graphflow.core.stored import OWN_ORIGINS, RunWrite, Stored
+from graphflow.core.stored import RunWrite, Stored
 from graphflow.core.tasks import PER_CALL, RunInfo, Speaker, Task, lasting_namespace, namespace
 from graphflow.core.updates import Write, reset
 from graphflow.errors import GraphError, InvalidUpdate
@@ -379,30 +379,12 @@ class _Call:
         aside.ledger.values.update(self.plan.schema.initial())
         yield from aside.enter(self.input, self._keys(aside.ledger.values))
         self.start = aside.ledger.values
-        begun = yield from self._begun(stored)
-        if begun.frontier.origin < OWN_ORIGINS:
-            # The state around it may have been edited by hand since: that is not what this graph changed.
-            self.start = {**self.start, **begun.values}
         machine.ledger.adopt(stored)
         for name, channel in self.plan.schema.channels.items():
             if not channel.stored and name in self.start:
                 machine.ledger.values[name] = self.start[name]  # what the graph around gives is not stored here either
         machine.ledger.added = _folded(self.plan)
         yield from machine.refresh()
-
-    def _begun(self, stored: Stored) -> Flow[Stored]:
-        """The graph as of the first checkpoint of this call: its input, unless that was committed with what came of it."""
-        outer, info, schema = self.task.run, self.info, self.plan.schema
-        if not self.lasting:
-            first: Stored = yield Load(outer.session_id or "", outer.user_id, schema, ns=info.ns, at=0, with_log=True)
-            return first
-        count = 16
-        while True:
-            newest: list[Stored] = yield LoadMany(outer.session_id or "", outer.user_id, schema, count, info.ns)
-            of_call = [each for each in newest if each.frontier.caller == stored.frontier.caller]
-            if len(of_call) < len(newest) or len(newest) < count:
-                return of_call[-1]
-            count *= 2
 
     def _keys(self, values: Values) -> list[Write]:
         return [] if self.options is None else starting_keys(values, self.options)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from graphflow.db.counts import bounded
 from graphflow.db.media import media_of
-from graphflow.db.messagelog import LogRow, checked_head, folded_rows, read_log, replaces_earlier
+from graphflow.db.messagelog import LogRow, checked_head, folded_rows, read_log, without_replacements
 from graphflow.errors import CorruptCheckpoint
 from graphflow.messages import Message
 
@@ -74,7 +74,7 @@ class _Space:
             rows = read_log(tx, self.session_id, self.session, self.ns, start, self.last, media_of(tx))
             if len(rows) <= self.last - start:
                 raise CorruptCheckpoint(f"message {start + len(rows)} of session {self.session_id!r} is missing")
-            kept = folded_rows(row for row in rows if not replaces_earlier(tx, row, start))
+            kept = folded_rows(without_replacements(tx, rows, start))
             if start <= self.first or (limit is not None and len(kept) >= limit):
                 return _newest(kept, limit)
             span *= 2

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from graphflow.core.effects import ReadHistory
 from graphflow.db.counts import ALL
 from graphflow.db.media import media_of
-from graphflow.db.messagelog import LogRow, folded, folded_rows, log_head, read_log, replaces_earlier, verified
+from graphflow.db.messagelog import LogRow, folded, folded_rows, log_head, read_log, verified, without_replacements
 from graphflow.errors import CorruptCheckpoint
 from graphflow.messages import Message
 
@@ -38,7 +38,7 @@ def _since(tx: Transaction, effect: ReadHistory, low: int, rows: list[LogRow]) -
     last = rows[-1].seq if rows else low - 1
     if last < effect.before - 1 and last < log_head(tx, effect.session_id, effect.ns):
         raise CorruptCheckpoint(f"message {last + 1} of session {effect.session_id!r} is missing")
-    return [row for row in rows if not replaces_earlier(tx, row, low)]
+    return without_replacements(tx, rows, low)
 
 
 def _of_last_runs(tx: Transaction, effect: ReadHistory, low: int) -> list[Message]:
@@ -97,8 +97,9 @@ def keep_pairs(messages: Sequence[Message]) -> list[Message]:
     return [message for _, message in _kept(messages)]
 
 
-def _kept(messages: Sequence[Message]) -> Iterator[tuple[int, Message]]:
+def _kept(messages: Sequence[Message]) -> list[tuple[int, Message]]:
     """Those, each with its place."""
+    kept: list[tuple[int, Message]] = []
     called: set[str | None] = set()
     for at, message in enumerate(messages):
         if message.role == "tool":
@@ -112,7 +113,8 @@ def _kept(messages: Sequence[Message]) -> Iterator[tuple[int, Message]]:
                 if not calls and not message.content:
                     continue
                 message = message.model_copy(update={"tool_calls": calls})
-        yield at, message
+        kept.append((at, message))
+    return kept
 
 
 def _answered(messages: Sequence[Message], at: int) -> set[str | None]:

@@ -79,14 +79,19 @@ def folded_rows(rows: Iterable[LogRow]) -> list[tuple[LogRow, Message]]:
         if isinstance(entry, RemoveMessage):
             messages.pop(key, None)
         else:
-            messages[key] = messages.get(key, (row, entry))[0], entry
+            messages[key] = (messages[key][0] if key in messages else row), entry
     return list(messages.values())
 
 
-def replaces_earlier(tx: Transaction, row: LogRow, low: int) -> bool:
+def without_replacements(tx: Transaction, rows: Iterable[LogRow], low: int) -> list[LogRow]:
+    """Rows that were read from ``low`` on, without new versions of messages before it."""
+    return [row for row in rows if row.entry.id == f"{row.run_id}-{row.seq}" or not _replaces_earlier(tx, row, low)]
+
+
+def _replaces_earlier(tx: Transaction, row: LogRow, low: int) -> bool:
     """Whether the row is a new version of a message before ``low``, which got its id by itself: its run's id and its seq."""
     id = row.entry.id
-    if isinstance(row.entry, RemoveMessage) or id is None or id == f"{row.run_id}-{row.seq}":
+    if isinstance(row.entry, RemoveMessage) or id is None:
         return False
     run_id, dash, seq = id.rpartition("-")
     if not dash or not seq.isdecimal() or int(seq) >= low:

@@ -1054,25 +1054,6 @@ def test_what_changed_in_a_dict_is_told_key_by_key() -> None:
     assert changed_keys({"a": 1}, {}) == {"a": MISSING}
 
 
-@pytest.mark.parametrize("persist", [False, True])
-def test_what_is_edited_by_hand_while_a_graph_inside_waits_is_not_taken_back_by_it(way, db, persist):
-    class Notes(TypedDict, total=False):
-        notes: Annotated[list[str], append]
-        plain: str
-
-    def ask(state: Any) -> dict[str, Any]:
-        return {"notes": [f"answer {interrupt('ok?')}"]}
-
-    inner = StateGraph(Notes).add_node("ask", ask).add_edge(START, "ask").add_edge("ask", END).compile()
-    outer = StateGraph(Notes).add_node("inside", inner, persist=persist).add_edge(START, "inside").add_edge("inside", END)
-    graph = outer.compile(db=db)
-    for session in ("first", "second"):
-        way.invoke(graph, {"notes": ["input"], "plain": "old"}, session_id=session)
-        graph.update_state(session, {"notes": ["by hand"], "plain": "new"})
-        ended = way.resume(graph, session, "yes")
-        assert ended.value == {"notes": ["input", "by hand", "answer yes"], "plain": "new"}
-
-
 def test_a_graph_that_keeps_its_state_is_not_called_as_calls_are_numbered() -> None:
     class Empty(TypedDict, total=False):
         n: int

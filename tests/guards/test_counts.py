@@ -46,11 +46,11 @@ EXPECTED: dict[tuple[str, str], Counts] = {
     ("first turn", "memory"):        Counts( 3,                 2,          10,            0,     6,  1_580,     686),
     ("first turn", "sqlite"):        Counts( 3,                 2,          10,            0,     6,  1_580,     723),
     ("first turn", "postgres"):      Counts( 4,                 2,           4,            4,     6,  1_580,       0),
-    ("look", "memory"):              Counts( 2,                 0,           5,            0,     0,      0,     432),
+    ("look", "memory"):              Counts( 2,                 0,           5,            0,     0,      0,     434),
     ("look", "sqlite"):              Counts( 2,                 0,           5,            0,     0,      0,     436),
     ("look", "postgres"):            Counts( 4,                 0,           4,            4,     0,      0,       0),
     ("turn with a tool", "nothing"): Counts( 0,                 0,           0,            0,     0,      0,     506),
-    ("turn with a tool", "memory"):  Counts( 4,                 4,          12,            0,     9,  1_990,   1_515),
+    ("turn with a tool", "memory"):  Counts( 4,                 4,          12,            0,     9,  1_990,   1_516),
     ("turn with a tool", "sqlite"):  Counts( 4,                 4,          13,            0,     9,  1_990,   1_566),
     ("turn with a tool", "postgres"):Counts( 4,                 4,           4,            4,     9,  2_000,       0),
 }
