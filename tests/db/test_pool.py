@@ -281,3 +281,20 @@ db._write(work)
         assert served.db.get_sessions()[0].name is None
         served.db.rename_session("s1", "free")
         assert time.monotonic() - started < 10
+
+
+def test_a_server_that_vanishes_while_it_is_asked_is_given_up_after_a_minute(served: Served) -> None:
+    """Also where something waits to be acknowledged, when keepalives are not sent; what the URL says counts more."""
+    told: list[Any] = []
+
+    def noting(db: PostgresDb) -> None:
+        db.count_sessions()
+        assert db._pool is not None
+        (connection,) = db._pool._all
+        told.append(connection._driver.info.get_parameters().get("tcp_user_timeout"))
+
+    noting(served.db)
+    other = PostgresDb(f"{served.server.url_within(served.schema)}&tcp_user_timeout=5000")
+    noting(other)
+    other.close()
+    assert told == ["60000", "5000"]
