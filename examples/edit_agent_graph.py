@@ -20,18 +20,24 @@ UNWELCOME = ("password", "credit card")
 """What nobody should type into a chat."""
 
 
-def is_welcome(state: Any) -> bool:
-    """Whether the model may see the last message."""
-    return not any(word in state["messages"][-1].text.lower() for word in UNWELCOME)
+def is_welcome(message: Message) -> bool:
+    """Whether the model may see a message."""
+    return not any(word in message.text.lower() for word in UNWELCOME)
 
 
-def moderate(state: Any, ctx: Context) -> None:
-    """Look at the message and tell whoever listens. Where to go is decided by the router after this node."""
-    ctx.write({"welcome": is_welcome(state)})
+def may_ask(state: Any) -> bool:
+    """Whether the model may see what the user says now: where to go after the moderator."""
+    return is_welcome(state["messages"][-1])
+
+
+def moderate(state: Any, ctx: Context) -> dict[str, list[Message]]:
+    """Tell whoever listens about the message, and take what should not have been said earlier out of the history."""
+    ctx.write({"welcome": may_ask(state)})
+    return {"history": [message for message in state["history"] if is_welcome(message)]}
 
 
 def refuse(state: Any) -> dict[str, list[Message]]:
-    """Answer in the place of the model, which is not asked in this run. (What was said stays in the session.)"""
+    """Answer in the place of the model, which is not asked in this run. (What was said stays in the session's log.)"""
     return {"messages": [Message("assistant", "Please do not type secrets into a chat.")]}
 
 
@@ -41,26 +47,27 @@ def build() -> Agent:
     builder = agent.graph_builder()
     print("the nodes of the agent:", ", ".join(builder.nodes))
 
-    builder.add_node("moderate", moderate)
+    # What it gives is not stored, as the history is not: after a crash both are made again.
+    builder.add_node("moderate", moderate, rerunnable=True)
     builder.add_node("refuse", refuse)
     builder.remove_edge("history", "model")
     builder.add_edge("history", "moderate")
-    builder.add_conditional_edges("moderate", is_welcome, {True: "model", False: "refuse"})
+    builder.add_conditional_edges("moderate", may_ask, {True: "model", False: "refuse"})
     builder.add_edge("refuse", END)
 
-    builder.replace_node("summarize", keep_questions)
+    builder.replace_node("summarize", keep_sayings)
     builder.remove_conditional_edges("model")  # it asked whether a summary is due; this one is made after every answer
     builder.add_edge("model", "summarize")
     return agent.with_graph(builder)
 
 
-def keep_questions(state: Any, ctx: Context) -> Update | None:
-    """A summary without a model: what was asked before this run. It is stored with the step, in one transaction."""
-    asked = [message.text for message in state["history"] if message.text.endswith("?")]
-    if not asked:
+def keep_sayings(state: Any, ctx: Context) -> Update | None:
+    """A summary without a model: what the user said before this run. It is stored with the step, in one transaction."""
+    said = "; ".join(message.text for message in state["history"] if message.role == "user")
+    if not said:
         return None
-    earlier = state["summary"] or "Asked so far:"
-    return Update(writes=(SummaryWrite(" ".join([earlier, *asked]), upto_seq=ctx.first_message - 1),))
+    text = f"{state['summary']}; {said}" if state["summary"] else f"The user said: {said}"
+    return Update(writes=(SummaryWrite(text, upto_seq=ctx.first_message - 1),))
 
 
 def main() -> None:

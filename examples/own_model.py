@@ -9,6 +9,7 @@ a server is started here, so that it runs without one: it asks for a tool when i
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
@@ -44,21 +45,26 @@ class Ollama(Model):
 
     def stream(self, request: Request) -> Iterator[Token | Reply]:
         """Tokens as they come and, last, the whole Reply. Raises ModelError when there is no answer to be had."""
-        content, calls, usage = "", list[ToolCall](), Usage()
+        content, calls, usage, done = "", list[ToolCall](), Usage(), False
         try:
             with urllib.request.urlopen(self._asked(request), timeout=self._timeout) as answer:
                 for line in answer:
                     piece = json.loads(line)
+                    if "error" in piece:  # what goes wrong once it has begun to answer is told in the answer
+                        raise ModelError(f"{self.id} at {self._url} broke off: {piece['error']}")
                     said = piece.get("message", {})
                     if text := said.get("content"):
                         content += text
                         yield Token(text)
                     for call in said.get("tool_calls", ()):  # they have no ids here; an id is good within its message
-                        calls.append(ToolCall(f"call-{len(calls)}", **call["function"]))
-                    if piece.get("done"):
+                        wish = call["function"]
+                        calls.append(ToolCall(f"call-{len(calls)}", wish["name"], wish.get("arguments")))
+                    if done := piece.get("done", False):
                         usage = Usage(piece.get("prompt_eval_count", 0), piece.get("eval_count", 0))
         except (urllib.error.URLError, TimeoutError, ValueError) as error:
             raise ModelError(f"{self.id} at {self._url} gave no answer: {error}; is the server running?") from error
+        if not done:
+            raise ModelError(f"{self.id} at {self._url} stopped in the middle of its answer: ask again")
         yield Reply(content, calls, usage)
 
     def _asked(self, request: Request) -> urllib.request.Request:
@@ -73,6 +79,11 @@ class Ollama(Model):
 
 def _message(message: Message) -> dict[str, Any]:
     said: dict[str, Any] = {"role": message.role, "content": message.text}
+    parts = [] if isinstance(message.content, str) else message.content
+    if images := [part for part in parts if part.type == "image"]:
+        said["images"] = [base64.b64encode(part.data).decode() for part in images if part.data]
+    if any(part.type == "file" or (part.type == "image" and not part.data) for part in parts):
+        raise ModelError("Ollama takes images as data, and nothing by its address: give ImagePart(data=…)")
     if message.tool_calls:
         said["tool_calls"] = [{"function": {"name": call.name, "arguments": call.arguments}} for call in message.tool_calls]
     if message.role == "tool":
@@ -87,7 +98,8 @@ class StandIn(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         last = asked["messages"][-1]
         if last["role"] == "user" and asked.get("tools"):
-            call = {"function": {"name": asked["tools"][0]["function"]["name"], "arguments": {"city": "Oslo"}}}
+            name = asked["tools"][0]["function"]["name"]
+            call = {"function": {"index": 0, "name": name, "arguments": {"city": "Oslo"}}}
             parts: list[dict[str, Any]] = [{"content": "", "tool_calls": [call]}]
         else:
             parts = [{"content": f"{word} "} for word in f"I was told: {last['content']}".split()]

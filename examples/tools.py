@@ -38,10 +38,16 @@ print(answer.content)
 print(f"{len(answer.tools)} calls of half a second each took {seconds:.1f} seconds")
 print("in the session:", agent.get_session_state())
 
-paused = agent.run("Please book Rome")
-question = paused.interrupts[0]
-print(f"{paused.status}: {question.value['tool']} {question.value['arguments']} needs {question.value['asks']}")
-print(agent.resume(answer=True).content)
 
-declined = agent.run("Please book Oslo")
-print(agent.resume(answer="too cold").content)
+def say(text: str, answer: bool | str) -> None:
+    """Say something, and give this answer to what is asked about the calls that it leads to."""
+    output = agent.run(text)
+    while output.status == "paused":
+        for question in output.interrupts:
+            print(f"{output.status}: {question.value['tool']} {question.value['arguments']} needs {question.value['asks']}")
+        output = agent.resume(answers={question.id: answer for question in output.interrupts})
+    print(output.content)
+
+
+say("Please book Rome", True)
+say("Please book Oslo", "too cold")

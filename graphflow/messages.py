@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_validator
@@ -31,10 +31,8 @@ class ImagePart(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _recognise(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "media_type" not in given and isinstance(given.get("data"), bytes):
-            kind = next((kind for kind, begins in _IMAGES.items() if given["data"].startswith(begins)), None)
-            return given if kind is None else {**given, "media_type": kind}
-        return given
+        kind = _kind_of(given, _IMAGES)
+        return given if kind is None else {**given, "media_type": kind}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -50,7 +48,14 @@ class FilePart(BaseModel):
     url: str | None = None
     data: bytes | None = None
     media_type: str = "application/octet-stream"
+    """Told by the first bytes of the data, or by the end of the name, unless it is given."""
     name: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recognise(cls, given: Any) -> Any:
+        kind = _kind_of(given, _FILES) or _kind_by_name(given)
+        return given if kind is None else {**given, "media_type": kind}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -60,6 +65,25 @@ class FilePart(BaseModel):
 
 _IMAGES: Final = {"image/png": b"\x89PNG", "image/jpeg": b"\xff\xd8\xff", "image/gif": b"GIF8", "image/webp": b"RIFF"}
 """How files of images begin."""
+_FILES: Final = {"application/pdf": b"%PDF-"}
+"""How other files begin."""
+
+
+def _kind_of(given: Any, known: Mapping[str, bytes]) -> str | None:
+    """The media type that the first bytes of a part's data tell; None when they tell none, or it is given."""
+    if not isinstance(given, dict) or "media_type" in given or not isinstance(given.get("data"), bytes):
+        return None
+    return next((kind for kind, begins in known.items() if given["data"].startswith(begins)), None)
+
+
+def _kind_by_name(given: Any) -> str | None:
+    """The media type that the end of a file's name tells; None when it tells none, or it is given."""
+    if not isinstance(given, dict) or "media_type" in given or not isinstance(given.get("name"), str):
+        return None
+    import mimetypes  # noqa: PLC0415  # few messages hold files
+
+    kind, packed = mimetypes.guess_type(given["name"], strict=False)
+    return None if packed else kind
 
 
 def _check_content(part: ImagePart | FilePart) -> None:
@@ -91,6 +115,7 @@ class Message(BaseModel):
     ``content`` is text or a list of parts (text, image, file). ``id`` is given when the message enters a state channel with
     the ``add_messages`` reducer; a later message with the same id replaces it. ``tool_calls`` are an assistant's wishes,
     ``tool_call_id`` says which of them a tool message answers. ``name`` is the tool's, or the member's who speaks.
+    ``provider_details`` are what a model wants to see again beside its message (``Reply.provider_details``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -100,6 +125,7 @@ class Message(BaseModel):
     name: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    provider_details: dict[str, Any] | None = None
 
     def __init__(
         self,
@@ -109,6 +135,7 @@ class Message(BaseModel):
         name: str | None = None,
         tool_calls: Sequence[Any] = (),
         tool_call_id: str | None = None,
+        provider_details: dict[str, Any] | None = None,
     ) -> None:
         told = {
             "role": role,
@@ -117,6 +144,7 @@ class Message(BaseModel):
             "name": name,
             "tool_calls": tool_calls,
             "tool_call_id": tool_call_id,
+            "provider_details": provider_details,
         }
         if (
             type(self) is Message
@@ -126,6 +154,7 @@ class Message(BaseModel):
             and (id is None or type(id) is str)
             and (name is None or type(name) is str)
             and (tool_call_id is None or type(tool_call_id) is str)
+            and provider_details is None
         ):  # texts need no more checking than that, and most messages are made of nothing else
             _fill(self, told, _FIELDS.copy())
         else:

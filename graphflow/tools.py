@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from types import FunctionType
-from typing import Any, overload
+from typing import Any, Final, overload
 
 from pydantic import BaseModel, ValidationError
 
@@ -61,6 +61,8 @@ class Tool:
     unbound: bool = False
     """Whether ``fn`` is a method that needs an object: one declared in a class is bound by asking an instance for it."""
     _arguments: type[BaseModel] = dataclass_field(default=BaseModel, repr=False, compare=False)
+    _names: tuple[str, ...] = dataclass_field(default=(), repr=False, compare=False)
+    """What the function calls its arguments, in the order of their fields."""
 
     def spec(self) -> ToolSpec:
         """The tool as a model sees it."""
@@ -75,7 +77,7 @@ class Tool:
             bound = self._arguments.model_validate(dict(arguments))
         except ValidationError as error:
             raise _complaint(self, error) from None
-        return {field.alias or key: getattr(bound, key) for key, field in self._arguments.model_fields.items()}
+        return {name: getattr(bound, key) for name, key in zip(self._names, self._arguments.model_fields, strict=True)}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.fn(*args, **kwargs)
@@ -143,10 +145,18 @@ def as_tool(fn: Callable[..., Any] | Tool) -> Tool:
     return _made_once(fn) if isinstance(fn, FunctionType) else _make(fn)
 
 
-@functools.lru_cache(maxsize=1024)
 def _made_once(fn: FunctionType) -> Tool:
-    """Agents are often made for each request, of the same functions: their schemas are made for the first one only."""
-    return _make(fn)
+    """Agents are often made for each request, of the same functions: their schemas are made for the first one only.
+
+    The tool is kept with its function and goes with it: one that is made for a request may hold much that belongs to that.
+    """
+    made: Tool | None = fn.__dict__.get(_TOOL)
+    if made is None or made.fn is not fn:  # functools.wraps copies what another function kept
+        made = fn.__dict__[_TOOL] = _make(fn)
+    return made
+
+
+_TOOL: Final = "__graphflow_tool__"
 
 
 def tool_table(tools: Iterable[Callable[..., Any] | Tool]) -> dict[str, Tool]:
@@ -213,6 +223,7 @@ def _make(
         signatures.result_schema(inner) if external else None,
         unbound,
         arguments,
+        tuple(parameters),
     )
 
 

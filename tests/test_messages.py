@@ -58,7 +58,7 @@ def test_a_message_is_what_pydantic_makes_of_it(role: Any) -> None:
 def test_pydantic_does_with_it_what_it_does_with_others() -> None:
     message, given = Message("user", "hello", name="Ada"), {"role": "user", "content": "hello", "name": "Ada"}
     assert message == Message.model_validate(given) == TypeAdapter(Message).validate_python(given)
-    assert message.model_dump() == {**given, "id": None, "tool_calls": (), "tool_call_id": None}
+    assert message.model_dump() == {**given, "id": None, "tool_calls": (), "tool_call_id": None, "provider_details": None}
     assert Message.model_validate_json(message.model_dump_json()) == message
     assert message.model_dump(exclude_unset=True) == message.model_dump()
     for other in (copy.copy(message), copy.deepcopy(message), pickle.loads(pickle.dumps(message)), message.model_copy()):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import inspect
 import sys
 import typing
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -35,6 +37,41 @@ class Address(BaseModel):
 class Point:
     x: int
     p0: int = 0
+
+
+def test_a_tool_goes_with_its_function() -> None:
+    class Document:
+        """What a request brings."""
+
+    def made() -> Callable[..., str]:
+        document = Document()
+        seen.append(weakref.ref(document))
+
+        def search(q: str) -> str:
+            return f"{q} in {document}"
+
+        return search
+
+    def wrapped(function: Callable[..., str]) -> Callable[..., str]:
+        return functools.wraps(function)(lambda q: function(q))
+
+    seen: list[weakref.ref[Document]] = []
+    function = made()
+    assert as_tool(function) is as_tool(function)
+    around = wrapped(function)
+    assert as_tool(around).fn is around
+    del function, around
+    gc.collect()
+    assert seen[0]() is None
+
+
+def test_a_parameter_with_an_alias_is_called_by_its_own_name() -> None:
+    def find(q: str, page: int = Field(default=1, alias="p")) -> str:
+        return f"{q} {page}"
+
+    made = as_tool(find)
+    assert made.parameters["properties"].keys() == {"q", "p"}
+    assert find(**made.bind({"q": "tea", "p": 2})) == "tea 2" and find(**made.bind({"q": "tea"})) == "tea 1"
 
 
 class Size(TypedDict):

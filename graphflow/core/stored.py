@@ -38,6 +38,8 @@ class Frontier:
     """The task that a nested graph which keeps its state between calls was called by last, as ``namespace`` names it."""
     added: dict[str, list[Any]] = field(default_factory=dict)
     """For channels of a nested graph that it shares with its parent and that custom reducers fold: what was written to them."""
+    start: int | None = None
+    """The checkpoint that holds what a nested graph began with and nothing else, when it will be compared with its end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,7 @@ def encode_frontier(frontier: Frontier, seq: int, schema: StateSchema, media: Me
         targets = [_without_untracked(target, schema) for target in targets]
     elif frontier.origin == seq and not (
         frontier.joins or frontier.deferred or frontier.refresh or frontier.caller or frontier.added
+        or frontier.start is not None
     ):
         return _names_text(*targets) if targets else None
     parts: dict[str, Any] = {}
@@ -179,6 +180,8 @@ def encode_frontier(frontier: Frontier, seq: int, schema: StateSchema, media: Me
         parts["refresh"] = frontier.refresh
     if frontier.caller:
         parts["caller"] = frontier.caller
+    if frontier.start is not None:
+        parts["start"] = frontier.start
     if frontier.added:
         return write(lambda packer: _with_added(parts, frontier, schema, packer), "state", media)
     if targets is not frontier.next:
@@ -351,7 +354,8 @@ def encode_entry(entry: LogEntry, seq: int, run_id: str, media: Media) -> tuple[
     if type(entry) is not Message:
         raise SerializationError(f"message {seq} is {one(type(entry).__qualname__)}; write a Message", path=f"messages[{seq}]")
     own_id = entry.id == f"{run_id}-{seq}"
-    if own_id and type(entry.content) is str and not entry.tool_calls and entry.name is None and entry.tool_call_id is None:
+    plain = entry.name is None and entry.tool_call_id is None and entry.provider_details is None
+    if own_id and plain and type(entry.content) is str and not entry.tool_calls:
         return entry.role, dumps(entry.content)
 
     def pack(packer: Packer) -> Any:

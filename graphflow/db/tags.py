@@ -160,6 +160,8 @@ def pack_message(packer: Packer, message: Message, depth: int = 0) -> dict[str, 
         fields["call"] = message.tool_call_id
     if message.tool_calls:
         fields["calls"] = [[call.id, call.name, packer.pack(call.arguments, depth + 3)] for call in message.tool_calls]
+    if message.provider_details is not None:
+        fields["details"] = packer.at("provider_details", message.provider_details, depth + 1)
     return fields
 
 
@@ -253,7 +255,8 @@ def unpack_message(role: str, id: str | None, fields: dict[str, Any], fetch: Fet
     if type(content) is list:
         content = [_unpack_part(part, fetch) for part in content]
     calls = tuple(ToolCall(*call) for call in fields.get("calls", ()))
-    return Message(role, content, id=id, name=fields.get("name"), tool_calls=calls, tool_call_id=fields.get("call"))
+    name, called, details = fields.get("name"), fields.get("call"), fields.get("details")
+    return Message(role, content, id=id, name=name, tool_calls=calls, tool_call_id=called, provider_details=details)
 
 
 _UNPACK: Final[dict[str, Callable[[Any, Fetch], Any]]] = {

@@ -23,12 +23,19 @@ class Usage:
 # Not frozen, as Request: every question to a model makes both, and that would take several times as long.
 @dataclass(slots=True, unsafe_hash=True)
 class Reply:
-    """What a model answered: text, wishes to call tools, or both."""
+    """What a model answered: text, wishes to call tools, or both.
+
+    ``cut``: the text ends at a limit of tokens, before the model was done. ``provider_details`` are what the model has to see
+    again beside this answer when it is told what the tools said, in a form of its own that JSON can hold (signatures of its
+    thoughts, for some): they are stored with the message.
+    """
 
     content: str = ""
     tool_calls: Sequence[ToolCall] = ()
     usage: Usage = Usage()
     reasoning: str = ""
+    cut: bool = False
+    provider_details: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

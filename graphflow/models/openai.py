@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from graphflow.core import options
 from graphflow.errors import ModelError
@@ -20,6 +21,12 @@ from graphflow.models.openai_format import Answer, Transient, request_fields
 
 LONGEST_WAIT = 120.0
 """Seconds. A server that asks for a longer pause (Retry-After) is not waited for."""
+
+LONGEST_CONNECT = 10.0
+"""Seconds."""
+
+OPENAI = "https://api.openai.com/v1"
+_HOSTS_OF_OPENAI = (".openai.com", ".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 
 _TRANSIENT_STATUS = {408, 409, 429}
 _REPAIRS = {
@@ -36,8 +43,9 @@ _REPAIRS = {
 class OpenAIChat(AsyncModel):
     """A chat model at OpenAI or at any server that speaks chat completions (give ``base_url``).
 
-    ``api_key`` falls back to OPENAI_API_KEY, ``base_url`` to OPENAI_BASE_URL. ``timeout`` is in seconds, for connecting and for
-    each wait for more bytes. ``max_tokens`` bounds one answer. ``extra`` are further fields of the request body, e.g.
+    ``api_key`` falls back to OPENAI_API_KEY, ``base_url`` to OPENAI_BASE_URL. ``timeout`` is in seconds, for each wait for more
+    bytes: a whole answer comes at once where nobody listens to its tokens. Connecting takes 10 of them at most. ``max_tokens``
+    bounds one answer. ``extra`` are further fields of the request body, e.g.
     ``{"reasoning_effort": "low"}``; they win over the fields made here. ``client_options`` are further arguments of the openai
     clients, e.g. ``default_headers``. Constructing imports and connects to nothing.
 
@@ -57,7 +65,7 @@ class OpenAIChat(AsyncModel):
         *,
         api_key: str | None = None,
         base_url: str | None = None,
-        timeout: float = 60.0,
+        timeout: float = 600.0,
         max_retries: int = 4,
         backoff: float = 0.5,
         temperature: float | None = None,
@@ -72,12 +80,16 @@ class OpenAIChat(AsyncModel):
         options.number("temperature", temperature, none="that of the server")
         options.whole("max_tokens", max_tokens, 1, none="no limit")
         options.keyed("extra", extra, none="none")
+        options.keyed("client_options", client_options, none="none")
+        if client_options and "max_retries" in client_options:
+            raise ValueError("client_options: give max_retries= beside it, since retries are graphflow's")
         self._attempts = 1 + max_retries
         self._backoff = backoff
         self._timeout = timeout
-        self._client_fields = {"api_key": api_key, "base_url": base_url, "timeout": timeout} | dict(client_options or {})
+        self._client_fields = {"api_key": api_key, "base_url": base_url} | dict(client_options or {})
         # OpenAI's newer models refuse max_tokens; other servers know only that.
-        limit = "max_tokens" if base_url or os.environ.get("OPENAI_BASE_URL") else "max_completion_tokens"
+        place = str(self._client_fields["base_url"] or os.environ.get("OPENAI_BASE_URL") or OPENAI)
+        limit = "max_completion_tokens" if _is_of_openai(place) else "max_tokens"
         chosen = {"temperature": temperature, limit: max_tokens, "extra_body": dict(extra or {})}
         self._fields = {"model": id} | {name: value for name, value in chosen.items() if value not in (None, {})}
         self._sync_clients: dict[int, Any] = {}
@@ -113,7 +125,7 @@ class OpenAIChat(AsyncModel):
         for attempt in _tenacity().Retrying(**self._policy()):
             if answer and answer.started:
                 yield Restart("the answer broke off")
-            answer = Answer(request, streamed=streamed)
+            answer = Answer(request, streamed=streamed, model=self.id)
             with attempt, self._failures(client):
                 response = client.chat.completions.create(**fields)
                 with response if streamed else nullcontext([response]) as chunks:
@@ -127,7 +139,7 @@ class OpenAIChat(AsyncModel):
         async for attempt in _tenacity().AsyncRetrying(**self._policy()):
             if answer and answer.started:
                 yield Restart("the answer broke off")
-            answer = Answer(request, streamed=streamed)
+            answer = Answer(request, streamed=streamed, model=self.id)
             with attempt, self._failures(client):
                 response = await client.chat.completions.create(**fields)
                 async with response if streamed else nullcontext(_each(response)) as chunks:
@@ -139,7 +151,7 @@ class OpenAIChat(AsyncModel):
 
     def _request(self, request: Request, streamed: bool) -> dict[str, Any]:
         streaming = {"stream": True, "stream_options": {"include_usage": True}} if streamed else {}
-        return self._fields | request_fields(request) | streaming
+        return self._fields | request_fields(request, self.id) | streaming
 
     def _policy(self) -> dict[str, Any]:
         tenacity = _tenacity()
@@ -188,7 +200,8 @@ class OpenAIChat(AsyncModel):
 
     def _new_client(self, kind: Any) -> Any:
         try:
-            client = kind(max_retries=0, **self._client_fields)
+            timeout = _openai().Timeout(self._timeout, connect=min(self._timeout, LONGEST_CONNECT))
+            client = kind(max_retries=0, **{"timeout": timeout, **self._client_fields})
         except _openai().OpenAIError:
             raise ModelError(
                 f"{self.id} has no API key: set OPENAI_API_KEY or give api_key= (any text for a server that asks for none)"
@@ -200,13 +213,22 @@ class OpenAIChat(AsyncModel):
         return client
 
 
+def _is_of_openai(base_url: str) -> bool:
+    """Whether OpenAI's own models answer there, at OpenAI's or at Azure's."""
+    host = urlsplit(base_url).hostname or ""
+    return f".{host}".endswith(_HOSTS_OF_OPENAI)
+
+
 def classify(error: Exception, *, timeout: float) -> ModelError | None:
     """What an exception of the openai client means; None for a mistake in the program, which is no failure of the model."""
     openai = _openai()
     if isinstance(error, ModelError):
         return error
     if isinstance(error, openai.APITimeoutError):
-        return Transient(f"no answer within {timeout:g} seconds")
+        connecting = any(kind.__name__ == "ConnectTimeout" for kind in type(error.__cause__).__mro__)
+        if connecting:
+            return Transient(f"no connection within {min(timeout, LONGEST_CONNECT):g} seconds")
+        return Transient(f"no answer within {timeout:g} seconds: a longer answer needs a longer timeout=")
     if isinstance(error, openai.APIStatusError):
         return _refusal(error.status_code, error, error.response.headers)
     if isinstance(error, openai.APIConnectionError):

@@ -11,7 +11,8 @@ import json
 import math
 import re
 import uuid
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -33,12 +34,15 @@ class Transient(ModelError):
 # --- the request
 
 
-def request_fields(request: Request) -> dict[str, Any]:
-    """The fields of the request body that come from a Request: messages, tools and the format of the answer.
+def request_fields(request: Request, model: str = "") -> dict[str, Any]:
+    """The fields of the request body that come from a Request to ``model``: messages, tools and the format of the answer.
 
-    Half a surrogate pair, which no request can hold, goes out as U+FFFD; the messages themselves stay as they are.
+    Half a surrogate pair, which no request can hold, goes out as U+FFFD; the messages themselves stay as they are. What the
+    model said beside its calls of tools (``Reply.provider_details``) goes back to it for as long as the user says nothing new.
     """
-    fields: dict[str, Any] = {"messages": [_message(message) for message in request.messages]}
+    said = request.messages
+    turn = next((at for at in range(len(said) - 1, -1, -1) if said[at].role == "user"), 0)
+    fields: dict[str, Any] = {"messages": [_message(each, model if at > turn else None) for at, each in enumerate(said)]}
     if request.tools:
         fields["tools"] = [_tool(tool) for tool in request.tools]
     if request.output_schema is not None:
@@ -65,7 +69,7 @@ def _unicode(text: str) -> str:
     return text
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message, told_by: str | None) -> dict[str, Any]:
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.tool_call_id or "", "content": _text_only(message)}
     content = _parts(message) if message.role == "user" else _text_only(message)
@@ -78,7 +82,20 @@ def _message(message: Message) -> dict[str, Any]:
             {"id": call.id, "type": "function", "function": {"name": _identifier(call.name), "arguments": _arguments(call)}}
             for call in message.tool_calls
         ]
+    details = message.provider_details
+    if details is not None and told_by is not None and details.get(_MODEL) == told_by:
+        fields |= details.get(_BESIDE, {})
+        for made in fields.get("tool_calls", ()):
+            made |= details.get(_CALLS, {}).get(made["id"], {})
     return fields
+
+
+_MODEL, _BESIDE, _CALLS = "model", "message", "calls"
+"""The parts of a message's ``provider_details``: who said it, what was beside the text, and beside each call by its id."""
+_KEPT: Final = "extra_content"
+"""Where Gemini has the signatures of its thoughts, beside calls and texts; without those it refuses what the tools said."""
+_KEPT_THOUGHTS: Final = "reasoning_content"
+"""Where DeepSeek and others that think before they call tools have their thoughts; they refuse to go on without them."""
 
 
 def _arguments(call: ToolCall) -> str:
@@ -224,6 +241,8 @@ class _Call:
     id: str
     name: str
     arguments: str = ""
+    beside: dict[str, Any] = field(default_factory=dict)
+    """What the model wants to see again with it."""
 
 
 class Answer:
@@ -237,7 +256,9 @@ class Answer:
     index, are understood too: a name with another id begins a new call.
     """
 
-    def __init__(self, request: Request, *, streamed: bool) -> None:
+    def __init__(self, request: Request, *, streamed: bool, model: str = "") -> None:
+        self._model = model
+        self._beside: dict[str, Any] = {}
         self._output_schema = request.output_schema
         self._structured = request.output_schema is not None
         self._streamed = streamed
@@ -274,6 +295,9 @@ class Answer:
         refusal = _text(_get(said, "refusal"))
         content = _text(_get(said, "content")) or refusal
         self._refused = self._refused or bool(refusal)
+        _keep(said, self._beside)
+        if thought := _text(_get(said, _KEPT_THOUGHTS)):
+            self._beside[_KEPT_THOUGHTS] = self._beside.get(_KEPT_THOUGHTS, "") + thought
         for delta in _list(_get(said, "tool_calls")):
             self._take_call(delta)
         tokens = []
@@ -292,6 +316,7 @@ class Answer:
             call = self._open[index] = _Call(id, name)
             self._calls.append(call)
         call.id, call.name = call.id or id, call.name or name
+        _keep(delta, call.beside)
         arguments = _get(function, "arguments") or ""
         call.arguments += arguments if isinstance(arguments, str) else json.dumps(arguments)
 
@@ -311,7 +336,21 @@ class Answer:
         calls = tuple(_tool_call(call) for call in self._calls)
         if self._output_schema is not None and not calls:
             content = _unwrapped(content, self._output_schema)
-        return Reply(content, calls, self._usage, "".join(self._reasoning))
+        cut, details = self._ending == "length", self._details(calls) if calls else None
+        return Reply(content, calls, self._usage, "".join(self._reasoning), cut, details)
+
+    def _details(self, calls: Sequence[ToolCall]) -> dict[str, Any] | None:
+        """What the model wants to see again once the tools have answered; None when that is nothing."""
+        beside = {call.id: made.beside for call, made in zip(calls, self._calls, strict=True) if made.beside}
+        if not beside and not self._beside:
+            return None
+        return {_MODEL: self._model, _BESIDE: self._beside, _CALLS: beside}
+
+
+def _keep(said: Any, beside: dict[str, Any]) -> None:
+    kept = _get(said, _KEPT)
+    if isinstance(kept, dict):
+        beside[_KEPT] = {**beside.get(_KEPT, {}), **kept}
 
 
 def _tool_call(call: _Call) -> ToolCall:

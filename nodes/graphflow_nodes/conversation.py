@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from graphflow.core import options
 from graphflow.core.control import Context
 from graphflow.core.effects import Emit, Flow, ReadHistory
 from graphflow.core.memories import ReadSummary, Summary
 from graphflow.core.plan import flow
-from graphflow.messages import Message
+from graphflow.messages import ImagePart, Message, TextPart
 
 
 def history(
@@ -89,7 +89,22 @@ def _capped(messages: list[Message], most: int, ctx: Context) -> Flow[list[Messa
 
 def message_tokens(message: Message) -> int:
     """About how many tokens a message is."""
-    return 4 + tokens_of(message.text) + sum(tokens_of(str(call.arguments)) for call in message.tool_calls)
+    tokens = 4 + tokens_of(message.text) + sum(tokens_of(str(call.arguments)) for call in message.tool_calls)
+    return tokens if type(message.content) is str else tokens + sum(map(_part_tokens, message.content))
+
+
+def _part_tokens(part: Any) -> int:
+    """About how many tokens an image or a file is: providers count some 1,000 for an image, and for a page of a PDF."""
+    if isinstance(part, TextPart):
+        return 0
+    if isinstance(part, ImagePart) or part.data is None:
+        return _IMAGE_TOKENS
+    return len(part.data) // (4 if part.media_type.startswith("text/") else _BYTES_PER_TOKEN)
+
+
+_IMAGE_TOKENS: Final = 1_000
+_BYTES_PER_TOKEN: Final = 50
+"""Of files that are no texts, whose pages have 20 to 100 kB."""
 
 
 def tokens_of(text: str) -> int:

@@ -52,8 +52,8 @@ def respond(
     ``tool_call_limit`` tool calls, or asked the model ``turn_limit`` times (both counted since the user's last message), the
     model is asked without tools, so that it has to answer. A model that has no ``tools`` and calls some is told that there are
     none, and asked again. With ``output_schema`` the answer has to be JSON of that type;
-    anything else is a ModelError (the run can be resumed). A call's option ``output_schema`` takes precedence. Token events are
-    streamed when somebody listens.
+    anything else is a ModelError (the run can be resumed). A call's option ``output_schema`` takes precedence. An answer that
+    ends at a limit of tokens is noted in the metrics as ``answer_cut``. Token events are streamed when somebody listens.
     """
     check_source(model)
     options.whole("tool_call_limit", tool_call_limit)
@@ -82,7 +82,7 @@ def respond(
             calls = _told_apart(reply.tool_calls)
             if specs or limited or not calls:
                 break
-            in_vain += yield from _called_in_vain(reply.content, calls, ctx)
+            in_vain += yield from _called_in_vain(reply, calls, ctx)
         if calls and limited:
             calls = ()
             if not reply.content:
@@ -92,14 +92,17 @@ def respond(
                 )
         if schema is not None and not calls:
             parse_output(schema, reply.content)
-        return {messages: [*in_vain, Message("assistant", reply.content, tool_calls=calls)]}
+        if reply.cut:
+            ctx.note("answer_cut", True)
+        details = reply.provider_details if calls else None
+        return {messages: [*in_vain, Message("assistant", reply.content, tool_calls=calls, provider_details=details)]}
 
     return ask_model
 
 
-def _called_in_vain(content: str, calls: Sequence[ToolCall], ctx: Context) -> Flow[list[Message]]:
+def _called_in_vain(reply: Reply, calls: Sequence[ToolCall], ctx: Context) -> Flow[list[Message]]:
     """What a model said that has no tools and called some, and what it is told of each call."""
-    told = [Message("assistant", content, tool_calls=calls)]
+    told = [Message("assistant", reply.content, tool_calls=calls, provider_details=reply.provider_details)]
     for call in calls:
         result = _no_such_tool(call, ())
         yield from _tell(ctx, "tool_failed", call, {"result": result})
@@ -201,6 +204,12 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
     tool = table.get(call.name)
     if tool is None:
         return _no_such_tool(call, table), True
+    # What the model got wrong it hears at once, before anybody is asked about the call. Once asked, the questions stay.
+    asks_first = tool.user_input or ctx.task.answers
+    try:
+        bound = {} if asks_first else tool.bind(call.arguments)
+    except ValueError as error:
+        return str(error), True
     declined = refusal(tool, call, ctx)
     if declined is not None:
         return declined, True
@@ -209,10 +218,11 @@ def _called(table: Mapping[str, Tool], call: ToolCall, ctx: Context, on_tool_err
         result = given_result(tool, call, arguments, ctx)
         yield from _tell(ctx, "tool_started", call, {})
         return as_text(result), False
-    try:
-        bound = tool.bind(arguments)
-    except ValueError as error:
-        return str(error), True
+    if asks_first:
+        try:
+            bound = tool.bind(arguments)
+        except ValueError as error:
+            return str(error), True
     if tool.context_parameter is not None:
         bound[tool.context_parameter] = ctx
     yield from _tell(ctx, "tool_started", call, {})

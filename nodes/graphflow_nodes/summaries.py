@@ -12,7 +12,7 @@ from graphflow.core.excerpts import error_text, excerpt
 from graphflow.core.memories import ReadSummary, Summary
 from graphflow.core.plan import flow
 from graphflow.core.stored import SummaryWrite
-from graphflow.messages import Message
+from graphflow.messages import FilePart, Message, TextPart
 from graphflow.models.base import Model, Reply, Request, check_source
 from graphflow_nodes.channels import reader
 from graphflow_nodes.conversation import message_tokens, tokens_of
@@ -200,7 +200,16 @@ def _line(message: Message) -> str:
     called = "".join(f" [calls {call.name}]" for call in message.tool_calls)
     text = message.text
     most = 4 * CHUNK
-    return f"{message.role}: {text if len(text) <= most else text[:most] + '…'}{called}"
+    shown = "" if type(message.content) is str else "".join(map(_shown_part, message.content))
+    return f"{message.role}: {text if len(text) <= most else text[:most] + '…'}{shown}{called}"
+
+
+def _shown_part(part: Any) -> str:
+    """That there was an image or a file, whose contents are not summarised."""
+    if isinstance(part, TextPart):
+        return ""
+    name = part.name if isinstance(part, FilePart) else None
+    return f" [{part.type}{f' {name}' if name else ''}]"
 
 
 def _read(content: str, words: int) -> tuple[str, tuple[str, ...]]:

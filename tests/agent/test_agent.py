@@ -634,6 +634,20 @@ def test_a_tool_executed_outside_and_one_a_person_fills_in(way, db):
     assert [t.result for t in output.tools] == ["the page", "front with 1234"]
 
 
+@pytest.mark.parametrize("settings", [{"external": True}, {"requires_confirmation": True}], ids=["external", "confirmed"])
+def test_nobody_is_asked_about_a_call_with_wrong_arguments(way, db, settings):
+    def pay(to: str, amount: float) -> str:
+        return "paid"
+
+    wrong, right = {"to": "ann", "amount": "lots"}, {"to": "ann", "amount": 3.0}
+    model = ScriptedModel([calls(("pay", wrong)), calls(("pay", right)), "ok"])
+    agent = Agent(model, tools=[tool(pay, **settings)], db=db, session_id="s")
+    (question,) = way.run(agent, "q").interrupts
+    assert question.value["arguments"] == right
+    output = way.resume(agent, "s", True if "external" not in settings else "paid")
+    assert output.content == "ok" and output.tools[0].result.startswith("wrong arguments for pay: amount")
+
+
 class Page(BaseModel):
     title: str
     words: int
@@ -1055,6 +1069,10 @@ def test_a_part_shows_something_and_tells_what_kind_of_image_it_is(part):
     assert ImagePart(data=b"\xff\xd8\xff\xe0").media_type == "image/jpeg"
     assert ImagePart(data=b"\xff\xd8\xff\xe0", media_type="image/x").media_type == "image/x"
     assert ImagePart(data=b"\x89PNG").media_type == ImagePart(data=b"?").media_type == "image/png"
+    assert FilePart(data=b"%PDF-1.7").media_type == FilePart(data=b"x", name="a.pdf").media_type == "application/pdf"
+    assert FilePart(data=b"%PDF-1.7", media_type="text/x").media_type == "text/x"
+    assert FilePart(data=b"a,b", name="t.csv").media_type == "text/csv"
+    assert FilePart(data=b"?").media_type == FilePart(data=b"?", name="t").media_type == "application/octet-stream"
 
 
 def test_what_a_call_begins_with_is_as_it_was_when_it_was_made(db: Any) -> None:

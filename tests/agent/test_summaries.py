@@ -12,10 +12,11 @@ import pytest
 from graphflow import Agent, SummaryPolicy
 from graphflow.db import InMemoryDb
 from graphflow.errors import LeaseLost, NotOwner, SessionNotFound
-from graphflow.messages import ToolCall
+from graphflow.messages import FilePart, ImagePart, Message, TextPart, ToolCall
 from graphflow.models import OfflineModel
 from graphflow.models.base import Reply
 from graphflow.testing import ScriptedModel
+from graphflow_nodes.conversation import message_tokens
 
 
 def talker() -> ScriptedModel:
@@ -340,3 +341,12 @@ def test_a_summary_that_was_cut_off_is_made_again(way, db, cut):
     agent = Agent(ScriptedModel(["a", "b"]), db=db, session_id="s", enable_session_summaries=True, summary=policy)
     assert "summary_error" in way.run(agent, "I like tea").metrics and agent.get_session_summary() is None
     assert "summary_error" not in way.run(agent, "I am Alice").metrics and agent.get_session_summary() == "Alice likes tea"
+
+
+def test_images_and_files_count_against_the_cap_and_are_named_in_what_is_summarised(way, db):
+    report = FilePart(data=b"%PDF-" + b"x" * 500_000, name="a.pdf")
+    look = Message("user", [TextPart(text="look"), ImagePart(data=b"\x89PNG"), report])
+    other = summariser("They sent a photo.")
+    way.run(agent_of(db, talker(), other, keep_last=0), [look])
+    assert "look [image] [file a.pdf]" in other.requests[0].messages[-1].text
+    assert message_tokens(look) > 10_000 and message_tokens(Message("user", "look")) < 10

@@ -130,7 +130,7 @@ def test_an_edited_agent_moderates_and_summarises_in_its_own_way(run: Run) -> No
     assert "the nodes of the agent: history, model, summarize" in out and "moderate" in out.split("My name is Ann")[0]
     refused = out.split("My password is tulip")[1].split("Message")[0]
     assert "Please do not type secrets into a chat." in refused
-    assert "summary: Asked so far: What is my name?\n" in out and out.endswith("in the session: 8 messages\n")
+    assert "summary: The user said: My name is Ann; What is my name?\n" in out and out.endswith("in the session: 8 messages\n")
 
 
 def test_many_users_do_not_hear_of_each_other(run: Run) -> None:
@@ -156,7 +156,7 @@ def test_with_a_key_an_example_asks_a_language_model(name: str, tmp_path: Path) 
         command = [sys.executable, str(EXAMPLES / f"{name}.py")]
         done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=90)
         assert server.requests and "ModelError" not in done.stderr, done.stderr
-        assert "hello" in done.stdout
+        assert "Traceback" not in done.stderr and "hello" in done.stdout, done.stderr
 
 
 def test_a_workflow_makes_two_issues_and_knows_the_first(run: Run) -> None:

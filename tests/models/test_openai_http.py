@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from graphflow import Agent
+from graphflow import Agent, tool
 from graphflow.db import InMemoryDb
 from graphflow.errors import ModelError
 from graphflow.messages import FilePart, ImagePart, Message, TextPart, ToolCall
@@ -246,6 +246,119 @@ def test_the_request_holds_the_messages_in_the_form_of_the_api(server: OpenAISer
         "tools": [tool],
     }
     assert server.headers[0]["authorization"] == f"Bearer {KEY}"
+
+
+# --- what a model wants to see again
+
+
+SIGNED = {"google": {"thought_signature": "c2ln"}}
+
+
+def thoughtful(ask: Asking | None = None) -> Behaviour:
+    """Calls of two tools as models that think give them: with their thoughts, and a signature beside the first call."""
+    made: list[dict[str, Any]] = [
+        {"index": n, "id": f"c{n}", "type": "function", "function": {"name": "add", "arguments": f'{{"a": {n}}}'}}
+        for n in (0, 1)
+    ]
+    made[0]["extra_content"] = SIGNED
+    if ask in (respond, arespond):
+        return sends(answer({"reasoning_content": "hm, hm", "tool_calls": made}))
+    return streams(
+        {"reasoning_content": "hm, "},
+        {"reasoning_content": "hm"},
+        {"tool_calls": made[:1]},
+        {"tool_calls": made[1:]},
+        {"finish_reason": "tool_calls"},
+    )
+
+
+def said_back(server: OpenAIServer, request: int = -1) -> dict[str, Any]:
+    """The model's message with calls, as a request gave it back."""
+    (message,) = [each for each in server.requests[request]["messages"] if each.get("tool_calls")]
+    return message
+
+
+@all_ways
+def test_what_was_beside_calls_goes_back_with_what_the_tools_said(server: OpenAIServer, ask: Asking) -> None:
+    reply = reply_of(server, ask, thoughtful(ask))
+    said = Message("assistant", "", tool_calls=reply.tool_calls, provider_details=reply.provider_details)
+    results = [Message("tool", "1", tool_call_id=call.id) for call in reply.tool_calls]
+    reply_of(server, ask, says("done"), request=Request([*HELLO.messages, said, *results]))
+    again = said_back(server)
+    assert again["reasoning_content"] == "hm, hm"
+    assert [call.get("extra_content") for call in again["tool_calls"]] == [SIGNED, None]
+
+
+def test_what_was_beside_calls_is_for_the_model_that_said_it_and_for_its_turn(server: OpenAIServer) -> None:
+    reply = reply_of(server, respond, thoughtful(respond))
+    said = Message("assistant", "", tool_calls=reply.tool_calls, provider_details=reply.provider_details)
+    results = [Message("tool", "1", tool_call_id=call.id) for call in reply.tool_calls]
+    server.play(says())
+    OpenAIChat("m2", api_key=KEY, base_url=server.base_url).respond(Request([*HELLO.messages, said, *results]))
+    model_at(server).respond(Request([*HELLO.messages, said, *results, Message("assistant", "so"), Message("user", "and?")]))
+    for request in (-1, -2):
+        again = said_back(server, request)
+        assert "reasoning_content" not in again and not any("extra_content" in call for call in again["tool_calls"])
+
+
+def test_a_reply_with_nothing_beside_its_calls_has_no_details(server: OpenAIServer) -> None:
+    assert reply_of(server, respond, calls(("c1", "add", "{}"))).provider_details is None
+    assert reply_of(server, respond, says("hi", reasoning_content="hm")).provider_details is None, "there is nothing to answer"
+
+
+def test_a_run_that_is_resumed_elsewhere_gives_back_what_the_model_wants(server: OpenAIServer, db: Any) -> None:
+    @tool(requires_confirmation=True)
+    def add(a: int) -> int:
+        return a + 1
+
+    def agent() -> Agent:
+        return Agent(model_at(server), tools=[add], db=db, session_id="s")
+
+    server.play(thoughtful(respond), says("done"))
+    paused = agent().run("add")
+    assert agent().resume(answers={question.id: True for question in paused.interrupts}).content == "done"
+    again = said_back(server)
+    assert again["reasoning_content"] == "hm, hm" and again["tool_calls"][0]["extra_content"] == SIGNED
+
+
+@all_ways
+def test_an_answer_cut_at_the_limit_of_tokens_says_so(server: OpenAIServer, ask: Asking) -> None:
+    whole = sends(json.dumps({"choices": [{"index": 0, "message": {"content": "half an"}, "finish_reason": "length"}]}))
+    script = whole if ask in (respond, arespond) else streams({"content": "half an"}, {"finish_reason": "length"})
+    reply = reply_of(server, ask, script)
+    assert (reply.content, reply.cut) == ("half an", True)
+    assert not reply_of(server, ask, says("whole")).cut
+    server.play(whole)
+    output = Agent(model_at(server)).run("hi")
+    assert (output.content, output.metrics["answer_cut"]) == ("half an", True)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "field"),
+    [
+        (None, "max_completion_tokens"),
+        ("https://api.openai.com/v1", "max_completion_tokens"),
+        ("https://eu.api.openai.com/v1", "max_completion_tokens"),
+        ("https://ours.openai.azure.com/openai/v1/", "max_completion_tokens"),
+        ("http://localhost:8000/v1", "max_tokens"),
+        ("https://notopenai.com/v1", "max_tokens"),
+    ],
+)
+def test_the_limit_of_tokens_has_the_name_that_the_server_knows(
+    base_url: str | None, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    names = {"max_tokens", "max_completion_tokens"}
+    assert names & OpenAIChat("m", base_url=base_url, max_tokens=9)._fields.keys() == {field}
+    if base_url is not None:
+        assert names & OpenAIChat("m", client_options={"base_url": base_url}, max_tokens=9)._fields.keys() == {field}
+        monkeypatch.setenv("OPENAI_BASE_URL", base_url)
+        assert names & OpenAIChat("m", max_tokens=9)._fields.keys() == {field}
+
+
+def test_retries_of_the_client_are_refused() -> None:
+    with pytest.raises(ValueError, match="give max_retries= beside it"):
+        OpenAIChat("m", client_options={"max_retries": 2})
 
 
 HALF = "caf\udce9"

@@ -87,6 +87,7 @@ LOCAL_IMPORTS: set[tuple[str, str]] = {
     # libraries that take longer to load than most programs need of them, or the module that knows one
     ("graphflow.surroundings", "graphflow.recollection"),
     ("graphflow.core.checks", "networkx"),
+    ("graphflow.messages", "mimetypes"),
     ("graphflow.core.ids", "hashlib"),
     ("graphflow.core.policies", "tenacity"),
     ("graphflow.draw.network", "networkx"),
