@@ -13,10 +13,10 @@ from graphflow.core.checks import check, meant, named_nodes, with_aliases
 from graphflow.core.control import END, START
 from graphflow.core.ids import exact
 from graphflow.core.nested import graph_node
-from graphflow.core.plan import Branch, Join, NodePlan, Plan, literal_targets, lower_function, speaks_of
+from graphflow.core.plan import AS_A_ROUTER, Branch, Join, NodePlan, Plan, literal_targets, lower_function, speaks_of
 from graphflow.core.policies import CachePolicy, RetryPolicy, guarded, policies
 from graphflow.core.schemas import node_view, part_schema
-from graphflow.core.state import state_schema
+from graphflow.core.state import check_defaults, state_schema
 from graphflow.db.base import Db
 from graphflow.declaring import (
     DeclaredNode,
@@ -56,10 +56,12 @@ class StateGraph:
         name: str | None = None,
     ) -> None:
         self.schema = state_schema(state)
+        check_defaults(self.schema)
         self.name = options.text("name", name, none="none")
         self._kinds: dict[str, Any] = {}
         if input_schema is not None:
-            self._kinds["input_schema"] = part_schema(input_schema, self.schema, "input_schema")
+            self._kinds["input_schema"] = part = part_schema(input_schema, self.schema, "input_schema")
+            check_defaults(part)
         if output_schema is not None:
             self._kinds["output_schema"] = part_schema(output_schema, self.schema, "output_schema")
         if context_schema is not None:
@@ -314,7 +316,7 @@ class StateGraph:
             targets = literal_targets(router)
         pairs = targets.items() if isinstance(targets, Mapping) else [(name, name) for name in targets or ()]
         table = None if targets is None else {result: exact(name) for result, name in pairs}
-        function = lower_function(router, f"the router {label!r} of node {source!r}")
+        function = lower_function(router, f"the router {label!r} of node {source!r}", AS_A_ROUTER)
         self._branches.setdefault(exact(source), []).append(Branch(function, table, label))
         return self
 

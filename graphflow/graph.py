@@ -325,7 +325,7 @@ class Graph:
         """Forget the results that nodes with a CachePolicy have kept, in this process."""
         for node in self.plan.nodes.values():
             results = getattr(node.function.call, "results", None)
-            if results is not None:
+            if isinstance(results, drive.cache.ResultCache):
                 results.clear()
 
     async def aclear_cache(self) -> None:
@@ -446,7 +446,8 @@ class Graph:
         """How a run ended, for users."""
         part = self.plan.output_schema
         values = ended.values if part is None else part.part(ended.values)
-        shown = (part or self.plan.schema).view(values)
+        schema = part or self.plan.schema
+        shown = schema.view(values) if ended.status == "completed" else schema.shown(values)
         return GraphResult(
             values, shown, ended.status, ended.interrupts, ended.session_id, ended.run_id, ended.seq, ended.metrics
         )

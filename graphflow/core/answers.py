@@ -10,11 +10,13 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sized
 from datetime import date, datetime, time, timedelta
+from enum import Enum
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import AliasChoices, AnyUrl, BaseModel, PydanticUserError, RootModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphflow.core.excerpts import excerpt
@@ -66,17 +68,40 @@ def storable(answer: Any, schema: Schema | None, where: str) -> Any:
     """The answer as it is stored. Raises InvalidAnswer, naming the part, when it does not fit the question's JSON schema."""
     if schema is None:
         return answer
-    if isinstance(answer, BaseModel):
-        answer = answer.model_dump(by_alias=True)
-    elif dataclasses.is_dataclass(answer) and not isinstance(answer, type):
-        answer = dataclasses.asdict(answer)
     try:
+        answer = _taken_apart(answer)
         plain = to_jsonable_python(answer)
-    except (PydanticSerializationError, ValueError) as error:
+    except (PydanticSerializationError, ValueError, TypeError) as error:
         raise InvalidAnswer(f"{where}: the answer cannot be checked: {error}") from error
     for problem in problems(plain, schema, schema.get("$defs", {})):
         raise InvalidAnswer(f"{where}: {problem}; Interrupt.schema says what is asked for")
     return answer
+
+
+def _taken_apart(value: Any) -> Any:
+    """A value whose objects are the dicts that their types are made of, by the names those go by there."""
+    if isinstance(value, RootModel):
+        return _taken_apart(value.root)
+    if isinstance(value, BaseModel):
+        fields = {_given_as(name, field): getattr(value, name) for name, field in type(value).model_fields.items()}
+        return {name: _taken_apart(item) for name, item in {**fields, **(value.model_extra or {})}.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _taken_apart(getattr(value, field.name)) for field in dataclasses.fields(value) if field.init}
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(map(_taken_apart, value))
+    if type(value) is dict:
+        return {name: _taken_apart(item) for name, item in value.items()}
+    if isinstance(value, Enum | AnyUrl) or hasattr(value, "__fspath__"):
+        return to_jsonable_python(value)
+    return value
+
+
+def _given_as(name: str, field: FieldInfo) -> str:
+    """What a field of a pydantic model is called where an object is made of JSON."""
+    alias = field.validation_alias
+    if isinstance(alias, AliasChoices):
+        alias = next((choice for choice in alias.choices if isinstance(choice, str)), None)
+    return alias if isinstance(alias, str) else name
 
 
 # --- JSON schema, as far as pydantic writes it; other words are left to the type ----------------------------------------------

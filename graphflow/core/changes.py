@@ -8,21 +8,22 @@ from typing import NamedTuple
 
 from graphflow.core.effects import Flow, ReadGraph
 from graphflow.core.excerpts import excerpt
-from graphflow.core.plan import Plan, join_line
+from graphflow.core.plan import Plan, join_line, one_line
 from graphflow.core.stored import Stored
-from graphflow.core.tasks import Task
+from graphflow.core.tasks import Task, in_namespace
 from graphflow.errors import GraphChanged, GraphChangedWarning
 
 
-def check_fit(plan: Plan, stored: Stored) -> Flow[None]:
+def check_fit(plan: Plan, stored: Stored) -> Flow[str]:
     """Refuse to go on where what is pending or stored does not fit the graph; warn when the graph changed but it does.
 
-    Both list every difference.
+    Both list every difference. Returns the fingerprint of the graph that the run was begun with, where that is another; else
+    an empty text.
     """
     missing = _missing(plan, stored)
     assert stored.run is not None
     if not missing and stored.run.fingerprint == plan.fingerprint:
-        return
+        return ""
     changes = yield from _changes(plan, stored.run.fingerprint)
     missing += _misfits(plan, stored, changes) + _endless_joins(plan, stored, changes)
     if missing:
@@ -34,6 +35,7 @@ def check_fit(plan: Plan, stored: Stored) -> Flow[None]:
         GraphChangedWarning,
         stacklevel=2,
     )
+    return stored.run.fingerprint
 
 
 def warn_of_unasked(task: Task) -> None:
@@ -48,11 +50,20 @@ def warn_of_unasked(task: Task) -> None:
         )
 
 
-def check_pending(plan: Plan, stored: Stored) -> None:
-    """Refuse to go on inside a nested graph where what is pending does not fit it."""
-    missing = _missing(plan, stored)
+def check_fit_inside(plan: Plan, stored: Stored, before: str) -> Flow[None]:
+    """Refuse to go on inside a nested graph where what is pending or stored does not fit it. ``before`` is the fingerprint of
+    the outermost graph that the run was begun with, where that is another.
+    """
+    changes = yield from _changes_inside(plan, stored.ns, before)
+    missing = _missing(plan, stored) + _misfits(plan, stored, changes) + _endless_joins(plan, stored, changes)
     if missing:
-        raise _does_not_fit(plan, stored, missing, [])
+        raise _does_not_fit(plan, stored, missing, changes)
+
+
+def check_values_inside(plan: Plan, stored: Stored, before: str) -> Flow[None]:
+    """Refuse to call a nested graph on the state it kept, where that does not fit it. ``before`` as above."""
+    changes = yield from _changes_inside(plan, stored.ns, before)
+    _check_kept(plan, stored, changes)
 
 
 def _missing(plan: Plan, stored: Stored) -> list[str]:
@@ -84,12 +95,19 @@ def _how_to_alias(plan: Plan) -> str:
     return f"use {compiling}" if kind == "graph" else f"run on {kind}.with_graph({kind}.graph_builder().{compiling})"
 
 
-def check_values(plan: Plan, stored: Stored) -> Flow[None]:
-    """Refuse to begin a run on a state whose fields were declared otherwise when it was stored, unless it fits them."""
+def check_values(plan: Plan, stored: Stored) -> Flow[str]:
+    """Refuse to begin a run on a state whose fields were declared otherwise when it was stored, unless it fits them. Returns
+    what ``check_fit`` does, of the run before.
+    """
     if stored.run is None or stored.run.fingerprint == plan.fingerprint:
-        return
-    changes = yield from _changes(plan, stored.run.fingerprint)
-    misfits = _misfits(plan, stored, changes)
+        return ""
+    _check_kept(plan, stored, (yield from _changes(plan, stored.run.fingerprint)))
+    return stored.run.fingerprint
+
+
+def _check_kept(plan: Plan, stored: Stored, changes: list[Change]) -> None:
+    """Raise GraphChanged for values that a new run begins with, and that their changed fields do not take."""
+    misfits = _misfits(plan, stored, [change for change in changes if change.field not in plan.schema.fresh])
     if misfits:
         raise GraphChanged(
             f"graph {plan.name!r} changed and the state of session {stored.session_id!r} does not fit it: "
@@ -102,6 +120,13 @@ def _changes(plan: Plan, fingerprint: str) -> Flow[list[Change]]:
     """The differences to the graph of a stored fingerprint; none when it is not known what that graph looked like."""
     outline: str | None = yield ReadGraph(fingerprint)
     return [] if outline is None else differences(outline, plan)
+
+
+def _changes_inside(plan: Plan, ns: str, before: str) -> Flow[list[Change]]:
+    """The differences of a nested graph to what it was; none when that is not known, as of a graph that a function called."""
+    outline: str | None = (yield ReadGraph(before)) if before else None
+    old = None if outline is None else _Outline(outline.split("\n")).at(ns)
+    return [] if old is None else _compared(old, _Outline(plan.outline.split("\n")), plan)
 
 
 def _misfits(plan: Plan, stored: Stored, changes: Iterable[Change]) -> list[str]:
@@ -159,7 +184,7 @@ def differences(before: str, plan: Plan) -> list[Change]:
     A node that went while another with the same ways came was probably renamed. What differs inside a nested graph is told as
     ``in 'node': …``.
     """
-    return _compared(_Outline(before.splitlines()), _Outline(plan.outline.splitlines()), plan)
+    return _compared(_Outline(before.split("\n")), _Outline(plan.outline.split("\n")), plan)
 
 
 def _compared(old: _Outline, new: _Outline, plan: Plan) -> list[Change]:
@@ -186,7 +211,7 @@ def _compared(old: _Outline, new: _Outline, plan: Plan) -> list[Change]:
 
 def _inner_changes(name: str, was: _Outline | None, now: _Outline | None, plan: Plan) -> list[Change]:
     """What is different in a node that is, or was, a graph."""
-    inner = plan.nodes[name].graph
+    inner = next((node.graph for node in plan.nodes.values() if one_line(node.name) == name), None)
     if was is None or now is None or inner is None:
         return [] if was is now else [Change(f"node {name!r} {'is' if was is None else 'was'} a graph")]
     return [Change(f"in {name!r}: {change.text}") for change in _compared(was, now, inner)]
@@ -231,6 +256,17 @@ class _Outline:
                 sources, _, targets = rest.partition(" -> ")
                 self.ways.append(_Way(kind, _listed_names(sources, self.nodes), _listed_names(targets, self.nodes)))
         self.inside = {node: _Outline(lines) for node, lines in inside.items()}
+
+    def at(self, ns: str) -> _Outline | None:
+        """The outline of the nested graph that a namespace names, by the names that nodes had; None when there is none."""
+        found, rest = self, ns
+        while rest:
+            named = {node: in_namespace(node, rest) for node in found.inside}
+            node = next((node for node, beginning in named.items() if beginning), None)
+            if node is None:
+                return None
+            found, rest = found.inside[node], rest[len(named[node]) :]
+        return found
 
     def of(self, node: str) -> set[_Way]:
         """The ways from and to a node."""

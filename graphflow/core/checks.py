@@ -146,6 +146,11 @@ def with_aliases(plan: Plan, aliases: Mapping[str, str]) -> Plan:
         if new not in plan.nodes and new not in plan.schema.channels:
             near = meant(new, [*plan.nodes, *plan.schema.channels], "map old names to new ones", "nodes and fields")
             raise GraphError(f"aliases={{{old!r}: {new!r}}}: there is no node and no field {new!r}; {near}")
+        if old in plan.nodes and new in plan.nodes:
+            raise GraphError(
+                f"aliases={{{old!r}: {new!r}}}: {old!r} is a node, and what waits there would be taken for what {new!r} is to "
+                "do; give one of the two another name, or leave the alias out"
+            )
     fields = {old: new for old, new in aliases.items() if new in plan.schema.channels and old not in plan.schema.channels}
     nodes = {old: new for old, new in aliases.items() if new in plan.nodes}
     schema = replace(plan.schema, aliases=fields) if fields else plan.schema

@@ -85,6 +85,11 @@ class Interrupt:
     schema: Mapping[str, Any] | None = None
     """The JSON schema that the answer has to fit, when the node gave a ``response_schema``."""
 
+    @property
+    def nth(self) -> int:
+        """Which question of its task it is, from 0."""
+        return int(self.id.rpartition("-")[2])
+
 
 class Parted(BaseException):
     """Ends the current execution of a node before it returns. Not an Exception, so nodes cannot swallow it."""

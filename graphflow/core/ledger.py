@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, reduce
 from typing import Any
 
@@ -34,8 +35,8 @@ class Ledger:
     """Whether supersteps were made since the last commit that wait for the next one."""
     added: Container[str] = ()
     """Channels whose writes are kept one by one, because a nested graph hands them on to its parent."""
-    _rode: tuple[Values, dict[str, list[Range]], int] = ({}, {}, 0)
-    """State, ranges and log_head after the last superstep that waits."""
+    _rode: tuple[Values, dict[str, list[Range]], int, dict[str, list[Any]]] = ({}, {}, 0, {})
+    """State, ranges, log_head and what the frontier has added after the last superstep that waits."""
 
     def __init__(self, schema: StateSchema, info: RunInfo) -> None:
         self.schema = schema
@@ -168,7 +169,7 @@ class Ledger:
         added = [*self.frontier.added.get(channel.name, ()), *(value for _, value in writes)]
         if channel.reducer in (operator.add, operator.or_) and not any(isinstance(value, Overwrite) for value in added):
             added = [reduce(channel.reducer, added)]
-        self.frontier.added[channel.name] = added
+        self.frontier.added = {**self.frontier.added, channel.name: added}
 
     def _identify(
         self, name: str, value: list[Any], op: Op, entries: list[LogEntry], ranges: dict[str, list[Range]] | None
@@ -263,7 +264,7 @@ class Ledger:
             self.durable_log = self.log_head  # whatever is committed next, these entries are in it
             self.frontier.origin = self._unstored_origin()
             self._forget()
-        self._rode = self.values.copy(), self.ranges.copy(), self.log_head
+        self._rode = self.values.copy(), self.ranges.copy(), self.log_head, self.frontier.added
 
     def _unstored_origin(self) -> int:
         """What ids of tasks derive from when no checkpoint comes before them: a number of this run's own, above every seq."""
@@ -273,10 +274,12 @@ class Ledger:
         """The commit of what rode along, before something durable rests on it. The frontier keeps its origin, so task
         ids stay.
         """
-        values, ranges, log_head = self._rode
+        values, ranges, log_head, added = self._rode
         deltas, entries, side = self._unload()
-        delta = joined_deltas(deltas, values)
-        new = NewCheckpoint(self.head + 1, delta, self.frontier, log_head, self.schema, values, ranges, self.weight)
+        delta, frontier = joined_deltas(deltas, values), self.frontier
+        if frontier.added is not added:  # a superstep that has been merged, and did not come to its end
+            frontier = replace(frontier, added=added)
+        new = NewCheckpoint(self.head + 1, delta, frontier, log_head, self.schema, values, ranges, self.weight)
         return self.commit(new, entries, side, **parts)
 
     def settle(self) -> Flow[None]:
@@ -437,7 +440,7 @@ def result_rows(outcomes: Iterable[Outcome]) -> list[TaskRow]:
 def question_rows(outcomes: Iterable[Outcome]) -> list[TaskRow]:
     """The rows of tasks that ask something; what a graph inside a task asks is kept by that graph."""
     return [
-        TaskRow(o.task.id, o.task.node.name, "interrupt", o.interrupts[0], nth=o.task.asked - 1)
+        TaskRow(o.task.id, o.task.node.name, "interrupt", o.interrupts[0], nth=o.interrupts[0].nth)
         for o in outcomes
         if o.interrupts and not o.nested
     ]

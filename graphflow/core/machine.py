@@ -28,7 +28,7 @@ from graphflow.core.sidewrites import stamped, told
 from graphflow.core.sprint import can_sprint, sprint
 from graphflow.core.stored import LogEntry, TaskResult
 from graphflow.core.tasks import Outcome, RunInfo, Task
-from graphflow.core.updates import Write, checked
+from graphflow.core.updates import Write, checked, told_update
 from graphflow.errors import (
     DatabaseFailed,
     GraphflowError,
@@ -438,7 +438,7 @@ class Machine:
         never_stored = self.schema.untracked
         for outcome in outcomes:
             if self.tells.end:
-                update = dict(outcome.result.writes) if outcome.result is not None else {}
+                update = told_update(self.schema, outcome.result.writes) if outcome.result is not None else {}
                 task_id = None if self.info.audience.contents_only else outcome.task.id
                 untracked = tuple(name for name in update if name in never_stored) if never_stored else ()
                 data: dict[str, Any] = {

@@ -7,7 +7,6 @@ finished nodes do not run again, and when it had come to its end, its stored end
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -16,7 +15,7 @@ from typing import Any
 from graphflow.core.attempts import Attempt, fenced
 from graphflow.core.audience import NOBODY
 from graphflow.core.calls import CallOptions, Ended
-from graphflow.core.changes import check_pending
+from graphflow.core.changes import check_fit_inside, check_values_inside
 from graphflow.core.control import Context, Left, Overwrite, Suspended, current_task
 from graphflow.core.differences import changes
 from graphflow.core.effects import Commit, Flow, Keep, Load, Spent, T
@@ -28,9 +27,9 @@ from graphflow.core.runs import starting_keys
 from graphflow.core.sessions import rename
 from graphflow.core.state import StateSchema, Values
 from graphflow.core.stored import RunWrite, Stored
-from graphflow.core.tasks import PER_CALL, RunInfo, Speaker, Task, lasting_namespace, namespace
-from graphflow.core.updates import Write, reset
-from graphflow.errors import GraphError, InvalidUpdate
+from graphflow.core.tasks import PER_CALL, RunInfo, Speaker, Task, in_namespace, lasting_namespace, namespace
+from graphflow.core.updates import Write, hold_defaults, reset
+from graphflow.errors import GraphError, InvalidUpdate, SessionNotFound
 
 Mapper = Callable[[Any], Any]
 WHOLE_LOG = 2**31 - 1
@@ -76,7 +75,7 @@ def graph_node(
             given = _known(state, inside.schema, outer)
         else:
             given = _shared(task.run.values, taken, inside.schema)
-        call = _Call(plan, task, given, lasting=persist, shares_log=_shares_log(plan, outer, shared))
+        call = _Call(plan, task, given, lasting=persist, compared=output is None, shares_log=_shares_log(plan, outer, shared))
         machine = yield from call.run()
         if machine.leaving:
             return list(machine.leaving)
@@ -128,16 +127,11 @@ def plan_at(plan: Plan, ns: str) -> Plan:
     """The plan of the nested graph that a namespace names. Raises ValueError when there is none."""
     rest = ns
     while rest:
-        node = next((node for node in plan.nodes.values() if node.graph is not None and _names(node.name, rest)), None)
+        node = next((node for node in plan.nodes.values() if node.graph is not None and in_namespace(node.name, rest)), None)
         if node is None or node.graph is None:
             raise ValueError(f"ns={ns!r}: there is no node at {rest!r} in graph {plan.name!r} that is a graph")
-        match = _names(node.name, rest)
-        plan, rest = nestable(node.graph), rest[match.end() if match is not None else 0 :]
+        plan, rest = nestable(node.graph), rest[len(in_namespace(node.name, rest)) :]
     return plan
-
-
-def _names(node: str, ns: str) -> re.Match[str] | None:
-    return re.match(rf"{re.escape(node)}(:\d+\.\d+)?(/|$)", ns)
 
 
 # --- a graph that a node calls ---------------------------------------------------------------------------------------------
@@ -213,15 +207,19 @@ class _Call:
         segment: str = "",
         name: str | None = None,
         lasting: bool = False,
+        compared: bool = False,
         shares_log: bool = False,
     ) -> None:
         outer = task.run
         self.keeps_log = () if shares_log else plan.schema.logged
+        self.declared = plan
         self.plan = plan = nestable(plan)
         self.task = task
         self.input = input
         self.options: CallOptions | None = None
         self.lasting = lasting
+        self.compared = compared
+        """Whether its end is compared with its start."""
         self.segment = segment
         self.start: Values = {}
         """The state as of its start."""
@@ -354,10 +352,13 @@ class _Call:
         if stored is None:
             ledger.values.update(self.plan.schema.initial())
         else:
+            yield from check_values_inside(self.declared, stored, self.info.fence.before)
             ledger.adopt(stored)
             cleared = reset(self.plan.schema, ledger.values, ledger.ranges)
             ledger.begin()
         delta, entries = yield from machine.enter(self.input, self._keys(ledger.values), cleared)
+        if self.plan.schema.varying:
+            hold_defaults(self.plan.schema, ledger.values, delta, begins=stored is None)
         self.start = dict(ledger.values)
         ledger.added = _folded(self.plan)
         ledger.frontier.origin = ledger.head + 1
@@ -367,24 +368,46 @@ class _Call:
             ledger.fleeting = not self.lasting
             ledger.ride(delta, entries)
         elif ledger.stored:
+            if self.compared:
+                ledger.frontier.start = ledger.head + 1
             yield ledger.commit(ledger.checkpoint(delta), entries, drop_tasks=ledger.recorded)
             ledger.advanced()
 
     def _reopen(self, machine: Machine, stored: Stored) -> Flow[None]:
-        """Stand where the stored graph stands. What it started with is found by starting once more, aside."""
+        """Stand where the stored graph stands. What it started with is found by starting once more, aside: that makes what is
+        not stored as well.
+        """
         if self.plan.aliases:
             rename(stored, self.plan.aliases)
-        check_pending(self.plan, stored)
+        yield from check_fit_inside(self.declared, stored, self.info.fence.before)
         aside = Machine(self.plan, replace(self.info, values={}))
         aside.ledger.values.update(self.plan.schema.initial())
         yield from aside.enter(self.input, self._keys(aside.ledger.values))
         self.start = aside.ledger.values
+        if stored.frontier.start is not None and (self._edited() or self.plan.schema.varying):
+            began = yield from self._began(stored.frontier.start)
+            if began is not None:
+                self.start = {**{name: self.start[name] for name in self.plan.schema.untracked & self.start.keys()}, **began}
         machine.ledger.adopt(stored)
         for name, channel in self.plan.schema.channels.items():
             if not channel.stored and name in self.start:
                 machine.ledger.values[name] = self.start[name]  # what the graph around gives is not stored here either
         machine.ledger.added = _folded(self.plan)
         yield from machine.refresh()
+
+    def _edited(self) -> bool:
+        """Whether the state around may have been changed by hand since the task was begun: a checkpoint came between."""
+        around = self.task.run.ledger
+        return around is not None and around.head != self.task.origin
+
+    def _began(self, start: int) -> Flow[Values | None]:
+        """The stored state as of its start; None when that was pruned."""
+        info, schema = self.info, self.plan.schema
+        try:
+            stored: Stored | None = yield Load(info.session_id or "", info.user_id, schema, ns=info.ns, at=start, with_log=True)
+        except SessionNotFound:
+            return None
+        return None if stored is None else stored.values
 
     def _keys(self, values: Values) -> list[Write]:
         return [] if self.options is None else starting_keys(values, self.options)

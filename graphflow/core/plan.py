@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -190,9 +191,15 @@ class Usage:
 
     called: str
     gives: str
+    least: int = 1
+    """Arguments that it has to take."""
+    most: int = 2
+    """Arguments that it may ask for."""
 
 
-_AS_A_NODE = Usage("a node is called with (state) or (state, ctx), a router with (state)", gives="update")
+_AS_A_NODE = Usage("a node is called with (state) or (state, ctx)", gives="update")
+AS_A_ROUTER = Usage("a router is called with (state)", gives="targets", most=1)
+AS_A_HANDLER = Usage("it is called with (state, error)", gives="update", least=2)
 
 
 def lower_function(fn: Any, what: str, usage: Usage = _AS_A_NODE) -> Function:
@@ -206,7 +213,8 @@ def lower_function(fn: Any, what: str, usage: Usage = _AS_A_NODE) -> Function:
         if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR):
             raise _generator(what, usage)
         awaits = bool(flags & inspect.CO_COROUTINE)
-        return Function(fn, "async" if awaits else "sync", code.co_argcount > 1 and _takes_context(fn), awaits)
+        takes_two = code.co_argcount > 1 or flags & inspect.CO_VARARGS > 0
+        return Function(fn, "async" if awaits else "sync", takes_two and _takes_context(fn), awaits)
     if not callable(fn):
         raise GraphError(f"{what} is {fn!r}, which cannot be called; give a function, def or async def")
     inner = fn.func if isinstance(fn, functools.partial) else fn
@@ -218,12 +226,12 @@ def lower_function(fn: Any, what: str, usage: Usage = _AS_A_NODE) -> Function:
 
 
 def _check_arity(fn: types.FunctionType, what: str, usage: Usage) -> None:
-    """A function takes one or two arguments, whatever else it has defaults for."""
+    """A function takes what it is called with, whatever else it has defaults for."""
     code = fn.__code__
     required = code.co_argcount - len(fn.__defaults__ or ())
     takes_any = bool(code.co_flags & inspect.CO_VARARGS)
     missing = code.co_kwonlyargcount - len(fn.__kwdefaults__ or ())
-    if required > 2 or missing or (code.co_argcount == 0 and not takes_any):
+    if required > usage.most or missing or (code.co_argcount < usage.least and not takes_any):
         raise GraphError(f"{what} takes {inspect.signature(fn)}; {usage.called}")
 
 
@@ -291,15 +299,15 @@ def speaks_of(fn: Any, name: str) -> bool:
 
 def description(plan: Plan) -> list[str]:
     """The facts behind the fingerprint, a line each, sorted: comparing two lists names what changed."""
-    lines = [f"node {name}" for name in plan.nodes]
+    lines = [f"node {one_line(name)}" for name in plan.nodes]
     for name, node in plan.nodes.items():
-        lines += [f"in {name}: {line}" for line in description(node.graph)] if node.graph is not None else ()
+        lines += [f"in {one_line(name)}: {line}" for line in description(node.graph)] if node.graph is not None else ()
     for source in (START, *plan.nodes):
         node = plan.entry if source == START else plan.nodes[source]
-        lines += [f"edge {source} -> {target}" for target in node.edges]
+        lines += [f"edge {one_line(source)} -> {one_line(target)}" for target in node.edges]
         for branch in node.branches:
-            targets = "*" if branch.targets is None else ", ".join(sorted(set(branch.targets.values())))
-            lines.append(f"branch {source} -> {targets}")
+            targets = "*" if branch.targets is None else ", ".join(sorted(map(one_line, set(branch.targets.values()))))
+            lines.append(f"branch {one_line(source)} -> {targets}")
     lines += [join_line(join) for join in plan.joins]
     for channel in plan.schema.channels.values():
         reducer = getattr(channel.reducer, "__qualname__", type(channel.reducer).__name__) if channel.reducer else "-"
@@ -309,8 +317,15 @@ def description(plan: Plan) -> list[str]:
 
 def join_line(join: Join) -> str:
     """How a description names a join."""
-    return f"join {', '.join(sorted(join.sources))} -> {join.target}"
+    return f"join {', '.join(sorted(map(one_line, join.sources)))} -> {one_line(join.target)}"
+
+
+def one_line(name: str) -> str:
+    """How a description names a node: in one line."""
+    return name.replace("\n", "\\n")
 
 
 def _type_name(hint: Any) -> str:
-    return hint.__qualname__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
+    if isinstance(hint, type) and not get_args(hint):
+        return hint.__qualname__
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(hint).replace("typing.", ""))  # functions differ so in each process

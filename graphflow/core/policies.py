@@ -19,7 +19,7 @@ from graphflow.core.control import MISSING, Context, Suspended
 from graphflow.core.effects import Call, Emit, Flow, RunAttempt, Sleep, Spent
 from graphflow.core.excerpts import error_text
 from graphflow.core.hints import one
-from graphflow.core.plan import Function, lower_function
+from graphflow.core.plan import AS_A_HANDLER, Function, lower_function
 from graphflow.core.tasks import Outcome, Task
 from graphflow.errors import GraphError, ModelError, NodeTimeout, SessionError
 
@@ -195,7 +195,7 @@ def policies(
     if cache is not None and not isinstance(cache, CachePolicy):
         raise options.refused("cache", cache, "a CachePolicy", of=of)
     options.function("on_error", on_error, "a function (state, error)", none="none", of=of)
-    handler = None if on_error is None else lower_function(on_error, f"on_error of node {node!r}")
+    handler = None if on_error is None else lower_function(on_error, f"on_error of node {node!r}", AS_A_HANDLER)
     if handler is not None and handler.kind == "flow":
         raise GraphError(f"on_error of node {node!r} is a flow; give a function (state, error), def or async def")
     return Policies(tuple(listed), timeout, cache, handler)
@@ -274,6 +274,7 @@ class _Guarded:
                 if outcome.interrupts or outcome.nested:
                     raise Suspended(*outcome.interrupts, nested=outcome.nested)
                 task.session, task.runs, task.noted = attempt.session, attempt.runs, attempt.noted
+                task.input = attempt.input  # its own copy of the state, which it may have changed and given back
                 return outcome.value
             attempt.closed = True
             if isinstance(failure, SessionError):  # such as that the session is no longer ours: not for the node to mend

@@ -20,6 +20,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from graphflow.core.comparison import same
 from graphflow.core.control import MISSING
 from graphflow.core.options import refused
 from graphflow.messages import Message, RemoveMessage, as_messages
@@ -149,11 +150,20 @@ def upsert(old: list[Message], changes: Iterable[Message | RemoveMessage]) -> li
 
 
 def message_delta(old: list[Message], new: list[Message]) -> Op:
-    """The delta from one message list to the next: ids that went, messages that came or changed."""
+    """The delta from one message list to the next: ids that went, messages that came or changed. From the first one on that
+    stands elsewhere than the delta would put it, all go and come again.
+    """
     before = {message.id: message for message in old}
     after = {message.id for message in new}
-    op: Op = {"upsert": [message for message in new if before.get(message.id) is not message]}
     removed = [id for id in before if id not in after]
+    changed = [message for message in new if not same(before.get(message.id), message)]
+    placed = [*(id for id in before if id in after), *(message.id for message in new if message.id not in before)]
+    moved = next((at for at, message in enumerate(new) if at >= len(placed) or message.id != placed[at]), len(new))
+    if moved < len(new):
+        again = new[moved:]
+        removed += [message.id for message in again if message.id in before]
+        changed = [*(message for message in new[:moved] if not same(before.get(message.id), message)), *again]
+    op: Op = {"upsert": changed}
     if removed:
         op["remove"] = removed
     return op

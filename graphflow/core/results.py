@@ -47,9 +47,10 @@ def _update(schema: StateSchema, values: Values, task: Task, value: Any, place: 
     own = task.node.schema
     returned = own if own.form != "dict" and isinstance(value, own.cls) else schema
     given = task.input
-    if value is given and value is not None and returned.form != "dict":
+    in_place = value is given and value is not None and returned.form != "dict"
+    if in_place:
         given = own.view(values)  # it changed its own copy of the state and gives that back
-    return update_of(returned, value, given, task.node.name, place)
+    return update_of(returned, value, given, task.node.name, place, in_place=in_place)
 
 
 def session_write(schema: StateSchema, values: Values, task: Task, changes: dict[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,8 @@ def route(plan: Plan, values: Values, frontier: Frontier, results: Results, choi
     if joins is not None:
         frontier.joins = joins
     if plan.defers:
-        frontier.deferred = list(dict.fromkeys([*frontier.deferred, *(name for name in names if nodes[name].defer)]))
+        deferred = {*frontier.deferred, *(name for name in names if nodes[name].defer)}
+        frontier.deferred = sorted(deferred, key=lambda name: nodes[name].index)
         frontier.next = [name for name in names if not nodes[name].defer]
     else:
         frontier.next = list(names)

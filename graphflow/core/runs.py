@@ -23,7 +23,7 @@ from graphflow.core.schemas import given_fields
 from graphflow.core.sessions import existing, pending_questions, questions_in_order
 from graphflow.core.state import Values
 from graphflow.core.stored import Stored, TaskResult, TaskRow
-from graphflow.core.updates import Write, checked, reset
+from graphflow.core.updates import Write, checked, hold_defaults, reset
 from graphflow.errors import (
     InvalidAnswer,
     LeaseLost,
@@ -133,13 +133,15 @@ def _open(
     if stored is None:
         ledger.values.update(plan.schema.initial())
     else:
-        yield from check_values(plan, stored)
+        info.fence.before = yield from check_values(plan, stored)
         left = leave_behind(plan, stored, call)
         ledger.adopt(stored)
         cleared = reset(plan.schema, ledger.values, ledger.ranges)
         ledger.begin()
     info.first_message = ledger.log_head + 1
     delta, entries = yield from machine.enter(input, starting_keys(ledger.values, call), cleared)
+    if plan.schema.varying:
+        hold_defaults(plan.schema, ledger.values, delta, begins=stored is None)
     if left.delta:
         delta = joined_deltas([left.delta, delta], ledger.values)
     closed, ledger.side = left.closed, left.side
@@ -235,7 +237,7 @@ def _reopen(plan: Plan, call: CallOptions, stored: Stored, answer: Any, answers:
     ledger = machine.ledger
     ledger.adopt(stored, [row for row in rows if row.ns is None])
     if ledger.upcoming():
-        yield from check_fit(plan, stored)
+        machine.info.fence.before = yield from check_fit(plan, stored)
         if stored.status in ("paused", "error") and (plan.pauses or stored.inner_rows):
             # Whoever resumes has seen where it paused: it goes past that, also after a crash from here on.
             rows.append(TaskRow("", "", "passed", ledger.epoch + 1))

@@ -6,21 +6,23 @@ state; the state declares every channel, so fields that neither input nor output
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, NotRequired, Required, cast, get_args, get_origin
 
-from pydantic import BaseModel, PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, PydanticInvalidForJsonSchema, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from graphflow.core.annotations import annotation
 from graphflow.core.control import START, Overwrite
 from graphflow.core.hints import hint, one
-from graphflow.core.state import Channel, StateSchema, Values, state_schema
+from graphflow.core.state import Channel, StateSchema, Values, state_schema, type_adapter
 from graphflow.core.updates import update_of, wrong_type
 from graphflow.errors import GraphError, InvalidUpdate
+from graphflow.messages import as_messages
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +79,7 @@ def node_view(fn: Any, whole: StateSchema) -> StateSchema:
 
 
 def _first_parameter(fn: Any) -> str | None:
+    fn = inspect.unwrap(fn)
     code = getattr(getattr(fn, "__func__", fn), "__code__", None)
     if code is None or not code.co_argcount:
         return None
@@ -86,7 +89,7 @@ def _first_parameter(fn: Any) -> str | None:
 
 def _is_state_class(cls: Any) -> bool:
     return isinstance(cls, type) and (
-        typing.is_typeddict(cls) or hasattr(cls, "__dataclass_fields__") or issubclass(cls, BaseModel)
+        hasattr(cls, "__total__") or hasattr(cls, "__dataclass_fields__") or issubclass(cls, BaseModel)
     )
 
 
@@ -123,9 +126,13 @@ def given_fields(whole: StateSchema, part: PartSchema | None, input: Any) -> Map
 
 
 def _checked(own: Channel, whole: Channel, value: Any) -> Any:
-    if own.validate_value is None or own.type == whole.type:
+    if own.validate_value is None:
         return value
     try:
+        if whole.kind == "messages" != own.kind and not isinstance(value, Overwrite):
+            value = as_messages(value)
+        if own.type == whole.type:
+            return value
         if isinstance(value, Overwrite):
             return Overwrite(own.validate_value(value.value))
         return own.validate_value(value)
@@ -143,7 +150,7 @@ def _completed(part: PartSchema, update: Values, values: Values) -> Values:
             update[name] = channel.default()
     if part.form == "model":
         try:
-            whole = part.cls.model_validate({**part.part(values), **update})
+            whole = part.cls.model_validate({**part.part(values), **update}, by_alias=False, by_name=True)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise InvalidUpdate(f"the input does not fit {part.cls.__name__}: {first['msg']}") from error
@@ -158,7 +165,7 @@ def check_whole(schema: StateSchema, values: Values) -> None:
     if any(name not in values for name in required(schema)):
         return  # a node fills it in, or whoever wants to see the whole says so
     try:
-        schema.cls.model_validate(values)
+        schema.cls.model_validate(dict(values), by_alias=False, by_name=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise InvalidUpdate(f"the input does not fit {schema.cls.__name__}: {first['msg']}") from error
@@ -208,9 +215,28 @@ def _context_model(cls: Any, context: Mapping[str, Any]) -> Any:
 def required(schema: StateSchema) -> list[str]:
     """The fields that have to be given."""
     if schema.form == "dict":
-        keys: frozenset[str] = getattr(schema.cls, "__required_keys__", frozenset())
+        keys = _required_of(schema.cls)  # type: ignore[arg-type]  # mypy doubts that a class can be hashed
         return [name for name in schema.channels if name in keys]
     return [name for name, channel in schema.channels.items() if channel.default is None]
+
+
+@functools.lru_cache(maxsize=256)
+def _required_of(cls: type[Any]) -> frozenset[str]:
+    """The keys that a TypedDict cannot do without. Its own ``__required_keys__`` does not know what is said in annotations that
+    are texts, as all are under ``from __future__ import annotations``.
+    """
+    keys: frozenset[str] = getattr(cls, "__required_keys__", frozenset())
+    marks = {name: _marks(hint) for name, hint in typing.get_type_hints(cls, include_extras=True).items()}
+    return frozenset(name for name, said in marks.items() if Required in said or (name in keys and NotRequired not in said))
+
+
+def _marks(hint: Any) -> set[Any]:
+    """What is around a type: Required, NotRequired, Annotated."""
+    found = set()
+    while (origin := get_origin(hint)) in (Required, NotRequired, Annotated):
+        found.add(origin)
+        hint = get_args(hint)[0]
+    return found
 
 
 # --- JSON schema -----------------------------------------------------------------------------------------------------------
@@ -230,7 +256,7 @@ class _Generator(GenerateJsonSchema):
 def json_schema(schema: StateSchema, *, complete: bool) -> dict[str, Any]:
     """The JSON schema of a state class. ``complete``: whether fields without a default are required."""
     adapters: list[tuple[str, Literal["validation", "serialization"], TypeAdapter[Any]]] = [
-        (name, "validation", TypeAdapter(channel.type, config=_config(channel.type)))
+        (name, "validation", type_adapter(channel.type, ConfigDict(arbitrary_types_allowed=True)))
         for name, channel in schema.channels.items()
     ]
     try:
@@ -244,9 +270,3 @@ def json_schema(schema: StateSchema, *, complete: bool) -> dict[str, Any]:
     if "$defs" in shared:
         made["$defs"] = shared["$defs"]
     return made
-
-
-def _config(hint: Any) -> Any:
-    """The setting that lets any class be a field; classes with a configuration of their own refuse another."""
-    own = _is_state_class(hint)
-    return None if own else {"arbitrary_types_allowed": True}

@@ -17,7 +17,7 @@ from graphflow.core.plan import Join, Plan
 from graphflow.core.routing import ask_and_route
 from graphflow.core.stored import Stored, TaskResult, TaskRow
 from graphflow.core.tasks import lasting_namespace, namespace, task_id
-from graphflow.core.updates import checked, update_of
+from graphflow.core.updates import checked, hold_defaults, update_of
 from graphflow.errors import (
     InvalidUpdate,
     LeaseLost,
@@ -167,12 +167,14 @@ def _edit(plan: Plan, call: CallOptions, update: Any, as_node: str | None) -> Fl
     else:
         ledger.adopt(stored)
     node = as_node or "update_state"
-    result = TaskResult(checked(plan.schema, update_of(plan.schema, update, machine.schema.view(ledger.values), node), node))
+    result = TaskResult(checked(plan.schema, update_of(plan.schema, update, plan.schema.shown(ledger.values), node), node))
     for name, _ in result.writes:
         if not plan.schema.channels[name].stored:
             raise InvalidUpdate(f"update_state cannot write {name!r}: an untracked field is not stored", field=name)
     writer = plan.nodes[node] if node in plan.nodes else replace(plan.entry, name=node)
     delta, entries = ledger.merge([(writer, result)])
+    if stored is None:
+        hold_defaults(plan.schema, ledger.values, delta, begins=True)
     if as_node is not None:
         ledger.frontier.next, ledger.frontier.deferred = [], []
         yield from ask_and_route(plan, ledger.values, ledger.frontier, [(writer, result)])

@@ -17,10 +17,19 @@ import inspect
 import operator
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NotRequired, Required, cast, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NotRequired, Required, TypeVar, cast, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticSchemaGenerationError,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
+    TypeAdapter,
+)
+from pydantic_core import PydanticUndefined, SchemaValidator, core_schema
 
 from graphflow.core.options import is_async
 from graphflow.core.reducers import Reducer, add_messages, append, keyed, merge, merge_keys
@@ -91,6 +100,8 @@ class StateSchema:
     """Channels that hold what was written last."""
     untracked: frozenset[str]
     """Channels that are never stored."""
+    varying: frozenset[str] = frozenset()
+    """Stored channels whose default a function of the user's makes, maybe another each time: what was made is stored."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Names under which channels were stored before, and what they are called now."""
 
@@ -137,12 +148,28 @@ def _model_view(cls: type[Any], values: Values) -> Any:
     missing = _required(cls).difference(values)  # type: ignore[arg-type]  # mypy doubts that a class can be hashed
     if missing:
         raise TypeError(f"missing {sorted(missing)}")
+    held = values.copy()
+    if len(held) < len(cls.model_fields):
+        for name, field in cls.model_fields.items():
+            if name not in held:
+                held[name] = field.get_default(call_default_factory=True, validated_data=held)
     view: Any = object.__new__(cls)
-    object.__setattr__(view, "__dict__", values.copy())
+    object.__setattr__(view, "__dict__", held)
     object.__setattr__(view, "__pydantic_fields_set__", set(values))
     object.__setattr__(view, "__pydantic_extra__", None)
-    object.__setattr__(view, "__pydantic_private__", None)
+    object.__setattr__(view, "__pydantic_private__", _private(cls) if cls.__private_attributes__ else None)
     return view
+
+
+def _private(cls: type[Any]) -> Values:
+    """The private attributes of a new model, as far as they have a default."""
+    made: Values = {}
+    for name, attribute in cls.__private_attributes__.items():
+        if attribute.default_factory is not None:
+            made[name] = attribute.default_factory()
+        elif attribute.default is not PydanticUndefined:
+            made[name] = deepcopy(attribute.default)
+    return made
 
 
 # --- from a class to channels ------------------------------------------------------------------------------------------
@@ -157,17 +184,17 @@ def state_schema(cls: type[Any]) -> StateSchema:
 
 @functools.lru_cache(maxsize=256)
 def _read_schema(cls: type[Any]) -> StateSchema:
-    hints = _hints(cls)
     if issubclass(cls, BaseModel):
         form: Literal["dict", "dataclass", "model"] = "model"
-        hints = {name: _with_metadata(hints[name], field.metadata) for name, field in cls.model_fields.items()}
+        hints = _model_hints(cls)
         defaults = {name: _model_default(field) for name, field in cls.model_fields.items()}
     elif dataclasses.is_dataclass(cls):
-        form = "dataclass"
+        form, hints = "dataclass", _hints(cls)
         hints = {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
-        defaults = {field.name: _dataclass_default(field) for field in dataclasses.fields(cls)}
+        of_pydantic = cls.__dict__.get("__pydantic_fields__", {})
+        defaults = {field.name: _dataclass_default(of_pydantic.get(field.name, field)) for field in dataclasses.fields(cls)}
     elif typing.is_typeddict(cls) or hasattr(cls, "__total__"):
-        form, defaults = "dict", {}
+        form, hints, defaults = "dict", _hints(cls), {}
     else:
         raise GraphError(f"{cls.__name__} is not a state class: make it a TypedDict, a dataclass or a pydantic model")
     if not hints:
@@ -182,7 +209,31 @@ def _read_schema(cls: type[Any]) -> StateSchema:
         logged=tuple(name for name, channel in channels.items() if channel.lifetime == "logged"),
         plain=frozenset(name for name, channel in channels.items() if channel.kind == "plain"),
         untracked=frozenset(name for name, channel in channels.items() if not channel.stored),
+        varying=frozenset(
+            name for name, channel in channels.items() if channel.stored and channel.kind != "messages" and _made(cls, name)
+        ),
     )
+
+
+_EMPTY: Final = (list, dict, set, frozenset, tuple, str, int, float, bool, bytes)
+"""What makes the same value each time."""
+
+
+def _made(cls: type[Any], name: str) -> bool:
+    """Whether a field's default is made by a function of the user's: an id, a time, a random number."""
+    fields = getattr(cls, "__dataclass_fields__", {}) | getattr(cls, "__pydantic_fields__", {})
+    factory = getattr(fields.get(name), "default_factory", None)
+    return factory is not None and factory is not dataclasses.MISSING and factory not in _EMPTY
+
+
+def check_defaults(schema: StateSchema) -> None:
+    """Raise GraphError for a default that is made of other fields, which are not there when a session begins."""
+    for name, declared in getattr(schema.cls, "__pydantic_fields__", {}).items():
+        if declared.default_factory is not None and declared.default_factory_takes_validated_data:
+            raise GraphError(
+                f"{schema.cls.__name__}.{name}: its default_factory makes the default of other fields, which are not there "
+                "when a session begins; let the factory take nothing, or have the first node write the field"
+            )
 
 
 def _hints(cls: type[Any]) -> dict[str, Any]:
@@ -190,6 +241,27 @@ def _hints(cls: type[Any]) -> dict[str, Any]:
         return typing.get_type_hints(cls, include_extras=True)
     except NameError as error:
         raise GraphError(f"a type in {cls.__name__} cannot be found: {error}; define it where the module can see it") from error
+
+
+def _model_hints(cls: type[BaseModel]) -> dict[str, Any]:
+    """The types of a model's fields: as they were written, or as pydantic has found them, which knows what is declared inside
+    functions, and what a generic model was made with.
+    """
+    try:
+        written = typing.get_type_hints(cls, include_extras=True)
+    except NameError:
+        written = {}
+    try:
+        cls.model_rebuild()
+    except PydanticUndefinedAnnotation as error:
+        raise GraphError(f"a type in {cls.__name__} cannot be found: {error}; define it where the module can see it") from error
+    hints = {}
+    for name, known in cls.model_fields.items():
+        hint = written.get(name)
+        if hint is None or isinstance(hint, TypeVar) or getattr(hint, "__parameters__", None):
+            hint = known.annotation
+        hints[name] = _with_metadata(hint, known.metadata)
+    return hints
 
 
 def _with_metadata(hint: Any, metadata: Sequence[Any]) -> Any:
@@ -209,7 +281,9 @@ def _model_default(field: Any) -> Callable[[], Any] | None:
     return lambda: field.get_default(call_default_factory=True)
 
 
-def _dataclass_default(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:
+def _dataclass_default(field: Any) -> Callable[[], Any] | None:
+    if not isinstance(field, dataclasses.Field):
+        return _model_default(field)
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory
     if field.default is not dataclasses.MISSING:
@@ -222,6 +296,8 @@ def _channel(cls: type[Any], name: str, hint: Any, default: Callable[[], Any] | 
         raise GraphError(f"{cls.__name__}.{name}: names beginning with two underscores are reserved")
     while get_origin(hint) in (Required, NotRequired) or str(get_origin(hint)).endswith("ReadOnly"):
         hint = get_args(hint)[0]
+    while type(hint).__name__ == "TypeAliasType":  # type Notes = Annotated[list[str], append]
+        hint = hint.__value__
     base, lifetime, reducer = hint, "session", None
     if get_origin(hint) is Annotated:
         base, *extras = get_args(hint)
@@ -248,7 +324,7 @@ def _channel(cls: type[Any], name: str, hint: Any, default: Callable[[], Any] | 
         channel = _with_validators(Channel(name, base, kind, reducer, lifetime, default))
     except GraphError as error:
         raise GraphError(f"{cls.__name__}.{name}: {error}") from error.__cause__
-    if issubclass(cls, BaseModel) and channel.validate_value is not None and _has_validators(cls, name):
+    if issubclass(cls, BaseModel) and not channel.checks_result and _has_validators(cls, name):
         return _with_own_validators(cls, channel)
     return channel
 
@@ -261,11 +337,39 @@ def _has_validators(cls: type[BaseModel], name: str) -> bool:
 def _with_own_validators(cls: type[BaseModel], channel: Channel) -> Channel:
     """The channel of a model field that has ``@field_validator``s: what is written goes through them."""
 
+    one_field = _validator_of_one(cls, channel.name)
+
     def validate(value: Any) -> Any:
-        return getattr(cls.__pydantic_validator__.validate_assignment(cls.model_construct(), channel.name, value), channel.name)
+        try:
+            held, _, _ = one_field.validate_python({channel.name: value})
+        except KeyError as error:
+            raise ValueError(
+                f"its validator asks for what is not at hand when one field is written ({error!r}): have what several fields "
+                "have to do with each other checked by a @model_validator"
+            ) from error
+        return held[channel.name]
 
     update = validate if channel.validate_update is channel.validate_value else channel.validate_update
     return dataclasses.replace(channel, validate_update=update, validate_value=validate)
+
+
+def _validator_of_one(cls: type[BaseModel], name: str) -> SchemaValidator:
+    """The validator of a single field of a model, with the field's own validators and without those of the whole."""
+    cls.model_rebuild()
+    schema: Any = cls.__pydantic_core_schema__
+    definitions: Any = []
+    config = None
+    while schema["type"] != "model-fields":
+        if schema["type"] == "model" and schema.get("root_model"):
+            raise GraphError(f"{cls.__name__} has no fields: a state needs at least one")
+        if schema["type"] == "definitions":
+            definitions = schema["definitions"]
+        config = schema.get("config", config)
+        ref = schema.get("schema_ref")  # of a model that contains itself
+        schema = schema["schema"] if ref is None else next(each for each in definitions if each["ref"] == ref)
+    kept = {key: part for key, part in schema["fields"][name].items() if key not in ("validation_alias", "frozen")}
+    fields: Any = {"type": "model-fields", "fields": {name: kept}}
+    return SchemaValidator(core_schema.definitions_schema(fields, definitions) if definitions else fields, config)
 
 
 def _is_reducer(item: Any) -> bool:
@@ -329,14 +433,18 @@ def _validator(hint: Any) -> Callable[[Any], Any] | None:
     """
     if hint is Any or hint is object:
         return None
-    strict = ConfigDict(strict=True, arbitrary_types_allowed=True)
     try:
-        try:
-            adapter = TypeAdapter(hint, config=strict)
-        except PydanticUserError as error:
-            if error.code != "type-adapter-config-unused":
-                raise
-            adapter = TypeAdapter(hint)
+        adapter = type_adapter(hint, ConfigDict(strict=True, arbitrary_types_allowed=True))
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise GraphError(f"the type {hint!r} cannot be checked: {error}") from error
     return adapter.validator.validate_python
+
+
+def type_adapter(hint: Any, config: ConfigDict) -> TypeAdapter[Any]:
+    """The adapter of a type, with these settings unless it is one that has its own and takes no others."""
+    try:
+        return TypeAdapter(hint, config=config)
+    except PydanticUserError as error:
+        if error.code != "type-adapter-config-unused":
+            raise
+        return TypeAdapter(hint)

@@ -36,6 +36,8 @@ class Fence:
     """The epoch under which a pause of this superstep was last gone past."""
     rows: bool = False
     """Whether nested graphs of this superstep left task rows, which go with it even when what they belong to was given up."""
+    before: str = ""
+    """The fingerprint of the graph that the stored run was begun with, or the one before a new run, where that is another."""
     lasting: dict[tuple[str, int], int] = field(default_factory=dict)
     """For each nested graph that keeps its state between calls, and each origin: the position of the task that called it."""
 
@@ -123,6 +125,14 @@ def namespace(outer: str, node: str, origin: int, position: int) -> str:
 def lasting_namespace(outer: str, node: str) -> str:
     """The namespace of a nested graph that keeps its state between calls; without task ids, that of a message log."""
     return f"{outer}/{node}" if outer else node
+
+
+def in_namespace(node: str, ns: str) -> str:
+    """The beginning of a namespace that names this node, and its task where it is called anew each time; empty when it is
+    another's.
+    """
+    match = re.match(rf"{re.escape(node)}(:\d+\.\d+)?(/|$)", ns)
+    return "" if match is None else match[0]
 
 
 class Task:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from graphflow.core.comparison import same
 from graphflow.core.control import MISSING, START, Overwrite
 from graphflow.core.hints import one
 from graphflow.core.reducers import Delta, Op, keyed, merge_keys, message_delta, upsert
@@ -89,17 +92,21 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "…"
 
 
-def update_of(schema: StateSchema, value: Any, view: Any, node: str, place: str = "") -> Mapping[str, Any]:
+def update_of(
+    schema: StateSchema, value: Any, view: Any, node: str, place: str = "", *, in_place: bool = False
+) -> Mapping[str, Any]:
     """The mapping a node's return value stands for: a dict, None, or an instance of the state (its changed fields).
 
-    ``place`` says where it was in what the node returned, if it was not all of it.
+    ``place`` says where it was in what the node returned, if it was not all of it. ``in_place``: it is the very object that the
+    node was given, so what is in its fields was left there, or put there. A new object says nothing by a field that holds its
+    default.
     """
     if value is None:
         return {}
     if type(value) is dict or isinstance(value, Mapping):
         return value
     if schema.form != "dict" and isinstance(value, schema.cls):
-        return _changed_fields(schema, value, view)
+        return _changed_fields(schema, value, view, in_place)
     if node == START:
         raise InvalidUpdate(
             f"the input is {type(value).__name__}: give a dict of fields of {schema.cls.__name__}; "
@@ -112,19 +119,41 @@ def update_of(schema: StateSchema, value: Any, view: Any, node: str, place: str 
     )
 
 
-def _changed_fields(schema: StateSchema, value: Any, view: Any) -> Values:
+def _changed_fields(schema: StateSchema, value: Any, view: Any, in_place: bool) -> Values:
     changed: Values = {}
     declared = value.model_fields_set if schema.form == "model" else schema.channels
     for name, channel in schema.channels.items():
         if name not in declared:
             continue
         now = getattr(value, name)
-        if isinstance(view, schema.cls) and now is getattr(view, name, MISSING):
+        before = getattr(view, name, MISSING) if isinstance(view, schema.cls) else MISSING
+        if now is before or (in_place and same(before, now)):
             continue
-        if schema.form == "dataclass" and channel.default is not None and now == channel.default():
+        if schema.form == "dataclass" and not in_place and channel.default is not None and now == channel.default():
             continue
         changed[name] = now
     return changed
+
+
+def told_update(schema: StateSchema, writes: list[Write]) -> Values:
+    """The writes of a task as one update, for whoever hears of it: several to one field are put together, where its reducer
+    takes what that gives as well.
+    """
+    update = dict(writes)
+    if len(update) < len(writes):
+        for name in update:
+            values = [value for key, value in writes if key == name]
+            channel = schema.channels[name]
+            kind = channel.kind
+            if len(values) == 1 or any(isinstance(value, Overwrite) for value in values):
+                continue
+            if kind in ("append", "messages"):
+                update[name] = [item for value in values for item in value]
+            elif kind in ("merge", "keys"):
+                update[name] = {key: item for value in values for key, item in value.items()}
+            elif channel.reducer is operator.add or channel.reducer is operator.or_:
+                update[name] = functools.reduce(channel.reducer, values)
+    return update
 
 
 # --- merging the writes of a superstep -----------------------------------------------------------------------------------
@@ -182,9 +211,11 @@ def _items(writes: list[Write]) -> list[Any]:
 
 def _reduce_append(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:
     items = _items(writes)
+    if type(items) is not list:
+        items = list(items)
     if not items:
         return ([] if old is MISSING else old), None
-    return (items if old is MISSING or not old else old + items), {"append": items}
+    return (items if old is MISSING or not old else [*old, *items]), {"append": items}
 
 
 def _reduce_merge(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, Op | None]:
@@ -284,6 +315,15 @@ _REDUCE: dict[Kind, Callable[[Channel, Any, list[Write]], tuple[Any, Op | None]]
     "messages": _reduce_messages,
     "fold": _reduce_fold,
 }
+
+
+def hold_defaults(schema: StateSchema, values: Values, delta: Delta, *, begins: bool) -> None:
+    """Have the first delta of a session (``begins``), or of a later run, hold the defaults that may be others when they are
+    made again as it is loaded.
+    """
+    for name in schema.varying:
+        if (begins or name in schema.fresh) and name in values and "set" not in delta.get(name, ()):
+            delta[name] = {"set": values[name]}
 
 
 def reset(schema: StateSchema, values: Values, ranges: Mapping[str, Any]) -> Delta:

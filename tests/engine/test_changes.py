@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
+from pydantic import AfterValidator, BaseModel
 
 from graphflow import (
     END,
@@ -23,6 +24,7 @@ from graphflow import (
     interrupt,
     logged,
     merge,
+    per_run,
     tool,
     untracked,
 )
@@ -344,6 +346,89 @@ def test_a_new_run_on_a_state_that_does_not_fit_is_refused(way, db) -> None:  # 
     with pytest.raises(GraphChanged, match="field 'count' holds 3, which its declared type does not take"):
         way.invoke(graph(str), {"other": 1}, session_id="s")
     assert way.invoke(graph(float | int), {"other": 1}, session_id="s")["count"] == 3
+
+
+def test_what_a_new_run_empties_may_be_declared_otherwise(way, db) -> None:  # type: ignore[no-untyped-def]
+    def graph(hint: Any) -> Any:
+        builder = StateGraph(TypedDict("S", {"draft": Annotated[hint, per_run], "other": int}))  # type: ignore[operator]
+        return builder.add_node("n", lambda state: {}).add_edge(START, "n").add_edge("n", END).compile(db=db)
+
+    way.invoke(graph(int), {"draft": 3}, session_id="s")
+    assert way.invoke(graph(str), {"draft": "three"}, session_id="s")["draft"] == "three"
+
+
+def nested(db: Any, hint: Any, *, join: bool = False, persist: bool = False) -> Any:
+    """A graph in a graph: first, and a question after it; ``join``: a node that waits for both."""
+    builder = StateGraph(TypedDict("Inner", {"count": hint, "path": Annotated[list[str], append]}))  # type: ignore[operator]
+    builder.add_node("first", lambda state: {"path": ["first"], **({"count": 3} if hint is int else {})})
+    builder.add_node("ask", ask)
+    builder.add_node("both", visit("both"))
+    builder.add_edge(START, "first").add_edge("first", "ask")
+    if join:
+        builder.add_edge(["first", "ask"], "both")
+    else:
+        builder.add_edge("ask", "both")
+    inner = builder.add_edge("both", END).compile(name="inner")
+    outer = StateGraph(TypedDict("Outer", {"path": Annotated[list[str], append]}), name="outer")
+    return outer.add_node("in", inner, persist=persist).add_edge(START, "in").add_edge("in", END).compile(db=db)
+
+
+def test_what_does_not_fit_inside_a_nested_graph_is_refused(way, db) -> None:  # type: ignore[no-untyped-def]
+    way.invoke(nested(db, int), {}, session_id="s")
+    with (
+        pytest.warns(GraphChangedWarning),
+        pytest.raises(GraphChanged, match="field 'count' holds 3, which its declared type does not take"),
+    ):
+        way.resume(nested(db, str), "s", "yes")
+    with pytest.warns(GraphChangedWarning):
+        assert way.resume(nested(db, int | float), "s")["path"] == ["first", "asked yes", "both"]
+
+
+def test_a_new_join_inside_a_nested_graph_does_not_wait_for_ever(way, db) -> None:  # type: ignore[no-untyped-def]
+    way.invoke(nested(db, int), {}, session_id="s")
+    refused = pytest.raises(GraphChanged, match="the new join before 'both' would wait for 'first'")
+    with pytest.warns(GraphChangedWarning), refused:
+        way.resume(nested(db, int, join=True), "s", "yes")
+
+
+def test_what_a_nested_graph_kept_has_to_fit_when_it_is_called_again(way, db) -> None:  # type: ignore[no-untyped-def]
+    way.invoke(nested(db, int, persist=True), {}, session_id="s")
+    way.resume(nested(db, int, persist=True), "s", "yes")
+    with pytest.raises(GraphChanged, match="field 'count' holds 3, which its declared type does not take"):
+        way.invoke(nested(db, str, persist=True), {}, session_id="s")
+
+
+def test_names_with_line_breaks_are_compared(way, db) -> None:  # type: ignore[no-untyped-def]
+    def graph(*names: str) -> Any:
+        builder = StateGraph(TypedDict("S", {"path": Annotated[list[str], append]}))  # type: ignore[operator]
+        for name, follows in zip((START, *names), (*names, END), strict=True):
+            if name != START:
+                builder.add_node(name, ask if name.startswith("draft") else visit(name))
+            builder.add_edge(name, follows)
+        return builder.compile(db=db)
+
+    way.invoke(graph("draft\nreview"), {}, session_id="s")
+    with pytest.warns(GraphChangedWarning, match="node 'last' is new"):
+        assert way.resume(graph("draft\nreview", "last"), "s", "yes")["path"] == ["asked yes", "last"]
+
+
+def short(text: str) -> str:
+    """For a validator."""
+    return text[:9]
+
+
+def test_a_fingerprint_holds_no_place_in_memory() -> None:
+    class Tag:
+        """A mark of the user's, which says nothing of itself."""
+
+    def graph(tag: Any) -> Any:
+        class State(BaseModel):
+            name: Annotated[str, AfterValidator(short), tag] = ""  # type: ignore[valid-type]
+
+        return StateGraph(State).add_node("n", lambda state: {}).add_edge(START, "n").add_edge("n", END).compile()
+
+    kept = [Tag(), Tag()]
+    assert graph(kept[0]).fingerprint == graph(kept[1]).fingerprint and "0x" not in graph(kept[0]).plan.outline
 
 
 def test_an_agent_may_change_between_turns(way, db) -> None:  # type: ignore[no-untyped-def]

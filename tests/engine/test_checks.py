@@ -224,6 +224,12 @@ def test_an_alias_leads_to_a_node() -> None:
     assert str(caught.value) == "aliases={'author': 'wirte'}: there is no node and no field 'wirte'; did you mean 'write'?"
 
 
+def test_an_alias_of_a_node_that_is_there_is_refused() -> None:
+    builder = two_nodes().add_edge(START, "write").add_edge("write", "judge").add_edge("judge", END)
+    with pytest.raises(GraphError, match="'write' is a node, and what waits there would be taken for what 'judge' is to do"):
+        builder.compile(aliases={"write": "judge"})
+
+
 def test_a_node_to_pause_at_exists() -> None:
     builder = two_nodes().add_edge(START, "write").add_edge("write", "judge").add_edge("judge", END)
     for option in ("interrupt_before", "interrupt_after"):

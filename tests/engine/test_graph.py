@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypedDict
 
 import pytest
 
-from graphflow import END, START, Command, Context, Send, StateGraph, append
+from graphflow import END, START, Command, Context, Send, StateGraph, append, interrupt
 from graphflow.db import InMemoryDb
 from graphflow.errors import GraphError, InvalidUpdate, RecursionLimit, UnknownTarget
 
@@ -259,6 +259,20 @@ def test_a_deferred_node_runs_when_nothing_else_is_left(way):
     for source, target in [(START, "a"), (START, "b"), ("a", "last"), ("b", "b2"), ("b2", "b3"), ("b3", "last"), ("last", END)]:
         builder.add_edge(source, target)
     assert way.invoke(builder.compile(), {})["path"] == ["a", "b", "b2", "b3", "last"]
+
+
+def test_deferred_nodes_are_known_in_the_order_in_which_they_run(way, db):
+    builder = StateGraph(S)
+    builder.add_node("a", lambda state: {"path": [interrupt("well?")]}, defer=True)
+    builder.add_node("b", visit("b"), defer=True)
+    builder.add_node("long", visit("long"))
+    for source, target in [(START, "long"), (START, "b"), ("long", "a"), ("a", END), ("b", END)]:
+        builder.add_edge(source, target)
+    graph = builder.compile(db=db)
+    paused = way.invoke(graph, {}, session_id="s")
+    assert graph.get_state("s").interrupts == paused.interrupts and paused.interrupts[0].value == "well?"
+    assert [task.state for task in graph.get_state("s").tasks] == ["waiting", "done"]
+    assert way.resume(graph, "s", answer="yes")["path"] == ["long", "yes", "b"]
 
 
 def test_a_loop_ends_where_its_router_says(way):

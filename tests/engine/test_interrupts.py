@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from datetime import date, datetime, time, timedelta
+from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field, field_validator
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, HttpUrl, computed_field, field_validator
 
 from graphflow import END, START, Command, Send, StateGraph, append, interrupt
 from graphflow.core.effects import Commit
@@ -82,6 +85,26 @@ def test_a_question_that_is_asked_again_in_a_loop_of_the_graph_is_a_new_one(way,
     seen.append(way.resume(graph, "s", True).interrupts[0].id)
     assert way.resume(graph, "s", False)["path"] == [True, False]
     assert len(set(seen)) == 2
+
+
+@pytest.mark.parametrize("group", ["gather", "TaskGroup"])
+def test_questions_that_one_node_asks_at_once_are_answered_one_by_one(way, db, group):
+    async def question(text):
+        return interrupt(text)
+
+    async def ask(state):
+        if group == "gather":
+            return {"path": await asyncio.gather(question("delete?"), question("mail?"))}
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(question(text)) for text in ("delete?", "mail?")]
+        return {"path": [each.result() for each in asked]}
+
+    graph = chain(db, ask)
+    result = way.invoke(graph, {}, session_id="s")
+    for text, answer in (("delete?", "no"), ("mail?", "yes")):
+        assert [asked.value for asked in result.interrupts] == [text]
+        result = way.resume(graph, "s", answers={result.interrupts[0].id: answer})
+    assert result["path"] == ["no", "yes"]
 
 
 def test_none_is_an_answer(way, db):
@@ -252,11 +275,36 @@ def test_an_answer_comes_as_the_type_that_was_asked_for(way, db):
     assert seen == [Approval(approved=True)]
 
 
+class Colour(Enum):
+    RED = "red"
+
+
+class Named(BaseModel):
+    """What is called otherwise where it is made, and has more than is given."""
+
+    model_config = ConfigDict(extra="forbid")
+    full_name: str = Field(validation_alias="fullName", serialization_alias="full-name")
+    nick: str = Field("", validation_alias=AliasChoices(AliasPath("names", 0), "nickName"))
+    colour: Colour = Colour.RED
+    where: Path = Path("home")
+    page: HttpUrl | None = None
+
+    @computed_field
+    def greeting(self) -> str:
+        return f"hello {self.full_name}"
+
+
+ANN = Named(fullName="Ann", nickName="an", page="https://example.com/")
+
+
 @pytest.mark.parametrize(
     "schema, good, expected",
     [
         (Approval, Approval(approved=False, note="no"), Approval(approved=False, note="no")),
         (Range, Range(1, 2), Range(1, 2)),
+        (Named, ANN, ANN),
+        (list[Named], [ANN], [ANN]),
+        (Colour, Colour.RED, Colour.RED),
         (Range, {"low": 3}, Range(3)),
         (Literal["yes", "no"], "no", "no"),
         (int | None, None, None),

@@ -1065,3 +1065,38 @@ def test_a_graph_that_keeps_its_state_is_not_called_as_calls_are_numbered() -> N
     builder.add_edge(START, "llama:3.2").add_edge("llama:3.2", END)
     with pytest.raises(GraphError, match=r"'llama:3\.2' keeps the state of its graph between calls .* another name"):
         builder.compile()
+
+
+class Sums(TypedDict):
+    total: Annotated[int, operator.add]
+    messages: Annotated[list[Message], add_messages]
+
+
+def test_after_a_pause_a_nested_graph_gives_back_only_what_it_added(way, db):
+    def ask(state):
+        return {"messages": [Message("assistant", interrupt("well?"), id="new")]}
+
+    inner = StateGraph(Sums).add_node("ask", ask).add_edge(START, "ask").add_edge("ask", END).compile()
+    outer = StateGraph(Sums).add_node("in", inner).add_edge(START, "in").add_edge("in", END).compile(db=db)
+    way.invoke(outer, {"messages": [Message("user", "hi", id="old")]}, session_id="s")
+    told = way.stream_resume(outer, "s", "yes", stream_mode="updates")
+    assert [message.id for message in told[-1]["in"]["messages"]] == ["new"]
+
+
+@pytest.mark.parametrize("durability", ["sync", "exit"])
+def test_what_is_added_up_inside_counts_once_though_a_router_failed(way, db, durability):
+    broken = [True]
+
+    def choose(state):
+        if broken:
+            raise ZeroDivisionError
+        return END
+
+    inner = StateGraph(Sums).add_node("add", lambda state: {"total": 1}).add_edge(START, "add")
+    inner.add_conditional_edges("add", choose, [END])
+    builder = StateGraph(Sums).add_node("in", inner.compile()).add_edge(START, "in").add_edge("in", END)
+    outer = builder.compile(db=db, durability=durability)
+    with pytest.raises(ZeroDivisionError):
+        way.invoke(outer, {"total": 10}, session_id="s")
+    broken.clear()
+    assert way.resume(outer, "s")["total"] == 11

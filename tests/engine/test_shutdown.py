@@ -123,10 +123,10 @@ atexit.register(lambda: print("atexit", flush=True))
 threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
 try:
     with graceful_shutdown():
-        print(graph.invoke({{"n": 0}}, session_id="s").status, flush=True)
+        graph.invoke({{"n": 0}}, session_id="s")  # whose end the process may or may not hear of
 finally:
     time.sleep(0.5)
     print("cleaned up", flush=True)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout.split("\n")[:-1], done.stderr) == (143, ["cancelled", "cleaned up", "atexit"], "")
+    assert (done.returncode, done.stdout.split("\n")[:-1], done.stderr) == (143, ["cleaned up", "atexit"], "")

@@ -360,3 +360,14 @@ def test_a_type_that_cannot_be_checked_is_told_with_the_field_that_has_it():
 
     with pytest.raises(GraphError, match=r"^Counted\.counts: the type <class 'collections.defaultdict'> cannot be checked"):
         StateGraph(Counted).add_node("n", lambda state: None).add_edge(START, "n").add_edge("n", END).compile()
+
+
+def test_messages_stay_in_the_order_in_which_a_node_put_them(way, db):
+    def insert(state):
+        *_, last = state["messages"]
+        return {"messages": [RemoveMessage(id=last.id), Message("system", "note", id="n"), last]}
+
+    graph = one_node_db(Chat, insert, db)
+    given = [Message("user", "hi", id="u"), Message("assistant", "hello", id="a")]
+    assert [message.id for message in way.invoke(graph, {"messages": given}, session_id="s")["messages"]] == ["u", "n", "a"]
+    assert [message.id for message in graph.get_state("s").values["messages"]] == ["u", "n", "a"]

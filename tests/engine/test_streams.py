@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import operator
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ import pytest
 from graphflow import (
     END,
     START,
+    Command,
     Context,
     Message,
     RetryPolicy,
@@ -760,3 +762,22 @@ def test_a_view_of_messages_is_told_by_several_threads():
     finally:
         sys.setswitchinterval(often)
     assert not errors
+
+
+def test_all_updates_of_a_list_are_told(way):
+    class Talk(TypedDict):
+        path: Annotated[list[Any], append]
+        messages: Annotated[list[Message], add_messages]
+        total: Annotated[int, operator.add]
+
+    def node(state):
+        return [
+            {"path": [1], "messages": [Message("user", "one")], "total": 1},
+            Command(update={"path": [2], "messages": [Message("user", "two")], "total": 2}),
+        ]
+
+    graph = StateGraph(Talk).add_node("a", node).add_edge(START, "a").add_edge("a", END).compile()
+    (told,) = way.stream(graph, {}, stream_mode="updates")
+    assert (told["a"]["path"], told["a"]["total"]) == ([1, 2], 3)
+    assert [message.text for message in told["a"]["messages"]] == ["one", "two"]
+    assert [message.text for message, _ in way.stream(graph, {}, stream_mode="messages")] == ["one", "two"]
