@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from graphflow.errors import GraphflowError
+from graphflow.printing.text import clean
 
 
 class Failure(Exception):
@@ -34,6 +35,8 @@ class Readable(TyperGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read the output has seen enough
+            raise
         except Exception as error:
             if not is_expected(error):
                 raise
@@ -47,8 +50,8 @@ def is_expected(error: Exception) -> bool:
 
 
 def in_one_line(error: BaseException) -> str:
-    """The error's message without line breaks; errors of others come with their type."""
-    text = " ".join(str(error).split())
+    """The error's message without line breaks and control characters; errors of others come with their type."""
+    text = clean(" ".join(str(error).split()))
     if text and isinstance(error, Failure | GraphflowError):
         return text
     return f"{type(error).__name__}: {text}".removesuffix(": ")

@@ -8,19 +8,24 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from graphflow.cli.failure import Failure
 from graphflow.cli.place import DEFAULT_DB, Place, Schema, with_sessions
 from graphflow.cli.terminal import as_json, console, local_time, plain, said
 from graphflow.db import PostgresDb, Session, SessionType, SqliteDb
 from graphflow.db.retention import TOO_LONG
+from graphflow.errors import CorruptCheckpoint
 
 sessions = typer.Typer(help="Look after stored sessions.", no_args_is_help=True, rich_markup_mode=None)
 
 SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
 Owner = Annotated[str | None, typer.Option("--user", help="Only sessions of this user.", metavar="ID")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON instead of tables.")]
+
+
+LONGEST_ID = 36
+"""Characters of a session's id that a list keeps in one line, where there is room for twice as many: those of a UUID."""
 
 
 class SortBy(StrEnum):
@@ -60,11 +65,14 @@ def list_sessions(
     if json:
         typer.echo(as_json([_facts(session) for session in found]))
         return
-    table = Table("session", "type", "user", "component", "name", "status", "created", "updated")
+    out = console()
+    whole = out.width >= 2 * LONGEST_ID and all(len(session.session_id) <= LONGEST_ID for session in found)
+    headers = ("type", "user", "component", "name", "status", "created", "updated")
+    table = Table(Column("session", overflow="fold", no_wrap=whole), *(Column(header, overflow="fold") for header in headers))
     for session in found:
         table.add_row(*(plain(str(value)) for value in _row(session)))
-    console().print(table)
-    console().print(f"{len(found)} of {total} sessions" + (f", page {page}" if page > 1 else ""))
+    out.print(table)
+    out.print(f"{len(found)} of {total} sessions" + (f", page {page}" if page > 1 else ""))
 
 
 @sessions.command()
@@ -85,7 +93,7 @@ def show(
     if json:
         typer.echo(as_json({**_facts(found), **details, "messages": [message.model_dump(mode="json") for message in messages]}))
         return
-    table = Table(show_header=False, box=None)
+    table = Table(Column(), Column(overflow="fold"), show_header=False, box=None)
     for key, value in {**_facts(found), **details}.items():
         if value not in (None, "", {}):
             table.add_row(plain(key, "bold"), plain(local_time(value) if hasattr(value, "astimezone") else str(value)))
@@ -127,8 +135,11 @@ def delete(
 ) -> None:
     """Delete a session with everything in it."""
     with with_sessions(db, schema) as opened:
-        found = _found(opened, session, user, db)
-        if not yes and not typer.confirm(f"Delete session {session!r} of {local_time(found.created_at)} for good?", err=True):
+        try:
+            what = f"session {session!r} of {local_time(_found(opened, session, user, db).created_at)}"
+        except CorruptCheckpoint:
+            what = f"the damaged session {session!r}"
+        if not yes and not typer.confirm(f"Delete {what} for good?", err=True):
             raise Failure("nothing was deleted")
         opened.delete_session(session, user_id=user)
     typer.echo(f"deleted {session}")
@@ -155,7 +166,10 @@ def prune(
     with with_sessions(db, schema) as opened:
         if delete_sessions and not yes and not typer.confirm("Delete unused sessions with their messages for good?", err=True):
             raise Failure("nothing was deleted")
-        report = opened.prune(keep_last=keep_last, older_than=age, user_id=user, delete_sessions=delete_sessions)
+        try:
+            report = opened.prune(keep_last=keep_last, older_than=age, user_id=user, delete_sessions=delete_sessions)
+        except CorruptCheckpoint as damage:
+            raise Failure("; ".join([str(damage), *getattr(damage, "__notes__", ())])) from None
     deleted = f", {report.deleted_sessions} sessions deleted" if delete_sessions else ""
     typer.echo(f"{report.checkpoints} checkpoints of {report.sessions} sessions pruned{deleted}: {report.bytes:,} bytes")
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Any
 
 from rich.console import Console
@@ -31,26 +33,43 @@ def local_time(time: datetime | None) -> str:
 def said(message: Message) -> Text:
     """A message: who, what, and the tools it calls."""
     colours = {"user": "cyan", "assistant": "green", "tool": "yellow"}
-    calls = "".join(f"\n→ {call.name}({json.dumps(call.arguments, ensure_ascii=False)})" for call in message.tool_calls)
+    calls = "".join(f"\n→ {call.name}({json.dumps(_plain(call.arguments), ensure_ascii=False)})" for call in message.tool_calls)
     who = f"{message.role} ({message.name})" if message.name else message.role
     return Text.assemble(plain(f"{who}: ", colours.get(message.role, "bold")), plain(f"{message.text}{calls}"))
 
 
 def as_json(value: Any) -> str:
-    """A value for other programs to read; times in ISO form."""
-    return encodable(json.dumps(value, indent=2, ensure_ascii=False, default=_encoded))
+    """A value for other programs to read; times in ISO form, and what JSON has no form for as text."""
+    return encodable(json.dumps(_plain(value), indent=2, ensure_ascii=False))
 
 
 def encodable(text: str) -> str:
-    """JSON in characters that stdout has; where it lacks some (halves of surrogate pairs are in no encoding), all beyond ASCII
-    are written as the escapes that JSON has for them.
+    """JSON in characters that command no terminal and that stdout has; others are written as the escapes that JSON has for
+    them, which are all beyond ASCII where stdout lacks some (halves of surrogate pairs are in no encoding).
     """
+    text = re.sub(r"[^\x20-\x7e\n]", lambda found: found[0] if found[0].isprintable() else _escaped(found[0]), text)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        return re.sub(r"[^\x00-\x7f]+", lambda found: json.dumps(found[0])[1:-1], text)
+        return re.sub(r"[^\x00-\x7f]+", lambda found: _escaped(found[0]), text)
     return text
 
 
-def _encoded(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+def _escaped(text: str) -> str:
+    return json.dumps(text)[1:-1]
+
+
+def _plain(value: Any) -> Any:
+    """The value in what JSON has forms for."""
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    return value if value is None or isinstance(value, str | int) or _finite(value) else str(value)
+
+
+def _finite(value: Any) -> bool:
+    """Whether it is a number that JSON has a form for."""
+    return isinstance(value, float) and math.isfinite(value)

@@ -26,7 +26,7 @@ from graphflow.db.retries import patiently
 from graphflow.db.sql import SqlDb, system_clock
 from graphflow.db.sqltext import statements_for
 from graphflow.db.transactions import Transaction
-from graphflow.errors import CorruptCheckpoint
+from graphflow.errors import CorruptCheckpoint, DatabaseFailed
 
 if TYPE_CHECKING:
     from graphflow.db.pool import Pool
@@ -161,7 +161,13 @@ class PostgresDb(SqlDb):
 
     def _open(self) -> Pool:
         # psycopg looks for libpq when it is imported, and not every machine has one.
-        from graphflow.db.pool import Pool, Settings  # noqa: PLC0415
+        try:
+            from graphflow.db.pool import Pool, Settings  # noqa: PLC0415
+        except ImportError as error:
+            raise DatabaseFailed(
+                f"PostgreSQL cannot be spoken to: {' '.join(str(error).split())}; install graphflow-agents[postgres], which "
+                "brings what psycopg needs"
+            ) from error
 
         settings = Settings(
             self._arguments, self._where, self.pool_size, self.busy_timeout, self.statement_timeout, self.lease_ttl

@@ -92,8 +92,8 @@ def _moment(older_than: Any, now: int) -> int:
 # --- all sessions ----------------------------------------------------------------------------------------------------------
 
 
-def prune(read: Write[Any], write: Write[Any], asked: Wanted) -> PruneReport:
-    """Take away the checkpoints that are to go. Raises the CorruptCheckpoint of a damaged session when that is done."""
+def prune(read: Write[Any], write: Write[Any], asked: Wanted) -> tuple[PruneReport, CorruptCheckpoint | None]:
+    """Take away the checkpoints that are to go; with what was done comes the error of the first session that is damaged."""
     report, damage = PruneReport(), None
     found = {"user_id": asked.user_id, "keep": asked.keep, "before": asked.before, "count": PAGE}
     for ordinal in _each(read, lambda tx, after: tx.all(tx.sql.prunable, {**found, "after": after})):
@@ -104,19 +104,18 @@ def prune(read: Write[Any], write: Write[Any], asked: Wanted) -> PruneReport:
                 part, more = write(partial(_prune_session, session=ordinal, asked=asked))
                 of_session += part
         except CorruptCheckpoint as error:
-            damage = damage or error  # told when all others have been seen to
+            damage = damage or error
         report += of_session + PruneReport(sessions=1 if of_session.checkpoints else 0)
-    if damage is not None:
-        damage.add_note(f"the other sessions were pruned: {report}")
-        raise damage
-    return report
+    return report, damage
 
 
 def delete_disused(
     read: Write[Any], write: Write[Any], asked: Wanted, delete: Callable[[Transaction, int], int]
-) -> PruneReport:
-    """Delete the sessions that nobody has used since ``asked.before``, unless something in them waits to be resumed."""
-    report = PruneReport()
+) -> tuple[PruneReport, CorruptCheckpoint | None]:
+    """Delete the sessions that nobody has used since ``asked.before``, unless something in them waits to be resumed; gives what
+    ``prune`` does.
+    """
+    report, damage = PruneReport(), None
     found = {"user_id": asked.user_id, "before": asked.before, "count": PAGE}
 
     def work(tx: Transaction, ordinal: int) -> PruneReport:
@@ -129,8 +128,11 @@ def delete_disused(
         return PruneReport(deleted_sessions=1, rows=delete(tx, ordinal), bytes=size)
 
     for ordinal in _each(read, lambda tx, after: tx.all(tx.sql.disused, {**found, "after": after})):
-        report += write(partial(work, ordinal=ordinal))
-    return report
+        try:
+            report += write(partial(work, ordinal=ordinal))
+        except CorruptCheckpoint as error:
+            damage = damage or error
+    return report, damage
 
 
 def _each(read: Write[Any], look_up: Callable[..., list[Any]]) -> Iterator[int]:

@@ -236,9 +236,13 @@ class UserSessions(Transactional):
         options.flag("delete_sessions", delete_sessions)
         if delete_sessions and older_than is None:
             raise ValueError("delete_sessions=True needs older_than=: how long a session must not have been used")
-        report = retention.prune(self._read, self._write, asked)
+        report, damage = retention.prune(self._read, self._write, asked)
         if delete_sessions:
-            report += retention.delete_disused(self._read, self._write, asked, sessions.delete_rows)
+            deleted, as_well = retention.delete_disused(self._read, self._write, asked, sessions.delete_rows)
+            report, damage = report + deleted, damage or as_well
+        if damage is not None:
+            damage.add_note(f"the other sessions were pruned: {report}")
+            raise damage
         return report
 
     def repair_session(self, session_id: str, *, user_id: str | None = None) -> Repair:

@@ -64,8 +64,14 @@ def _id(name: str, index: int) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text for between double quotes: what Mermaid or HTML would read as more than a letter becomes a character code."""
-    return "".join(c if c.isalnum() or c in " _-.,()/?!'+*=" else f"#{ord(c)};" for c in text)
+    """Text for between double quotes: what Mermaid, HTML or Markdown would read as more than a letter becomes a character
+    code.
+    """
+    item = re.match(r"\s*(\d+[.)]|-)", text)  # would begin a list
+    marks = {found.start() for found in re.finditer(r"(?<![^\W_])_|_(?![^\W_])", text)} | ({item.end() - 1} if item else set())
+    return "".join(
+        c if at not in marks and (c.isalnum() or c in " _-.,()/?!'=") else f"#{ord(c)};" for at, c in enumerate(text)
+    )
 
 
 def _arrow(line: Line) -> str:

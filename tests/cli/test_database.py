@@ -58,6 +58,27 @@ def test_upgrade_makes_a_new_file_and_status_does_not(tmp_path: Path) -> None:
     assert SqliteDb(path).schema_status().version == migrations.VERSION
 
 
+def test_looking_brings_no_schema_up_to_another_version(old: str) -> None:
+    before = Path(old).read_bytes()
+    looking = ("db", "check"), ("sessions", "list"), ("sessions", "show", "s"), ("sessions", "prune", "--keep-last", "1")
+    for command in looking:
+        code, out, err = invoke(*command, "--db", old)
+        assert (code, out) == (1, "") and "graphflow db upgrade" in err, command
+    assert Path(old).read_bytes() == before
+
+
+def test_tables_are_made_in_a_database_that_has_none(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection, connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    (tmp_path / "empty.db").touch()
+    for name in ("other.db", "empty.db"):
+        place = str(tmp_path / name)
+        code, out, _ = invoke("db", "status", "--db", place)
+        assert code == 0 and out.startswith("schema version none, ") and "made by the first use" in out
+        assert invoke("db", "upgrade", "--db", place)[:2] == (0, f"schema version none → {migrations.VERSION}\n")
+        assert invoke("sessions", "list", "--db", place)[0] == 0
+
+
 def test_a_schema_that_is_too_new_is_told_without_a_traceback(old: str) -> None:
     change(old, "INSERT INTO gf_schema VALUES (99, 0)")
     code, out, _ = invoke("db", "status", "--db", old)
@@ -108,6 +129,14 @@ def test_prune_keeps_what_was_said(stored: Path) -> None:
     assert messages() == before and invoke("db", "check", "--db", str(stored))[0] == 0
     code, out, _ = invoke("sessions", "prune", "--older-than", "30d", "--db", str(stored))
     assert code == 0 and out.startswith("0 checkpoints of 0 sessions")
+
+
+def test_a_damaged_session_keeps_no_other_from_being_pruned_or_deleted(stored: Path) -> None:
+    change(stored, "UPDATE gf_checkpoints SET delta = '{}' WHERE session = 1 AND seq = 1")
+    change(stored, "UPDATE gf_sessions SET updated_at = updated_at + 1 WHERE ordinal = 1")
+    prune = ("sessions", "prune", "--keep-last", "1", "--older-than", "0s", "--delete-sessions", "--yes", "--db", str(stored))
+    code, out, err = invoke(*prune)
+    assert (code, out) == (1, "") and "does not match its checksum" in err and "deleted_sessions=2" in err
 
 
 def test_prune_deletes_sessions_only_when_told_twice(stored: Path) -> None:

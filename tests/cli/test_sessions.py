@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
 
-from graphflow import Agent
+from graphflow import Agent, Reply, ToolCall
 from graphflow.cli.main import app
 from graphflow.db import SqliteDb
+from graphflow.testing import ScriptedModel
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Command
@@ -65,6 +71,17 @@ def test_a_list_says_how_many_there_are_beyond_the_page(stored: Path) -> None:
 def test_the_file_is_graphflow_db_unless_named(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(stored.parent)
     assert listed() == ["open", "ann-2", "ann-1"]
+
+
+def test_a_list_shows_whole_ids_also_where_it_is_narrow(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    db = SqliteDb(stored)
+    for id, width in (("0123456789abcdef", 80), ("y" * 16, 40), ("x" * 200, 80)):
+        Agent("offline", name="a-component-of-a-long-name", db=db).run("Hello", session_id=id, user_id=f"of-{id[0]}")
+        monkeypatch.setattr("graphflow.cli.terminal.PIPED_WIDTH", width)
+        code, out, _ = invoke("list", "--db", str(stored), "--user", f"of-{id[0]}")
+        assert code == 0 and "…" not in out
+        assert id in out if width >= 80 > len(id) else out.count(id[0]) >= len(id)
+    db.close()
 
 
 # --- show ------------------------------------------------------------------------------------------------------------------
@@ -245,3 +262,50 @@ def test_a_real_process_lists_without_a_warning(graphflow: Command, stored: Path
     done = graphflow("sessions", "list", "--limit", "2")
     assert (done.returncode, done.stderr) == (0, "")
     assert "2 of 3 sessions" in done.stdout
+
+
+# --- what is stored oddly, and what a terminal makes of it -------------------------------------------------------------------
+
+
+def test_values_that_json_has_no_form_for_are_shown(tmp_path: Path) -> None:
+    db = SqliteDb(tmp_path / "s.db")
+    model = ScriptedModel([Reply("", [ToolCall("1", "nothing", {"when": date(2030, 1, 2)})]), "\x9b31mhi\x7f"])
+    held = {"board": {(0, 0): "x"}, "odds": float("nan"), "day": date.max}
+    Agent(model, db=db).run("Hello", session_id="s", session_state=held)
+    db.close()
+    code, out, _ = invoke("show", "s", "--db", str(tmp_path / "s.db"), "--json")
+    shown = json.loads(out, parse_constant=lambda word: pytest.fail(word))
+    assert code == 0 and shown["session_state"] == {"board": {"(0, 0)": "x"}, "odds": "nan", "day": "9999-12-31"}
+    assert shown["messages"][-1]["content"] == "\x9b31mhi\x7f" and "\x9b" not in out and "\x7f" not in out
+    code, out, _ = invoke("show", "s", "--db", str(tmp_path / "s.db"))
+    assert code == 0 and '→ nothing({"when": "2030-01-02"})' in out and "\x9b" not in out
+
+
+@pytest.mark.parametrize("place", [":memory:", "file:x.db?mode=ro"])
+def test_a_place_that_is_no_file_is_told_in_a_line(place: str) -> None:
+    code, out, err = invoke("list", "--db", place)
+    assert (code, out) == (2, "") and err.startswith("graphflow: ") and err.count("\n") == 1
+
+
+def test_a_damaged_session_can_be_deleted(stored: Path) -> None:
+    with closing(sqlite3.connect(stored)) as connection, connection:
+        connection.execute("UPDATE gf_sessions SET name = 'other' WHERE session_id = 'ann-1'")
+    code, _, err = invoke("delete", "ann-1", "--db", str(stored), said="n\n")
+    assert code == 1 and "Delete the damaged session 'ann-1' for good?" in err
+    assert invoke("delete", "ann-1", "--db", str(stored), "--yes")[:2] == (0, "deleted ann-1\n")
+    assert listed("--db", str(stored)) == ["open", "ann-2"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(stored: Path) -> None:
+    db = SqliteDb(stored)
+    for turn in range(60):
+        Agent("offline", db=db).run(f"Hello {turn} " + "and more " * 300, session_id="big")
+    db.close()
+    command = [sys.executable, "-m", "graphflow.cli", "sessions", "export", "big", "--db", str(stored)]
+    # Python without buffers does not hear of a pipe that is closed in the middle of what it writes.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait(timeout=60) == 1

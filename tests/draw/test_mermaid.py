@@ -157,6 +157,22 @@ def test_no_name_breaks_the_picture(name: str) -> None:
     assert [line for line in lines[1:] if not form.fullmatch(line)] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("1. Research", "1#46; Research"),
+        ("2) Write", "2#41; Write"),
+        ("- x", "#45; x"),
+        ("*bold*", "#42;bold#42;"),
+        ("_it_", "#95;it#95;"),
+        ("snake_case", "snake_case"),
+        ("v1.2-rc", "v1.2-rc"),
+    ],
+)
+def test_names_are_not_read_as_markdown(name: str, drawn: str) -> None:
+    assert f'["{drawn}"]' in "\n".join(lines_of(builder(name).add_edge(name, END)))
+
+
 def test_names_that_differ_stay_apart() -> None:
     drawn = builder(*HARD_NAMES).add_edge(HARD_NAMES[0], END)
     for left, right in pairwise(HARD_NAMES):
