@@ -156,7 +156,7 @@ def _model_view(cls: type[Any], values: Values) -> Any:
     view: Any = object.__new__(cls)
     object.__setattr__(view, "__dict__", held)
     object.__setattr__(view, "__pydantic_fields_set__", set(values))
-    object.__setattr__(view, "__pydantic_extra__", None)
+    object.__setattr__(view, "__pydantic_extra__", {} if cls.model_config.get("extra") == "allow" else None)
     object.__setattr__(view, "__pydantic_private__", _private(cls) if cls.__private_attributes__ else None)
     return view
 
