@@ -134,9 +134,11 @@ class CachePolicy:
     """When a node's result is used again instead of running it: ``add_node(…, cache=CachePolicy(key=lambda s: s["topic"]))``.
 
     ``key`` makes of the node's input what decides (default: all of the input; lists, dicts, models and dataclasses may be
-    in it). ``ttl`` is how many seconds a result is good (default: until ``graph.clear_cache()``). Results live in this
-    process, with the graph: a restart forgets them. The ``max_size`` that were used last are kept for each node. What is
-    given back is a copy. A node that is running is not waited for: two tasks with one key at the same time both run.
+    in it). What a node reads beside its input (``ctx.user_id``, ``ctx.context``) decides nothing: one that reads such would
+    give one user the result of another. ``ttl`` is how many seconds a result is good (default: until ``graph.clear_cache()``).
+    Results live in this process, with the graph: a restart forgets them. The ``max_size`` that were used last are kept for each
+    node. What is given back is a copy. A node that is running is not waited for: two tasks with one key at the same time both
+    run.
     An error and an unanswered question are not kept; a run that pauses finds what was kept before.
     """
 

@@ -279,9 +279,12 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
 
 
 def asked_pause(error: BaseException | None, *, otherwise: float) -> float:
-    """Seconds to wait after ``error``: never less than the server asked for, a bit more so that not all come back at once."""
+    """Seconds to wait after ``error``: never less than the server asked for, a bit more so that not all come back at once.
+
+    A time that is past asks for nothing: the server's clock may be behind.
+    """
     asked = error.retry_after if isinstance(error, Transient) else None
-    return otherwise if asked is None else asked * (1 + random.random() / 4)
+    return asked * (1 + random.random() / 4) if asked else otherwise
 
 
 def _give_up(state: Any) -> None:

@@ -149,7 +149,11 @@ class _NotStrict(Exception):
     """The schema says something that strict structured output cannot."""
 
 
-_IGNORED = {"title", "default", "examples", "deprecated", "discriminator", "minLength", "maxLength", "uniqueItems"}
+_KNOWN = {
+    *("type", "properties", "required", "additionalProperties", "items", "anyOf", "oneOf", "enum", "const", "$ref", "$defs"),
+    *("description", "format", "pattern", "multipleOf", "minItems", "maxItems"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+}
 _REFUSED = {"prefixItems", "patternProperties", "propertyNames", "allOf", "not"}
 _FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
 
@@ -206,7 +210,7 @@ def _unwrapped(content: str, output_schema: type[Any]) -> str:
 def _strict(schema: Any) -> dict[str, Any]:
     if not isinstance(schema, dict) or _REFUSED & schema.keys():
         raise _NotStrict
-    node = {key: value for key, value in schema.items() if key not in _IGNORED}
+    node = {key: value for key, value in schema.items() if key in _KNOWN}
     if "oneOf" in node:
         node["anyOf"] = node.pop("oneOf")
     if "$ref" in node and len(node) > 1:  # a strict $ref stands alone, but its description is worth keeping
