@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from graphflow.core.control import Overwrite
 from graphflow.core.effects import Flow, ReadGraph
 from graphflow.core.excerpts import excerpt
 from graphflow.core.plan import Plan, join_line, one_line
@@ -60,10 +61,13 @@ def check_fit_inside(plan: Plan, stored: Stored, before: str) -> Flow[None]:
         raise _does_not_fit(plan, stored, missing, changes)
 
 
-def check_values_inside(plan: Plan, stored: Stored, before: str) -> Flow[None]:
-    """Refuse to call a nested graph on the state it kept, where that does not fit it. ``before`` as above."""
+def check_values_inside(plan: Plan, stored: Stored, before: str, given: Mapping[str, object]) -> Flow[None]:
+    """Refuse to call a nested graph on the state it kept, where that does not fit it and is not replaced by what it is given.
+    ``before`` as above.
+    """
     changes = yield from _changes_inside(plan, stored.ns, before)
-    _check_kept(plan, stored, changes)
+    replaced = {name for name, value in given.items() if name in plan.schema.plain or isinstance(value, Overwrite)}
+    _check_kept(plan, stored, [change for change in changes if change.field not in replaced])
 
 
 def _missing(plan: Plan, stored: Stored) -> list[str]:

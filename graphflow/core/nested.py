@@ -352,7 +352,8 @@ class _Call:
         if stored is None:
             ledger.values.update(self.plan.schema.initial())
         else:
-            yield from check_values_inside(self.declared, stored, self.info.fence.before)
+            given = self.input if isinstance(self.input, Mapping) else {}
+            yield from check_values_inside(self.declared, stored, self.info.fence.before, given)
             ledger.adopt(stored)
             cleared = reset(self.plan.schema, ledger.values, ledger.ranges)
             ledger.begin()

@@ -121,17 +121,17 @@ def given_fields(whole: StateSchema, part: PartSchema | None, input: Any) -> Map
             what = "a private field" if key in whole.channels else "not a field"
             raise InvalidUpdate(f"the input wrote {key!r}, which is {what} of {part.cls.__name__}; {near}", field=str(key))
     for name, value in update.items():
-        update[name] = _checked(part.channels[name], whole.channels[name], value)
+        update[name] = _checked(part.channels[name], whole.channels[name], value, always=part.form == "model")
     return update
 
 
-def _checked(own: Channel, whole: Channel, value: Any) -> Any:
+def _checked(own: Channel, whole: Channel, value: Any, *, always: bool) -> Any:
     if own.validate_value is None:
         return value
     try:
         if whole.kind == "messages" != own.kind and not isinstance(value, Overwrite):
             value = as_messages(value)
-        if own.type == whole.type:
+        if own.type == whole.type and not always:
             return value
         if isinstance(value, Overwrite):
             return Overwrite(own.validate_value(value.value))

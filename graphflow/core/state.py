@@ -324,7 +324,8 @@ def _channel(cls: type[Any], name: str, hint: Any, default: Callable[[], Any] | 
         channel = _with_validators(Channel(name, base, kind, reducer, lifetime, default))
     except GraphError as error:
         raise GraphError(f"{cls.__name__}.{name}: {error}") from error.__cause__
-    if issubclass(cls, BaseModel) and not channel.checks_result and _has_validators(cls, name):
+    checked = channel.validate_value is not None or not channel.checks_result
+    if issubclass(cls, BaseModel) and checked and _has_validators(cls, name):
         return _with_own_validators(cls, channel)
     return channel
 

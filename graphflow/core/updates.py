@@ -6,7 +6,10 @@ import difflib
 import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, get_args
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, Final, get_args
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -300,7 +303,7 @@ def _reduce_fold(channel: Channel, old: Any, writes: list[Write]) -> tuple[Any, 
         if channel.checks_result and channel.validate_value is not None:
             try:
                 new = channel.validate_value(new)
-            except ValidationError as error:
+            except ValueError as error:
                 raise (wrong_type if first else _wrong_result)(channel, node, new, error) from error
     # A reducer that changes the old value in place gives it back: only of values that cannot change is "the same" sure.
     unchanged = new is old and isinstance(new, _CONSTANT)
@@ -322,8 +325,12 @@ def hold_defaults(schema: StateSchema, values: Values, delta: Delta, *, begins: 
     made again as it is loaded.
     """
     for name in schema.varying:
-        if (begins or name in schema.fresh) and name in values and "set" not in delta.get(name, ()):
+        if (begins or name in schema.fresh) and type(values.get(name)) in _HELD and "set" not in delta.get(name, ()):
             delta[name] = {"set": values[name]}
+
+
+_HELD: Final = (str, int, float, bytes, UUID, Decimal, date, datetime, time)
+"""What ids, times and random numbers are: a default of another kind may be something that cannot be stored."""
 
 
 def reset(schema: StateSchema, values: Values, ranges: Mapping[str, Any]) -> Delta:

@@ -86,6 +86,7 @@ class OpenAIChat(AsyncModel):
         self._attempts = 1 + max_retries
         self._backoff = backoff
         self._timeout = timeout
+        self._told_timeout = None if client_options and "timeout" in client_options else timeout
         self._client_fields = {"api_key": api_key, "base_url": base_url} | dict(client_options or {})
         # OpenAI's newer models refuse max_tokens; other servers know only that.
         place = str(self._client_fields["base_url"] or os.environ.get("OPENAI_BASE_URL") or OPENAI)
@@ -169,7 +170,7 @@ class OpenAIChat(AsyncModel):
         try:
             yield
         except Exception as error:
-            failure = classify(error, timeout=self._timeout)
+            failure = classify(error, timeout=self._told_timeout)
             if failure is None:
                 raise
             text = f"{self.id} at {client.base_url.host}: {failure}"
@@ -219,12 +220,14 @@ def _is_of_openai(base_url: str) -> bool:
     return f".{host}".endswith(_HOSTS_OF_OPENAI)
 
 
-def classify(error: Exception, *, timeout: float) -> ModelError | None:
+def classify(error: Exception, *, timeout: float | None) -> ModelError | None:
     """What an exception of the openai client means; None for a mistake in the program, which is no failure of the model."""
     openai = _openai()
     if isinstance(error, ModelError):
         return error
     if isinstance(error, openai.APITimeoutError):
+        if timeout is None:
+            return Transient("no answer within the timeout of client_options=")
         connecting = any(kind.__name__ == "ConnectTimeout" for kind in type(error.__cause__).__mro__)
         if connecting:
             return Transient(f"no connection within {min(timeout, LONGEST_CONNECT):g} seconds")

@@ -424,3 +424,57 @@ def test_a_function_that_asks_for_more_or_less_than_it_is_given_is_refused(kind)
             builder.add_conditional_edges("a", lambda state, config: END, [END])
         else:
             builder.add_node("b", nothing, on_error=lambda state: {})
+
+
+class Client:
+    """What cannot be stored."""
+
+
+def test_a_default_that_cannot_be_stored_is_made_again(way, db):
+    @dataclass
+    class State:
+        topic: str = ""
+        client: Client = field(default_factory=Client)
+        ticket: Annotated[str, per_run] = field(default_factory=lambda: uuid4().hex)
+
+    graph = chain(State, nothing, db=db)
+    assert isinstance(way.invoke(graph, {"topic": "tea"}, session_id="s")["client"], Client)
+    assert way.invoke(graph, {"topic": "cake"}, session_id="s")["topic"] == "cake"
+
+
+def test_what_a_reducer_makes_goes_through_the_validators_of_the_field(way):
+    class State(BaseModel):
+        total: Annotated[int, lambda old, new: old + new] = 0
+
+        @field_validator("total")
+        @classmethod
+        def small(cls, value: int) -> int:
+            if value > 10:
+                raise ValueError("too much")
+            return value
+
+    graph = chain(State, nothing)
+    assert way.invoke(graph, {"total": 3})["total"] == 3
+    with pytest.raises(InvalidUpdate, match="too much"):
+        way.invoke(graph, {"total": 11})
+
+
+class Address(BaseModel):
+    """With a name that is called otherwise in JSON."""
+
+    street: str = Field(alias="Street")
+
+
+class Visit(BaseModel):
+    """An input that holds one."""
+
+    address: Address
+
+
+def test_models_inside_an_input_are_read_by_their_aliases(way):
+    class State(TypedDict, total=False):
+        address: Address
+
+    graph = chain(State, nothing, input_schema=Visit)
+    assert way.invoke(graph, {"address": {"Street": "Elm"}})["address"].street == "Elm"
+    assert way.invoke(graph, Visit(address=Address(Street="Elm")))["address"].street == "Elm"
